@@ -1,0 +1,46 @@
+"""Quiet TensorFlow, two threads, and the folder of shared data."""
+
+import os
+from pathlib import Path
+
+# Set before TensorFlow is imported by any test module.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import pytest  # noqa: E402
+
+_ABSENT = "shared data absent"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder `shared` beside the checkout (or `$TF_HELEN_SHARED`); skips the test without it.
+
+    Returns:
+        An existing directory.
+
+    Raises:
+        pytest.fail.Exception: `TF_HELEN_SHARED` is set but names no directory, which is a
+            mistake rather than an absence.
+
+    Example:
+        `def test_x(shared_dir): rows = (shared_dir / "data").iterdir()`
+    """
+    named = os.environ.get("TF_HELEN_SHARED")
+    if named:
+        if not Path(named).is_dir():
+            pytest.fail(f"TF_HELEN_SHARED={named} is not a directory")
+        return Path(named)
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"{_ABSENT}: no folder {folder}; set TF_HELEN_SHARED to use another")
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints how many tests were skipped because the shared data is absent."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(_ABSENT in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{_ABSENT}: {count} tests skipped for it")
