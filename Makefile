@@ -1,0 +1,35 @@
+# make venv | test | lint | demo [SOURCE=...] | bazel-test | clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: venv test lint demo bazel-test clean
+
+venv: $(STAMP)
+
+# Newer than the two files that say what to install: nothing to do.
+$(STAMP): setup.py pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[launch,test,lint]'
+	touch $@
+
+test: venv
+	$(BIN)/python -m pytest -q
+
+lint: venv
+	$(BIN)/python -m ruff check .
+
+demo: venv
+	$(BIN)/python -m launch.demo $(if $(SOURCE),--source=$(SOURCE))
+
+# The tests of the optimizers and metrics; the interpreter is $$TF_HELEN_PYTHON, else $(BIN)/python.
+bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
+	bazel query //... > /dev/null
+	bazel test //tests/tf_helen:fast
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis bazel-*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
