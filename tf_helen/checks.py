@@ -1,0 +1,34 @@
+"""Clear errors for bad arguments: the value, what is allowed, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+def number_in_range(
+    name: str, value: float, low: float = 0.0, high: float = math.inf, *, open_high: bool = False
+) -> float:
+    """Returns `value` as a float if it lies in [low, high], else raises `ValueError`."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    good = good and low <= value <= high and not (open_high and value == high)
+    if not good or math.isinf(value):
+        bracket = ")" if open_high or math.isinf(high) else "]"
+        raise ValueError(
+            f"`{name}` must be a number in [{low:g}, {high:g}{bracket}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def one_of(name: str, value: str, allowed: Iterable[str]) -> str:
+    """Returns `value` if it is one of `allowed`, else raises `ValueError` with the nearest."""
+    allowed = list(allowed)
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, allowed))}. "
+            f"Received: {name}={value!r}.{hint}"
+        )
+    return value

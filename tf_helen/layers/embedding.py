@@ -1,0 +1,229 @@
+"""One embedding table for many fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen import checks, tables
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class Embedding(keras.layers.Layer):
+    """Looks ids of many fields up in one table, at a cost that does not grow with the table.
+
+    The rows of field j are those from `offsets[j]` on. A lookup is a `ResourceGather`, so a
+    row-sparse optimizer can change the table in place; Keras's own layer reads the whole variable,
+    and every later scatter then copies it. The layer tells the optimizer its fields (Helen takes
+    the most frequent row per field) and applies a pending decay to what it reads (AdamAR).
+
+    Args:
+        fields: rows per field, `{name: size}`; a list of sizes; or one size.
+        output_dim: width d of a row.
+        lengths: ids per field where it is not 1, `{name: length}`. Such a field is multi-valued:
+            it takes that many columns of the input, padded with -1, and its rows are pooled.
+        pooling: "mean" or "sum" over the ids present; no id gives zeros. `{name: ...}` or for all.
+        embeddings_initializer: Keras initializer of the table.
+        embeddings_constraint: Keras constraint; applied to the rows of a batch, as a block.
+        l2: adds `l2 * sum ||e_k||^2` over the distinct rows looked up to the training loss. Under
+            replicas a row counts in each that looks it up, and replicas are averaged.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        Integers `[batch, sum of lengths]`, ids counted from 0 within each field. With a single
+        field given as a size: any shape.
+
+    Output shape:
+        `[batch, fields, output_dim]`; with a single size: input shape + `[output_dim]`.
+
+    Raises:
+        ValueError: on sizes, lengths, `output_dim` < 1, a negative l2, an unknown pooling.
+        tf.errors.InvalidArgumentError: at a lookup, on an id outside [0, size), naming the
+            field, the id and the size. (On a GPU a plain gather returns zeros in silence.)
+
+    Example:
+        >>> layer = tf_helen.layers.Embedding({"user": 10, "genre": 5}, 4, lengths={"genre": 3})
+        >>> layer(np.array([[7, 0, 4, -1], [2, 1, -1, -1]])).shape
+        TensorShape([2, 2, 4])
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, int] | Sequence[int] | int,
+        output_dim: int,
+        *,
+        lengths: Mapping[str, int] | None = None,
+        pooling: str | Mapping[str, str] = "mean",
+        embeddings_initializer: Any = "uniform",
+        embeddings_constraint: Any = None,
+        l2: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.single = isinstance(fields, (int, np.integer))
+        self.fields = _named_sizes(fields)
+        self.output_dim = _positive("output_dim", output_dim)
+        self.lengths = _per_field("lengths", lengths or {}, self.fields, 1)
+        for name, length in self.lengths.items():
+            _positive(f"lengths[{name!r}]", length)
+        self.pooling = _per_field("pooling", pooling, self.fields, "mean")
+        for name, how in self.pooling.items():
+            checks.one_of(f"pooling[{name!r}]", how, ("mean", "sum"))
+        if self.single and self.lengths != {"ids": 1}:
+            raise ValueError("`lengths` needs named `fields`, such as {'genre': 19}.")
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.embeddings_constraint = keras.constraints.get(embeddings_constraint)
+        self.l2 = checks.number_in_range("l2", l2)
+        # XLA cannot compile the range check's message, and `tf.unique` only with bounds.
+        self.supports_jit = False
+        self._table = tables.Table(self.fields)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """int64 `[fields + 1]`: the first row of each field, then the number of rows."""
+        return self._table.offsets
+
+    def build(self, input_shape=None):
+        columns = sum(self.lengths.values())
+        if not self.single and input_shape is not None and input_shape[-1] != columns:
+            raise ValueError(
+                f"Embedding {self.name!r} needs {columns} columns of ids (fields "
+                f"{', '.join(self.fields)}), received the input shape {tuple(input_shape)}."
+            )
+        # autocast would cast, that is copy, the whole table under mixed precision.
+        self.embeddings = self.add_weight(
+            shape=(self._table.rows, self.output_dim),
+            initializer=self.embeddings_initializer,
+            constraint=self.embeddings_constraint,
+            name="embeddings",
+            autocast=False,
+        )
+        tables.mark(self.embeddings, self._table)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        ids = tf.convert_to_tensor(inputs)
+        if ids.dtype not in (tf.int32, tf.int64):
+            ids = tf.cast(ids, tf.int32)
+        if self.single:
+            ids = self._checked(ids[..., None])
+            rows = self._read(tf.reshape(ids, [-1]), training)
+            shape = tf.concat([tf.shape(inputs), [self.output_dim]], 0)
+            outputs = tf.reshape(rows, shape)
+            outputs.set_shape([*inputs.shape, self.output_dim])
+            return outputs
+        ids = self._checked(ids)
+        if all(length == 1 for length in self.lengths.values()):
+            rows = self._read(tf.reshape(ids + self.offsets[:-1], [-1]), training)
+            return tf.reshape(rows, [-1, len(self.fields), self.output_dim])
+        return self._pooled(ids, training)
+
+    def _read(self, rows: tf.Tensor, training) -> tf.Tensor:
+        values = self._table.read(self.embeddings, rows)
+        if self.l2 and training:
+            _, positions = tf.unique(rows)
+            ones = tf.ones_like(rows, values.dtype)
+            times = tf.math.unsorted_segment_sum(ones, positions, tf.reduce_max(positions) + 1)
+            squares = tf.reduce_sum(tf.square(values), axis=-1)
+            # Each row once: its square, shared out over its occurrences.
+            self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))
+        return tf.cast(values, self.compute_dtype)
+
+    def _pooled(self, ids: tf.Tensor, training) -> tf.Tensor:
+        """Looks up the ids that are present only: padding must not count as an occurrence."""
+        field_of_column = np.repeat(np.arange(len(self.fields)), list(self.lengths.values()))
+        batch, n_fields = tf.shape(ids)[0], len(self.fields)
+        present = tf.where(ids >= 0)
+        field = tf.gather(tf.constant(field_of_column, tf.int64), present[:, 1])
+        first_rows = tf.gather(tf.constant(self.offsets[:-1], ids.dtype), field)
+        rows = self._read(tf.gather_nd(ids, present) + first_rows, training)
+        cell = present[:, 0] * n_fields + field
+        cells = batch * n_fields
+        pooled = tf.math.unsorted_segment_sum(rows, cell, cells)
+        times = tf.math.unsorted_segment_sum(tf.ones_like(cell, rows.dtype), cell, cells)
+        is_mean = tf.constant([self.pooling[name] == "mean" for name in self.fields])
+        divisor = tf.where(tf.tile(is_mean, [batch]), tf.maximum(times, 1), tf.ones_like(times))
+        return tf.reshape(pooled / divisor[:, None], [-1, n_fields, self.output_dim])
+
+    def _checked(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the ids, after raising an error if one lies outside its field."""
+        repeats = list(self.lengths.values())
+        sizes = tf.constant(np.repeat(list(self.fields.values()), repeats), ids.dtype)
+        names = tf.constant(np.repeat(list(self.fields), repeats))
+        lowest = tf.constant(np.repeat([-1 if n > 1 else 0 for n in repeats], repeats), ids.dtype)
+        bad = tf.logical_or(ids < lowest, ids >= sizes)
+
+        def report():
+            first = tf.where(bad)[0]
+            column = first[-1]
+            message = tf.strings.join(
+                [
+                    f"Embedding '{self.name}': id ",
+                    tf.strings.as_string(tf.gather_nd(ids, first)),
+                    " of field '",
+                    names[column],
+                    "' is outside [0, ",
+                    tf.strings.as_string(sizes[column]),
+                    "). Encode unseen values as an id of the field, such as 0.",
+                ]
+            )
+            with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+                return tf.constant(False)
+
+        checked = tf.cond(tf.reduce_any(bad), report, lambda: tf.constant(True))
+        # The lookup must wait for the check, whose message is the better one.
+        with tf.control_dependencies([checked]):
+            return tf.identity(ids)
+
+    def save_own_variables(self, store):
+        if self._table.decay is not None:
+            self._table.decay.finish()
+        super().save_own_variables(store)
+
+    def compute_output_shape(self, input_shape):
+        if self.single:
+            return (*input_shape, self.output_dim)
+        return (input_shape[0], len(self.fields), self.output_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "fields": self.fields["ids"] if self.single else dict(self.fields),
+            "output_dim": self.output_dim,
+            "lengths": None if self.single else dict(self.lengths),
+            "pooling": "mean" if self.single else dict(self.pooling),
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
+            "l2": self.l2,
+        }
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"`{name}` must be an integer >= 1. Received: {value!r}")
+    return int(value)
+
+
+def _named_sizes(fields) -> dict[str, int]:
+    if isinstance(fields, (int, np.integer)):
+        fields = {"ids": fields}
+    elif not isinstance(fields, Mapping):
+        fields = {f"field_{i}": size for i, size in enumerate(fields)}
+    if not fields:
+        raise ValueError("`fields` must name at least one field. Received: none")
+    return {name: _positive(f"fields[{name!r}]", size) for name, size in fields.items()}
+
+
+def _per_field(name: str, given, fields: Mapping[str, int], default) -> dict:
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(fields, given)
+    unknown = sorted(set(given) - set(fields))
+    if unknown:
+        raise ValueError(
+            f"`{name}` names unknown fields: {unknown}. Known: {', '.join(list(fields)[:20])}."
+        )
+    return {field: given.get(field, default) for field in fields}

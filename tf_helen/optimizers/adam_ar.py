@@ -1,0 +1,111 @@
+"""AdamAR and AdagradAR: adaptive regularization by occurrence interval."""
+
+from __future__ import annotations
+
+import keras
+
+from tf_helen.optimizers.adagrad import Adagrad
+from tf_helen.optimizers.adam import Adam
+from tf_helen.optimizers.interval_decay import IntervalDecay
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class AdamAR(IntervalDecay, Adam):
+    """Adam whose embedding rows decay by how long they have not occurred.
+
+    For every row k at every step t, with s_k the step of its last non-zero gradient:
+    ```
+    I      = t - s_k - 1
+    lambda = min(1, alpha * I)
+    e_k    = e_k - lambda * e_k - lr * m_hat / (sqrt(v_hat) + epsilon)
+    ```
+    The decay is decoupled and not multiplied by the learning rate. A row that stays away for n
+    steps forgets by about `exp(-alpha n^2 / 2)` **before it is next read**, in training and
+    evaluation alike; that is what prevents one-epoch overfitting. Dense weights never decay.
+
+    `decay="continuous"` (default) is this rule at row cost: the decay of absent rows is a closed
+    form of (t, s_k), which `tf_helen.layers.Embedding` applies to the rows it reads and the
+    optimizer to the rows it updates. `finalize_variable_values` writes it to whole tables; Keras
+    calls it at the end of `fit`, `tf_helen.Model` before validation, saving and export too. A
+    `tf.train.Checkpoint` holds the stored rows with their counters and needs no sweep.
+    With an embedding layer that is not ours, whose reads we do not see, whole tables are swept
+    every `sweep_every` steps: one read and write of the table, and rows are read up to that many
+    steps late. `decay="on_occurrence"` decays a row once, by its last interval, when it occurs:
+    the other reading of the paper, measured to be worse than Adam; for comparison only.
+
+    Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
+    letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly
+    zero counts as absent. A row's first occurrence at step t has I = t - 1, so what it started
+    from is decayed. Memory: two slots like the table and 8 bytes per row.
+
+    Args:
+        learning_rate: step size.
+        alpha: decay per step of absence, in [0, 1]; the paper searches 10^-6.5 to 10^-1.
+        decay: "continuous" or "on_occurrence".
+        moments: "lazy" or "dense".
+        sweep_every: steps between sweeps over tables whose layer is not ours.
+        **kwargs: see `tf_helen.Adam`.
+
+    Raises:
+        ValueError: on alpha outside [0, 1], an unknown `decay` or `moments`, `sweep_every` < 1.
+
+    Reference: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), Algorithm 1.
+
+    Example:
+        >>> table = keras.Variable([[1.0], [1.0]])
+        >>> optimizer = tf_helen.AdamAR(learning_rate=0.0, alpha=0.5)
+        >>> for _ in range(3):
+        ...     optimizer.apply([tf.IndexedSlices(tf.ones([1, 1]), tf.constant([0]))], [table])
+        >>> optimizer.finalize_variable_values([table])
+        >>> table.numpy().ravel().tolist()  # row 1 was away for I = 0, 1, 2
+        [1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        alpha=1e-4,
+        decay="continuous",
+        moments="lazy",
+        *,
+        name="adam_ar",
+        **kwargs,
+    ):
+        super().__init__(
+            learning_rate, alpha=alpha, decay=decay, moments=moments, name=name, **kwargs
+        )
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class AdagradAR(IntervalDecay, Adagrad):
+    """Adagrad whose embedding rows decay by how long they have not occurred.
+
+    `e_k <- e_k - min(1, alpha I) e_k - lr * g / (sqrt(G) + epsilon)`; see `tf_helen.AdamAR` for
+    the decay. Adagrad leaves absent rows alone, so `decay="continuous"` equals the paper's
+    Algorithm 1 over whole tables to rounding. Memory: one slot like the table and 8 bytes per row.
+
+    Args:
+        learning_rate: step size.
+        alpha: decay per step of absence, in [0, 1].
+        decay: "continuous" or "on_occurrence".
+        **kwargs: see `tf_helen.Adagrad` and `tf_helen.AdamAR`.
+
+    Raises:
+        ValueError: as `tf_helen.AdamAR`.
+
+    Reference: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), Algorithm 1.
+
+    Example:
+        >>> table = keras.Variable([[1.0], [1.0]])
+        >>> optimizer = tf_helen.AdagradAR(learning_rate=0.5, alpha=0.25)
+        >>> for _ in range(3):
+        ...     optimizer.apply([tf.IndexedSlices(tf.ones([1, 1]), tf.constant([0]))], [table])
+        >>> optimizer.finalize_variable_values([table])
+        >>> round(float(table.numpy()[1, 0]), 4)  # (1 - .25) * (1 - .5)
+        0.375
+    """
+
+    def __init__(
+        self, learning_rate=1e-2, alpha=1e-4, decay="continuous", *, name="adagrad_ar", **kwargs
+    ):
+        super().__init__(learning_rate, alpha=alpha, decay=decay, name=name, **kwargs)

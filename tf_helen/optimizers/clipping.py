@@ -1,0 +1,52 @@
+"""Gradient clipping on summed rows: a row that stands twice in a batch is clipped as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tf_helen.rows import RowBlock
+
+
+def squared_norm(block: RowBlock) -> tf.Tensor:
+    """The squared Euclidean norm of a block, a scalar; rows not in the block are zero."""
+    return tf.reduce_sum(tf.square(block.values))
+
+
+def _shrink(block: RowBlock, norm: tf.Tensor, limit: float) -> RowBlock:
+    limit = tf.cast(limit, norm.dtype)
+    scale = limit / tf.maximum(norm, limit)
+    return block.with_values(block.values * tf.cast(scale, block.values.dtype))
+
+
+def clip_blocks(
+    blocks: Sequence[RowBlock],
+    *,
+    clipnorm: float | None = None,
+    global_clipnorm: float | None = None,
+    clipvalue: float | None = None,
+) -> list[RowBlock]:
+    """Clips gradients as Keras's optimizer arguments of the same names say.
+
+    Args:
+        blocks: one summed gradient per variable.
+        clipnorm: the largest norm of each variable's gradient.
+        global_clipnorm: the largest norm over all variables together.
+        clipvalue: the largest absolute value of each entry.
+
+    Returns:
+        The clipped blocks.
+    """
+    if clipnorm is not None and clipnorm > 0:
+        return [_shrink(block, tf.sqrt(squared_norm(block)), clipnorm) for block in blocks]
+    if global_clipnorm is not None and global_clipnorm > 0:
+        squares = [tf.cast(squared_norm(block), tf.float32) for block in blocks]
+        norm = tf.sqrt(tf.add_n(squares))
+        return [_shrink(block, norm, global_clipnorm) for block in blocks]
+    if clipvalue is not None and clipvalue > 0:
+        return [
+            block.with_values(tf.clip_by_value(block.values, -clipvalue, clipvalue))
+            for block in blocks
+        ]
+    return list(blocks)

@@ -1,0 +1,109 @@
+"""How often the rows of a table occur, relative to the most frequent row of their field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen import replicas, tables
+from tf_helen.rows import RowBlock, read_rows, sum_duplicates, write_rows
+
+SOURCES = ("batch", "running", "saved")
+
+
+def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
+    """float32 `[fields]`: the largest count among the given rows of each field, at least 0."""
+    field = table.field_of_rows(ids)
+    return tf.maximum(tf.math.unsorted_segment_max(counts, field, len(table.fields)), 0.0)
+
+
+def relative_frequency(
+    block: RowBlock,
+    table: tables.Table,
+    stored: Mapping[str, tf.Variable] | None,
+    include_batch: bool,
+) -> tf.Tensor:
+    """`N_k / max_k' N_k'`, the maximum over the rows of k's field.
+
+    Args:
+        block: the rows of this batch, with their counts.
+        table: which rows belong to which field.
+        stored: `count [rows]` and `field_maximum [fields]` variables, or `None`: this batch only.
+        include_batch: whether this batch adds to the stored counts.
+
+    Returns:
+        float32 `[rows of the block]`, in [0, 1].
+    """
+    counts = tf.zeros(tf.shape(block.ids), tf.float32)
+    if include_batch:
+        counts += tf.cast(block.counts, tf.float32)
+    if stored is not None:
+        counts += tf.cast(read_rows(stored["count"], block.ids), tf.float32)
+    largest = field_maximum(counts, table, block.ids)
+    if stored is not None:
+        largest = tf.maximum(largest, tf.cast(stored["field_maximum"].read_value(), tf.float32))
+    return tf.math.divide_no_nan(counts, tf.gather(largest, table.field_of_rows(block.ids)))
+
+
+def add_batch(
+    gradient: tf.IndexedSlices, table: tables.Table, stored: Mapping[str, tf.Variable]
+) -> None:
+    """Adds the occurrences of a (global) batch to the stored counts and field maxima."""
+    ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float32)
+    occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=(table.rows, 1))
+    block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
+    batch_counts = tf.cast(block.values[:, 0], tf.uint32)
+    counts = read_rows(stored["count"], block.ids) + batch_counts
+    write_rows(stored["count"], block.ids, counts)
+    largest = field_maximum(tf.cast(counts, tf.float32), table, block.ids)
+    known = stored["field_maximum"].read_value()
+    stored["field_maximum"].assign(tf.maximum(known, largest), read_value=False)
+
+
+def counts_for(
+    variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
+) -> np.ndarray:
+    """Finds one table's counts among those the user gave.
+
+    Args:
+        variable: the table.
+        given: counts by variable path (or its end), or by field name.
+        table: the table's fields.
+
+    Returns:
+        float64 `[rows]`.
+
+    Raises:
+        ValueError: if the table has no entry, or counts of the wrong length, or negative ones.
+    """
+    by_path = [path for path in given if _names_variable(path, variable.path)]
+    if len(by_path) == 1:
+        counts = np.asarray(given[by_path[0]], np.float64).ravel()
+    elif tables.of(variable) is not None and all(field in given for field in table.fields):
+        sizes = np.diff(table.offsets)
+        parts = [np.asarray(given[field], np.float64).ravel() for field in table.fields]
+        for field, size, part in zip(table.fields, sizes, parts):
+            if len(part) != size:
+                raise ValueError(
+                    f"`frequency` has {len(part)} counts for field {field!r}, which has {size} rows"
+                )
+        counts = np.concatenate(parts)
+    else:
+        raise ValueError(
+            f"`frequency` has no counts for the table {variable.path!r} (rows: {table.rows}, "
+            f"fields: {', '.join(table.fields[:20])}). Given: {', '.join(list(given)[:20])}. Use "
+            "the variable's path or all its field names as keys."
+        )
+    if len(counts) != table.rows or not np.all(counts >= 0):
+        raise ValueError(
+            f"`frequency` for {variable.path!r} must be {table.rows} counts >= 0. "
+            f"Received {len(counts)} values, the smallest {counts.min(initial=np.inf):g}"
+        )
+    return counts
+
+
+def _names_variable(key: str, path: str) -> bool:
+    return path == key or path.endswith("/" + key)

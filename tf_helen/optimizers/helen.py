@@ -1,0 +1,223 @@
+"""Helen: sharpness-aware minimization with a radius that follows each feature's frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen import checks, replicas, tables
+from tf_helen.optimizers import frequency as frequencies
+from tf_helen.optimizers.sam import SAM, _rows_of, total_norm, unit_scale
+from tf_helen.rows import RowBlock, per_row, row_norms
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class Helen(SAM):
+    """Frequency-wise Hessian eigenvalue regularization for click-through-rate models.
+
+    ```
+    dense weights:     eps_h = rho * g_h / ||g_h||
+    row k of field j:  eps_k = rho * max(N_k / max_k' N_k', lower_bound) * g_k / ||g_k||
+    ```
+
+    The gradient at the perturbed weights goes to the base optimizer at the old ones. Frequent
+    features, whose minima are sharpest, are perturbed most. N is how often the row occurs; the
+    maximum is over the rows of the same field. Only rows of the batch are perturbed, and restored
+    bit for bit. It needs `tf_helen.Model`, `tf_helen.enable` or `minimize`, as `tf_helen.SAM` does.
+
+    Two readings exist. The **paper** (Eq. 7, 8): N over the training set (`frequency=` counts),
+    the norm of each row (`norm="row"`), dense weights by their own norm (`dense_norm="dense"`).
+    The **authors' code**: N in this batch (`frequency="batch"`), the norm of the field's whole
+    table (`norm="table"`), tables of width 1 among the dense weights, and, for a variable its loop
+    overwrites, dense weights by the norm of the last table (`dense_norm="last_table"`); its
+    evident intent is `dense_norm="global"`. Its default lower bound is 0.3. The defaults here are
+    the paper's norms with frequencies of the batch, which need no pass over the data.
+
+    Args:
+        learning_rate: the base optimizer's; `None`: its own default (1e-3 for "adam").
+        rho: radius; the paper tries 0.05, 0.01, 0.005, 0.001.
+        lower_bound: smallest relative frequency (the paper's xi), in [0, 1]; the paper tries 0, 0.5.
+        base_optimizer: a name or an optimizer: `Helen(base_optimizer=AdamAR(...))` composes.
+        frequency: "batch"; "running": counted since the start (4 bytes per row); or a mapping of
+            counts, by variable path or by field name, such as `zoo.load_counts` returns.
+        norm: "row" or "table".
+        dense_norm: "dense", "global" or "last_table".
+        perturb_dense: `False`: embeddings only (the paper's Helen-m); dense weights then take the
+            gradient of the unperturbed pass.
+        perturbation: as in `tf_helen.SAM`.
+        adaptive: multiply the dense perturbation by w^2, as the authors' code can.
+        **kwargs: passed to the base optimizer when it is given by name.
+
+    Raises:
+        ValueError: on a value out of range, counts that fit no table; as `tf_helen.SAM`.
+
+    Reference: Yang et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
+
+    Example:
+        >>> table = keras.Variable([[3.0], [4.0]])
+        >>> optimizer = tf_helen.Helen(0.1, rho=0.5, base_optimizer="sgd")
+        >>> def loss():  # row 0 occurs three times, row 1 once: its radius is a third
+        ...     return tf.reduce_sum(tf.gather(table.value, [0, 0, 0, 1]) ** 2) / 2
+        >>> _ = optimizer.minimize(loss, [table])
+        >>> table.numpy().ravel().round(3).tolist()  # 3 - .1 * 3 * 3.5, 4 - .1 * (4 + .5 / 3)
+        [1.95, 3.583]
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = None,
+        rho: float = 0.05,
+        lower_bound: float = 0.0,
+        base_optimizer: Any = "adam",
+        frequency: str | Mapping[str, np.ndarray] = "batch",
+        norm: str = "row",
+        dense_norm: str = "dense",
+        perturb_dense: bool = True,
+        *,
+        perturbation: str = "global",
+        adaptive: bool = False,
+        name: str = "helen",
+        **kwargs: Any,
+    ):
+        super().__init__(
+            learning_rate,
+            rho,
+            base_optimizer,
+            adaptive=adaptive,
+            perturbation=perturbation,
+            name=name,
+            **kwargs,
+        )
+        self.lower_bound = checks.number_in_range("lower_bound", lower_bound, 0, 1)
+        self._given_counts = None
+        if isinstance(frequency, Mapping):
+            self._given_counts, frequency = dict(frequency), "saved"
+        self.frequency = checks.one_of("frequency", frequency, frequencies.SOURCES)
+        self.norm = checks.one_of("norm", norm, ("row", "table"))
+        self.dense_norm = checks.one_of("dense_norm", dense_norm, ("dense", "global", "last_table"))
+        self.perturb_dense = bool(perturb_dense)
+
+    def row_slots(self):
+        return () if self.frequency == "batch" else ("count",)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        for variable in variables:
+            slots = self.slots_of(variable)
+            if "count" not in slots:
+                continue
+            if not self._may_be_table(variable):
+                continue
+            table = tables.of_or_single(variable)
+            slots["field_maximum"] = self._add_slot(
+                variable, "field_maximum", (len(table.fields),), "float32", 0
+            )
+            if self._given_counts is not None and self._has_counts(variable):
+                counts = frequencies.counts_for(variable, self._given_counts, table)
+                slots["count"].assign(counts)
+                slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
+
+    def _may_be_table(self, variable) -> bool:
+        return tables.of(variable) is not None or len(variable.shape) == 2
+
+    def _has_counts(self, variable) -> bool:
+        """Tables of ours must have counts; another matrix may be a dense kernel."""
+        if tables.of(variable) is not None:
+            return True
+        return any(
+            variable.path == k or variable.path.endswith("/" + k) for k in self._given_counts
+        )
+
+    def _is_embedding(self, is_sparse: bool, variable: keras.Variable) -> bool:
+        narrow = variable.shape[-1] == 1 if len(variable.shape) > 1 else True
+        return is_sparse and not (self.norm == "table" and narrow)
+
+    def perturbations(self, blocks, variables):
+        embedding = [self._is_embedding(b.is_sparse, v) for b, v in zip(blocks, variables)]
+        epsilons = [None] * len(blocks)
+        last_table_norm = None
+        for i, (block, variable) in enumerate(zip(blocks, variables)):
+            if embedding[i]:
+                epsilons[i], last_table_norm = self._perturb_table(block, variable)
+        if self.perturb_dense:
+            dense = [i for i, is_embedding in enumerate(embedding) if not is_embedding]
+            weights = [_rows_of(variables[i], blocks[i]) for i in dense if self.adaptive]
+            scale = self._dense_scale(blocks, variables, dense, last_table_norm)
+            for position, i in enumerate(dense):
+                epsilon = blocks[i].values * tf.cast(scale, blocks[i].values.dtype)
+                if self.adaptive:
+                    epsilon *= tf.square(weights[position])
+                epsilons[i] = epsilon
+        return epsilons
+
+    def _perturb_table(self, block: RowBlock, variable) -> tuple[tf.Tensor, tf.Tensor]:
+        table = tables.of_or_single(variable)
+        share = frequencies.relative_frequency(
+            block, table, self._stored(variable), include_batch=self.frequency != "saved"
+        )
+        radius = self.rho * tf.maximum(share, self.lower_bound)
+        norms = row_norms(block.values)
+        field = table.field_of_rows(block.ids)
+        field_norms = tf.sqrt(
+            tf.math.unsorted_segment_sum(tf.square(norms), field, len(table.fields))
+        )
+        if self.norm == "table":
+            norms = tf.gather(field_norms, field)
+        scale = tf.cast(radius, norms.dtype) * unit_scale(norms)
+        return block.values * per_row(scale, block.values), field_norms[-1]
+
+    def _dense_scale(self, blocks, variables, dense, last_table_norm) -> tf.Tensor:
+        if self.dense_norm == "last_table":
+            if last_table_norm is None:
+                raise ValueError(
+                    "`dense_norm='last_table'` needs an embedding table wider than 1, and the "
+                    'model has none. Use `dense_norm="dense"`.'
+                )
+            return self.rho * unit_scale(last_table_norm)
+        used = [blocks[i] for i in dense] if self.dense_norm == "dense" else list(blocks)
+        if self.adaptive and self.dense_norm == "global":
+            used = [
+                block.with_values(block.values * tf.abs(_rows_of(variable, block)))
+                for block, variable in zip(blocks, variables)
+            ]
+        return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)
+
+    def _stored(self, variable) -> dict[str, tf.Variable] | None:
+        if self.frequency == "batch":
+            return None
+        slots = self.slots_of(variable)
+        return {name: replicas.local(slot) for name, slot in slots.items()}
+
+    def before_base(self, grads, variables):
+        if self.frequency != "running":
+            return
+        variables = self._trainable_variables if variables is None else variables
+        for gradient, variable in zip(grads, variables):
+            if isinstance(gradient, tf.IndexedSlices):
+                table = tables.of_or_single(variable)
+                frequencies.add_batch(gradient, table, self._stored(variable))
+
+    def _gradients_to_apply(self, first, second, variables):
+        if self.perturb_dense:
+            return second
+        chosen = []
+        for before, after, variable in zip(first, second, variables):
+            is_sparse = isinstance(before, tf.IndexedSlices)
+            chosen.append(after if self._is_embedding(is_sparse, variable) else before)
+        return chosen
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "lower_bound": self.lower_bound,
+            "frequency": self.frequency,
+            "norm": self.norm,
+            "dense_norm": self.dense_norm,
+            "perturb_dense": self.perturb_dense,
+        }

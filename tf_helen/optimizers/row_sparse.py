@@ -1,0 +1,323 @@
+"""The base of every optimizer here: one rule for a block of rows, sparse or dense alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_helen import checks, replicas
+from tf_helen.optimizers.clipping import clip_blocks
+from tf_helen.optimizers.passes import gradients_of
+from tf_helen.rows import RowBlock, as_block, densify, read_rows, write_rows
+
+Slots = dict[str, tf.Tensor]
+
+_REFUSED = {
+    "gradient_accumulation_steps": (
+        "the accumulators would be as large as the tables and be read whole at every step; "
+        "use a larger `batch_size` instead, whose cost per step is that of its rows only"
+    ),
+    "use_ema": (
+        "a moving average would read and write every table at every step; average the checkpoints "
+        "of the last epochs instead, or train the dense weights with their own Keras optimizer"
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a rule may know of the step it is part of.
+
+    Attributes:
+        number: int64 scalar, the optimizer's step, from 1.
+        learning_rate: scalar in the block's dtype.
+        raw_gradient: the block's summed gradient, before L2.
+        is_table: whether rows that are not in the block, or have a zero gradient, were absent
+            (a table) or merely had a zero gradient (dense weights).
+    """
+
+    number: tf.Tensor
+    learning_rate: tf.Tensor
+    raw_gradient: tf.Tensor
+    is_table: bool
+
+    def bias_correction(self, beta: float) -> tf.Tensor:
+        """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""
+        power = tf.pow(tf.constant(beta, tf.float64), tf.cast(self.number, tf.float64))
+        return tf.cast(1 - power, self.learning_rate.dtype)
+
+    def occurred(self) -> tf.Tensor:
+        """bool `[rows]`: which rows have a gradient that is not exactly zero."""
+        axes = list(range(1, self.raw_gradient.shape.rank))
+        return tf.reduce_any(tf.not_equal(self.raw_gradient, 0), axis=axes)
+
+
+class _SlotBook:
+    """Slots by variable; a plain object, so that Keras does not track the variables twice."""
+
+    def __init__(self) -> None:
+        self.by_index: list[dict[str, keras.Variable]] = []
+
+
+class RowSparseOptimizer(keras.optimizers.Optimizer):
+    """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
+
+    A subclass writes its update once, in `update_rows`, as a pure function of a block of rows.
+    This class sums the duplicates of an `IndexedSlices` gradient, reads the rows and their slots,
+    applies the rule and writes them back; for a dense gradient the block is the whole variable.
+    "Lazy" semantics: a row that does not occur is not touched, its slots included; the step number
+    of bias corrections is the optimizer's.
+
+    Args:
+        learning_rate: float, Keras schedule, or callable.
+        l2: coupled L2 strength, `g <- g + l2 * e` on the rows of the batch (and dense weights).
+        moments: "lazy", or "dense": absent rows take part with a zero gradient, as in the dense
+            implementations of papers. "dense" reads and writes whole tables; it is for comparison.
+        name: the optimizer's name.
+        **kwargs: Keras's `weight_decay` (decoupled, on the rows of the batch only), `clipnorm`,
+            `global_clipnorm`, `clipvalue` (all on summed rows), `loss_scale_factor`.
+
+    Raises:
+        ValueError: on a value out of range, and on `gradient_accumulation_steps` and `use_ema`,
+            which cannot be had at row cost.
+
+    Example:
+        >>> class SignSGD(RowSparseOptimizer):
+        ...     def update_rows(self, rows, gradient, slots, step):
+        ...         return rows - step.learning_rate * tf.sign(gradient), slots
+        >>> table = keras.Variable([[1.0], [1.0], [1.0]])
+        >>> slices = tf.IndexedSlices(tf.constant([[3.0], [-1.0]]), tf.constant([2, 2]))
+        >>> SignSGD(learning_rate=0.5).apply([slices], [table])
+        >>> table.numpy().ravel().tolist()
+        [1.0, 1.0, 0.5]
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 1e-3,
+        *,
+        l2: float = 0.0,
+        moments: str = "lazy",
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        for argument, reason in _REFUSED.items():
+            if kwargs.get(argument):
+                raise ValueError(
+                    f"`{argument}={kwargs[argument]}` is not supported by "
+                    f"{type(self).__name__}: {reason}."
+                )
+        if isinstance(learning_rate, (int, float)):
+            learning_rate = checks.number_in_range("learning_rate", learning_rate)
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.l2 = checks.number_in_range("l2", l2)
+        self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
+        self._slot_book = _SlotBook()
+
+    # What a subclass writes.
+
+    def slots(self) -> dict[str, float]:
+        """Names and initial values of the slots that are shaped like the variable."""
+        return {}
+
+    def row_slots(self) -> tuple[str, ...]:
+        """Names of the integer slots that hold one number per row, 0 at the start."""
+        return ()
+
+    def update_rows(
+        self, rows: tf.Tensor, gradient: tf.Tensor, slots: Slots, step: Step
+    ) -> tuple[tf.Tensor, Slots]:
+        """The optimizer's rule.
+
+        Args:
+            rows: `[rows, ...]`, as the forward pass read them.
+            gradient: same shape, duplicates summed, clipped.
+            slots: name -> same shape (`slots`) or `[rows]` (`row_slots`).
+            step: the step.
+
+        Returns:
+            The new rows and the new slots.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `update_rows`.")
+
+    def settle_rows(self, rows: tf.Tensor, slots: Slots, before: tf.Tensor) -> tf.Tensor:
+        """Brings stored rows up to what a forward pass reads at step `before`; most need nothing."""
+        return rows
+
+    # Keras's side.
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        if self.built:
+            return
+        super().build(list(variables))
+        self._slot_book.by_index = [self._make_slots(variable) for variable in variables]
+
+    def _make_slots(self, variable: keras.Variable) -> dict[str, keras.Variable]:
+        dtype = compute_dtype(variable)
+        made = {
+            name: self._add_slot(variable, name, variable.shape, dtype, initial)
+            for name, initial in self.slots().items()
+        }
+        if len(variable.shape) > 0:
+            for name in self.row_slots():
+                # uint32: the one 4-byte integer that TensorFlow can gather and scatter on a GPU.
+                made[name] = self._add_slot(variable, name, variable.shape[:1], "uint32", 0)
+        return made
+
+    def _add_slot(self, variable, name, shape, dtype, initial) -> keras.Variable:
+        with self._distribution_strategy.extended.colocate_vars_with(variable.value):
+            return self.add_variable(
+                shape=shape,
+                dtype=dtype,
+                initializer=keras.initializers.Constant(initial) if initial else "zeros",
+                name=f"{variable.path.replace('/', '_')}_{name}",
+            )
+
+    def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
+        """The slot variables of one variable, by name."""
+        return self._slot_book.by_index[self._get_variable_index(variable)]
+
+    def apply(self, grads, trainable_variables=None) -> None:
+        if len(grads) == 0:
+            return
+        variables = self._known_variables(grads, trainable_variables)
+        grads, variables = self._filter_empty_gradients(grads, variables)
+        with tf.name_scope(self.name):
+            blocks = self.reduced_blocks(grads, variables)
+            blocks = clip_blocks(
+                blocks,
+                clipnorm=self.clipnorm,
+                global_clipnorm=self.global_clipnorm,
+                clipvalue=self.clipvalue,
+            )
+            for block, variable in zip(blocks, variables):
+                self._update_variable(block, variable)
+            self._iterations.assign_add(1)
+
+    def _known_variables(self, grads, variables) -> list[keras.Variable]:
+        if variables is not None:
+            variables = list(variables)
+            self.build(variables)
+            self._check_variables_are_known(variables)
+            return variables
+        if not self.built:
+            raise ValueError(
+                f"{type(self).__name__} is not built. Pass the variables to `apply`, or call "
+                "`optimizer.build(variables)` first."
+            )
+        if len(grads) != len(self._trainable_variables):
+            raise ValueError(
+                f"Received {len(grads)} gradients for {len(self._trainable_variables)} variables."
+            )
+        return list(self._trainable_variables)
+
+    def reduced_blocks(self, grads, variables) -> list[RowBlock]:
+        """Gradients summed over replicas and duplicates, unscaled, in the dtype of the rules."""
+        blocks = []
+        for gradient, variable in zip(replicas.all_reduce_sum(grads), variables):
+            block = as_block(gradient)
+            values = tf.cast(block.values, compute_dtype(variable))
+            if self.loss_scale_factor is not None:
+                values = values / tf.cast(self.loss_scale_factor, values.dtype)
+            blocks.append(block.with_values(values))
+        return blocks
+
+    def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
+        """Whether rows without a gradient were absent, rather than weights at rest."""
+        return block.is_sparse
+
+    def _update_variable(self, block: RowBlock, variable: keras.Variable) -> None:
+        is_table = self.is_table(block, variable)
+        if self.moments == "dense":
+            block = densify(block, tf.TensorShape(variable.shape))
+        target = replicas.local(variable)
+        slot_variables = {n: replicas.local(v) for n, v in self.slots_of(variable).items()}
+        slots = {name: read_rows(slot, block.ids) for name, slot in slot_variables.items()}
+        dtype = block.values.dtype
+        step = Step(
+            number=self.step_number(),
+            learning_rate=tf.cast(self._get_current_learning_rate(), dtype),
+            raw_gradient=block.values,
+            is_table=is_table,
+        )
+        rows = tf.cast(read_rows(target, block.ids), dtype)
+        if is_table:
+            rows = self.settle_rows(rows, slots, step.number)
+        gradient = block.values + self.l2 * rows if self.l2 else block.values
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            rows = rows * (1 - step.learning_rate * tf.cast(self.weight_decay, dtype))
+        rows, slots = self.update_rows(rows, gradient, slots, step)
+        if variable.constraint is not None:
+            rows = variable.constraint(rows)
+        write_rows(target, block.ids, rows)
+        for name, value in slots.items():
+            write_rows(slot_variables[name], block.ids, value)
+
+    def step_number(self) -> tf.Tensor:
+        """int64 scalar: the number of the step under way, from 1."""
+        return tf.cast(replicas.local(self._iterations).read_value(), tf.int64) + 1
+
+    def save_own_variables(self, store):
+        if self.built:  # tables are saved up to date, so their counters must be too
+            self.finalize_variable_values(self._trainable_variables)
+        super().save_own_variables(store)
+
+    # The trainer's side.
+
+    def compute_gradients(
+        self,
+        closure: Callable[[], tf.Tensor],
+        variables: Sequence[keras.Variable],
+        loss_scale: tf.Tensor | None = None,
+        pass_state: Sequence[keras.Variable] = (),
+    ) -> tuple[tf.Tensor, list]:
+        """Runs the closure as often as this optimizer needs and returns the gradients to apply.
+
+        Args:
+            closure: runs the forward pass and returns the scalar loss.
+            variables: what to differentiate by.
+            loss_scale: the gradients come back multiplied by it (mixed precision).
+            pass_state: variables, such as dropout seeds, that every pass must find alike.
+
+        Returns:
+            The unscaled loss of the first pass, and the gradients.
+        """
+        return gradients_of(closure, variables, loss_scale)
+
+    def minimize(
+        self, closure: Callable[[], tf.Tensor], variables: Sequence[keras.Variable]
+    ) -> tf.Tensor:
+        """One training step of a custom loop.
+
+        Args:
+            closure: runs the forward pass and returns the scalar loss. A sharpness-aware optimizer
+                calls it twice; state that Keras layers update counts the first call only.
+            variables: Keras variables to train.
+
+        Returns:
+            The loss, before the step.
+
+        Example:
+            >>> w = keras.Variable([3.0])
+            >>> loss = tf_helen.SGD(0.5).minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w])
+            >>> float(loss), w.numpy().tolist()
+            (4.5, [1.5])
+        """
+        variables = list(variables)
+        self.build(variables)
+        loss, gradients = self.compute_gradients(closure, variables)
+        self.apply(gradients, variables)
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l2": self.l2, "moments": self.moments}
+
+
+def compute_dtype(variable: keras.Variable) -> tf.DType:
+    """The dtype of rules and slots: the variable's, but at least float32."""
+    dtype = tf.as_dtype(variable.dtype)
+    return tf.float32 if dtype.size < 4 else dtype

@@ -1,0 +1,104 @@
+"""`tf_helen.Model`, and the same seam for models that somebody else built."""
+
+from __future__ import annotations
+
+import keras
+from keras.src.models.functional import Functional
+
+from tf_helen.trainer.seam import TrainerSeam
+
+
+def _is_functional_call(args, kwargs) -> bool:
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or "inputs" in kwargs
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class FunctionalModel(TrainerSeam, Functional):
+    """What `tf_helen.Model(inputs, outputs)` returns."""
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class Sequential(TrainerSeam, keras.Sequential):
+    """A `keras.Sequential` whose training step serves every optimizer of this package.
+
+    Args:
+        layers: list of Keras layers.
+        name: the model's name.
+
+    Example:
+        >>> model = tf_helen.Sequential([keras.layers.Dense(1)])
+        >>> model.compile(tf_helen.SAM(), "mse")
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    """
+
+
+class Model(TrainerSeam, keras.Model):
+    """A `keras.Model` whose training step serves every optimizer of this package.
+
+    Use it as `keras.Model`: `Model(inputs, outputs)`, or subclass it and write `call`. Optimizers
+    that need two passes (`SAM`, `ASAM`, `Helen`) train only under it, `tf_helen.Sequential`,
+    or a model given to `tf_helen.enable`. Whatever reads weights from outside the training step
+    (`evaluate`, `predict`, `get_weights`, `save`, `export`) finds every row up to date.
+
+    Args:
+        *args, **kwargs: as `keras.Model`.
+
+    Example:
+        >>> inputs = keras.Input((2,), dtype="int32")
+        >>> x = keras.layers.Flatten()(tf_helen.layers.Embedding([10, 20], 4)(inputs))
+        >>> model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
+        >>> model.compile(tf_helen.Helen(), keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> _ = model.fit(np.array([[3, 5], [3, 6]]), np.array([[1.0], [0.0]]), verbose=0)
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and _is_functional_call(args, kwargs):
+            return FunctionalModel(*args, **kwargs)
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs):
+        if _is_functional_call(args, kwargs):
+            # Keras would make this very class functional, for all its subclasses.
+            raise TypeError(
+                f"{type(self).__name__}: call `super().__init__()` without inputs and outputs and "
+                "write `call`, or subclass `tf_helen.trainer.model.FunctionalModel` for a "
+                "functional model with methods of its own."
+            )
+        super().__init__(*args, **kwargs)
+
+
+def enable(model: keras.Model) -> keras.Model:
+    """Gives the training step of `tf_helen.Model` to a model that somebody else built.
+
+    Args:
+        model: any Keras model: functional, sequential or subclassed; it is changed in place.
+
+    Returns:
+        The same model.
+
+    Raises:
+        TypeError: if `model` is not a Keras model, or has a `train_step` of its own, which would
+            be lost.
+
+    Example:
+        >>> model = tf_helen.enable(keras.Sequential([keras.layers.Dense(1)]))
+        >>> model.compile(tf_helen.Helen(rho=0.01), "mse")
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`enable` needs a Keras model. Received: {type(model).__name__}")
+    if isinstance(model, TrainerSeam):
+        return model
+    cls = type(model)
+    if cls.train_step is not keras.Model.train_step:
+        raise TypeError(
+            f"{cls.__name__} has a `train_step` of its own, which `enable` would replace. Call "
+            "`optimizer.minimize(closure, variables)` in it instead."
+        )
+    known = {Functional: FunctionalModel, keras.Sequential: Sequential}
+    enabled = known.get(cls)
+    if enabled is None:
+        enabled = type(cls.__name__, (TrainerSeam, cls), {"__module__": cls.__module__})
+    model.__class__ = enabled
+    model.train_function = None
+    return model

@@ -1,0 +1,113 @@
+"""The trainer seam: hands the optimizer a closure, so that it can run as many passes as it needs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+from tf_helen import tables
+from tf_helen.optimizers.passes import gradients_of
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.sam import SAM
+from tf_helen.trainer import loss_scaling
+
+
+class TrainerSeam:
+    """Mixin before a Keras model class: its `train_step` serves every optimizer.
+
+    Stock optimizers train as under Keras's own step. Metrics, batch-norm statistics and dropout
+    seeds are updated by the first pass of a step only, and every pass sees the same dropout masks.
+    Tables are brought up to date before anybody can see a stale row.
+    """
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        first_pass: dict[str, tf.Tensor] = {}
+
+        def closure():
+            kwargs = {"training": True} if self._call_has_training_arg else {}
+            y_pred = self(x, **kwargs)
+            first_pass.setdefault("y_pred", y_pred)
+            return self._compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+
+        loss = self._minimize(closure)
+        rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
+        # Each replica's loss is its share of the global mean.
+        shares = tf.distribute.get_strategy().num_replicas_in_sync
+        self._loss_tracker.update_state(loss * shares, sample_weight=rows)
+        return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
+
+    def _minimize(self, closure) -> tf.Tensor:
+        optimizer, variables = self.optimizer, self.trainable_variables
+        if not variables:
+            return closure()
+        inner = loss_scaling.unwrap(optimizer)
+        loss_scaling.prepare(optimizer)
+        scale = loss_scaling.current_scale(optimizer)
+        if not isinstance(inner, RowSparseOptimizer):
+            loss, gradients = gradients_of(closure, variables, scale)
+        else:
+            seeds = [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+            loss, gradients = inner.compute_gradients(closure, variables, scale, seeds)
+        with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
+            optimizer.apply_gradients(zip(gradients, variables))
+        return loss
+
+    # Nobody sees a stale row.
+
+    def _settle_tables(self) -> None:
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and optimizer.built:
+            inner = loss_scaling.unwrap(optimizer)
+            if isinstance(inner, RowSparseOptimizer):
+                inner.finalize_variable_values(self.trainable_variables)
+
+    def evaluate(self, *args, **kwargs):
+        self._settle_tables()
+        return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict_on_batch(*args, **kwargs)
+
+    def get_weights(self):
+        self._settle_tables()
+        return super().get_weights()
+
+    def save(self, *args, **kwargs):
+        self._settle_tables()
+        return super().save(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().save_weights(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        with self.settled():
+            return super().export(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def settled(self):
+        """Within it all tables are up to date and lookups are plain, for tracing an export."""
+        self._settle_tables()
+        marked = [tables.of(variable) for variable in self.trainable_variables]
+        pending = [(table, table.decay) for table in marked if table is not None]
+        for table, _ in pending:
+            table.decay = None
+        try:
+            yield self
+        finally:
+            for table, decay in pending:
+                table.decay = decay
