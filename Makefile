@@ -25,10 +25,11 @@ lint: venv
 demo: venv
 	$(BIN)/python -m launch.demo $(if $(SOURCE),--source=$(SOURCE))
 
-# The tests of the optimizers and metrics; the interpreter is $$TF_HELEN_PYTHON, else $(BIN)/python.
+# The interpreter is $$TF_HELEN_PYTHON, else .venv's; named, because Bazel would not notice that
+# .venv has come since it last looked.
 bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 	bazel query //... > /dev/null
-	bazel test //tests/tf_helen:fast
+	TF_HELEN_PYTHON=$${TF_HELEN_PYTHON:-$(CURDIR)/$(BIN)/python} bazel test //:fast
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis bazel-*
