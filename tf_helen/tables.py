@@ -71,7 +71,11 @@ class Table(tf.Module):
         The gradient with respect to the variable is that of a plain lookup: the optimizer's rule
         acts on the row that was read.
         """
-        rows = replicas.local(variable).sparse_read(ids)
+        stored = replicas.local(variable)
+        if not hasattr(stored, "sparse_read"):
+            # While Keras builds a subclassed model symbolically, a new variable is a plain tensor.
+            return tf.gather(stored, ids)
+        rows = stored.sparse_read(ids)
         if self.decay is None:
             return rows
         return _scaled(rows, tf.cast(self.decay.factor(ids), rows.dtype)[:, None])

@@ -11,13 +11,16 @@ import tensorflow as tf
 from tf_helen import replicas, tables
 from tf_helen.rows import RowBlock, read_rows, sum_duplicates, write_rows
 
+# Counts are computed in float64, where every 4-byte count is exact.
+
 SOURCES = ("batch", "running", "saved")
 
 
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
-    """float32 `[fields]`: the largest count among the given rows of each field, at least 0."""
+    """float64 `[fields]`: the largest count among the given rows of each field, at least 0."""
     field = table.field_of_rows(ids)
-    return tf.maximum(tf.math.unsorted_segment_max(counts, field, len(table.fields)), 0.0)
+    largest = tf.math.unsorted_segment_max(counts, field, len(table.fields))
+    return tf.maximum(largest, 0)  # a field without rows has the lowest number there is
 
 
 def relative_frequency(
@@ -37,28 +40,29 @@ def relative_frequency(
     Returns:
         float32 `[rows of the block]`, in [0, 1].
     """
-    counts = tf.zeros(tf.shape(block.ids), tf.float32)
+    counts = tf.zeros(tf.shape(block.ids), tf.float64)
     if include_batch:
-        counts += tf.cast(block.counts, tf.float32)
+        counts += tf.cast(block.counts, tf.float64)
     if stored is not None:
-        counts += tf.cast(read_rows(stored["count"], block.ids), tf.float32)
+        counts += tf.cast(read_rows(stored["count"], block.ids), tf.float64)
     largest = field_maximum(counts, table, block.ids)
     if stored is not None:
-        largest = tf.maximum(largest, tf.cast(stored["field_maximum"].read_value(), tf.float32))
-    return tf.math.divide_no_nan(counts, tf.gather(largest, table.field_of_rows(block.ids)))
+        largest = tf.maximum(largest, tf.cast(stored["field_maximum"].read_value(), tf.float64))
+    share = tf.math.divide_no_nan(counts, tf.gather(largest, table.field_of_rows(block.ids)))
+    return tf.cast(share, tf.float32)
 
 
 def add_batch(
     gradient: tf.IndexedSlices, table: tables.Table, stored: Mapping[str, tf.Variable]
 ) -> None:
     """Adds the occurrences of a (global) batch to the stored counts and field maxima."""
-    ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float32)
+    ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
     occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=(table.rows, 1))
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
     batch_counts = tf.cast(block.values[:, 0], tf.uint32)
     counts = read_rows(stored["count"], block.ids) + batch_counts
     write_rows(stored["count"], block.ids, counts)
-    largest = field_maximum(tf.cast(counts, tf.float32), table, block.ids)
+    largest = field_maximum(tf.cast(counts, tf.float64), table, block.ids)
     known = stored["field_maximum"].read_value()
     stored["field_maximum"].assign(tf.maximum(known, largest), read_value=False)
 

@@ -116,7 +116,7 @@ class Helen(SAM):
                 continue
             table = tables.of_or_single(variable)
             slots["field_maximum"] = self._add_slot(
-                variable, "field_maximum", (len(table.fields),), "float32", 0
+                variable, "field_maximum", (len(table.fields),), "float64", 0
             )
             if self._given_counts is not None and self._has_counts(variable):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
@@ -161,15 +161,15 @@ class Helen(SAM):
         share = frequencies.relative_frequency(
             block, table, self._stored(variable), include_batch=self.frequency != "saved"
         )
-        radius = self.rho * tf.maximum(share, self.lower_bound)
         norms = row_norms(block.values)
+        radius = self.rho * tf.cast(tf.maximum(share, self.lower_bound), norms.dtype)
         field = table.field_of_rows(block.ids)
         field_norms = tf.sqrt(
             tf.math.unsorted_segment_sum(tf.square(norms), field, len(table.fields))
         )
         if self.norm == "table":
             norms = tf.gather(field_norms, field)
-        scale = tf.cast(radius, norms.dtype) * unit_scale(norms)
+        scale = radius * unit_scale(norms)
         return block.values * per_row(scale, block.values), field_norms[-1]
 
     def _dense_scale(self, blocks, variables, dense, last_table_norm) -> tf.Tensor:
