@@ -1,0 +1,112 @@
+"""Schemas: what they accept, what they survive, and what they say when they do not match."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from zoo import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
+
+
+def make_schema() -> Schema:
+    return Schema(
+        "tiny",
+        [Categorical("user", 10), Categorical("tags", 5, length=3, pooling="sum")],
+        [Numeric("price", mean=2.5, std=0.5)],
+        label="click",
+    )
+
+
+def test_sizes_lengths_and_width():
+    schema = make_schema()
+    assert schema.field_sizes == {"user": 10, "tags": 5}
+    assert schema.field_lengths == {"user": 1, "tags": 3}
+    assert schema.ids_width == 4
+
+
+def test_save_and_load_give_an_equal_schema(tmp_path):
+    schema = make_schema()
+    path = Path(schema.save(tmp_path / "new" / "folder"))
+    assert Schema.load(tmp_path / "new" / "folder") == schema
+    assert json.loads(path.read_text())["version"] == 1
+    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["schema.json"]
+
+
+def test_schema_is_frozen_and_hashable():
+    assert hash(make_schema()) == hash(make_schema())
+    with pytest.raises(AttributeError):
+        make_schema().name = "other"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Schema("s", []), ["no feature"]),
+        (lambda: Schema("s", [Categorical("a", 2), Categorical("a", 3)]), ["'a'", "twice"]),
+        (lambda: Schema("s", [Categorical("a", 2)], [Numeric("a")]), ["'a'", "twice"]),
+        (lambda: Schema("s", [Categorical("label", 2)]), ["'label'", "twice"]),
+        (lambda: Schema("s", [Categorical("a", 2)], version=9), ["version 9", "update"]),
+        (lambda: Categorical("a", 0), ["'a'", "size=0"]),
+        (lambda: Categorical("a", 2**31), ["size=2147483648"]),
+        (lambda: Categorical("a", 2.0), ["size=2.0"]),
+        (lambda: Categorical("a", 2, length=0), ["length=0"]),
+        (lambda: Categorical("a", 2, pooling="max"), ["'max'", "mean, sum"]),
+        (lambda: Categorical("../a", 2), ["'../a'"]),
+        (lambda: Numeric("x", std=0.0), ["std=0.0", "above 0"]),
+        (lambda: Numeric("x", mean=float("nan")), ["mean=nan"]),
+    ],
+)
+def test_bad_values_are_named(make, words):
+    with pytest.raises(SchemaError) as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_load_without_a_file_says_what_to_run(tmp_path):
+    with pytest.raises(SchemaError, match=r"python -m launch\.prepare"):
+        Schema.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text[:-20], "not valid JSON"),
+        (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
+        (lambda text: text.replace('"label"', '"lable"'), "'label'"),
+        (lambda text: text.replace('"size": 10', '"size": -1'), "size=-1"),
+        (lambda text: text.replace('"pooling": "sum"', '"polling": "sum"'), "polling"),
+        (lambda text: "[1, 2]", "not a schema"),
+    ],
+)
+def test_load_of_a_spoilt_file_names_file_and_trouble(tmp_path, edit, words):
+    path = Path(make_schema().save(tmp_path))
+    text = path.read_text()
+    assert edit(text) != text
+    path.write_text(edit(text))
+    with pytest.raises(SchemaError, match=re.escape(words)) as caught:
+        Schema.load(tmp_path)
+    assert "schema.json" in str(caught.value)
+
+
+def test_check_same_accepts_another_name():
+    schema = make_schema()
+    schema.check_same(Schema("other", schema.categorical, schema.numeric, "click"), "there")
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Schema("t", [Categorical("user", 11)], label="click"), ["size=11", "size=10"]),
+        (Schema("t", [Categorical("user", 10)], label="click"), ["tags", "none"]),
+        (Schema("t", make_schema().categorical, label="click"), ["price", "none"]),
+        (Schema("t", make_schema().categorical, [Numeric("price")], "click"), ["mean=0.0"]),
+        (Schema("t", make_schema().categorical, make_schema().numeric), ["'label'", "'click'"]),
+    ],
+)
+def test_check_same_names_the_first_difference(other, words):
+    with pytest.raises(SchemaMismatchError) as caught:
+        make_schema().check_same(other, where="data/there")
+    for word in ["data/there", *words]:
+        assert word in str(caught.value)

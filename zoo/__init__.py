@@ -1,0 +1,24 @@
+"""Click-through-rate models for Keras, and the data pipelines that feed them.
+
+Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` move the rows,
+`load_counts` gives feature frequencies, `Ledger` counts what damaged files lost.
+"""
+
+from zoo.files import DataError
+from zoo.ledger import Ledger
+from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
+from zoo.tfrecords import read_tfrecords, write_tfrecords
+from zoo.vocabulary import load_counts
+
+__all__ = [
+    "Categorical",
+    "DataError",
+    "Ledger",
+    "Numeric",
+    "Schema",
+    "SchemaError",
+    "SchemaMismatchError",
+    "load_counts",
+    "read_tfrecords",
+    "write_tfrecords",
+]

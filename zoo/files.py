@@ -1,0 +1,125 @@
+"""Small file helpers: every file appears under its name only once it is complete."""
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+
+class DataError(ValueError):
+    """Data files are missing, unusable or not what their manifest says."""
+
+
+def join(directory: str | os.PathLike[str], *parts: str) -> str:
+    """Joins path parts with "/", which local and remote (`gs://`, `s3://`) file systems accept.
+
+    Args:
+        directory: Folder to start from.
+        *parts: Names below it.
+
+    Returns:
+        The joined path.
+
+    Example:
+        >>> join("data/frappe", "vocabulary", "user.tsv")
+        'data/frappe/vocabulary/user.tsv'
+    """
+    return posixpath.join(os.fspath(directory), *parts)
+
+
+@contextmanager
+def complete_or_absent(path: str) -> Iterator[str]:
+    """Yields a temporary name beside `path`; renames it to `path` if the block succeeds.
+
+    A crash or an error inside the block leaves whatever was at `path` before.
+
+    Args:
+        path: Final name of the file; missing parent folders are created.
+
+    Yields:
+        The temporary name to write to.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses the rename.
+
+    Example:
+        >>> import tempfile
+        >>> target = join(tempfile.mkdtemp(), "note.txt")
+        >>> with complete_or_absent(target) as temporary:
+        ...     _ = open(temporary, "w").write("done")
+        >>> open(target).read()
+        'done'
+    """
+    folder, name = posixpath.split(path)
+    if folder:
+        tf.io.gfile.makedirs(folder)
+    temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a UTF-8 text file completely or not at all.
+
+    Args:
+        path: File to write.
+        text: Its whole content.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_text(join(tempfile.mkdtemp(), "a.txt"), "hello")
+    """
+    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes indented JSON completely or not at all.
+
+    Args:
+        path: File to write.
+        content: Anything that `json.dumps` accepts.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_json(join(tempfile.mkdtemp(), "a.json"), {"rows": 3})
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_text(path: str) -> str:
+    """Reads a whole UTF-8 text file, local or remote.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Its text, line ends untouched.
+
+    Raises:
+        tf.errors.NotFoundError: If there is no such file.
+        UnicodeDecodeError: If it is not UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> path = join(tempfile.mkdtemp(), "a.txt")
+        >>> write_text(path, "one")
+        >>> read_text(path)
+        'one'
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode("utf-8")

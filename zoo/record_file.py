@@ -1,0 +1,207 @@
+"""The framing of TFRecord files: finds the good records of a damaged file and copies them.
+
+A record is `length` (8 bytes, little endian), a masked CRC-32C of those 8 bytes, the data, and a
+masked CRC-32C of the data. `tf.data` stops at the first damage and loses the rest of the file;
+here the walk goes on at the next offset where a whole record matches its checksums.
+"""
+
+import contextlib
+import mmap
+import os
+import posixpath
+import re
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import google_crc32c
+import tensorflow as tf
+
+from zoo.files import complete_or_absent
+from zoo.ledger import Damage
+
+_HEADER = 12  # length and its checksum
+_FOOTER = 4  # checksum of the data
+_CHUNK = 1 << 16  # bytes per read when a file is decompressed
+_LENGTH = struct.Struct("<QI")
+_NON_ZERO = re.compile(rb"[^\0]")
+_CRC = struct.Struct("<I")
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Computes TFRecord's masked CRC-32C of some bytes.
+
+    Args:
+        data: Any bytes.
+
+    Returns:
+        The checksum, 32 bits, rotated and offset as the format asks.
+
+    Example:
+        >>> masked_crc32c(b"")
+        2726488792
+    """
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
+    """Walks the frames of an uncompressed TFRecord file, past any damage.
+
+    Args:
+        content: The whole file.
+
+    Yields:
+        `(offset, length)` of the frame (header and checksums included) of each good record, and
+        a `Damage` for each damaged place, in file order.
+
+    Example:
+        >>> list(walk(b""))
+        []
+    """
+    position, end = 0, len(content)
+    while position < end:
+        length = _frame_length(content, position, end)
+        if length is not None:
+            after = position + length
+            if _data_is_good(content, position, length):
+                yield position, length
+                position = after
+                continue
+            if after == end or _frame_length(content, after, end) is not None:
+                yield Damage(position, "data checksum")
+                position = after
+                continue
+        # The length is wrong, or leads nowhere because bytes were lost or added within the data.
+        following = _next_frame(content, position + 1, end)
+        cut_short = end - position < _HEADER or _header_is_good(content, position)
+        if following == end and length is None and cut_short:
+            reason = "truncated record"
+        else:
+            reason = "data checksum" if cut_short else "length checksum"
+        yield Damage(position, reason, exact=False)
+        position = following
+
+
+def copy_good_records(path: str, compression: str, target: str) -> tuple[int, list[Damage]]:
+    """Copies the good records of a file, frame by frame, to an uncompressed TFRecord file.
+
+    Args:
+        path: TFRecord file, local or remote.
+        compression: "" or "GZIP".
+        target: Local file to write, completely or not at all.
+
+    Returns:
+        The number of good records and the damaged places.
+
+    Raises:
+        OSError: If there is no room for the copy.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with tf.io.TFRecordWriter(folder + "/a") as writer:
+        ...     writer.write(b"one")
+        >>> copy_good_records(folder + "/a", "", folder + "/b")
+        (1, [])
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, damages = _plain_local_file(path, compression, scratch)
+        good = 0
+        with complete_or_absent(target) as temporary, open(temporary, "wb") as output:
+            if os.path.getsize(plain):  # an empty file cannot be mapped
+                with (
+                    open(plain, "rb") as file,
+                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+                ):
+                    for found in walk(content):
+                        if isinstance(found, Damage):
+                            damages.append(found)
+                        else:
+                            good += 1
+                            output.write(content[found[0] : found[0] + found[1]])
+    return good, sorted(damages, key=lambda damage: damage.offset)
+
+
+def _header_is_good(content: bytes | mmap.mmap, position: int) -> bool:
+    header = content[position : position + _HEADER]
+    return len(header) == _HEADER and masked_crc32c(header[:8]) == _LENGTH.unpack(header)[1]
+
+
+def _data_is_good(content: bytes | mmap.mmap, position: int, frame: int) -> bool:
+    after = position + frame
+    (expected,) = _CRC.unpack(content[after - _FOOTER : after])
+    return masked_crc32c(content[position + _HEADER : after - _FOOTER]) == expected
+
+
+def _frame_length(content: bytes | mmap.mmap, position: int, end: int) -> int | None:
+    """Length of the frame at `position`, or None if there is no whole frame with a good header."""
+    header = content[position : position + _HEADER]
+    if len(header) < _HEADER:
+        return None
+    length, crc = _LENGTH.unpack(header)
+    frame = length + _HEADER + _FOOTER
+    # Comparing the length first spares nearly every checksum while resynchronising.
+    if position + frame > end or masked_crc32c(header[:8]) != crc:
+        return None
+    return frame
+
+
+def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
+    """First offset from `position` on at which a good record stands, or `end`.
+
+    A good header is not enough: the data of a record of 8 bytes and their checksum look like one.
+    """
+    # No record has 4 GiB or more, so bytes 4 to 7 of a length are zero: cheap to search for.
+    zeros = content.find(b"\0\0\0\0", position + 4)
+    while zeros != -1:
+        length = _frame_length(content, zeros - 4, end)
+        if length is not None and _data_is_good(content, zeros - 4, length):
+            return zeros - 4
+        following = zeros + 1
+        if content[zeros - 4 : zeros + 8] == b"\0" * _HEADER:
+            # A hole filled with zeros, as file systems leave: no header is all zeros, so go on
+            # at the first that is not.
+            after = _NON_ZERO.search(content, zeros)
+            following = max(following, after.start() - 7) if after else end
+        zeros = content.find(b"\0\0\0\0", following)
+    return end
+
+
+def _plain_local_file(path: str, compression: str, scratch: str) -> tuple[str, list[Damage]]:
+    """Brings the file onto the local disk, decompressed as far as it goes."""
+    if compression == "" and os.path.exists(path):
+        return path, []
+    local = posixpath.join(scratch, "content")
+    with tf.io.gfile.GFile(path, "rb") as source, open(local, "wb") as output:
+        if compression == "":
+            shutil.copyfileobj(source, output, _CHUNK)
+            return local, []
+        decoder = zlib.decompressobj(wbits=31)
+        while chunk := source.read(_CHUNK):
+            spare = decoder.copy()
+            try:
+                decoder = _inflate(decoder, chunk, output)
+            except zlib.error as error:
+                with contextlib.suppress(zlib.error):  # the content up to the very byte
+                    for place in range(len(chunk)):
+                        spare = _inflate(spare, chunk[place : place + 1], output)
+                return local, [Damage(output.tell(), f"broken gzip stream: {error}", False)]
+        if not decoder.eof:
+            return local, [Damage(output.tell(), "truncated gzip stream", False)]
+    return local, []
+
+
+def _inflate(decoder: Any, chunk: bytes, output: BinaryIO) -> Any:
+    """Decompresses a chunk to `output` if all of it is sound; returns the decoder to go on with."""
+    content = []
+    while chunk:
+        if decoder.eof:  # files may be concatenations of gzip streams
+            decoder = zlib.decompressobj(wbits=31)
+        content.append(decoder.decompress(chunk))
+        chunk = decoder.unused_data
+    output.write(b"".join(content))
+    return decoder

@@ -1,0 +1,138 @@
+"""Vocabulary files: which value has which id, and how often it occurs in the training split.
+
+`vocabulary/<field>.tsv` beside the schema; line i is id i, `value<TAB>count`; line 0 is `<oov>`,
+with the occurrences of all values that have no id of their own. The layout is what
+`tf.lookup.TextFileInitializer` reads, so a served model looks ids up in the same file.
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.files import DataError, join, read_text, write_text
+from zoo.schema import Schema
+
+OOV = "<oov>"
+
+
+def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
+    """Names the vocabulary file of a field.
+
+    Args:
+        directory: Data folder.
+        field: Field name.
+
+    Returns:
+        Its path.
+
+    Example:
+        >>> vocabulary_path("data", "user")
+        'data/vocabulary/user.tsv'
+    """
+    return join(directory, "vocabulary", f"{field}.tsv")
+
+
+def save_vocabulary(
+    directory: str | os.PathLike[str], field: str, values: list[str], counts: np.ndarray
+) -> str:
+    """Writes the vocabulary file of a field, completely or not at all.
+
+    Args:
+        directory: Data folder.
+        field: Field name.
+        values: The values by id, `<oov>` first.
+        counts: [len(values)] occurrences in the training split.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        DataError: If the values and counts do not fit together.
+
+    Example:
+        >>> import tempfile
+        >>> _ = save_vocabulary(tempfile.mkdtemp(), "user", ["<oov>", "ann"], np.array([0, 3]))
+    """
+    if len(values) != len(counts) or values[:1] != [OOV]:
+        raise DataError(
+            f"field {field!r}: {len(values)} values (first {values[:1]}) and {len(counts)} counts; "
+            f"give as many counts as values, {OOV!r} first"
+        )
+    path = vocabulary_path(directory, field)
+    lines = [f"{value}\t{count}\n" for value, count in zip(values, counts.tolist(), strict=True)]
+    write_text(path, "".join(lines))
+    return path
+
+
+def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list[str], np.ndarray]:
+    """Reads the vocabulary file of a field.
+
+    Args:
+        directory: Data folder.
+        field: Field name.
+
+    Returns:
+        The values by id, `<oov>` first, and their int64 counts.
+
+    Raises:
+        DataError: If the file is missing or malformed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = save_vocabulary(folder, "user", ["<oov>", "ann"], np.array([0, 3]))
+        >>> load_vocabulary(folder, "user")
+        (['<oov>', 'ann'], array([0, 3]))
+    """
+    path = vocabulary_path(directory, field)
+    if not tf.io.gfile.exists(path):
+        raise DataError(
+            f"no vocabulary at {path}; prepare the data first: "
+            "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
+        )
+    values, counts = [], []
+    # Not splitlines(): it would also split at characters such as U+2028 within a value.
+    lines = read_text(path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines):
+        value, tab, count = line.partition("\t")
+        if not tab or not count.isdecimal() or (number == 0) != (value == OOV):
+            raise DataError(
+                f"{path}, line {number + 1}: {line[:80]!r} is not 'value<TAB>count' with {OOV!r} "
+                "on line 1 only; prepare the data again"
+            )
+        values.append(value)
+        counts.append(int(count))
+    if not values:
+        raise DataError(f"{path} is empty; prepare the data again")
+    return values, np.array(counts, np.int64)
+
+
+def load_counts(directory: str | os.PathLike[str], schema: Schema) -> dict[str, np.ndarray]:
+    """Reads how often each id occurs in the training split: Helen's dataset frequencies.
+
+    Args:
+        directory: Data folder.
+        schema: Its columns.
+
+    Returns:
+        int64 counts [size] of each categorical field, by name.
+
+    Raises:
+        DataError: If a vocabulary is missing, malformed or of another size than the field.
+
+    Example:
+        >>> load_counts("data/frappe", schema)["user"]  # doctest: +SKIP
+    """
+    result = {}
+    for field, size in schema.field_sizes.items():
+        _, counts = load_vocabulary(directory, field)
+        if len(counts) != size:
+            raise DataError(
+                f"{vocabulary_path(directory, field)} has {len(counts)} ids, the schema says "
+                f"{size}; prepare the data again"
+            )
+        result[field] = counts
+    return result
