@@ -1,0 +1,181 @@
+"""Arguments of models and optimizers as text: `rho=0.01,base_optimizer=adamar`."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import tf_helen
+import zoo
+from tf_helen.optimizers import registry as optimizers
+from zoo.models import ClickModel
+
+_WORDS = {"true": True, "false": False, "none": None}
+_BARE = re.compile(r"[A-Za-z_][\w.>-]*")  # adamar, tf_helen>Adam
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Reads `key=value,key=value`; a value is a Python literal or a bare word.
+
+    Args:
+        text: such as `hidden_units=(64,32),activation=relu,batch_norm=true`; may be empty.
+
+    Returns:
+        The values by key, in order.
+
+    Raises:
+        ValueError: naming the part that cannot be read.
+
+    Example:
+        >>> parse_arguments("rho=0.01,base_optimizer=adamar,hidden_units=(8,4)")
+        {'rho': 0.01, 'base_optimizer': 'adamar', 'hidden_units': (8, 4)}
+    """
+    found: dict[str, Any] = {}
+    for part in _split_outside_brackets(text):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key.isidentifier():
+            raise ValueError(
+                f"cannot read {part.strip()!r} in {text!r}; write key=value,key=value, such as "
+                "alpha=1e-4 or hidden_units=(64,32)"
+            )
+        if key in found:
+            raise ValueError(f"{key!r} is given twice in {text!r}; give it once")
+        found[key] = _value(value, part)
+    return found
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return [part for part in [*parts, current] if part.strip()]
+
+
+def _value(value: str, part: str) -> Any:
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    if _BARE.fullmatch(value):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            f"cannot read the value in {part.strip()!r}; use a number, a word, or a Python "
+            "literal such as (64,32) or 'text'"
+        ) from None
+
+
+def constructor_arguments(cls: type, last: type | None = None) -> list[str]:
+    """Names the arguments that a class takes, those that reach its bases included.
+
+    Args:
+        cls: the class.
+        last: the base at which to stop, its own arguments included.
+
+    Returns:
+        The names, those of the class first.
+
+    Example:
+        >>> "alpha" in constructor_arguments(tf_helen.AdamAR)
+        True
+    """
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" not in base.__dict__:
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        names.update(dict.fromkeys(named))
+        if base is last or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    names.pop("self", None)
+    return list(names)
+
+
+def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[str, Any]) -> Any:
+    """Makes an optimizer from what a command line says.
+
+    Args:
+        name: such as "adam", "adamar", "helen".
+        learning_rate: `None`: the optimizer's default.
+        arguments: its other arguments; for `sam`, `asam`, `helen` those of the base optimizer too.
+
+    Returns:
+        A Keras optimizer.
+
+    Raises:
+        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
+            value that the optimizer refuses.
+
+    Example:
+        >>> make_optimizer("helen", 1e-3, {"rho": 0.01, "base_optimizer": "adamar"}).rho
+        0.01
+    """
+    cls = type(optimizers.get(name))
+    known = constructor_arguments(cls, last=tf_helen.SAM)
+    if issubclass(cls, tf_helen.SAM):
+        base = arguments.get("base_optimizer", "adam")
+        known += constructor_arguments(type(optimizers.get(base)))
+    arguments = dict(arguments)
+    if learning_rate is not None and "learning_rate" in arguments:
+        raise ValueError(
+            f"the learning rate of {name} is given twice, as {learning_rate} and as "
+            f"{arguments['learning_rate']}; leave one out"
+        )
+    _check_known(arguments, known, f"optimizer {name!r}")
+    rate = arguments.pop("learning_rate", learning_rate)
+    return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
+
+
+def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtype: str) -> Any:
+    """Makes a model of the zoo from what a command line says.
+
+    Args:
+        name: such as "deepfm".
+        schema: the columns of the data.
+        arguments: the constructor's arguments.
+        dtype: Keras dtype policy, such as "float32" or "mixed_bfloat16".
+
+    Returns:
+        The model, built.
+
+    Raises:
+        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
+            value that the model refuses.
+
+    Example:
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
+        >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").name
+        'dnn'
+    """
+    cls = zoo.get(name)
+    known = [n for n in constructor_arguments(cls, last=ClickModel) if n != "schema"]
+    _check_known(arguments, known, f"model {name!r}")
+    return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
+
+
+def _check_known(arguments: Mapping[str, Any], known: list[str], what: str) -> None:
+    for key in arguments:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{what} has no argument {key!r}.{hint} Its arguments: "
+                f"{', '.join(dict.fromkeys(known))}."
+            )
+
+
+def _made(what: str, make: Any) -> Any:
+    try:
+        return make()
+    except TypeError as error:  # a value of a wrong type, deep inside
+        raise ValueError(f"{what} refuses an argument: {error}") from error

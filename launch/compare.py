@@ -1,0 +1,191 @@
+"""Trains the same model on the same data with several optimizers and seeds.
+
+Example: `python -m launch.compare --data=data/frappe --out=out/compared --seeds=3
+--optimizers="adam;adamar:alpha=1e-4;helen:rho=0.01,base_optimizer=adamar"`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+import zoo
+from launch import cli
+from launch.arguments import make_optimizer, parse_arguments
+from launch.history import History, load_history
+from launch.plots import plot_runs
+from launch.quiet import quiet
+from launch.results import Runs, results_table, save_results
+from launch.run_config import PRECISIONS, RunConfig
+from launch.strategies import STRATEGIES
+from launch.training import train
+from zoo.files import DataError, join
+
+_FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """An optimizer of a comparison.
+
+    Attributes:
+        label: what tables call it: its name and arguments.
+        optimizer: its name.
+        arguments: its arguments.
+    """
+
+    label: str
+    optimizer: str
+    arguments: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """A folder name made of the label."""
+        return re.sub(r"[^A-Za-z0-9.]+", "_", self.label).strip("_")
+
+
+def parse_contenders(text: str) -> list[Contender]:
+    """Reads `name:key=value,key=value;name;...`, or plain names separated by commas.
+
+    Args:
+        text: such as `adam;adamar:alpha=1e-4;helen:rho=0.01`.
+
+    Returns:
+        The optimizers in order.
+
+    Raises:
+        ValueError: on an unknown optimizer or argument, a bad value, or the same one twice.
+
+    Example:
+        >>> [c.label for c in parse_contenders("adam;adamar:alpha=1e-4")]
+        ['adam', 'adamar(alpha=0.0001)']
+    """
+    plain = ":" not in text and ";" not in text
+    contenders = []
+    for part in filter(None, (p.strip() for p in text.split("," if plain else ";"))):
+        name, _, arguments = part.partition(":")
+        given = parse_arguments(arguments)
+        # Made once for its complaints, so that they come before hours of training.
+        checked = {k: v for k, v in given.items() if (k, v) != ("frequency", "dataset")}
+        make_optimizer(name.strip(), None, checked)
+        inner = ", ".join(f"{key}={value}" for key, value in given.items())
+        label = f"{name.strip()}({inner})" if inner else name.strip()
+        contenders.append(Contender(label, name.strip(), given))
+    labels = [contender.label for contender in contenders]
+    if not labels or len(set(labels)) < len(labels):
+        raise ValueError(f"--optimizers={text!r}: name at least one optimizer, and none twice")
+    return contenders
+
+
+def compare(
+    common: RunConfig, contenders: Sequence[Contender], seeds: Sequence[int], title: str = ""
+) -> Runs:
+    """Trains every optimizer with every seed and writes tables and curves to `common.out`.
+
+    For each seed, all optimizers see the same initial weights and the same row orders.
+
+    Args:
+        common: settings of all runs; `out` is the folder of the comparison.
+        contenders: the optimizers.
+        seeds: one run per optimizer and seed.
+        title: title of the picture.
+
+    Returns:
+        For each label its runs, in the order of the seeds.
+
+    Raises:
+        ValueError: as `launch.training.train`.
+    """
+    runs: dict[str, list[History]] = {}
+    for contender in contenders:
+        for seed in seeds:
+            if common.progress:
+                print(f"{contender.label}, seed {seed}", flush=True)
+            config = dataclasses.replace(
+                common,
+                out=join(common.out, contender.folder, f"seed_{seed}"),
+                optimizer=contender.optimizer,
+                optimizer_args=contender.arguments,
+                seed=seed,
+                eval_test_each_epoch=True,
+            )
+            runs.setdefault(contender.label, []).append(_run_or_reuse(config))
+    table = results_table(runs)
+    settings = dataclasses.asdict(common)
+    for name in ("out", "optimizer", "optimizer_args", "seed", "resume", "progress"):
+        settings.pop(name)
+    optimizers = {c.label: {"optimizer": c.optimizer, **c.arguments} for c in contenders}
+    settings |= {"seeds": list(seeds), "optimizers": optimizers}
+    save_results(common.out, runs, settings, table)
+    curves = {label: [history.epochs for history in several] for label, several in runs.items()}
+    plot_runs(curves, join(common.out, "curves.png"), title or f"{common.data}: {common.model}")
+    return runs
+
+
+def _run_or_reuse(config: RunConfig) -> History:
+    """Trains, or with `resume` takes a finished run from its folder."""
+    config.check_folder()
+    epochs = load_history(config.out)
+    if config.resume and len(epochs) >= config.epochs:
+        return History(tuple(epochs[: config.epochs]))
+    if not config.save_models and tf.io.gfile.exists(config.out):
+        tf.io.gfile.rmtree(config.out)  # half a run without a checkpoint cannot be continued
+    return train(config)
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    quiet()
+    if not _FLAGS.data or not _FLAGS.out:
+        raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
+    if _FLAGS.seeds < 1:
+        raise ValueError(f"--seeds={_FLAGS.seeds}; use at least 1")
+    contenders = parse_contenders(_FLAGS.optimizers)
+    common = RunConfig(
+        data=_FLAGS.data.rstrip("/"),
+        out=_FLAGS.out.rstrip("/"),
+        model=_FLAGS.model,
+        model_args=parse_arguments(_FLAGS.model_args),
+        learning_rate=_FLAGS.learning_rate,
+        epochs=_FLAGS.epochs,
+        batch_size=_FLAGS.batch_size,
+        precision=_FLAGS.precision,
+        strategy=_FLAGS.strategy,
+        cpu_replicas=_FLAGS.cpu_replicas,
+        resume=_FLAGS.resume,
+        save_models=_FLAGS.save_models,
+    )
+    zoo.get(common.model)
+    if not tf.io.gfile.isdir(common.data):
+        raise DataError(f"no data folder {common.data}; prepare it with launch.prepare")
+    runs = compare(common, contenders, range(_FLAGS.seeds))
+    print(f"\n{common.model} on {common.data}, {_FLAGS.seeds} seeds")
+    print(results_table(runs))
+    print(f"\nwritten to {common.out}: results.json, results.md, curves.png")
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
+    flags.DEFINE_string("out", None, "Folder of the comparison.")
+    flags.DEFINE_string("model", "deepfm", "Model of the zoo.")
+    flags.DEFINE_string("model_args", "", "Its arguments, such as hidden_units=(64,32).")
+    flags.DEFINE_string("optimizers", "adam,adamar,helen", "name:key=value,...;name;...")
+    flags.DEFINE_float("learning_rate", None, "Learning rate of all; by default each one's own.")
+    flags.DEFINE_integer("seeds", 1, "Runs per optimizer, with the seeds 0, 1, ...")
+    flags.DEFINE_integer("epochs", 4, "Epochs.")
+    flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
+    flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
+    flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
+    flags.DEFINE_boolean("resume", False, "Keep the finished runs in --out.")
+    flags.DEFINE_boolean("save_models", False, "Keep checkpoints and the best models.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(_main)

@@ -1,0 +1,179 @@
+"""The one-epoch collapse and two cures, from raw data to a served model, in some minutes.
+
+`python -m launch.demo` trains DeepFM with Adam, AdamAR and Helen on MovieLens-1M if it can be had,
+else on generated data; `--source` names a local copy (ml-1m.zip, its folder, or a folder with
+train, valid and test `.csv.gz`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from absl import flags
+
+import zoo
+from launch import cli
+from launch.compare import compare, parse_contenders
+from launch.datasets import csv_folder, movielens_1m, synthetic
+from launch.datasets.raw import Options, RawData
+from launch.export import SEPARATOR, export_run
+from launch.prepare import prepare
+from launch.quiet import quiet
+from launch.results import results_table
+from launch.run_config import RunConfig
+from launch.training import load_best
+from zoo.files import complete_or_absent, join
+
+_FLAGS = flags.FLAGS
+_CONTENDERS = "adam;adamar:alpha=1e-4;helen:rho=0.01"
+_MOST_ROWS = 300_000  # more would take more than some minutes on two cores
+_SHOWN = 8  # raw rows scored at the end
+
+
+def load_raw(source: str | None) -> tuple[RawData, str]:
+    """Finds the demo's data.
+
+    Args:
+        source: ml-1m.zip, its folder, or a folder with train, valid and test CSV files; `None`:
+            MovieLens-1M is downloaded, and generated data stand in where that fails.
+
+    Returns:
+        The data, and a sentence on where they are from.
+
+    Raises:
+        ValueError: if `source` is given and cannot be read.
+    """
+    if source:
+        source = source.rstrip("/")
+        if any(os.path.exists(join(source, f"train.csv{ending}")) for ending in ("", ".gz")):
+            name = os.path.basename(os.path.abspath(source))
+            raw = csv_folder.load_csv_folder(name, Options(source=source))
+            return raw, f"{name}, the CSV files in {source}"
+        return movielens_1m.load(Options(source=source)), f"MovieLens-1M from {source}"
+    try:
+        return movielens_1m.load(Options()), "MovieLens-1M, downloaded from grouplens.org"
+    except ValueError as error:
+        reason = str(error).split("; ")[0]
+        return synthetic.load(Options()), f"generated data, not MovieLens-1M: {reason}"
+
+
+def _at_most(raw: RawData, rows: int) -> RawData:
+    """The data set with at most `rows` training rows, drawn at random."""
+    train = raw.splits["train"]
+    if train.height <= rows:
+        return raw
+    drawn = train.sample(rows, seed=0, shuffle=False)
+    return dataclasses.replace(raw, splits={**raw.splits, "train": drawn})
+
+
+def write_raw_rows(raw: RawData, rows: int, path: str) -> list[float]:
+    """Writes the first raw test rows as CSV, as a client of a served model has them.
+
+    Args:
+        raw: the data set.
+        rows: how many.
+        path: file to write.
+
+    Returns:
+        Their labels.
+    """
+    table = raw.splits["test"].head(rows)
+    labels = table[raw.label].to_list()
+    several = [pl.col(f.name).cast(pl.List(pl.String)).list.join(SEPARATOR)
+               for f in raw.fields if f.length > 1]  # fmt: skip
+    with complete_or_absent(path) as temporary:
+        table.with_columns(several).drop(raw.label).write_csv(temporary)
+    return labels
+
+
+def score_in_clean_process(saved_model: str, rows: str) -> list[float]:
+    """Scores a CSV file in a new process that has TensorFlow only.
+
+    Args:
+        saved_model: folder that `launch.export` wrote.
+        rows: CSV file of raw rows.
+
+    Returns:
+        A probability per row.
+
+    Raises:
+        RuntimeError: if the process fails.
+    """
+    command = [sys.executable, "-m", "launch.predict"]
+    command += [f"--saved_model={os.path.abspath(saved_model)}", f"--input={os.path.abspath(rows)}"]
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    if done.returncode:
+        raise RuntimeError(f"launch.predict failed: {done.stderr.strip()}")
+    return [float(line) for line in done.stdout.splitlines()[1:]]
+
+
+def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int = 4) -> None:
+    """Prepares data, trains, prints the table, draws the curves, exports and serves.
+
+    Args:
+        source: see `load_raw`.
+        out: folder for everything; what an earlier demo left there is replaced.
+        rows: training rows at most.
+        epochs: passes over them.
+    """
+    started = time.perf_counter()
+    raw, where = load_raw(source)
+    raw = _at_most(raw, rows)
+    print(f"data: {where}; {raw.splits['train'].height:,} training rows", flush=True)
+    data = join(out, "data")
+    prepare(raw, data, overwrite=True)
+    shutil.rmtree(join(out, "runs"), ignore_errors=True)
+    common = RunConfig(data, join(out, "runs"), model="deepfm", epochs=epochs, learning_rate=1e-3)
+    contenders = parse_contenders(_CONTENDERS)
+    runs = compare(common, contenders, seeds=[0], title=f"{raw.name}: DeepFM")
+    print(f"\nDeepFM on {raw.name}: AUC per epoch")
+    print(results_table(runs))
+    best = max(contenders, key=lambda c: runs[c.label][0].best.valid_auc)
+    print(f"\nlearning curves: {join(common.out, 'curves.png')}")
+    print(f"best on the validation split: {best.label}", flush=True)
+    run = join(common.out, best.folder, "seed_0")
+    saved = export_run(run, data, join(out, "saved_model"))
+    _serve(raw, run, data, saved, join(out, "raw_rows.csv"))
+    print(f"\n{time.perf_counter() - started:.0f} s in all; everything is in {out}")
+
+
+def _serve(raw: RawData, run: str, data: str, saved: str, path: str) -> None:
+    labels = write_raw_rows(raw, _SHOWN, path)
+    served = score_in_clean_process(saved, path)
+    features, _ = next(iter(zoo.read_tfrecords(data, "test", batch_size=_SHOWN)))
+    logits = load_best(run).predict_on_batch(features)[:, 0].astype(np.float64)
+    trained = 1 / (1 + np.exp(-logits))
+    print(f"\nraw rows of the test split, scored in a clean process by {saved}")
+    print("label  probability")
+    for label, probability in zip(labels, served, strict=True):
+        print(f"{label:>5.0f}  {probability:.4f}")
+    print(f"largest difference to the trained model: {np.abs(trained - served).max():.1e}")
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    quiet()
+    out = _FLAGS.out or join(tempfile.gettempdir(), "tf-helen-demo")
+    run_demo(_FLAGS.source, out, _FLAGS.rows, _FLAGS.epochs)
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("source", None, "ml-1m.zip, its folder, or a folder of CSV files.")
+    flags.DEFINE_string("out", None, "Folder to write; by default in the temporary folder.")
+    flags.DEFINE_integer("rows", _MOST_ROWS, "Training rows at most.", lower_bound=1)
+    flags.DEFINE_integer("epochs", 4, "Passes over the training rows.", lower_bound=1)
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(_main)

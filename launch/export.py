@@ -1,0 +1,228 @@
+"""SavedModels that take raw features: strings and numbers in, probabilities out.
+
+Example: `python -m launch.export --run=out/frappe --data=data/frappe --out=out/served`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+from absl import flags
+
+import zoo
+from launch import cli
+from launch.quiet import quiet
+from launch.training import load_best
+from zoo.files import DataError
+from zoo.models import ClickModel
+from zoo.vocabulary import vocabulary_path
+
+_FLAGS = flags.FLAGS
+SEPARATOR = "|"
+
+
+class RawScorer(tf.Module):
+    """A model with the vocabularies of its data: raw features in, probabilities out.
+
+    Args:
+        model: a trained model.
+        data: folder with the vocabularies that it was trained on.
+
+    Raises:
+        DataError: if a vocabulary is missing or has another size than the model's field.
+
+    Example:
+        >>> scorer = RawScorer(model, "data/frappe")  # doctest: +SKIP
+    """
+
+    def __init__(self, model: ClickModel, data: str):
+        super().__init__()
+        self.model = model
+        self.schema = model.schema
+        self.tables = {
+            field.name: _lookup_table(data, field.name, field.size)
+            for field in self.schema.categorical
+        }
+
+    def specs(self) -> dict[str, tf.TensorSpec]:
+        """The raw features by name: strings `[B]` for fields, float32 `[B]` for numbers."""
+        specs = {f.name: tf.TensorSpec([None], tf.string, f.name) for f in self.schema.categorical}
+        numbers = {c.name: tf.TensorSpec([None], tf.float32, c.name) for c in self.schema.numeric}
+        return {**specs, **numbers}
+
+    def score(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Scores raw features.
+
+        Args:
+            raw: by name, strings `[B]` (several values joined by "|"; "" is none) and numbers
+                `[B]` (NaN is replaced by the training mean). Unseen values count as unknown.
+
+        Returns:
+            `{"probability": float32 [B]}`.
+        """
+        features = {}
+        if self.schema.categorical:
+            columns = [self._ids(field, raw[field.name]) for field in self.schema.categorical]
+            features["ids"] = tf.concat(columns, axis=1)
+        if self.schema.numeric:
+            columns = [
+                tf.where(tf.math.is_finite(raw[c.name]), raw[c.name], c.mean)
+                for c in self.schema.numeric
+            ]
+            features["numeric"] = tf.stack(columns, axis=1)
+        logits = self.model(features, training=False)
+        return {"probability": tf.sigmoid(tf.reshape(logits, [-1]))}
+
+    def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores serialized `tf.train.Example`s `[B]` that hold raw features.
+
+        A field of several values is a list of bytes; an absent number counts as the training mean.
+        """
+        wanted: dict = {}
+        for field in self.schema.categorical:
+            several = tf.io.RaggedFeature(tf.string)
+            wanted[field.name] = several if field.length > 1 else _one(tf.string, "")
+        for column in self.schema.numeric:
+            wanted[column.name] = _one(tf.float32, column.mean)
+        raw = tf.io.parse_example(serialized, wanted)
+        for field in self.schema.categorical:
+            if field.length > 1:
+                raw[field.name] = tf.strings.reduce_join(
+                    raw[field.name], axis=1, separator=SEPARATOR
+                )
+        return self.score(raw)
+
+    def _ids(self, field: zoo.Categorical, text: tf.Tensor) -> tf.Tensor:
+        """int32 `[B, length]`, as the preparation encodes the same values."""
+        table = self.tables[field.name]
+        # The preparation made tabs and line ends spaces: they would break the vocabulary file.
+        text = tf.strings.regex_replace(text, r"[\t\n\r]", " ")
+        if field.length == 1:
+            return tf.cast(table.lookup(text), tf.int32)[:, None]
+        values = tf.strings.split(text, SEPARATOR)
+        # Splitting an empty string gives one empty value; here it means no value.
+        present = tf.repeat(text != "", values.row_lengths())
+        values = tf.ragged.boolean_mask(values, values.with_flat_values(present))
+        ids = tf.ragged.map_flat_values(table.lookup, values)
+        ids = ids.to_tensor(default_value=-1, shape=[None, field.length])
+        return tf.cast(ids, tf.int32)
+
+
+def export_saved_model(model: ClickModel, data: str, out: str) -> str:
+    """Writes a SavedModel that serves raw features.
+
+    It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
+    takes a tensor `[B]` per column of the schema, `examples` takes serialized `tf.train.Example`s
+    `[B]`. The vocabularies travel along as assets; no optimizer state does.
+
+    Args:
+        model: a trained model.
+        data: folder with the vocabularies that it was trained on.
+        out: folder to write, completely or not at all; an older SavedModel there is replaced.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: if a vocabulary is missing or does not fit, or `out` holds something else.
+
+    Example:
+        >>> export_saved_model(load_best("out/frappe"), "data/frappe", "served")  # doctest: +SKIP
+    """
+    _check_replaceable(out)
+    partial = f"{out.rstrip('/')}.partial"
+    with model.settled():
+        scorer = RawScorer(model, data)
+
+        @tf.function
+        def serving_default(**raw):
+            return scorer.score(raw)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+        def examples(examples):
+            return scorer.score_examples(examples)
+
+        signatures = {
+            "serving_default": serving_default.get_concrete_function(**scorer.specs()),
+            "examples": examples.get_concrete_function(),
+        }
+        try:
+            served = tf.Module()  # what the signatures need, and nothing that training needed
+            served.variables_ = [variable.value for variable in model.variables]
+            served.tables = scorer.tables
+            tf.saved_model.save(served, partial, signatures=signatures)
+            if tf.io.gfile.exists(out):
+                tf.io.gfile.rmtree(out)
+            tf.io.gfile.rename(partial, out)
+        finally:
+            if tf.io.gfile.exists(partial):
+                tf.io.gfile.rmtree(partial)
+    return out
+
+
+def export_run(run: str, data: str, out: str) -> str:
+    """Exports the best epoch of a run; see `export_saved_model`.
+
+    Args:
+        run: folder of the run.
+        data: prepared data folder that it was trained on.
+        out: folder to write.
+
+    Returns:
+        `out`.
+    """
+    return export_saved_model(load_best(run), data, out)
+
+
+def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
+    return tf.io.FixedLenFeature([], dtype, default_value=default)
+
+
+def _lookup_table(data: str, field: str, size: int) -> tf.lookup.StaticHashTable:
+    path = vocabulary_path(data, field)
+    if not tf.io.gfile.exists(path):
+        raise DataError(f"no vocabulary at {path}; give the data folder that the run used")
+    initializer = tf.lookup.TextFileInitializer(
+        path,
+        key_dtype=tf.string,
+        key_index=0,
+        value_dtype=tf.int64,
+        value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+        delimiter="\t",
+    )
+    table = tf.lookup.StaticHashTable(initializer, default_value=0)
+    if int(table.size()) != size:
+        raise DataError(
+            f"{path} has {int(table.size())} ids, the model's field {field!r} {size}; give the "
+            "data folder that the run used"
+        )
+    return table
+
+
+def _check_replaceable(out: str) -> None:
+    if not tf.io.gfile.exists(out):
+        return
+    if not tf.io.gfile.isdir(out):
+        raise DataError(f"{out} is a file; name a folder")
+    if tf.io.gfile.listdir(out) and not tf.io.gfile.exists(f"{out}/saved_model.pb"):
+        raise DataError(f"{out} holds something else than a SavedModel; name another folder")
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    quiet()
+    if not _FLAGS.run or not _FLAGS.data or not _FLAGS.out:
+        raise ValueError("give --run=FOLDER_OF_THE_RUN, --data=PREPARED_FOLDER and --out=FOLDER")
+    print(f"written to {export_run(_FLAGS.run, _FLAGS.data, _FLAGS.out)}")
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("run", None, "Folder that launch.train wrote.")
+    flags.DEFINE_string("data", None, "Prepared data folder that it was trained on.")
+    flags.DEFINE_string("out", None, "Folder to write.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(_main)

@@ -1,0 +1,122 @@
+"""Scores raw rows of a CSV file with a SavedModel; needs TensorFlow and nothing of this project.
+
+Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
+The file's header names the columns; columns that the model does not know, such as the label, are
+ignored. Several values of one field are joined by "|"; an empty number counts as missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+from absl import app, flags
+
+_FLAGS = flags.FLAGS
+_ROWS = 4096  # scored at a time
+
+
+def predict(saved_model: str, rows: str) -> Iterator[float]:
+    """Scores the rows of a CSV file, in order.
+
+    Args:
+        saved_model: folder that `launch.export` wrote.
+        rows: CSV file with a header, `.gz` or plain.
+
+    Yields:
+        A probability per row.
+
+    Raises:
+        ValueError: if a folder, file or column is missing, or a value is no number.
+
+    Example:
+        >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
+        [0.27, 0.91]
+    """
+    if not os.path.exists(os.path.join(saved_model, "saved_model.pb")):
+        raise ValueError(f"no SavedModel in {saved_model}; write one with launch.export")
+    loaded = tf.saved_model.load(saved_model)  # kept: it owns the lookup tables
+    serve = loaded.signatures["serving_default"]
+    specs = serve.structured_input_signature[1]
+    with _open(rows) as file:
+        reader = csv.DictReader(file)
+        missing = sorted(set(specs) - set(reader.fieldnames or ()))
+        if missing:
+            raise ValueError(
+                f"{rows} lacks the columns {', '.join(missing)}; the model needs {', '.join(specs)}"
+            )
+        line = 2
+        while batch := list(itertools.islice(reader, _ROWS)):
+            columns = {
+                name: _column(batch, name, spec.dtype, rows, line) for name, spec in specs.items()
+            }
+            yield from serve(**columns)["probability"].numpy().tolist()
+            line += len(batch)
+
+
+def _open(path: str):
+    if not os.path.isfile(path):
+        raise ValueError(f"no file {path}; give a CSV file with a header")
+    opener = gzip.open if path.endswith(".gz") else open
+    return opener(path, "rt", encoding="utf-8", newline="")
+
+
+def _column(batch: list[dict], name: str, dtype: tf.DType, path: str, line: int) -> tf.Tensor:
+    values = [row[name] or "" for row in batch]
+    if dtype == tf.string:
+        return tf.constant(values)
+    numbers = []
+    for offset, value in enumerate(values):
+        try:
+            numbers.append(float(value) if value.strip() else float("nan"))
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {line + offset}: {name}={value!r} is no number; leave it empty if "
+                "it is missing"
+            ) from None
+    return tf.constant(numbers, dtype)
+
+
+def _write(probabilities: Iterator[float], path: str | None) -> None:
+    lines = (f"{probability:.9g}\n" for probability in probabilities)
+    if not path:
+        sys.stdout.write("probability\n")
+        sys.stdout.writelines(lines)
+        return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write("probability\n")
+            file.writelines(lines)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def _main(argv: Sequence[str]) -> None:
+    try:
+        if len(argv) > 1:
+            raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+        if not _FLAGS.saved_model or not _FLAGS.input:
+            raise ValueError("give --saved_model=FOLDER and --input=rows.csv")
+        _write(predict(_FLAGS.saved_model, _FLAGS.input), _FLAGS.output)
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(1)
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("saved_model", None, "Folder that launch.export or launch.train wrote.")
+    flags.DEFINE_string("input", None, "CSV file with a header; .gz is read too.")
+    flags.DEFINE_string("output", None, "CSV file to write; by default the standard output.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(_main)

@@ -1,0 +1,58 @@
+"""A progress bar for `fit`: rows per second, loss, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import keras
+from tqdm import tqdm
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows the progress of one epoch and measures its speed.
+
+    Args:
+        description: what stands before the bar, such as "epoch 1/4".
+        rows: rows of the epoch, or `None` if unknown.
+        batch_size: rows per step.
+        show: whether to draw the bar.
+
+    Attributes:
+        seconds: duration of the epoch.
+        rows_per_second: rows trained per second of it.
+    """
+
+    def __init__(self, description: str, rows: int | None, batch_size: int, show: bool = True):
+        super().__init__()
+        self._description, self._rows, self._batch_size = description, rows, batch_size
+        self._show = show
+        self.seconds = self.rows_per_second = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._done = 0
+        self._bar = tqdm(
+            desc=self._description,
+            total=self._rows,
+            unit="rows",
+            unit_scale=True,
+            disable=not self._show,
+            leave=False,
+            # In a log file every refresh is a line.
+            mininterval=0.2 if sys.stderr.isatty() else 30,
+        )
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        rows = self._batch_size
+        if self._rows is not None:
+            rows = min(rows, self._rows - self._done)
+        self._done += rows
+        if self._show and batch % 20 == 0:
+            self._bar.set_postfix(loss=f"{float(logs['loss']):.4f}", refresh=False)
+        self._bar.update(rows)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self._started
+        self.rows_per_second = self._done / self.seconds
+        self._bar.close()

@@ -1,0 +1,90 @@
+"""Trains a model of the zoo on a prepared data folder.
+
+Example: `python -m launch.train --data=data/frappe --out=out/frappe --optimizer=adamar
+--optimizer_args=alpha=1e-4`. Continue an interrupted run with `--resume`.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+import zoo
+from launch import cli
+from launch.arguments import parse_arguments
+from launch.export import export_run
+from launch.plots import plot_runs
+from launch.quiet import quiet
+from launch.run_config import PRECISIONS, RunConfig
+from launch.strategies import STRATEGIES
+from launch.training import train
+from zoo.files import join
+
+_FLAGS = flags.FLAGS
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    quiet()
+    if not _FLAGS.data or not _FLAGS.out:
+        raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
+    config = RunConfig(
+        data=_FLAGS.data.rstrip("/"),
+        out=_FLAGS.out.rstrip("/"),
+        model=_FLAGS.model,
+        model_args=parse_arguments(_FLAGS.model_args),
+        optimizer=_FLAGS.optimizer,
+        learning_rate=_FLAGS.learning_rate,
+        optimizer_args=parse_arguments(_FLAGS.optimizer_args),
+        epochs=_FLAGS.epochs,
+        batch_size=_FLAGS.batch_size,
+        seed=_FLAGS.seed,
+        precision=_FLAGS.precision,
+        strategy=_FLAGS.strategy,
+        cpu_replicas=_FLAGS.cpu_replicas,
+        resume=_FLAGS.resume,
+        patience=_FLAGS.patience,
+        eval_test_each_epoch=_FLAGS.eval_test_each_epoch,
+    )
+    ledger = zoo.Ledger()
+    history = train(config, ledger)
+    print(f"\n{config.model} with {config.optimizer} on {config.data}")
+    print(history.table())
+    if ledger.total_lost:
+        print(f"\ndamaged records were left out\n{ledger.report()}")
+        ledger.save(join(config.out, "ledger.json"))
+    name = f"{config.model}, {config.optimizer}"
+    curves = join(config.out, "curves.png")
+    plot_runs({config.optimizer: [history.epochs]}, curves, f"{config.data}: {name}")
+    saved = export_run(config.out, config.data, join(config.out, "saved_model"))
+    print(f"\nlearning curves: {curves}")
+    print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
+
+
+def _define_flags() -> None:
+    models = ", ".join(entry.name for entry in zoo.list_models())
+    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
+    flags.DEFINE_string("out", None, "Folder of the run.")
+    flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
+    flags.DEFINE_string("model_args", "", "Its arguments, such as hidden_units=(64,32),dropout=0.1")
+    flags.DEFINE_string("optimizer", "adam", "Optimizer, such as adam, adamar, helen.")
+    flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
+    flags.DEFINE_string(
+        "optimizer_args",
+        "",
+        "Its arguments, such as rho=0.01,base_optimizer=adamar; frequency=dataset takes Helen's "
+        "counts from the training split.",
+    )
+    flags.DEFINE_integer("epochs", 4, "Epochs at most.")
+    flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
+    flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
+    flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
+    flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
+    flags.DEFINE_boolean("resume", False, "Continue the run in --out.")
+    flags.DEFINE_integer("patience", 0, "Stop after so many epochs without a better valid AUC.")
+    flags.DEFINE_boolean("eval_test_each_epoch", False, "Score the test split every epoch.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(_main)

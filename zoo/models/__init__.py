@@ -1,0 +1,7 @@
+"""Click-through-rate models."""
+
+from zoo.models.base import ClickModel
+from zoo.models.deepfm import DeepFM
+from zoo.models.dnn import DNN
+
+__all__ = ["DNN", "ClickModel", "DeepFM"]

@@ -1,0 +1,84 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+from zoo.models import DNN, ClickModel, DeepFM
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One model of the zoo.
+
+    Attributes:
+        name: what `zoo.get` takes.
+        model: the class.
+        paper: authors and title.
+        year: of the paper.
+    """
+
+    name: str
+    model: type[ClickModel]
+    paper: str
+    year: int
+
+
+_ENTRIES = (
+    Entry("dnn", DNN, "Covington et al.: Deep Neural Networks for YouTube Recommendations", 2016),
+    Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
+)
+
+
+class ModelTable(tuple):
+    """The entries of the zoo; prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        width = max(len(entry.name) for entry in self)
+        paper_width = max(len(entry.paper) for entry in self)
+        lines = [f"{'name':<{width}}  {'paper':<{paper_width}}  year"]
+        lines += [f"{e.name:<{width}}  {e.paper:<{paper_width}}  {e.year}" for e in self]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def get(name: str) -> type[ClickModel]:
+    """Returns a model class by its name.
+
+    Args:
+        name: such as "deepfm", "DeepFM" or "deep_fm".
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: on an unknown name; the nearest known one is suggested.
+
+    Example:
+        >>> get("DeepFM").__name__
+        'DeepFM'
+    """
+    known = {entry.name: entry.model for entry in _ENTRIES}
+    plain = str(name).lower().replace("_", "").replace("-", "")
+    if plain not in known:
+        near = difflib.get_close_matches(plain, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"Unknown model {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+    return known[plain]
+
+
+def list_models() -> ModelTable:
+    """Returns every model: name, class, paper, year.
+
+    Returns:
+        A tuple of entries that prints as a table.
+
+    Example:
+        >>> [entry.name for entry in list_models()]
+        ['dnn', 'deepfm']
+    """
+    return ModelTable(_ENTRIES)
