@@ -6,18 +6,25 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 
 from zoo.files import DataError
 from zoo.ledger import Ledger
+from zoo.models import DNN, ClickModel, DeepFM
+from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
 from zoo.tfrecords import read_tfrecords, write_tfrecords
 from zoo.vocabulary import load_counts
 
 __all__ = [
+    "DNN",
     "Categorical",
+    "ClickModel",
     "DataError",
+    "DeepFM",
     "Ledger",
     "Numeric",
     "Schema",
     "SchemaError",
     "SchemaMismatchError",
+    "get",
+    "list_models",
     "load_counts",
     "read_tfrecords",
     "write_tfrecords",

@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 import tf_helen
-from zoo.layers import MLP, FieldEmbedding, check_features
+from zoo.features import check_features
+from zoo.layers import MLP, FieldEmbedding
 from zoo.schema import Categorical, Numeric, Schema
 
 

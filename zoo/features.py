@@ -1,0 +1,63 @@
+"""The features that models take: what they must look like, and numbers on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from zoo.schema import Schema
+
+
+def check_features(schema: Schema, features: Any) -> None:
+    """Raises unless `features` is the dictionary that the schema describes.
+
+    Args:
+        schema: the columns a model was built for.
+        features: what the model was called with: `{"ids": [B, W], "numeric": [B, N]}`, with a key
+            only for the kinds of columns that there are.
+
+    Raises:
+        ValueError: naming the missing key, or the width that differs.
+
+    Example:
+        >>> check_features(Schema("s", [Categorical("user", 9)]), {"ids": np.array([[3]])})
+    """
+    widths = {"ids": schema.ids_width, "numeric": len(schema.numeric)}
+    needed = {key: width for key, width in widths.items() if width}
+    if not isinstance(features, Mapping) or not set(needed) <= set(features):
+        given = sorted(features) if isinstance(features, Mapping) else type(features).__name__
+        raise ValueError(
+            f"Models of schema {schema.name!r} take a dict with the keys {sorted(needed)}. "
+            f"Received: {given}. `zoo.read_tfrecords` yields such dicts."
+        )
+    for key, width in needed.items():
+        found = features[key].shape[-1] if len(features[key].shape) == 2 else None
+        if found != width:
+            raise ValueError(
+                f"Feature {key!r} must have the shape [batch, {width}] for schema "
+                f"{schema.name!r}. Received: {tuple(features[key].shape)}"
+            )
+
+
+def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
+    """Numeric columns with zero mean and unit deviation over the training split.
+
+    Args:
+        schema: its numeric columns hold the mean and the deviation.
+        numeric: float `[B, N]`, raw.
+        dtype: dtype of the result.
+
+    Returns:
+        `[B, N]`, `(value - mean) / std` computed in float32.
+
+    Example:
+        >>> schema = Schema("s", [], [Numeric("price", mean=2.0, std=0.5)])
+        >>> standardized(schema, tf.constant([[3.0]]), "float32").numpy().tolist()
+        [[2.0]]
+    """
+    mean = tf.constant([column.mean for column in schema.numeric], tf.float32)
+    std = tf.constant([column.std for column in schema.numeric], tf.float32)
+    # Before any cast to half precision, in which a large mean would swallow the value.
+    return tf.cast((tf.cast(numeric, tf.float32) - mean) / std, dtype)
