@@ -136,6 +136,11 @@ def _main(argv: Sequence[str]) -> None:
         raise ValueError(
             "give --dataset=NAME and --out=DIRECTORY; data sets: " + ", ".join(datasets.available())
         )
+    synthetic = _FLAGS.dataset == "synthetic"
+    if synthetic and _FLAGS.source is not None:
+        raise ValueError(f"--source={_FLAGS.source} has no use with --dataset=synthetic; leave out")
+    if not synthetic and _FLAGS.rows is not None:
+        raise ValueError(f"--rows={_FLAGS.rows} is for --dataset=synthetic only; leave it out")
     options = Options(source=_FLAGS.source, rows=_FLAGS.rows, seed=_FLAGS.seed)
     _check_free(_FLAGS.out, _FLAGS.overwrite)  # before a long read of the source
     summary = prepare(

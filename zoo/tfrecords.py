@@ -125,7 +125,7 @@ def read_tfrecords(
         batch_size: Rows per batch.
         shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the
             order of the files is shuffled too.
-        seed: Makes the order reproducible.
+        seed: Makes the order reproducible; several workers (`TF_CONFIG`) take 0 for None.
         drop_remainder: Leaves out a last, smaller batch.
         repeat: False, True (for ever) or the number of epochs.
         ledger: Receives the account of each file.
@@ -198,6 +198,9 @@ def _pipeline(
     repeat: bool | int,
     cache: bool,
 ) -> tf.data.Dataset:
+    workers = _workers()
+    if workers > 1 and seed is None:
+        seed = 0  # all workers must deal the same order, or they share rows and miss others
     ordered = not shuffle or seed is not None
     data = tf.data.Dataset.from_tensor_slices((paths, compressions))
     if shuffle:
@@ -220,4 +223,15 @@ def _pipeline(
     data = data.map(parser(schema), num_parallel_calls=tf.data.AUTOTUNE, deterministic=ordered)
     if repeat:
         data = data.repeat(None if repeat is True else repeat)
-    return data.prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # Dealing by file, TensorFlow's default, fails with fewer files than workers.
+    by_file = 1 < len(paths) >= workers
+    policies = tf.data.experimental.AutoShardPolicy
+    options.experimental_distribute.auto_shard_policy = policies.AUTO if by_file else policies.DATA
+    return data.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _workers() -> int:
+    """Number of workers that `TF_CONFIG` speaks of, 0 without it."""
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+    return len(cluster.get("worker", [])) + len(cluster.get("chief", []))

@@ -248,6 +248,7 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path):
     [
         (["--dataset=synthetc", "--out=unused"], "did you mean 'synthetic'"),
         (["--dataset=frappe", "--out=unused", "--source=/no/such/folder"], "/no/such/folder"),
+        (["--dataset=synthetic", "--out=unused", "--source=x"], "--source=x has no use"),
         (["--datasets=frappe"], "datasets"),
     ],
 )

@@ -115,6 +115,19 @@ def test_repeat_reshuffles_and_drop_remainder_drops(tmp_path):
     assert order(cached) == order(cached) == list(range(250))
 
 
+@pytest.mark.parametrize(("files", "workers", "policy"), [(1, 0, 2), (2, 2, 0), (2, 3, 2)])
+def test_more_workers_than_files_share_the_rows(tmp_path, monkeypatch, files, workers, policy):
+    hosts = [f"localhost:{9000 + worker}" for worker in range(workers)]
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": hosts}} if hosts else {}))
+    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(200)], files)
+    options = read_tfrecords(tmp_path, "train").options()
+    # TensorFlow refuses to deal fewer files than workers: 0 is AUTO (by file), 2 is DATA.
+    assert options.experimental_distribute.auto_shard_policy.value == policy
+    orders = [order(read_tfrecords(tmp_path, "train", shuffle=True)) for _ in range(2)]
+    # Two workers that shuffle apart would both train on some rows and neither on others.
+    assert (orders[0] == orders[1]) == (workers > 1)
+
+
 def test_writing_a_split_again_removes_its_old_files(tmp_path):
     write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(300)], shards=3)
     write_tfrecords(tmp_path, SCHEMA, "valid", [make_rows(10)])
