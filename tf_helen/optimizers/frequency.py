@@ -34,7 +34,7 @@ def relative_frequency(
     Args:
         block: the rows of this batch, with their counts.
         table: which rows belong to which field.
-        stored: `count [rows]` and `field_maximum [fields]` variables, or `None`: this batch only.
+        stored: variables `count [rows, 1]` and `field_maximum [fields]`; `None`: this batch only.
         include_batch: whether this batch adds to the stored counts.
 
     Returns:
@@ -44,7 +44,7 @@ def relative_frequency(
     if include_batch:
         counts += tf.cast(block.counts, tf.float64)
     if stored is not None:
-        counts += tf.cast(read_rows(stored["count"], block.ids), tf.float64)
+        counts += tf.cast(read_rows(stored["count"], block.ids)[:, 0], tf.float64)
     largest = field_maximum(counts, table, block.ids)
     if stored is not None:
         largest = tf.maximum(largest, tf.cast(stored["field_maximum"].read_value(), tf.float64))
@@ -59,10 +59,9 @@ def add_batch(
     ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
     occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=(table.rows, 1))
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
-    batch_counts = tf.cast(block.values[:, 0], tf.uint32)
-    counts = read_rows(stored["count"], block.ids) + batch_counts
+    counts = read_rows(stored["count"], block.ids) + tf.cast(block.values, tf.uint32)
     write_rows(stored["count"], block.ids, counts)
-    largest = field_maximum(tf.cast(counts, tf.float64), table, block.ids)
+    largest = field_maximum(tf.cast(counts[:, 0], tf.float64), table, block.ids)
     known = stored["field_maximum"].read_value()
     stored["field_maximum"].assign(tf.maximum(known, largest), read_value=False)
 
@@ -89,7 +88,7 @@ def counts_for(
     elif tables.of(variable) is not None and all(field in given for field in table.fields):
         sizes = np.diff(table.offsets)
         parts = [np.asarray(given[field], np.float64).ravel() for field in table.fields]
-        for field, size, part in zip(table.fields, sizes, parts):
+        for field, size, part in zip(table.fields, sizes, parts, strict=True):
             if len(part) != size:
                 raise ValueError(
                     f"`frequency` has {len(part)} counts for field {field!r}, which has {size} rows"

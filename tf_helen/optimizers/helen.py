@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers import frequency as frequencies
-from tf_helen.optimizers.sam import SAM, _rows_of, total_norm, unit_scale
+from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
+from tf_helen.optimizers.slots import add_slot
 from tf_helen.rows import RowBlock, per_row, row_norms
 
 
@@ -40,7 +41,7 @@ class Helen(SAM):
     Args:
         learning_rate: the base optimizer's; `None`: its own default (1e-3 for "adam").
         rho: radius; the paper tries 0.05, 0.01, 0.005, 0.001.
-        lower_bound: smallest relative frequency (the paper's xi), in [0, 1]; the paper tries 0, 0.5.
+        lower_bound: smallest relative frequency (the paper's xi), in [0, 1]; it tries 0 and 0.5.
         base_optimizer: a name or an optimizer: `Helen(base_optimizer=AdamAR(...))` composes.
         frequency: "batch"; "running": counted since the start (4 bytes per row); or a mapping of
             counts, by variable path or by field name, such as `zoo.load_counts` returns.
@@ -102,7 +103,7 @@ class Helen(SAM):
         self.perturb_dense = bool(perturb_dense)
 
     def row_slots(self):
-        return () if self.frequency == "batch" else ("count",)
+        return {} if self.frequency == "batch" else {"count": 1}
 
     def build(self, variables):
         if self.built:
@@ -115,12 +116,12 @@ class Helen(SAM):
             if not self._may_be_table(variable):
                 continue
             table = tables.of_or_single(variable)
-            slots["field_maximum"] = self._add_slot(
-                variable, "field_maximum", (len(table.fields),), "float64", 0
+            slots["field_maximum"] = add_slot(
+                self, variable, "field_maximum", (len(table.fields),), "float64", 0
             )
             if self._given_counts is not None and self._has_counts(variable):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
-                slots["count"].assign(counts)
+                slots["count"].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
 
     def _may_be_table(self, variable) -> bool:
@@ -139,18 +140,19 @@ class Helen(SAM):
         return is_sparse and not (self.norm == "table" and narrow)
 
     def perturbations(self, blocks, variables):
-        embedding = [self._is_embedding(b.is_sparse, v) for b, v in zip(blocks, variables)]
+        pairs = list(zip(blocks, variables, strict=True))
+        embedding = [self._is_embedding(block.is_sparse, v) for block, v in pairs]
         epsilons = [None] * len(blocks)
         last_table_norm = None
-        for i, (block, variable) in enumerate(zip(blocks, variables)):
+        for i, (block, variable) in enumerate(pairs):
             if embedding[i]:
                 epsilons[i], last_table_norm = self._perturb_table(block, variable)
         if self.perturb_dense:
             dense = [i for i, is_embedding in enumerate(embedding) if not is_embedding]
-            weights = [_rows_of(variables[i], blocks[i]) for i in dense if self.adaptive]
+            weights = [rows_of(variables[i], blocks[i]) for i in dense if self.adaptive]
             scale = self._dense_scale(blocks, variables, dense, last_table_norm)
             for position, i in enumerate(dense):
-                epsilon = blocks[i].values * tf.cast(scale, blocks[i].values.dtype)
+                epsilon = scaled(blocks[i].values, scale)
                 if self.adaptive:
                     epsilon *= tf.square(weights[position])
                 epsilons[i] = epsilon
@@ -170,7 +172,7 @@ class Helen(SAM):
         if self.norm == "table":
             norms = tf.gather(field_norms, field)
         scale = radius * unit_scale(norms)
-        return block.values * per_row(scale, block.values), field_norms[-1]
+        return scaled(block.values, per_row(scale, block.values)), field_norms[-1]
 
     def _dense_scale(self, blocks, variables, dense, last_table_norm) -> tf.Tensor:
         if self.dense_norm == "last_table":
@@ -183,8 +185,8 @@ class Helen(SAM):
         used = [blocks[i] for i in dense] if self.dense_norm == "dense" else list(blocks)
         if self.adaptive and self.dense_norm == "global":
             used = [
-                block.with_values(block.values * tf.abs(_rows_of(variable, block)))
-                for block, variable in zip(blocks, variables)
+                block.with_values(block.values * tf.abs(rows_of(variable, block)))
+                for block, variable in zip(blocks, variables, strict=True)
             ]
         return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)
 
@@ -198,7 +200,7 @@ class Helen(SAM):
         if self.frequency != "running":
             return
         variables = self._trainable_variables if variables is None else variables
-        for gradient, variable in zip(grads, variables):
+        for gradient, variable in zip(grads, variables, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 table = tables.of_or_single(variable)
                 frequencies.add_batch(gradient, table, self._stored(variable))
@@ -207,7 +209,7 @@ class Helen(SAM):
         if self.perturb_dense:
             return second
         chosen = []
-        for before, after, variable in zip(first, second, variables):
+        for before, after, variable in zip(first, second, variables, strict=True):
             is_sparse = isinstance(before, tf.IndexedSlices)
             chosen.append(after if self._is_embedding(is_sparse, variable) else before)
         return chosen

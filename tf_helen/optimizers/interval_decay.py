@@ -4,7 +4,7 @@ Every row remembers `last_step`, the step s of its last non-zero gradient. At st
 `I = t - s - 1` and the row is multiplied by `1 - min(1, alpha I)`, so after an absence of n steps
 it has been multiplied by `P(n) = prod_{i=1..n} (1 - min(1, alpha i))`. Both are functions of (t, s)
 alone, so nothing is done while the row is away: whoever reads it multiplies by what is missing.
-A second integer, `decayed_to`, says up to which step the stored row has been decayed already.
+A second integer beside it, `decayed_to`, says up to which step the stored row has been decayed.
 """
 
 from __future__ import annotations
@@ -12,35 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
+from tf_helen.optimizers.decay_table import missing_factor
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.step import compute_dtype
 from tf_helen.rows import RowBlock, per_row, read_rows, write_rows
 
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
-_LOG_UNDERFLOW = -745.0  # exp of less is 0 even in float64
-
-
-def log_decay_table(alpha: float) -> np.ndarray:
-    """log P(n) for n = 0, 1, ... in float64, until P underflows to 0 (the last entry is -inf).
-
-    Args:
-        alpha: decay per step of absence, not negative.
-
-    Returns:
-        float64 `[n]`. About `sqrt(1490 / alpha)` entries, at most `1 / alpha`; one for alpha 0.
-    """
-    if alpha == 0:
-        return np.zeros(1)
-    longest = int(min(np.ceil(1 / alpha), np.ceil(np.sqrt(-2 * _LOG_UNDERFLOW / alpha)))) + 1
-    with np.errstate(divide="ignore"):
-        steps = np.log1p(-np.minimum(1.0, alpha * np.arange(1, longest + 1)))
-    table = np.concatenate([[0.0], np.cumsum(steps)])
-    beyond = np.flatnonzero(table < _LOG_UNDERFLOW)
-    table = table[: beyond[0]] if beyond.size else table
-    return np.concatenate([table, [-np.inf]])
 
 
 class IntervalDecay(RowSparseOptimizer):
@@ -67,7 +47,8 @@ class IntervalDecay(RowSparseOptimizer):
         self.sweep_every = int(sweep_every)
 
     def row_slots(self):
-        return (*super().row_slots(), "last_step", "decayed_to")
+        # last_step and decayed_to side by side: one visit to memory reads both.
+        return {**super().row_slots(), "clock": 2}
 
     def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
         """A dense gradient of a table (a regularizer made it so) or of the literal whole-table
@@ -77,51 +58,23 @@ class IntervalDecay(RowSparseOptimizer):
         literal = self.moments == "dense" and len(variable.shape) > 1
         return block.is_sparse or literal or tables.of(variable) is not None
 
-    def settle_rows(self, rows, slots, before):
-        if self.decay == "on_occurrence":
-            return rows
-        factor = self.missing_factor(slots["last_step"], slots["decayed_to"], before - 1)
-        return rows * tf.cast(per_row(factor, rows), rows.dtype)
-
-    def missing_factor(
-        self, last_step: tf.Tensor, decayed_to: tf.Tensor, until: tf.Tensor
-    ) -> tf.Tensor:
-        """What decay the stored rows still owe for the steps after `decayed_to` up to `until`.
-
-        Args:
-            last_step: `[rows]`, s.
-            decayed_to: `[rows]`.
-            until: scalar, a step.
-
-        Returns:
-            float64 `[rows]`: `P(until - s - 1) / P(decayed_to - s - 1)`.
-        """
-        table = log_decay_table(self.alpha)
-        last_step = tf.cast(last_step, tf.int64)
-        already = tf.maximum(tf.cast(decayed_to, tf.int64) - last_step - 1, 0)
-        away = tf.maximum(tf.cast(until, tf.int64) - last_step - 1, already)
-        log_p = tf.constant(table)
-        end = len(table) - 1
-        owed = tf.gather(log_p, tf.minimum(away, end)) - tf.gather(log_p, tf.minimum(already, end))
-        # Where P has reached 0 the difference is not a number; nothing is owed for no steps,
-        # and everything otherwise.
-        gone = tf.math.is_nan(owed)
-        return tf.where(
-            away == already, tf.ones_like(owed), tf.where(gone, tf.zeros_like(owed), tf.exp(owed))
-        )
+    def settle_rows(self, rows, slots, step):
+        clock = slots["clock"]
+        if self.decay == "continuous":
+            factor = missing_factor(clock, step, self.alpha, rows.dtype)
+        else:
+            interval = tf.cast(step, tf.int32) - 1 - tf.bitcast(clock[:, 0], tf.int32)
+            factor = 1 - tf.clip_by_value(self.alpha * tf.cast(interval, rows.dtype), 0, 1)
+        return rows * per_row(factor, rows)
 
     def update_rows(self, rows, gradient, slots, step):
-        last_step, decayed_to = slots.pop("last_step", None), slots.pop("decayed_to", None)
-        if not step.is_table:
-            # Dense weights are in every batch: no interval, no decay.
-            return super().update_rows(rows, gradient, slots, step)
-        interval = tf.maximum(step.number - tf.cast(last_step, tf.int64) - 1, 0)
-        share = tf.minimum(self.alpha * tf.cast(interval, tf.float64), 1)
-        rows = rows * tf.cast(1 - per_row(share, rows), rows.dtype)
+        slots = dict(slots)
+        clock = slots.pop("clock", None)
         rows, slots = super().update_rows(rows, gradient, slots, step)
-        now = tf.fill(tf.shape(last_step), tf.cast(step.number, last_step.dtype))
-        slots["last_step"] = tf.where(step.occurred(), now, last_step)
-        slots["decayed_to"] = tf.maximum(decayed_to, now)
+        if step.is_table:
+            now = tf.fill(tf.shape(clock)[:1], tf.cast(step.number, clock.dtype))
+            last_step = tf.where(step.occurred(), now, clock[:, 0])
+            slots["clock"] = tf.stack([last_step, now], axis=1)
         return rows, slots
 
     # Rows that nobody looked up.
@@ -148,7 +101,7 @@ class IntervalDecay(RowSparseOptimizer):
         )
         foreign = [
             variable
-            for gradient, variable in zip(gradients, variables)
+            for gradient, variable in zip(gradients, variables, strict=True)
             if isinstance(gradient, tf.IndexedSlices) and tables.of(variable) is None
         ]
         if foreign:
@@ -161,22 +114,21 @@ class IntervalDecay(RowSparseOptimizer):
 
     def _sweep_on_this_replica(self, variables, done) -> tf.Tensor:
         for variable in variables:
-            slots = self.slots_of(variable)
-            clock = [replicas.local(slots[name]) for name in ("last_step", "decayed_to")]
-            self._sweep(replicas.local(variable), *clock, done)
+            clock = replicas.local(self.slots_of(variable)["clock"])
+            self._sweep(replicas.local(variable), clock, done)
         return tf.constant(True)
 
     def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> None:
-        """Writes the decay that the named rows still owe, so that what is stored is what is read."""
+        """Writes the decay that the named rows still owe: then what is stored is what is read."""
         if self.decay == "on_occurrence" or not block.is_sparse:
             return
         target = replicas.local(variable)
-        slots = {n: replicas.local(v) for n, v in self.slots_of(variable).items()}
-        clock = {name: read_rows(slots[name], block.ids) for name in ("last_step", "decayed_to")}
-        number = self.step_number()
-        write_rows(target, block.ids, self.settle_rows(read_rows(target, block.ids), clock, number))
-        settled = tf.fill(tf.shape(block.ids), tf.cast(number - 1, tf.uint32))
-        write_rows(slots["decayed_to"], block.ids, settled)
+        clocks = replicas.local(self.slots_of(variable)["clock"])
+        clock = read_rows(clocks, block.ids)
+        rows = tf.cast(read_rows(target, block.ids), compute_dtype(variable))
+        done = self.step_number() - 1
+        write_rows(target, block.ids, self.settle_rows(rows, {"clock": clock}, done))
+        write_rows(clocks, block.ids, _decayed_to(clock, done))
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Brings every row of the given variables up to date.
@@ -194,30 +146,28 @@ class IntervalDecay(RowSparseOptimizer):
             if self._var_key(variable) not in self._trainable_variables_indices:
                 continue
             slots = self.slots_of(variable)
-            if "last_step" not in slots or not self._swept_as_table(variable):
+            if "clock" not in slots or not self._has_absent_rows(variable):
                 continue
-            clocks = (replicas.copies(slots[name]) for name in ("last_step", "decayed_to"))
-            for target, last_step, decayed_to in zip(replicas.copies(variable), *clocks):
-                self._sweep(target, last_step, decayed_to, tf.constant(done, tf.int64))
+            pairs = zip(replicas.copies(variable), replicas.copies(slots["clock"]), strict=True)
+            for target, clocks in pairs:
+                self._sweep(target, clocks, tf.constant(done, tf.int64))
 
-    def _swept_as_table(self, variable: keras.Variable) -> bool:
-        """Dense weights keep both counters at 0; a table has had rows counted."""
+    def _has_absent_rows(self, variable: keras.Variable) -> bool:
+        """Dense weights keep their clocks at 0; a table has had rows counted."""
         if tables.of(variable) is not None:
             return True
-        decayed_to = replicas.copies(self.slots_of(variable)["decayed_to"])[0]
-        return bool(tf.reduce_any(tf.cast(decayed_to.read_value(), tf.int64) > 0))
+        clocks = replicas.copies(self.slots_of(variable)["clock"])[0]
+        return bool(tf.reduce_any(tf.cast(clocks.read_value(), tf.int64) > 0))
 
-    def _sweep(self, target, last_step, decayed_to, done) -> None:
+    def _sweep(self, target: tf.Variable, clocks: tf.Variable, done: tf.Tensor) -> None:
         total = target.shape[0]
 
         def sweep_chunk(start):
             ids = tf.range(start, tf.minimum(start + _SWEEP_ROWS, total))
-            clock = [read_rows(counter, ids) for counter in (last_step, decayed_to)]
-            factor = self.missing_factor(*clock, done)
-            rows = read_rows(target, ids)
-            write_rows(target, ids, rows * tf.cast(per_row(factor, rows), rows.dtype))
-            now = tf.fill(tf.shape(ids), tf.cast(done, decayed_to.dtype))
-            write_rows(decayed_to, ids, tf.maximum(now, clock[1]))
+            clock, rows = read_rows(clocks, ids), read_rows(target, ids)
+            rows = tf.cast(rows, compute_dtype(target))
+            write_rows(target, ids, self.settle_rows(rows, {"clock": clock}, done))
+            write_rows(clocks, ids, _decayed_to(clock, done))
             return [start + _SWEEP_ROWS]
 
         tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
@@ -231,23 +181,25 @@ class IntervalDecay(RowSparseOptimizer):
         }
 
 
+def _decayed_to(clock: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    return tf.stack([clock[:, 0], tf.fill(tf.shape(clock)[:1], tf.cast(step, clock.dtype))], axis=1)
+
+
 class _PendingDecay(tf.Module):
     """What a table's layer asks when it reads rows (`tf_helen.tables.RowDecay`)."""
 
     def __init__(self, optimizer: IntervalDecay, variable: keras.Variable):
         super().__init__(name="pending_decay")
-        slots = optimizer.slots_of(variable)
-        self._last_step = slots["last_step"].value
-        self._decayed_to = slots["decayed_to"].value
+        self._clocks = optimizer.slots_of(variable)["clock"].value
         self._steps_done = optimizer._iterations.value
-        self._missing_factor = optimizer.missing_factor
+        self._alpha = optimizer.alpha
+        self._dtype = compute_dtype(variable)
         self._finish = lambda: optimizer.finalize_variable_values([variable])
 
     def factor(self, ids: tf.Tensor) -> tf.Tensor:
-        last_step = replicas.local(self._last_step).sparse_read(ids)
-        decayed_to = replicas.local(self._decayed_to).sparse_read(ids)
+        clock = replicas.local(self._clocks).sparse_read(ids)
         done = replicas.local(self._steps_done).read_value()
-        return self._missing_factor(last_step, decayed_to, done)
+        return missing_factor(clock, done, self._alpha, self._dtype)
 
     def finish(self) -> None:
         self._finish()

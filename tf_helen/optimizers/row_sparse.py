@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,55 +11,12 @@ import tensorflow as tf
 from tf_helen import checks, replicas
 from tf_helen.optimizers.clipping import clip_blocks
 from tf_helen.optimizers.passes import gradients_of
+from tf_helen.optimizers.refused import refuse
+from tf_helen.optimizers.slots import SlotBook, make_slots
+from tf_helen.optimizers.step import Step, compute_dtype
 from tf_helen.rows import RowBlock, as_block, densify, read_rows, write_rows
 
 Slots = dict[str, tf.Tensor]
-
-_REFUSED = {
-    "gradient_accumulation_steps": (
-        "the accumulators would be as large as the tables and be read whole at every step; "
-        "use a larger `batch_size` instead, whose cost per step is that of its rows only"
-    ),
-    "use_ema": (
-        "a moving average would read and write every table at every step; average the checkpoints "
-        "of the last epochs instead, or train the dense weights with their own Keras optimizer"
-    ),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """What a rule may know of the step it is part of.
-
-    Attributes:
-        number: int64 scalar, the optimizer's step, from 1.
-        learning_rate: scalar in the block's dtype.
-        raw_gradient: the block's summed gradient, before L2.
-        is_table: whether rows that are not in the block, or have a zero gradient, were absent
-            (a table) or merely had a zero gradient (dense weights).
-    """
-
-    number: tf.Tensor
-    learning_rate: tf.Tensor
-    raw_gradient: tf.Tensor
-    is_table: bool
-
-    def bias_correction(self, beta: float) -> tf.Tensor:
-        """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""
-        power = tf.pow(tf.constant(beta, tf.float64), tf.cast(self.number, tf.float64))
-        return tf.cast(1 - power, self.learning_rate.dtype)
-
-    def occurred(self) -> tf.Tensor:
-        """bool `[rows]`: which rows have a gradient that is not exactly zero."""
-        axes = list(range(1, self.raw_gradient.shape.rank))
-        return tf.reduce_any(tf.not_equal(self.raw_gradient, 0), axis=axes)
-
-
-class _SlotBook:
-    """Slots by variable; a plain object, so that Keras does not track the variables twice."""
-
-    def __init__(self) -> None:
-        self.by_index: list[dict[str, keras.Variable]] = []
 
 
 class RowSparseOptimizer(keras.optimizers.Optimizer):
@@ -105,18 +61,13 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ):
-        for argument, reason in _REFUSED.items():
-            if kwargs.get(argument):
-                raise ValueError(
-                    f"`{argument}={kwargs[argument]}` is not supported by "
-                    f"{type(self).__name__}: {reason}."
-                )
+        refuse(type(self).__name__, kwargs)
         if isinstance(learning_rate, (int, float)):
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.l2 = checks.number_in_range("l2", l2)
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
-        self._slot_book = _SlotBook()
+        self._slot_book = SlotBook()
 
     # What a subclass writes.
 
@@ -124,9 +75,9 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         """Names and initial values of the slots that are shaped like the variable."""
         return {}
 
-    def row_slots(self) -> tuple[str, ...]:
-        """Names of the integer slots that hold one number per row, 0 at the start."""
-        return ()
+    def row_slots(self) -> dict[str, int]:
+        """Names of the integer slots, 0 at the start, and how many numbers they hold per row."""
+        return {}
 
     def update_rows(
         self, rows: tf.Tensor, gradient: tf.Tensor, slots: Slots, step: Step
@@ -136,7 +87,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         Args:
             rows: `[rows, ...]`, as the forward pass read them.
             gradient: same shape, duplicates summed, clipped.
-            slots: name -> same shape (`slots`) or `[rows]` (`row_slots`).
+            slots: name -> same shape (`slots`) or `[rows, numbers]` (`row_slots`).
             step: the step.
 
         Returns:
@@ -144,8 +95,8 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `update_rows`.")
 
-    def settle_rows(self, rows: tf.Tensor, slots: Slots, before: tf.Tensor) -> tf.Tensor:
-        """Brings stored rows up to what a forward pass reads at step `before`; most need nothing."""
+    def settle_rows(self, rows: tf.Tensor, slots: Slots, step: tf.Tensor) -> tf.Tensor:
+        """Applies what happened to stored rows up to and in `step` without a gradient."""
         return rows
 
     # Keras's side.
@@ -154,28 +105,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(list(variables))
-        self._slot_book.by_index = [self._make_slots(variable) for variable in variables]
-
-    def _make_slots(self, variable: keras.Variable) -> dict[str, keras.Variable]:
-        dtype = compute_dtype(variable)
-        made = {
-            name: self._add_slot(variable, name, variable.shape, dtype, initial)
-            for name, initial in self.slots().items()
-        }
-        if len(variable.shape) > 0:
-            for name in self.row_slots():
-                # uint32: the one 4-byte integer that TensorFlow can gather and scatter on a GPU.
-                made[name] = self._add_slot(variable, name, variable.shape[:1], "uint32", 0)
-        return made
-
-    def _add_slot(self, variable, name, shape, dtype, initial) -> keras.Variable:
-        with self._distribution_strategy.extended.colocate_vars_with(variable.value):
-            return self.add_variable(
-                shape=shape,
-                dtype=dtype,
-                initializer=keras.initializers.Constant(initial) if initial else "zeros",
-                name=f"{variable.path.replace('/', '_')}_{name}",
-            )
+        self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
         """The slot variables of one variable, by name."""
@@ -194,7 +124,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
                 global_clipnorm=self.global_clipnorm,
                 clipvalue=self.clipvalue,
             )
-            for block, variable in zip(blocks, variables):
+            for block, variable in zip(blocks, variables, strict=True):
                 self._update_variable(block, variable)
             self._iterations.assign_add(1)
 
@@ -218,7 +148,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
     def reduced_blocks(self, grads, variables) -> list[RowBlock]:
         """Gradients summed over replicas and duplicates, unscaled, in the dtype of the rules."""
         blocks = []
-        for gradient, variable in zip(replicas.all_reduce_sum(grads), variables):
+        for gradient, variable in zip(replicas.all_reduce_sum(grads), variables, strict=True):
             block = as_block(gradient)
             values = tf.cast(block.values, compute_dtype(variable))
             if self.loss_scale_factor is not None:
@@ -315,9 +245,3 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2, "moments": self.moments}
-
-
-def compute_dtype(variable: keras.Variable) -> tf.DType:
-    """The dtype of rules and slots: the variable's, but at least float32."""
-    dtype = tf.as_dtype(variable.dtype)
-    return tf.float32 if dtype.size < 4 else dtype

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: SAM and ASAM around any base optimizer."""
+"""Sharpness-aware minimization around any base optimizer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import keras
 import tensorflow as tf
 
 from tf_helen import checks, replicas
-from tf_helen.optimizers import registry
 from tf_helen.optimizers.clipping import squared_norm
 from tf_helen.optimizers.interval_decay import IntervalDecay
 from tf_helen.optimizers.passes import gradients_of
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer, compute_dtype
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.step import compute_dtype
+from tf_helen.optimizers.wrapping import WrappingOptimizer
 from tf_helen.rows import RowBlock, as_block, read_rows, write_rows
 
 _TINY = 1e-12  # the papers' guard against a zero norm
@@ -26,8 +27,13 @@ def unit_scale(norm: tf.Tensor) -> tf.Tensor:
     return tf.where(usable, 1 / (tf.where(usable, norm, tf.ones_like(norm)) + _TINY), 0)
 
 
+def scaled(values: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """`values * scale`; exactly 0 where the scale is 0, also for values that are not finite."""
+    return tf.math.multiply_no_nan(values, tf.cast(scale, values.dtype))
+
+
 @keras.saving.register_keras_serializable(package="tf_helen")
-class SAM(RowSparseOptimizer):
+class SAM(WrappingOptimizer):
     """Sharpness-aware minimization of embedding models, around any base optimizer.
 
     ```
@@ -77,12 +83,10 @@ class SAM(RowSparseOptimizer):
         name: str = "sam",
         **kwargs: Any,
     ):
-        super().__init__(learning_rate=0.0, name=name)
+        super().__init__(learning_rate, base_optimizer, name=name, **kwargs)
         self.rho = checks.number_in_range("rho", rho)
         self.adaptive = bool(adaptive)
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
-        base = registry.get(base_optimizer, learning_rate, **kwargs)
-        self.base_optimizer = base
         self._seam_depth = 0
 
     # The perturbation.
@@ -101,19 +105,22 @@ class SAM(RowSparseOptimizer):
         """
         if not self.adaptive:
             return self._perturbations_by_weight(blocks, [None] * len(blocks))
-        weights = [tf.abs(_rows_of(variable, block)) for variable, block in zip(variables, blocks)]
+        weights = [
+            tf.abs(rows_of(variable, block))
+            for variable, block in zip(variables, blocks, strict=True)
+        ]
         return self._perturbations_by_weight(blocks, weights)
 
     def _perturbations_by_weight(self, blocks, weights) -> list[tf.Tensor]:
         """`rho T^2 g / ||T g||`, T given per block (`None`: 1)."""
-        scaled = [
+        weighted = [
             block if weight is None else block.with_values(block.values * weight)
-            for block, weight in zip(blocks, weights)
+            for block, weight in zip(blocks, weights, strict=True)
         ]
-        scale = self.rho * unit_scale(total_norm(scaled))
+        scale = self.rho * unit_scale(total_norm(weighted))
         return [
-            block.values * tf.cast(scale, block.values.dtype) * (1 if weight is None else weight)
-            for block, weight in zip(scaled, weights)
+            scaled(block.values, scale) * (1 if weight is None else weight)
+            for block, weight in zip(weighted, weights, strict=True)
         ]
 
     # The two passes.
@@ -127,10 +134,10 @@ class SAM(RowSparseOptimizer):
         blocks = self._first_blocks([g for _, g in used], [variables[i] for i, _ in used])
         if loss_scale is not None:
             blocks = [b.with_values(b.values / tf.cast(loss_scale, b.values.dtype)) for b in blocks]
-        with self._perturbed(blocks, [variables[i] for i, _ in used]):
-            # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
-            with keras.StatelessScope(state_before, collect_losses=True):
-                _, second = gradients_of(closure, variables, loss_scale)
+        # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
+        first_pass_only = keras.StatelessScope(state_before, collect_losses=True)
+        with self._perturbed(blocks, [variables[i] for i, _ in used]), first_pass_only:
+            _, second = gradients_of(closure, variables, loss_scale)
         return loss, self._gradients_to_apply(first, second, variables)
 
     def _first_blocks(self, gradients, variables) -> list[RowBlock]:
@@ -139,19 +146,18 @@ class SAM(RowSparseOptimizer):
         blocks = [as_block(gradient) for gradient in gradients]
         return [
             block.with_values(tf.cast(block.values, compute_dtype(variable)))
-            for block, variable in zip(blocks, variables)
+            for block, variable in zip(blocks, variables, strict=True)
         ]
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):
-        for block, variable in zip(blocks, variables):
+        for block, variable in zip(blocks, variables, strict=True):
             if isinstance(self.base_optimizer, IntervalDecay):
                 self.base_optimizer.bring_up_to_date(block, variable)
         # Adding and then subtracting the perturbation would not give the weights back exactly.
         saved = []
-        for block, variable, epsilon in zip(
-            blocks, variables, self.perturbations(blocks, variables)
-        ):
+        epsilons = self.perturbations(blocks, variables)
+        for block, variable, epsilon in zip(blocks, variables, epsilons, strict=True):
             if epsilon is None:
                 continue
             target = replicas.local(variable)
@@ -191,116 +197,21 @@ class SAM(RowSparseOptimizer):
         if trainable_variables is not None:
             self.build(list(trainable_variables))
         self.before_base(grads, trainable_variables)
+        if not isinstance(self.base_optimizer, RowSparseOptimizer):
+            # Keras's own optimizers take repeated ids for different rows.
+            grads = [_summed(gradient) for gradient in grads]
         self.base_optimizer.apply(grads, trainable_variables)
 
     def before_base(self, grads, variables) -> None:
         """Hook: what else a step changes, skipped together with it."""
 
-    # Everything else is the base optimizer's.
-
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        if not self.base_optimizer.built:
-            self.base_optimizer.build(list(variables))
-
-    @property
-    def variables(self):
-        return self._variables + self.base_optimizer.variables
-
-    @property
-    def iterations(self):
-        return self.base_optimizer.iterations
-
-    @property
-    def learning_rate(self):
-        return self.base_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.base_optimizer.learning_rate = learning_rate
-
-    def scale_loss(self, loss):
-        return self.base_optimizer.scale_loss(loss)
-
-    def finalize_variable_values(self, var_list):
-        self.base_optimizer.finalize_variable_values(var_list)
-
     def get_config(self):
         return {
-            "name": self.name,
+            **super().get_config(),
             "rho": self.rho,
-            "base_optimizer": keras.saving.serialize_keras_object(self.base_optimizer),
             "adaptive": self.adaptive,
             "perturbation": self.perturbation,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("base_optimizer"), dict):
-            config["base_optimizer"] = keras.saving.deserialize_keras_object(
-                config["base_optimizer"], custom_objects=custom_objects
-            )
-        return cls(**config)
-
-
-@keras.saving.register_keras_serializable(package="tf_helen")
-class ASAM(SAM):
-    """Adaptive sharpness-aware minimization: the radius follows each weight's own scale.
-
-    `eps = rho * T^2 g / (||T g||_2 + 1e-12)` with `T = |w| + eta` for tables and kernels, and
-    T = 1 for biases (`adapt_bias=False`, as in the released code).
-
-    Args:
-        learning_rate: the base optimizer's; `None`: its own default.
-        rho: radius, not negative; the paper uses 0.5 where SAM uses 0.05.
-        base_optimizer: a name or an optimizer.
-        eta: keeps weights near zero perturbed, not negative.
-        adapt_bias: use T = |w| + eta for biases (variables of rank 0 and 1) too.
-        **kwargs: see `tf_helen.SAM`.
-
-    Raises:
-        ValueError: on a negative `rho` or `eta`; as `tf_helen.SAM`.
-
-    Reference: Kwon et al., ICML 2021, Algorithm 1.
-
-    Example:
-        >>> w = keras.Variable([[3.0, 4.0]])
-        >>> optimizer = tf_helen.ASAM(0.1, rho=0.5, base_optimizer="sgd")
-        >>> float(optimizer.minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w]))
-        12.5
-    """
-
-    def __init__(
-        self,
-        learning_rate=None,
-        rho=0.5,
-        base_optimizer="adam",
-        *,
-        eta=0.01,
-        adapt_bias=False,
-        name="asam",
-        **kwargs,
-    ):
-        super().__init__(learning_rate, rho, base_optimizer, name=name, **kwargs)
-        self.eta = checks.number_in_range("eta", eta)
-        self.adapt_bias = bool(adapt_bias)
-
-    def perturbations(self, blocks, variables):
-        weights = []
-        for block, variable in zip(blocks, variables):
-            if len(variable.shape) > 1 or self.adapt_bias:
-                weights.append(tf.abs(_rows_of(variable, block)) + self.eta)
-            else:
-                weights.append(None)
-        return self._perturbations_by_weight(blocks, weights)
-
-    def get_config(self):
-        config = super().get_config()
-        config.pop("adaptive")
-        return {**config, "eta": self.eta, "adapt_bias": self.adapt_bias}
 
 
 def total_norm(blocks: Sequence[RowBlock]) -> tf.Tensor:
@@ -309,6 +220,13 @@ def total_norm(blocks: Sequence[RowBlock]) -> tf.Tensor:
     return tf.sqrt(tf.add_n([tf.cast(squared_norm(block), dtype) for block in blocks]))
 
 
-def _rows_of(variable: keras.Variable, block: RowBlock) -> tf.Tensor:
+def _summed(gradient):
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    block = as_block(gradient)
+    return tf.IndexedSlices(block.values, block.ids, gradient.dense_shape)
+
+
+def rows_of(variable: keras.Variable, block: RowBlock) -> tf.Tensor:
     rows = read_rows(replicas.local(variable), block.ids)
     return tf.cast(rows, block.values.dtype)

@@ -19,7 +19,9 @@ def unwrap(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
 
 def all_finite(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor:
     """Whether all gradients are finite, on every replica: a boolean scalar, at row cost."""
-    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None]
+    values = [
+        g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None
+    ]
     finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
     return replicas.all_replicas(tf.reduce_all(tf.stack(finite)))
 

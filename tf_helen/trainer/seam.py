@@ -1,4 +1,4 @@
-"""The trainer seam: hands the optimizer a closure, so that it can run as many passes as it needs."""
+"""The trainer seam: hands the optimizer a closure, to run as many passes as it needs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TrainerSeam:
             seeds = [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
             loss, gradients = inner.compute_gradients(closure, variables, scale, seeds)
         with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
-            optimizer.apply_gradients(zip(gradients, variables))
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     # Nobody sees a stale row.

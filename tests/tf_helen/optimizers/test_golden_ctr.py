@@ -58,12 +58,12 @@ def variables_at(run, step, dtype):
 def difference(variables, run, step):
     return max(
         np.abs(v.numpy() - run[f"w_{name}"][step]).max()
-        for v, name in zip(variables, golden.NAMES)
+        for v, name in zip(variables, golden.NAMES, strict=True)
     )
 
 
 def assert_close(variables, run, step, atol, rtol, label):
-    for v, name in zip(variables, golden.NAMES):
+    for v, name in zip(variables, golden.NAMES, strict=True):
         np.testing.assert_allclose(
             v.numpy(), run[f"w_{name}"][step], atol=atol, rtol=rtol, err_msg=f"{label} {name}"
         )
@@ -124,7 +124,7 @@ def largest_perturbation_error(optimizer, run, precision, counted):
         variables = variables_at(run, step, precision)
         blocks = recorded_blocks(run, step, precision, counted)
         epsilons = optimizer.perturbations(blocks, variables)
-        for variable, epsilon, name in zip(variables, epsilons, golden.NAMES):
+        for variable, epsilon, name in zip(variables, epsilons, golden.NAMES, strict=True):
             moved = variable.numpy() + (0 if epsilon is None else epsilon.numpy())
             worst = max(worst, np.abs(moved - run[f"pert_{name}"][step]).max())
     return worst
@@ -151,7 +151,7 @@ def train_by_itself(optimizer, run):
     problem = golden.load("ctr/problem.npz")
     variables = variables_at(run, 0, "float32")
     losses = []
-    for ids, labels in zip(problem["ids"], problem["y"]):
+    for ids, labels in zip(problem["ids"], problem["y"], strict=True):
 
         def closure(ids=ids, labels=labels):
             logits = network(variables, ids)
@@ -193,8 +193,8 @@ def test_lazy_adam_equals_torch_sparse_adam(name, entry):
 def test_split_duplicates_are_counted_as_the_batch():
     run, ids = golden.load("ctr/f32/adam_lr0.01.npz"), golden.load("ctr/problem.npz")["ids"]
     block = as_block(golden.split_slices(run["g1_emb1"][3], ids[3][:, 1]))
-    rows, counts = np.unique(ids[3][:, 1], return_counts=True)
-    assert dict(zip(block.ids.numpy(), block.counts.numpy())) == dict(zip(rows, counts))
+    expected = dict(zip(*np.unique(ids[3][:, 1], return_counts=True), strict=True))
+    assert dict(zip(block.ids.numpy(), block.counts.numpy(), strict=True)) == expected
     np.testing.assert_allclose(block.values, run["g1_emb1"][3][block.ids.numpy()], rtol=1e-6)
 
 

@@ -1,0 +1,66 @@
+"""Adaptive sharpness-aware minimization around any base optimizer."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tf_helen import checks
+from tf_helen.optimizers.sam import SAM, rows_of
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class ASAM(SAM):
+    """Adaptive sharpness-aware minimization: the radius follows each weight's own scale.
+
+    `eps = rho * T^2 g / (||T g||_2 + 1e-12)` with `T = |w| + eta` for tables and kernels, and
+    T = 1 for biases (`adapt_bias=False`, as in the released code).
+
+    Args:
+        learning_rate: the base optimizer's; `None`: its own default.
+        rho: radius, not negative; the paper uses 0.5 where SAM uses 0.05.
+        base_optimizer: a name or an optimizer.
+        eta: keeps weights near zero perturbed, not negative.
+        adapt_bias: use T = |w| + eta for biases (variables of rank 0 and 1) too.
+        **kwargs: see `tf_helen.SAM`.
+
+    Raises:
+        ValueError: on a negative `rho` or `eta`; as `tf_helen.SAM`.
+
+    Reference: Kwon et al., ICML 2021, Algorithm 1.
+
+    Example:
+        >>> w = keras.Variable([[3.0, 4.0]])
+        >>> optimizer = tf_helen.ASAM(0.1, rho=0.5, base_optimizer="sgd")
+        >>> float(optimizer.minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w]))
+        12.5
+    """
+
+    def __init__(
+        self,
+        learning_rate=None,
+        rho=0.5,
+        base_optimizer="adam",
+        *,
+        eta=0.01,
+        adapt_bias=False,
+        name="asam",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, rho, base_optimizer, name=name, **kwargs)
+        self.eta = checks.number_in_range("eta", eta)
+        self.adapt_bias = bool(adapt_bias)
+
+    def perturbations(self, blocks, variables):
+        weights = []
+        for block, variable in zip(blocks, variables, strict=True):
+            if len(variable.shape) > 1 or self.adapt_bias:
+                weights.append(tf.abs(rows_of(variable, block)) + self.eta)
+            else:
+                weights.append(None)
+        return self._perturbations_by_weight(blocks, weights)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("adaptive")
+        return {**config, "eta": self.eta, "adapt_bias": self.adapt_bias}

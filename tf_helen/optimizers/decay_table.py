@@ -1,0 +1,48 @@
+"""P(n): what is left of a row after n steps of absence."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
+    """P(n) for n = 0, 1, ... until it is 0 or no longer a normal number; the last entry is 0.
+
+    Args:
+        alpha: decay per step of absence, not negative.
+        dtype: floating type of the result.
+
+    Returns:
+        `[n]`: at most `1 / alpha` entries, about `sqrt(175 / alpha)` in float32 and
+        `sqrt(1417 / alpha)` in float64; one for alpha 0.
+    """
+    if alpha == 0:
+        return np.ones(1, dtype)
+    longest = int(min(np.ceil(1 / alpha), np.ceil(np.sqrt(1500 / alpha)))) + 1
+    factors = 1 - np.minimum(1.0, alpha * np.arange(1, longest + 1))
+    table = np.concatenate([[1.0], np.cumprod(factors)])
+    return np.append(table[table > np.finfo(dtype).tiny], 0.0).astype(dtype)
+
+
+def missing_factor(clock: tf.Tensor, until: tf.Tensor, alpha: float, dtype: tf.DType) -> tf.Tensor:
+    """What decay stored rows still owe for the steps after `decayed_to` up to `until`.
+
+    Args:
+        clock: uint32 `[rows, 2]`: last_step s, and decayed_to.
+        until: integer scalar, a step, not before any decayed_to.
+        alpha: decay per step of absence.
+        dtype: of the result.
+
+    Returns:
+        `[rows]`: `P(until - s - 1) / P(decayed_to - s - 1)`.
+    """
+    table = decay_table(alpha, dtype.as_numpy_dtype)
+    inverse = np.divide(1, table, out=np.zeros_like(table), where=table > 0)
+    clock, until = tf.bitcast(clock, tf.int32), tf.cast(until, tf.int32)
+    last_step, decayed_to = clock[:, 0], clock[:, 1]
+    wanted = tf.clip_by_value((until - 1) - last_step, 0, len(table) - 1)
+    had = tf.clip_by_value(decayed_to - 1 - last_step, 0, len(table) - 1)
+    owed = tf.gather(tf.constant(table), wanted) * tf.gather(tf.constant(inverse), had)
+    # Where P has reached 0 so has its inverse: everything is owed, but nothing for no steps.
+    return tf.where(tf.equal(decayed_to, until), tf.ones([], dtype), owed)
