@@ -49,15 +49,19 @@ def parse_arguments(text: str) -> dict[str, Any]:
 
 
 def _split_outside_brackets(text: str) -> list[str]:
-    parts, depth, current = [], 0, ""
+    parts, depth, quote = [""], 0, ""
     for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            parts.append(current)
-            current = ""
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
         else:
-            current += character
-    return [part for part in [*parts, current] if part.strip()]
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
 
 
 def _value(value: str, part: str) -> Any:

@@ -12,6 +12,7 @@ from absl import flags
 
 import zoo
 from launch import cli
+from launch.predict import input_name
 from launch.quiet import quiet
 from launch.training import load_best
 from zoo.files import DataError
@@ -46,16 +47,25 @@ class RawScorer(tf.Module):
         }
 
     def specs(self) -> dict[str, tf.TensorSpec]:
-        """The raw features by name: strings `[B]` for fields, float32 `[B]` for numbers."""
-        specs = {f.name: tf.TensorSpec([None], tf.string, f.name) for f in self.schema.categorical}
-        numbers = {c.name: tf.TensorSpec([None], tf.float32, c.name) for c in self.schema.numeric}
-        return {**specs, **numbers}
+        """The inputs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
+        dtypes = {field.name: tf.string for field in self.schema.categorical}
+        dtypes |= {column.name: tf.float32 for column in self.schema.numeric}
+        specs = {
+            input_name(name): tf.TensorSpec([None], dtype, input_name(name))
+            for name, dtype in dtypes.items()
+        }
+        if len(specs) < len(dtypes):
+            raise DataError(
+                f"the columns {', '.join(dtypes)} differ only in characters that TensorFlow does "
+                "not allow in the names of inputs; rename them"
+            )
+        return specs
 
     def score(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores raw features.
 
         Args:
-            raw: by name, strings `[B]` (several values joined by "|"; "" is none) and numbers
+            raw: by input name, strings `[B]` (several values joined by "|"; "" is none) and numbers
                 `[B]` (NaN is replaced by the training mean). Unseen values count as unknown.
 
         Returns:
@@ -63,13 +73,13 @@ class RawScorer(tf.Module):
         """
         features = {}
         if self.schema.categorical:
-            columns = [self._ids(field, raw[field.name]) for field in self.schema.categorical]
+            columns = [
+                self._ids(field, raw[input_name(field.name)]) for field in self.schema.categorical
+            ]
             features["ids"] = tf.concat(columns, axis=1)
         if self.schema.numeric:
-            columns = [
-                tf.where(tf.math.is_finite(raw[c.name]), raw[c.name], c.mean)
-                for c in self.schema.numeric
-            ]
+            numbers = [(raw[input_name(c.name)], c.mean) for c in self.schema.numeric]
+            columns = [tf.where(tf.math.is_finite(x), x, mean) for x, mean in numbers]
             features["numeric"] = tf.stack(columns, axis=1)
         logits = self.model(features, training=False)
         return {"probability": tf.sigmoid(tf.reshape(logits, [-1]))}
@@ -91,7 +101,7 @@ class RawScorer(tf.Module):
                 raw[field.name] = tf.strings.reduce_join(
                     raw[field.name], axis=1, separator=SEPARATOR
                 )
-        return self.score(raw)
+        return self.score({input_name(name): values for name, values in raw.items()})
 
     def _ids(self, field: zoo.Categorical, text: tf.Tensor) -> tf.Tensor:
         """int32 `[B, length]`, as the preparation encodes the same values."""
@@ -113,7 +123,8 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     """Writes a SavedModel that serves raw features.
 
     It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
-    takes a tensor `[B]` per column of the schema, `examples` takes serialized `tf.train.Example`s
+    takes a tensor `[B]` per column of the schema (other characters than letters, digits and "_"
+    become "_" in the names of inputs), `examples` takes serialized `tf.train.Example`s
     `[B]`. The vocabularies travel along as assets; no optimizer state does.
 
     Args:

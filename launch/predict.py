@@ -11,6 +11,7 @@ import csv
 import gzip
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -19,6 +20,23 @@ from absl import app, flags
 
 _FLAGS = flags.FLAGS
 _ROWS = 4096  # scored at a time
+
+
+def input_name(column: str) -> str:
+    """The name that a column has among the inputs of a SavedModel's signature.
+
+    Args:
+        column: name of a column.
+
+    Returns:
+        The name with "_" for what TensorFlow does not allow there.
+
+    Example:
+        >>> input_name("site.id-x")
+        'site_id_x'
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
+    return name if re.match("[A-Za-z]", name) else f"column_{name}"
 
 
 def predict(saved_model: str, rows: str) -> Iterator[float]:
@@ -45,7 +63,8 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
     specs = serve.structured_input_signature[1]
     with _open(rows) as file:
         reader = csv.DictReader(file)
-        missing = sorted(set(specs) - set(reader.fieldnames or ()))
+        reader.fieldnames = [input_name(name) for name in reader.fieldnames or ()]
+        missing = sorted(set(specs) - set(reader.fieldnames))
         if missing:
             raise ValueError(
                 f"{rows} lacks the columns {', '.join(missing)}; the model needs {', '.join(specs)}"
