@@ -116,14 +116,15 @@ def compare(
             )
             runs.setdefault(contender.label, []).append(_run_or_reuse(config))
     table = results_table(runs)
+    name = zoo.Schema.load(common.data).name
     settings = dataclasses.asdict(common)
-    for name in ("out", "optimizer", "optimizer_args", "seed", "resume", "progress"):
-        settings.pop(name)
+    for key in ("out", "optimizer", "optimizer_args", "seed", "resume", "progress"):
+        settings.pop(key)
     optimizers = {c.label: {"optimizer": c.optimizer, **c.arguments} for c in contenders}
-    settings |= {"seeds": list(seeds), "optimizers": optimizers}
+    settings |= {"data": name, "seeds": list(seeds), "optimizers": optimizers}
     save_results(common.out, runs, settings, table)
     curves = {label: [history.epochs for history in several] for label, several in runs.items()}
-    plot_runs(curves, join(common.out, "curves.png"), title or f"{common.data}: {common.model}")
+    plot_runs(curves, join(common.out, "curves.png"), title or f"{name}: {common.model}")
     return runs
 
 
@@ -140,7 +141,6 @@ def _run_or_reuse(config: RunConfig) -> History:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    quiet()
     if not _FLAGS.data or not _FLAGS.out:
         raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
     if _FLAGS.seeds < 1:
@@ -170,6 +170,7 @@ def _main(argv: Sequence[str]) -> None:
 
 
 def _define_flags() -> None:
+    quiet()
     flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
     flags.DEFINE_string("out", None, "Folder of the comparison.")
     flags.DEFINE_string("model", "deepfm", "Model of the zoo.")

@@ -222,13 +222,13 @@ def _check_replaceable(out: str) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    quiet()
     if not _FLAGS.run or not _FLAGS.data or not _FLAGS.out:
         raise ValueError("give --run=FOLDER_OF_THE_RUN, --data=PREPARED_FOLDER and --out=FOLDER")
     print(f"written to {export_run(_FLAGS.run, _FLAGS.data, _FLAGS.out)}")
 
 
 def _define_flags() -> None:
+    quiet()
     flags.DEFINE_string("run", None, "Folder that launch.train wrote.")
     flags.DEFINE_string("data", None, "Prepared data folder that it was trained on.")
     flags.DEFINE_string("out", None, "Folder to write.")

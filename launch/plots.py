@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 _MARKERS = "osD^vPX*"
+_LEGEND_WIDTH = 140  # characters that fit side by side
 
 
 def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: str) -> str:
@@ -22,7 +23,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
 
     Args:
         runs: for each name its runs (one per seed), each a sequence of epochs. Several runs are
-            drawn as their mean, with a band of one standard deviation.
+            drawn as their mean, with a band of one sample standard deviation.
         path: file to write.
         title: what stands above the panels, such as the data set and the model.
 
@@ -50,8 +51,9 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
+    columns = max(1, min(len(labels), _LEGEND_WIDTH // (max(map(len, labels)) + 6)))
     # Below the panels: inside, it would hide whichever curve ends there.
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     figure.suptitle(title)
     with complete_or_absent(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
@@ -70,5 +72,5 @@ def _draw(axis, name: str, several: Sequence[Sequence[Epoch]], value: str, marke
     label = f"{name} ({len(several)} seeds)" if len(several) > 1 else name
     (line,) = axis.plot(x, mean, marker=marker, label=label)
     if len(several) > 1:
-        deviation = np.nanstd(values, axis=0)
+        deviation = np.nanstd(values, axis=0, ddof=1)
         axis.fill_between(x, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.2)

@@ -5,11 +5,12 @@ from absl import flags, logging
 
 
 def quiet() -> None:
-    """Shows warnings and errors only, unless the user gave `--verbosity`.
+    """Shows warnings and errors only, unless the user gives `--verbosity`.
+
+    To be called before the flags are parsed: absl then takes a flag that nobody set for "info".
 
     Example:
         >>> quiet()
     """
-    if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)
-        tf.get_logger().setLevel("WARNING")
+    flags.FLAGS.verbosity = logging.WARNING
+    tf.get_logger().setLevel("WARNING")

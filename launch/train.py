@@ -24,7 +24,6 @@ _FLAGS = flags.FLAGS
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    quiet()
     if not _FLAGS.data or not _FLAGS.out:
         raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
     config = RunConfig(
@@ -52,15 +51,16 @@ def _main(argv: Sequence[str]) -> None:
     if ledger.total_lost:
         print(f"\ndamaged records were left out\n{ledger.report()}")
         ledger.save(join(config.out, "ledger.json"))
-    name = f"{config.model}, {config.optimizer}"
+    title = f"{zoo.Schema.load(config.data).name}: {config.model}"
     curves = join(config.out, "curves.png")
-    plot_runs({config.optimizer: [history.epochs]}, curves, f"{config.data}: {name}")
+    plot_runs({config.optimizer: [history.epochs]}, curves, title)
     saved = export_run(config.out, config.data, join(config.out, "saved_model"))
     print(f"\nlearning curves: {curves}")
     print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
 
 
 def _define_flags() -> None:
+    quiet()
     models = ", ".join(entry.name for entry in zoo.list_models())
     flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
     flags.DEFINE_string("out", None, "Folder of the run.")
