@@ -27,6 +27,15 @@ from launch.training import train
 from zoo.files import DataError, join
 
 _FLAGS = flags.FLAGS
+_VARYING = [
+    "out",
+    "optimizer",
+    "optimizer_args",
+    "seed",
+    "resume",
+    "progress",
+    "eval_test_each_epoch",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +127,7 @@ def compare(
     table = results_table(runs)
     name = zoo.Schema.load(common.data).name
     settings = dataclasses.asdict(common)
-    for key in ("out", "optimizer", "optimizer_args", "seed", "resume", "progress"):
+    for key in _VARYING:
         settings.pop(key)
     optimizers = {c.label: {"optimizer": c.optimizer, **c.arguments} for c in contenders}
     settings |= {"data": name, "seeds": list(seeds), "optimizers": optimizers}
