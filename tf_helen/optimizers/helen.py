@@ -113,8 +113,6 @@ class Helen(SAM):
             slots = self.slots_of(variable)
             if "count" not in slots:
                 continue
-            if not self._may_be_table(variable):
-                continue
             table = tables.of_or_single(variable)
             slots["field_maximum"] = add_slot(
                 self, variable, "field_maximum", (len(table.fields),), "float64", 0
@@ -123,9 +121,6 @@ class Helen(SAM):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
                 slots["count"].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
-
-    def _may_be_table(self, variable) -> bool:
-        return tables.of(variable) is not None or len(variable.shape) == 2
 
     def _has_counts(self, variable) -> bool:
         """Tables of ours must have counts; another matrix may be a dense kernel."""

@@ -14,6 +14,11 @@ from tf_helen.optimizers.sam import SAM
 from tf_helen.trainer import loss_scaling
 
 
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of a model's random layers; `tf.train.Checkpoint(model)` does not hold them."""
+    return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+
+
 class TrainerSeam:
     """Mixin before a Keras model class: its `train_step` serves every optimizer.
 
@@ -51,8 +56,7 @@ class TrainerSeam:
         if not isinstance(inner, RowSparseOptimizer):
             loss, gradients = gradients_of(closure, variables, scale)
         else:
-            seeds = [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
-            loss, gradients = inner.compute_gradients(closure, variables, scale, seeds)
+            loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
         with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss

@@ -1,0 +1,368 @@
+"""Every optimizer through one table of cases on single tables."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optimizer_table import ENTRIES, LR, new_table, state_of, take_step
+
+import tf_helen
+from tf_helen.rows import sum_duplicates
+
+every = pytest.mark.parametrize("name", ENTRIES)
+no_decay = pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.decays])
+RNG = np.random.default_rng(7)
+
+
+def weights_for(ids, width=3, seed=1):
+    return np.random.default_rng(seed).normal(size=(len(ids), width))
+
+
+def finalized(optimizer, table):
+    optimizer.finalize_variable_values([table])
+    return table.numpy()
+
+
+@every
+def test_repeated_ids_act_as_their_sum(name):
+    """Applies slices with duplicates, and the same slices summed by NumPy."""
+    if ENTRIES[name].two_pass:
+        pytest.skip("applies gradients it computed itself; see the splitting property below")
+    results = []
+    for summed in (False, True):
+        table, optimizer = new_table(), ENTRIES[name].make()
+        for step in range(4):
+            rng = np.random.default_rng(step)
+            ids = np.array([1, 5, 1, 1, 3, 5])
+            values = rng.normal(size=(6, 3)).astype(np.float32)
+            if summed:
+                rows = np.unique(ids)
+                values = np.stack([values[ids == row].sum(0) for row in rows])
+                ids = rows
+            optimizer.apply([tf.IndexedSlices(tf.constant(values), tf.constant(ids))], [table])
+        results.append(finalized(optimizer, table))
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@every
+def test_all_rows_present_sparse_equals_dense(name):
+    """`gather` gives slices, a one-hot product a dense gradient."""
+    entry, results = ENTRIES[name], []
+    for one_hot in (False, True):
+        table, optimizer = new_table(), (entry.one_hot or entry.make)()
+        for step in range(6):
+            ids = np.concatenate([np.random.default_rng(step).permutation(7), [2, 4, 2]])
+            weights = tf.constant(weights_for(ids, seed=step), tf.float32)
+
+            def closure(ids=ids, weights=weights, one_hot=one_hot, table=table):
+                if one_hot:
+                    rows = tf.one_hot(ids, 7) @ table.value
+                else:
+                    rows = tf.gather(table.value, ids)
+                return tf.reduce_sum(weights * rows) + tf.reduce_sum(tf.square(rows)) / 2
+
+            optimizer.minimize(closure, [table])
+        results.append(finalized(optimizer, table))
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@no_decay
+def test_absent_rows_and_their_slots_are_untouched(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    optimizer.build([table])
+    base = getattr(optimizer, "base_optimizer", optimizer)
+    take_step(optimizer, table, np.arange(7), weights_for(range(7)))
+    before = table.numpy().copy()
+    slots = {n: v.numpy().copy() for n, v in base.slots_of(table).items()}
+    for _ in range(3):
+        take_step(optimizer, table, [0, 3, 3], weights_for(range(3)))
+    absent = [1, 2, 4, 5, 6]
+    np.testing.assert_array_equal(table.numpy()[absent], before[absent])
+    assert not np.array_equal(table.numpy()[[0, 3]], before[[0, 3]])
+    for n, slot in base.slots_of(table).items():
+        np.testing.assert_array_equal(slot.numpy()[absent], slots[n][absent])
+
+
+@every
+def test_empty_slices_change_only_the_step(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    take_step(optimizer, table, [0, 1], weights_for(range(2)))
+    step = int(optimizer.iterations.numpy())
+    before = finalized(optimizer, table).copy()
+    take_step(optimizer, table, [], np.zeros((0, 3)))
+    if not ENTRIES[name].decays:
+        np.testing.assert_array_equal(table.numpy(), before)
+    assert np.all(np.isfinite(finalized(optimizer, table)))
+    assert int(optimizer.iterations.numpy()) == step + 1
+
+
+@every
+@pytest.mark.parametrize("shape", [(7, 1), (7,), (7, 2, 2)])
+def test_other_widths(name, shape):
+    table, optimizer = keras.Variable(RNG.normal(size=shape), name="table"), ENTRIES[name].make()
+    ids = tf.constant([1, 1, 4])
+
+    def closure():
+        return tf.reduce_sum(tf.square(tf.gather(table.value, ids))) / 2
+
+    before = float(closure())
+    for _ in range(3):
+        optimizer.minimize(closure, [table])
+    assert float(closure()) < before
+
+
+CLIPS = [{"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"clipvalue": 0.2}]
+
+
+@every
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: next(iter(clip)))
+def test_clipping_acts_on_summed_rows(name, clip):
+    """Both replicate: a table fed by slices with duplicates, and by a dense gradient."""
+    entry, results = ENTRIES[name], []
+    for kwargs in ({}, clip, {**clip, "one_hot": True}):
+        one_hot = kwargs.pop("one_hot", False)
+        table, optimizer = new_table(), (entry.one_hot or entry.make)(**kwargs)
+        bias = keras.Variable([1.0, 2.0, 3.0], name="bias")
+
+        def closure(one_hot=one_hot, table=table, bias=bias):
+            ids = tf.constant([0, 1, 2, 3, 4, 5, 6, 2, 2])
+            rows = tf.one_hot(ids, 7) @ table.value if one_hot else tf.gather(table.value, ids)
+            return 4 * tf.reduce_sum(tf.square(rows + bias.value * 0.0)) + 0 * sum_of(bias)
+
+        def sum_of(bias):
+            return tf.reduce_sum(bias.value)
+
+        for _ in range(2):
+            optimizer.minimize(closure, [table])
+        results.append(finalized(optimizer, table))
+    unclipped, sparse, dense = results
+    np.testing.assert_allclose(sparse, dense, atol=1e-6)
+    if name in ("SGD", "Momentum", "Nesterov"):  # the others divide the length away
+        assert np.abs(unclipped - sparse).max() > 1e-3
+
+
+def test_global_norm_counts_every_variable():
+    table, bias = keras.Variable(np.zeros((4, 1))), keras.Variable([0.0])
+    slices = tf.IndexedSlices(tf.constant([[1.0], [2.0]]), tf.constant([2, 2]))
+    optimizer = tf_helen.SGD(1.0, global_clipnorm=1.0)
+    optimizer.apply([slices, tf.constant([4.0])], [table, bias])
+    np.testing.assert_allclose(table.numpy()[2], -3 / 5, rtol=1e-6)
+    np.testing.assert_allclose(bias.numpy(), -4 / 5, rtol=1e-6)
+
+
+@every
+def test_weight_decay_and_l2_on_the_rows_of_the_batch(name):
+    entry = ENTRIES[name]
+    if entry.decays:
+        pytest.skip("absent rows move by their own rule")
+    for argument in ("weight_decay", "l2"):
+        moved = {}
+        for strength in (0.0, 0.5):
+            table, optimizer = new_table(), entry.make(**{argument: strength})
+            start = table.numpy().copy()
+            take_step(optimizer, table, [1, 1, 4], weights_for(range(3)))
+            np.testing.assert_array_equal(table.numpy()[[0, 2, 3, 5, 6]], start[[0, 2, 3, 5, 6]])
+            take_step(optimizer, table, [1, 1, 4], weights_for(range(3)))
+            moved[strength] = table.numpy()
+        assert np.abs(moved[0.0] - moved[0.5]).max() > 1e-4, argument
+
+
+@every
+@pytest.mark.parametrize("argument", [{"gradient_accumulation_steps": 2}, {"use_ema": True}])
+def test_what_would_cost_whole_tables_is_refused(name, argument):
+    with pytest.raises(ValueError, match=f"{next(iter(argument))}.*instead"):
+        ENTRIES[name].make(**argument)
+
+
+@every
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_dtypes(name, dtype):
+    """The rule runs in at least float32; the table keeps its dtype."""
+    tables = {}
+    for kind in (dtype, "float32"):
+        table, optimizer = new_table(dtype=kind), ENTRIES[name].make()
+        for step in range(3):
+            take_step(optimizer, table, [1, 1, 4], weights_for(range(3), seed=step))
+        assert table.dtype == kind
+        tables[kind] = finalized(optimizer, table).astype(np.float64)
+    tolerance = {"float16": 5e-3, "bfloat16": 5e-2, "float64": 1e-5}[dtype]
+    np.testing.assert_allclose(tables[dtype], tables["float32"], atol=tolerance)
+
+
+@every
+def test_config_round_trip(name):
+    optimizer = ENTRIES[name].make()
+    serialized = keras.saving.serialize_keras_object(optimizer)
+    again = keras.saving.deserialize_keras_object(serialized)
+    assert type(again) is type(optimizer)
+    assert again.get_config() == optimizer.get_config()
+    registered = f"tf_helen>{type(optimizer).__name__}"
+    by_name = keras.optimizers.get({"class_name": registered, "config": optimizer.get_config()})
+    assert type(by_name) is type(optimizer)
+    assert type(keras.optimizers.get(registered)) is type(optimizer)
+
+
+@every
+def test_learning_rate_can_change_and_follow_a_schedule(name):
+    optimizer, table = ENTRIES[name].make(), new_table()
+    take_step(optimizer, table, [0, 1], weights_for(range(2)))
+    assert float(optimizer.learning_rate) == pytest.approx(LR)
+    optimizer.learning_rate = 0.0
+    before = finalized(optimizer, table).copy()
+    take_step(optimizer, table, [0, 1], weights_for(range(2)))
+    if not ENTRIES[name].decays:
+        np.testing.assert_array_equal(table.numpy(), before)
+    schedule = keras.optimizers.schedules.ExponentialDecay(LR, 1, 0.5)
+    optimizer, table = ENTRIES[name].make(learning_rate=schedule), new_table()
+    for _ in range(3):
+        take_step(optimizer, table, [0, 1], weights_for(range(2)))
+    assert float(optimizer.learning_rate) == pytest.approx(LR / 8)
+
+
+# Laws.
+
+BATCH = st.lists(st.integers(0, 6), min_size=1, max_size=12)
+laws = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def train(name, ids, weights, table=None):
+    table = new_table() if table is None else table
+    optimizer = ENTRIES[name].make()
+    for step in range(2):
+        take_step(optimizer, table, ids, weights * (1 + step))
+    return finalized(optimizer, table)
+
+
+@every
+@laws
+@given(ids=BATCH, seed=st.integers(0, 99))
+def test_the_order_of_a_batch_does_not_matter(name, ids, seed):
+    weights = weights_for(ids, seed=seed)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    one = train(name, ids, weights)
+    other = train(name, np.array(ids)[order], weights[order])
+    np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+@every
+@laws
+@given(ids=BATCH, seed=st.integers(0, 99))
+def test_renumbering_rows_renumbers_the_result(name, ids, seed):
+    weights = weights_for(ids, seed=seed)
+    order = np.random.default_rng(seed).permutation(7)
+    one = train(name, ids, weights)
+    table = new_table()
+    table.assign(table.numpy()[np.argsort(order)])
+    other = train(name, order[np.array(ids)], weights, table)
+    np.testing.assert_allclose(one, other[order], atol=2e-5)
+
+
+@laws
+@given(ids=BATCH, seed=st.integers(0, 99))
+def test_sum_duplicates_is_a_sum_and_a_count(ids, seed):
+    values = weights_for(ids, seed=seed).astype(np.float32)
+    block = sum_duplicates(tf.IndexedSlices(tf.constant(values), tf.constant(ids)))
+    expected = np.zeros((7, 3), np.float32)
+    np.add.at(expected, ids, values)
+    assert len(set(block.ids.numpy())) == len(block.ids)
+    np.testing.assert_allclose(block.values, expected[block.ids.numpy()], atol=1e-5)
+    np.testing.assert_array_equal(block.counts, np.bincount(ids)[block.ids.numpy()])
+
+
+# Sharpness-aware optimizers restore exactly.
+
+TWO_PASS = [n for n, e in ENTRIES.items() if e.two_pass and not e.decays]
+
+
+@pytest.mark.parametrize("name", TWO_PASS)
+def test_with_learning_rate_zero_weights_are_bit_equal(name):
+    table = new_table(50, 8)
+    optimizer = ENTRIES[name].make(learning_rate=0.0, rho=0.7)
+    before = table.numpy().copy()
+    for step in range(5):
+        ids = np.random.default_rng(step).integers(0, 50, 40)
+        take_step(optimizer, table, ids, weights_for(ids, 8, step))
+    np.testing.assert_array_equal(table.numpy(), before)
+
+
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.two_pass])
+def test_zero_and_non_finite_gradients_perturb_nothing(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    seen = []
+
+    def closure(factor):
+        seen.append(table.numpy().copy())
+        return factor * tf.reduce_sum(tf.gather(table.value, [1, 1, 2]))
+
+    for factor in (0.0, float("nan"), float("inf")):
+        optimizer.build([table])
+        seen.clear()
+        optimizer.compute_gradients(lambda factor=factor: closure(factor), [table])
+        np.testing.assert_array_equal(seen[0], seen[1])
+        np.testing.assert_array_equal(table.numpy(), seen[0])
+
+
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.two_pass])
+def test_applying_one_gradient_raises_and_names_the_ways_out(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    with pytest.raises(RuntimeError, match=r"tf_helen\.Model.*tf_helen\.enable.*minimize"):
+        optimizer.apply([tf.ones_like(table.value)], [table])
+
+
+BAD = [
+    (tf_helen.Helen, {"rho": -0.1}, "rho.*-0.1"),
+    (tf_helen.Helen, {"lower_bound": 1.5}, r"lower_bound.*\[0, 1\].*1.5"),
+    (tf_helen.Helen, {"frequency": "bach"}, "Did you mean 'batch'"),
+    (tf_helen.Helen, {"base_optimizer": "adamm"}, "Did you mean 'adam'"),
+    (tf_helen.Helen, {"base_optimizer": "adam", "learning_rte": 1.0}, "learning_rte"),
+    (tf_helen.SAM, {"rho": float("nan")}, "rho"),
+    (tf_helen.ASAM, {"eta": -1}, "eta"),
+    (tf_helen.AdamAR, {"alpha": -1e-4}, "alpha"),
+    (tf_helen.AdamAR, {"alpha": 2}, "alpha"),
+    (tf_helen.AdamAR, {"decay": "lazy"}, "decay"),
+    (tf_helen.AdamAR, {"sweep_every": 0}, "sweep_every"),
+    (tf_helen.Adam, {"beta_1": 1.0}, "beta_1"),
+    (tf_helen.Adam, {"epsilon": -1.0}, "epsilon"),
+    (tf_helen.Adam, {"learning_rate": -1.0}, "learning_rate"),
+    (tf_helen.Momentum, {"momentum": 1.0}, "momentum"),
+    (tf_helen.AdamW, {"weight_decay": -1.0}, "weight_decay"),
+]
+
+
+@pytest.mark.parametrize("cls,arguments,message", BAD, ids=[f"{c.__name__}-{a}" for c, a, _ in BAD])
+def test_bad_arguments_are_named_at_construction(cls, arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        cls(**arguments)
+
+
+def test_an_instance_and_arguments_for_it_do_not_mix():
+    with pytest.raises(ValueError, match="learning_rate.*beside an instance of Adam"):
+        tf_helen.Helen(learning_rate=0.1, base_optimizer=tf_helen.Adam())
+
+
+@every
+def test_loss_scale_factor_is_undone(name):
+    if ENTRIES[name].two_pass:
+        pytest.skip("belongs to the base optimizer, through the trainer seam")
+    results = []
+    for factor in (None, 1024.0):
+        table, optimizer = new_table(), ENTRIES[name].make(loss_scale_factor=factor)
+        gradient = tf.IndexedSlices(tf.ones([2, 3]) * (factor or 1), tf.constant([1, 1]))
+        optimizer.apply([gradient], [table])
+        results.append(finalized(optimizer, table))
+    np.testing.assert_array_equal(*results)
+
+
+@every
+def test_state_has_no_surprises(name):
+    """Every state variable is finite after training, and named after its table."""
+    table, optimizer = new_table(), ENTRIES[name].make()
+    for step in range(3):
+        take_step(optimizer, table, [0, 0, 2], weights_for(range(3), seed=step))
+    assert all(np.all(np.isfinite(value)) for value in state_of(optimizer))
+    base = getattr(optimizer, "base_optimizer", optimizer)
+    assert all("table" in slot.name for slot in base.slots_of(table).values())
