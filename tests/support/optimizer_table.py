@@ -61,7 +61,13 @@ ENTRIES = {
     "Helen running": Entry(
         lambda **k: tf_helen.Helen(**{"learning_rate": LR, "frequency": "running", **k}),
         one_hot=lambda **k: tf_helen.Helen(
-            **{"learning_rate": LR, "norm": "table", "frequency": "running", "lower_bound": 1.0, **k}
+            **{
+                "learning_rate": LR,
+                "norm": "table",
+                "frequency": "running",
+                "lower_bound": 1.0,
+                **k,
+            }
         ),
         two_pass=True,
     ),

@@ -232,7 +232,9 @@ def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name, bad):
 @pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.two_pass])
 def test_a_plain_keras_model_raises_and_names_the_ways_out(name):
     ids, labels = sparse_batches(16)
-    model = keras.Sequential([tf_helen.layers.Embedding(FIELDS, 2), keras.layers.Flatten()])
+    model = keras.Sequential([keras.Input((2,), dtype="int32")])
+    model.add(tf_helen.layers.Embedding(FIELDS, 2))
+    model.add(keras.layers.Flatten())
     model.add(keras.layers.Dense(1))
     model.compile(ENTRIES[name].make(), "mse")
     with pytest.raises(RuntimeError, match=r"tf_helen\.Model.*tf_helen\.enable"):
@@ -256,7 +258,7 @@ def test_weights_from_outside_are_never_stale(name, tmp_path):
     read = np.array(layer(grid))
     np.testing.assert_allclose(model.predict_on_batch(grid), logits, atol=1e-6)
     table = model.get_weights()[0]
-    np.testing.assert_allclose(table[grid + [0, 5]], read, atol=1e-6)
+    np.testing.assert_allclose(table[grid + np.array([0, 5])], read, atol=1e-6)
     train(model, ids, labels)
     logits = np.array(model(grid))
     model.save(tmp_path / "m.keras")

@@ -162,11 +162,11 @@ class Embedding(keras.layers.Layer):
             column = first[-1]
             message = tf.strings.join(
                 [
-                    f"Embedding '{self.name}': id ",
+                    f"Embedding {self.name}: id ",
                     tf.strings.as_string(tf.gather_nd(ids, first)),
-                    " of field '",
+                    " of field `",
                     names[column],
-                    "' is outside [0, ",
+                    "` is outside [0, ",
                     tf.strings.as_string(sizes[column]),
                     "). Encode unseen values as an id of the field, such as 0.",
                 ]

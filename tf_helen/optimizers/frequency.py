@@ -57,7 +57,7 @@ def add_batch(
 ) -> None:
     """Adds the occurrences of a (global) batch to the stored counts and field maxima."""
     ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
-    occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=(table.rows, 1))
+    occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=tf.constant([table.rows, 1]))
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
     counts = read_rows(stored["count"], block.ids) + tf.cast(block.values, tf.uint32)
     write_rows(stored["count"], block.ids, counts)

@@ -98,7 +98,9 @@ def enable(model: keras.Model) -> keras.Model:
     known = {Functional: FunctionalModel, keras.Sequential: Sequential}
     enabled = known.get(cls)
     if enabled is None:
-        enabled = type(cls.__name__, (TrainerSeam, cls), {"__module__": cls.__module__})
+        # Its file names the original class, and loads as that.
+        attributes = {"__module__": cls.__module__, "_loads_with_seam": False}
+        enabled = type(cls.__name__, (TrainerSeam, cls), attributes)
     model.__class__ = enabled
     model.train_function = None
     return model

@@ -29,6 +29,9 @@ class TrainerSeam:
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not all(layer.built for layer in self._flatten_layers()):
+            # The optimizer must know the variables before the first pass, not after it.
+            self._symbolic_build(data_batch=(x, y, sample_weight))
         first_pass: dict[str, tf.Tensor] = {}
 
         def closure():
@@ -60,6 +63,23 @@ class TrainerSeam:
         with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
+
+    # Dropout goes on where it stopped: Keras files do not hold the state of random layers.
+
+    _loads_with_seam = True
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config and self._loads_with_seam:
+            config["seed_states"] = [state.numpy().tolist() for state in seed_states(self)]
+        return config
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        saved = config.pop("seed_states", [])
+        super().compile_from_config(config)
+        for state, value in zip(seed_states(self), saved, strict=False):
+            state.assign(value)
 
     # Nobody sees a stale row.
 

@@ -57,10 +57,7 @@ def test_all_rows_present_sparse_equals_dense(name):
             weights = tf.constant(weights_for(ids, seed=step), tf.float32)
 
             def closure(ids=ids, weights=weights, one_hot=one_hot, table=table):
-                if one_hot:
-                    rows = tf.one_hot(ids, 7) @ table.value
-                else:
-                    rows = tf.gather(table.value, ids)
+                rows = tf.one_hot(ids, 7) @ table.value if one_hot else tf.gather(table.value, ids)
                 return tf.reduce_sum(weights * rows) + tf.reduce_sum(tf.square(rows)) / 2
 
             optimizer.minimize(closure, [table])
@@ -340,7 +337,7 @@ def test_bad_arguments_are_named_at_construction(cls, arguments, message):
 
 
 def test_an_instance_and_arguments_for_it_do_not_mix():
-    with pytest.raises(ValueError, match="learning_rate.*beside an instance of Adam"):
+    with pytest.raises(ValueError, match=r"learning_rate.*beside an instance of Adam"):
         tf_helen.Helen(learning_rate=0.1, base_optimizer=tf_helen.Adam())
 
 

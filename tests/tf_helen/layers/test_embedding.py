@@ -1,0 +1,173 @@
+"""The embedding layer: fields, pooling, range checks, what it tells the optimizer."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_helen
+from tf_helen import tables
+
+FIELDS = {"user": 10, "genre": 5, "age": 3}
+
+
+def test_fields_are_ranges_of_one_table():
+    layer = tf_helen.layers.Embedding(FIELDS, 4)
+    ids = np.array([[9, 4, 2], [0, 0, 0]])
+    out = layer(ids)
+    assert layer.embeddings.shape == (18, 4)
+    np.testing.assert_array_equal(layer.offsets, [0, 10, 15, 18])
+    np.testing.assert_array_equal(out, layer.embeddings.numpy()[[[9, 14, 17], [0, 10, 15]]])
+
+
+def test_a_single_size_takes_any_shape():
+    layer = tf_helen.layers.Embedding(7, 2)
+    ids = np.array([[[1, 6], [0, 3]]])
+    np.testing.assert_array_equal(layer(ids), layer.embeddings.numpy()[ids])
+    assert layer(np.zeros((0, 3), np.int64)).shape == (0, 3, 2)
+    symbolic = layer(keras.Input((3,), dtype="int32"))
+    assert symbolic.shape == (None, 3, 2)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_multi_valued_fields_pool_what_is_present(pooling):
+    layer = tf_helen.layers.Embedding(FIELDS, 4, lengths={"genre": 3}, pooling={"genre": pooling})
+    ids = np.array([[1, 4, 0, -1, 2], [3, -1, -1, -1, 0]])
+    out = np.array(layer(ids))
+    table = layer.embeddings.numpy()
+    reduce = np.mean if pooling == "mean" else np.sum
+    np.testing.assert_allclose(out[0, 1], reduce(table[[14, 10]], axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(out[1, 1], np.zeros(4))
+    np.testing.assert_array_equal(out[:, 0], table[[1, 3]])
+    np.testing.assert_array_equal(out[:, 2], table[[17, 15]])
+
+
+def test_padding_is_not_an_occurrence():
+    layer = tf_helen.layers.Embedding(FIELDS, 4, lengths={"genre": 3})
+    ids = np.array([[1, 4, 0, -1, 2], [1, -1, -1, -1, 0]])
+    layer(ids)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(ids))
+    gradient = tape.gradient(loss, layer.embeddings)
+    assert isinstance(gradient, tf.IndexedSlices)
+    rows, counts = np.unique(gradient.indices.numpy(), return_counts=True)
+    assert dict(zip(rows, counts, strict=True)) == {1: 2, 10: 1, 14: 1, 15: 1, 17: 1}
+
+
+BAD_IDS = [
+    (["user", "genre", "age"], {}, [[0, 0, 0], [10, 0, 0]], "id 10 of field `user`.*\\[0, 10\\)"),
+    (["user", "genre", "age"], {}, [[0, 5, 0]], "id 5 of field `genre`.*\\[0, 5\\)"),
+    (["user", "genre", "age"], {}, [[0, 0, -1]], "id -1 of field `age`.*\\[0, 3\\)"),
+    (["genre"], {"genre": 2}, [[1, -2]], "id -2 of field `genre`.*\\[0, 5\\)"),
+]
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("names,lengths,ids,message", BAD_IDS)
+def test_an_id_out_of_range_names_field_id_and_size(names, lengths, ids, message, graph):
+    layer = tf_helen.layers.Embedding({n: FIELDS[n] for n in names}, 4, lengths=lengths)
+    layer.build()
+    call = tf.function(layer) if graph else layer
+    # in a graph TensorFlow puts the Python stack, with its newlines, before the message
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s).*{message}"):
+        call(tf.constant(ids))
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"fields": {"a": 0}, "output_dim": 2}, r"fields\['a'\].*0"),
+        ({"fields": {}, "output_dim": 2}, "at least one field"),
+        ({"fields": {"a": 3}, "output_dim": 0}, "output_dim.*0"),
+        ({"fields": {"a": 3}, "output_dim": 2, "lengths": {"b": 2}}, "unknown fields.*b.*Known: a"),
+        ({"fields": {"a": 3}, "output_dim": 2, "lengths": {"a": 0}}, "lengths"),
+        ({"fields": {"a": 3}, "output_dim": 2, "pooling": "max"}, "mean.*sum"),
+        ({"fields": {"a": 3}, "output_dim": 2, "l2": -1.0}, "l2.*-1"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tf_helen.layers.Embedding(**arguments)
+
+
+def test_wrong_number_of_columns():
+    with pytest.raises(ValueError, match="3 columns"):
+        tf_helen.layers.Embedding(FIELDS, 4)(np.zeros((2, 4), np.int32))
+
+
+def test_l2_counts_each_looked_up_row_once():
+    layer = tf_helen.layers.Embedding({"a": 6}, 3, l2=0.5)
+    ids = np.array([[1], [1], [4]])
+    layer(ids, training=False)
+    assert layer.losses == []
+    with tf.GradientTape() as tape:
+        layer(ids, training=True)
+        (penalty,) = layer.losses
+    table = layer.embeddings.numpy()
+    np.testing.assert_allclose(penalty, 0.5 * np.sum(table[[1, 4]] ** 2), rtol=1e-5)
+    gradient = tape.gradient(penalty, layer.embeddings)
+    assert isinstance(gradient, tf.IndexedSlices)
+    dense = np.zeros_like(table)
+    np.add.at(dense, gradient.indices.numpy(), gradient.values.numpy())
+    expected = np.zeros_like(table)
+    expected[[1, 4]] = table[[1, 4]]
+    np.testing.assert_allclose(dense, expected, rtol=1e-5)
+
+
+def test_config_round_trip():
+    layer = tf_helen.layers.Embedding(
+        FIELDS,
+        4,
+        lengths={"genre": 2},
+        pooling={"genre": "sum"},
+        l2=0.1,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.01),
+    )
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
+    single = tf_helen.layers.Embedding(5, 2)
+    assert type(single).from_config(single.get_config()).single
+
+
+def test_no_op_of_a_train_step_reads_or_writes_a_whole_table():
+    """Walks the graph of a step: only gathers and scatters touch tables and slots."""
+    rows = 1000
+    for optimizer in (
+        tf_helen.Adam(weight_decay=0.1, global_clipnorm=1.0),
+        tf_helen.AdamAR(),
+        tf_helen.Helen(frequency="running", base_optimizer=tf_helen.AdamAR()),
+    ):
+        inputs = keras.Input((1,), dtype="int32")
+        x = tf_helen.layers.Embedding({"a": rows}, 4, l2=0.1)(inputs)
+        model = tf_helen.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+        model.compile(optimizer, "mse")
+        optimizer.build(model.trainable_variables)
+        step = tf.function(lambda x, y, model=model: model.train_step((x, y)))
+        graph = step.get_concrete_function(
+            tf.TensorSpec([8, 1], tf.int32), tf.TensorSpec([8, 1])
+        ).graph
+        whole = [
+            (op.name, output.shape)
+            for op in _all_operations(graph)
+            for output in op.outputs
+            if output.shape.rank and output.shape[0] == rows
+        ]
+        assert not whole, whole
+
+
+def _all_operations(graph):
+    yield from graph.get_operations()
+    for function in graph.as_graph_def().library.function:
+        inner = graph._get_function(function.signature.name)
+        if inner is not None and hasattr(inner, "graph"):
+            yield from inner.graph.get_operations()
+
+
+def test_helen_learns_the_fields():
+    layer = tf_helen.layers.Embedding(FIELDS, 4)
+    layer.build()
+    table = tables.of(layer.embeddings)
+    np.testing.assert_array_equal(
+        table.field_of_rows(tf.constant([0, 9, 10, 14, 15])), [0, 0, 1, 1, 2]
+    )
+    assert [table.field_name(row) for row in (9, 10, 17)] == ["user", "genre", "age"]
