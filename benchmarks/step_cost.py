@@ -1,6 +1,7 @@
 """Milliseconds per training step, and peak memory, as the embedding table grows.
 
-    python benchmarks/step_cost.py [--rows=1e4,1e5,1e6,1e7] [--ids=fixed|uniform] [--out=DIR]
+    python benchmarks/step_cost.py [--rows=1e4,1e5,1e6,1e7] [--tower=200,200] [--ids=fixed|uniform]
+                                   [--out=DIR]
 
 One process holds every optimizer at every size and takes their steps in turn, so that a machine
 that slows down slows all of them; peak memory is that of a process of its own for each.
@@ -14,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -29,7 +29,7 @@ from absl import app, flags
 
 import tf_helen
 
-FIELDS, BATCH, DIM, HIDDEN = 10, 2048, 16, 64
+FIELDS, BATCH, DIM = 10, 2048, 16
 OPTIMIZERS = {
     "SGD": lambda: tf_helen.SGD(),
     "Adam": lambda: tf_helen.Adam(),
@@ -44,16 +44,18 @@ _IDS = flags.DEFINE_enum("ids", "fixed", ["fixed", "uniform"], "How ids are draw
 _ROUNDS = flags.DEFINE_integer("rounds", 12, "Rounds of steps, all optimizers in turn.")
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps of each optimizer per round.")
 _NAMES = flags.DEFINE_list("optimizers", list(OPTIMIZERS), "Which optimizers.")
+_TOWER = flags.DEFINE_list("tower", ["200", "200"], "Units of the hidden layers; '' for none.")
 _OUT = flags.DEFINE_string("out", None, "Folder for step_cost.json.")
 _MEMORY_OF = flags.DEFINE_string("memory_of", None, "Internal: print one peak, in bytes.")
 
 
 def build_model(rows: int, optimizer: keras.optimizers.Optimizer) -> keras.Model:
-    """A table of `rows` rows under a small tower, compiled."""
+    """A table of `rows` rows under a tower, compiled."""
     inputs = keras.Input((FIELDS,), dtype="int32")
     sizes = {f"field_{i}": rows // FIELDS for i in range(FIELDS)}
     x = keras.layers.Flatten()(tf_helen.layers.Embedding(sizes, DIM)(inputs))
-    x = keras.layers.Dense(HIDDEN, activation="relu")(x)
+    for units in _TOWER.value:
+        x = keras.layers.Dense(int(units), activation="relu")(x)
     model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True))
     return model
@@ -94,9 +96,16 @@ class Runner:
         return 1e3 * (time.perf_counter() - start) / steps
 
 
+def own_peak() -> int:
+    """Bytes: the most memory this process has held (Linux; `ru_maxrss` counts its parent too)."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
 def peak_memory(rows: int, name: str, ids: str) -> int:
     """Bytes: the peak of a fresh process that builds the model and takes some steps."""
-    flag = f"--memory_of={name}", f"--rows={rows}", f"--ids={ids}"
+    tower = ",".join(_TOWER.value)
+    flag = f"--memory_of={name}", f"--rows={rows}", f"--ids={ids}", f"--tower={tower}"
     output = subprocess.run(
         [sys.executable, __file__, *flag], check=True, capture_output=True, text=True
     )
@@ -123,7 +132,9 @@ def median_ratio(above: list[float], below: list[float]) -> float:
 
 def report(result: dict, sizes: list[int], names: list[str]) -> str:
     """The tables, and each promise beside its figure."""
-    lines = [f"{FIELDS} fields x batch {BATCH}, dim {DIM}; medians", "", "ms per step"]
+    tower = "x".join(_TOWER.value) or "none"
+    shape = f"{FIELDS} fields x batch {BATCH}, dim {DIM}, tower {tower}"
+    lines = [f"{shape}; medians", "", "ms per step"]
     header = f"{'rows':>10}" + "".join(f"{name:>14}" for name in names)
     for unit, pick in (("ms", np.median), ("GB", None)):
         if unit == "GB":
@@ -165,7 +176,7 @@ def main(_) -> None:
     sizes = [int(float(rows)) for rows in _ROWS.value]
     if _MEMORY_OF.value:
         Runner(sizes[0], _MEMORY_OF.value, _IDS.value).run(10)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(own_peak())
         return
     names = _NAMES.value
     result = measure(sizes, names, _IDS.value)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen import checks, tables
+from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -94,14 +95,17 @@ class Embedding(keras.layers.Layer):
                 f"Embedding {self.name!r} needs {columns} columns of ids (fields "
                 f"{', '.join(self.fields)}), received the input shape {tuple(input_shape)}."
             )
+        in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._table.rows)
         # autocast would cast, that is copy, the whole table under mixed precision.
         self.embeddings = self.add_weight(
             shape=(self._table.rows, self.output_dim),
-            initializer=self.embeddings_initializer,
+            initializer="zeros" if in_chunks else self.embeddings_initializer,
             constraint=self.embeddings_constraint,
             name="embeddings",
             autocast=False,
         )
+        if in_chunks:
+            draw_in_chunks(self.embeddings, self.embeddings_initializer)
         tables.mark(self.embeddings, self._table)
         self.built = True
 
