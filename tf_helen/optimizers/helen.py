@@ -63,8 +63,8 @@ class Helen(SAM):
         >>> optimizer = tf_helen.Helen(0.1, rho=0.5, base_optimizer="sgd")
         >>> def loss():  # row 0 occurs three times, row 1 once: its radius is a third
         ...     return tf.reduce_sum(tf.gather(table.value, [0, 0, 0, 1]) ** 2) / 2
-        >>> _ = optimizer.minimize(loss, [table])
-        >>> table.numpy().ravel().round(3).tolist()  # 3 - .1 * 3 * 3.5, 4 - .1 * (4 + .5 / 3)
+        >>> _ = optimizer.minimize(loss, [table])  # 3 - .1 * 3 * 3.5, 4 - .1 * (4 + .5 / 3)
+        >>> [round(float(x), 3) for x in table.numpy().ravel()]
         [1.95, 3.583]
     """
 

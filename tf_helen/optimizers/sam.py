@@ -68,7 +68,7 @@ class SAM(WrappingOptimizer):
         >>> w = keras.Variable([3.0, 4.0])
         >>> optimizer = tf_helen.SAM(0.1, rho=0.5, base_optimizer="sgd")
         >>> _ = optimizer.minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w])
-        >>> w.numpy().round(3).tolist()  # w - lr * (w + rho * w / |w|)
+        >>> [round(float(x), 3) for x in w.numpy()]  # w - lr * (w + rho * w / |w|)
         [2.67, 3.56]
     """
 
