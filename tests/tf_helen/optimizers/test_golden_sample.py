@@ -1,0 +1,36 @@
+"""The sample of recorded trajectories in the repository, and whether more is at hand."""
+
+import json
+from pathlib import Path
+
+import golden
+import numpy as np
+import pytest
+
+SAMPLE = Path(__file__).parents[2] / "data" / "golden"
+FILES = sorted(path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*.npz"))
+
+
+def test_the_sample_covers_every_kind():
+    runs = json.loads((SAMPLE / "ctr" / "index.json").read_text())["runs"]
+    assert {f"ctr/f32/{name}.npz" for name in runs} <= set(FILES)
+    kinds = {entry["kind"] for entry in runs.values()}
+    assert kinds == {"Adam", "AdamW", "Adagrad", "dsam", "sasam", "helen", "sparseadam"}
+    assert any(file.startswith("ctr/f64/") for file in FILES)
+    rows = json.loads((SAMPLE / "rows" / "index_ar.json").read_text())
+    assert {f"rows/{name}.npz" for name in rows} <= set(FILES)
+    readings = {(entry["base"], entry["reading"]) for entry in rows.values()}
+    expected = ("lazy", "dense", "continuous")
+    assert readings == {(base, reading) for base in ("adam", "adagrad") for reading in expected}
+
+
+def test_the_full_set_was_used_and_the_sample_agrees_with_it():
+    if golden.ROOT.resolve() == SAMPLE.resolve():
+        pytest.skip(f"shared data absent: {len(FILES)} files of the sample stood for the full set")
+    assert FILES
+    for file in FILES:
+        full = golden.load(file)
+        with np.load(SAMPLE / file) as sample:
+            for name in sample.files:
+                np.testing.assert_array_equal(sample[name], full[name], err_msg=f"{file} {name}")
+                assert sample[name].dtype == full[name].dtype
