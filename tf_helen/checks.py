@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 
 
@@ -11,7 +12,7 @@ def number_in_range(
     name: str, value: float, low: float = 0.0, high: float = math.inf, *, open_high: bool = False
 ) -> float:
     """Returns `value` as a float if it lies in [low, high], else raises `ValueError`."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
     good = good and low <= value <= high and not (open_high and value == high)
     if not good or math.isinf(value):
         bracket = ")" if open_high or math.isinf(high) else "]"
@@ -21,14 +22,18 @@ def number_in_range(
     return float(value)
 
 
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" for the nearest of `allowed`, or "" if none is near."""
+    near = difflib.get_close_matches(str(value).lower(), list(allowed), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def one_of(name: str, value: str, allowed: Iterable[str]) -> str:
     """Returns `value` if it is one of `allowed`, else raises `ValueError` with the nearest."""
     allowed = list(allowed)
     if value not in allowed:
-        near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"`{name}` must be one of {', '.join(map(repr, allowed))}. "
-            f"Received: {name}={value!r}.{hint}"
+            f"Received: {name}={value!r}.{nearest(value, allowed)}"
         )
     return value

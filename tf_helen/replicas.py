@@ -17,9 +17,14 @@ Gradient = tf.Tensor | tf.IndexedSlices
 def all_reduce_sum(gradients: Sequence[Gradient]) -> list[Gradient]:
     """Sums gradients over the replicas; slices are joined, with duplicates still in them."""
     context = tf.distribute.get_replica_context()
-    if context is None or context.strategy.num_replicas_in_sync == 1 or not gradients:
+    if context is None or count() == 1 or not gradients:
         return list(gradients)
     return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients)))
+
+
+def count() -> int:
+    """How many replicas train in step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def all_replicas(condition: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,6 @@ been away up to date when they are read.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -61,10 +60,6 @@ class Table(tf.Module):
         bounds = tf.constant(self.offsets[1:], ids.dtype)
         return tf.searchsorted(bounds, ids, side="right")
 
-    def field_name(self, row: int) -> str:
-        """The name of the field that a row belongs to."""
-        return self.fields[bisect.bisect_right(self.offsets[1:].tolist(), row)]
-
     def read(self, variable: keras.Variable, ids: tf.Tensor) -> tf.Tensor:
         """Reads rows `[n, dim]` as they stand now, whatever the optimizer has put off.
 
@@ -94,6 +89,15 @@ def mark(variable: keras.Variable, table: Table) -> None:
 def of(variable: keras.Variable) -> Table | None:
     """The `Table` that a layer left on a variable, or `None`."""
     return getattr(variable, _ATTRIBUTE, None)
+
+
+def release(variable: keras.Variable) -> None:
+    """Settles what an earlier optimizer still owes a table, and forgets that optimizer."""
+    table = of(variable)
+    if table is not None and table.decay is not None:
+        with tf.init_scope():
+            table.decay.finish()
+        table.decay = None
 
 
 def of_or_single(variable: keras.Variable) -> Table:

@@ -94,7 +94,7 @@ def new_table(rows=7, width=3, dtype="float32", seed=0) -> keras.Variable:
 
 def take_step(optimizer, table, ids, weights) -> None:
     """One step on the loss `sum_i <weights_i, e_(ids_i)> + |e_(ids_i)|^2 / 2`."""
-    ids = tf.constant(np.asarray(ids, np.int32))
+    ids = tf.cast(ids, tf.int32)
     weights = tf.constant(np.asarray(weights), table.dtype)
 
     def closure():

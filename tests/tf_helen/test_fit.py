@@ -215,7 +215,7 @@ def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name, bad):
     keras.utils.set_random_seed(0)
     scaler = keras.optimizers.LossScaleOptimizer(ENTRIES[name].make())
     model = embedding_model(scaler)
-    model.fit(ids, labels, batch_size=16, verbose=0)
+    train(model, ids, labels)  # not `fit`: tables are in the middle of an epoch
     variables = [*model.variables, *scaler.inner_optimizer.variables]
     before = [v.numpy().copy() for v in variables]
     scale = float(scaler.dynamic_scale.numpy())
@@ -269,6 +269,52 @@ def test_weights_from_outside_are_never_stale(name, tmp_path):
     model.export(tmp_path / "saved", verbose=False)
     served = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_allclose(served.serve(grid), logits, atol=1e-6)
+
+
+@every
+def test_weights_set_in_the_middle_of_an_epoch_stay(name, tmp_path):
+    ids, labels = sparse_batches(48)
+    model = embedding_model(ENTRIES[name].make())
+    model.save_weights(tmp_path / "start.weights.h5")
+    start = model.get_weights()
+    for put_back in (
+        lambda: model.set_weights(start),
+        lambda: model.load_weights(tmp_path / "start.weights.h5"),
+    ):
+        train(model, ids, labels)
+        put_back()
+        assert_bit_equal(model.get_weights(), start)
+
+
+@pytest.mark.parametrize("other", [tf_helen.Adam, keras.optimizers.SGD, tf_helen.SAM])
+def test_the_next_optimizer_is_free_of_the_decay_of_the_last(other):
+    ids, labels = sparse_batches(48)
+    model = embedding_model(tf_helen.AdamAR(0.05, alpha=1.0))
+    train(model, ids, labels)
+    model.compile(other(0.05), "mse")
+    train(model, ids, labels)
+    grid = np.stack([np.arange(5), np.arange(5) % 4], axis=1)
+    read = np.array(model.get_layer("embedding")(grid))
+    table = model.get_layer("embedding").embeddings.numpy()
+    np.testing.assert_array_equal(read, table[grid + np.array([0, 5])])
+
+
+def test_settling_a_settled_table_costs_nothing(monkeypatch):
+    ids, labels = sparse_batches(48)
+    optimizer = tf_helen.AdamAR(0.05)
+    model = embedding_model(optimizer)
+    train(model, ids, labels)
+    sweeps = []
+    sweep = type(optimizer)._sweep
+    monkeypatch.setattr(
+        type(optimizer), "_sweep", lambda *args: (sweeps.append(1), sweep(*args))[1]
+    )
+    model.predict_on_batch(ids)
+    model.predict_on_batch(ids)
+    assert len(sweeps) == 1
+    train(model, ids[:16], labels[:16])
+    model.predict_on_batch(ids)
+    assert len(sweeps) == 2
 
 
 def test_stock_optimizers_train_as_under_keras():

@@ -129,9 +129,9 @@ class Embedding(keras.layers.Layer):
     def _read(self, rows: tf.Tensor, training) -> tf.Tensor:
         values = self._table.read(self.embeddings, rows)
         if self.l2 and training:
-            _, positions = tf.unique(rows)
+            distinct, positions = tf.unique(rows)
             ones = tf.ones_like(rows, values.dtype)
-            times = tf.math.unsorted_segment_sum(ones, positions, tf.reduce_max(positions) + 1)
+            times = tf.math.unsorted_segment_sum(ones, positions, tf.size(distinct))
             squares = tf.reduce_sum(tf.square(values), axis=-1)
             # Each row once: its square, shared out over its occurrences.
             self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 
+@functools.lru_cache(maxsize=32)
 def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
     """P(n) for n = 0, 1, ... until it is 0 or no longer a normal number; the last entry is 0.
 

@@ -13,7 +13,7 @@ from tf_helen.rows import RowBlock, read_rows, sum_duplicates, write_rows
 
 # Counts are computed in float64, where every 4-byte count is exact.
 
-SOURCES = ("batch", "running", "saved")
+SOURCES = ("batch", "running", "given")
 
 
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
@@ -82,7 +82,7 @@ def counts_for(
     Raises:
         ValueError: if the table has no entry, or counts of the wrong length, or negative ones.
     """
-    by_path = [path for path in given if _names_variable(path, variable.path)]
+    by_path = [path for path in given if names_variable(path, variable.path)]
     if len(by_path) == 1:
         counts = np.asarray(given[by_path[0]], np.float64).ravel()
     elif tables.of(variable) is not None and all(field in given for field in table.fields):
@@ -100,13 +100,15 @@ def counts_for(
             f"fields: {', '.join(table.fields[:20])}). Given: {', '.join(list(given)[:20])}. Use "
             "the variable's path or all its field names as keys."
         )
-    if len(counts) != table.rows or not np.all(counts >= 0):
+    whole = np.all((counts >= 0) & (counts < 2**32) & (counts == np.floor(counts)))
+    if len(counts) != table.rows or not whole:
         raise ValueError(
-            f"`frequency` for {variable.path!r} must be {table.rows} counts >= 0. "
-            f"Received {len(counts)} values, the smallest {counts.min(initial=np.inf):g}"
+            f"`frequency` for {variable.path!r} must be {table.rows} whole numbers in "
+            f"[0, 2^32). Received {len(counts)} values, such as {counts[:3].tolist()}"
         )
     return counts
 
 
-def _names_variable(key: str, path: str) -> bool:
+def names_variable(key: str, path: str) -> bool:
+    """Whether a key is a variable's path, or the end of it."""
     return path == key or path.endswith("/" + key)

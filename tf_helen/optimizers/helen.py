@@ -96,8 +96,10 @@ class Helen(SAM):
         self.lower_bound = checks.number_in_range("lower_bound", lower_bound, 0, 1)
         self._given_counts = None
         if isinstance(frequency, Mapping):
-            self._given_counts, frequency = dict(frequency), "saved"
+            self._given_counts, frequency = dict(frequency), "given"
         self.frequency = checks.one_of("frequency", frequency, frequencies.SOURCES)
+        if self.frequency == "given" and self._given_counts is None:
+            raise ValueError("`frequency` must be 'batch', 'running', or the counts themselves.")
         self.norm = checks.one_of("norm", norm, ("row", "table"))
         self.dense_norm = checks.one_of("dense_norm", dense_norm, ("dense", "global", "last_table"))
         self.perturb_dense = bool(perturb_dense)
@@ -117,7 +119,7 @@ class Helen(SAM):
             slots["field_maximum"] = add_slot(
                 self, variable, "field_maximum", (len(table.fields),), "float64", 0
             )
-            if self._given_counts is not None and self._has_counts(variable):
+            if self._given_counts and self._has_counts(variable):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
                 slots["count"].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
@@ -126,9 +128,7 @@ class Helen(SAM):
         """Tables of ours must have counts; another matrix may be a dense kernel."""
         if tables.of(variable) is not None:
             return True
-        return any(
-            variable.path == k or variable.path.endswith("/" + k) for k in self._given_counts
-        )
+        return any(frequencies.names_variable(key, variable.path) for key in self._given_counts)
 
     def _is_embedding(self, is_sparse: bool, variable: keras.Variable) -> bool:
         narrow = variable.shape[-1] == 1 if len(variable.shape) > 1 else True
@@ -156,7 +156,7 @@ class Helen(SAM):
     def _perturb_table(self, block: RowBlock, variable) -> tuple[tf.Tensor, tf.Tensor]:
         table = tables.of_or_single(variable)
         share = frequencies.relative_frequency(
-            block, table, self._stored(variable), include_batch=self.frequency != "saved"
+            block, table, self._stored(variable), include_batch=self.frequency != "given"
         )
         norms = row_norms(block.values)
         radius = self.rho * tf.cast(tf.maximum(share, self.lower_bound), norms.dtype)
@@ -213,7 +213,8 @@ class Helen(SAM):
         return {
             **super().get_config(),
             "lower_bound": self.lower_bound,
-            "frequency": self.frequency,
+            # Given counts are saved with the optimizer's state.
+            "frequency": {} if self.frequency == "given" else self.frequency,
             "norm": self.norm,
             "dense_norm": self.dense_norm,
             "perturb_dense": self.perturb_dense,

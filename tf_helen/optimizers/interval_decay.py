@@ -17,9 +17,13 @@ import tensorflow as tf
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers.decay_table import missing_factor
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.slots import SlotBook, add_slot
 from tf_helen.optimizers.step import compute_dtype
 from tf_helen.rows import RowBlock, per_row, read_rows, write_rows
 
+Written = tuple[tf.Variable, tf.Tensor, tf.Tensor]
+
+_LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
 
 
@@ -39,12 +43,15 @@ class IntervalDecay(RowSparseOptimizer):
     def __init__(self, *args, alpha=1e-4, decay="continuous", sweep_every=100, **kwargs):
         super().__init__(*args, **kwargs)
         self.alpha = checks.number_in_range("alpha", alpha, 0, 1)
+        if 0 < self.alpha < _LEAST_ALPHA:
+            raise ValueError(f"`alpha` must be 0 or at least {_LEAST_ALPHA:g}. Received: {alpha!r}")
         self.decay = checks.one_of("decay", decay, ("continuous", "on_occurrence"))
         if int(sweep_every) != sweep_every or sweep_every < 1:
             raise ValueError(
                 f"`sweep_every` must be an integer >= 1. Received: sweep_every={sweep_every!r}"
             )
         self.sweep_every = int(sweep_every)
+        self._swept_at = SlotBook()
 
     def row_slots(self):
         # last_step and decayed_to side by side: one visit to memory reads both.
@@ -83,13 +90,14 @@ class IntervalDecay(RowSparseOptimizer):
         if self.built:
             return
         super().build(variables)
-        if self.decay == "continuous":
-            for variable in variables:
-                if (table := tables.of(variable)) is not None:
-                    if table.decay is not None:
-                        with tf.init_scope():
-                            table.decay.finish()  # what an earlier optimizer still owes
-                    table.decay = _PendingDecay(self, variable)
+        # A scalar per variable, so that settling a settled table costs nothing.
+        self._swept_at.by_index = [
+            {"swept_at": add_slot(self, variable, "swept_at", (), "int64", 0)}
+            for variable in variables
+        ]
+        for variable in variables:
+            if self.decay == "continuous" and (table := tables.of(variable)) is not None:
+                table.decay = _PendingDecay(self, variable)
 
     def apply(self, grads, trainable_variables=None):
         gradients = list(grads)
@@ -118,17 +126,23 @@ class IntervalDecay(RowSparseOptimizer):
             self._sweep(replicas.local(variable), clock, done)
         return tf.constant(True)
 
-    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> None:
-        """Writes the decay that the named rows still owe: then what is stored is what is read."""
+    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
+        """Writes the decay that the named rows still owe: then what is stored is what is read.
+
+        Returns:
+            What was overwritten: (variable, ids, former values).
+        """
         if self.decay == "on_occurrence" or not block.is_sparse:
-            return
+            return []
         target = replicas.local(variable)
         clocks = replicas.local(self.slots_of(variable)["clock"])
         clock = read_rows(clocks, block.ids)
-        rows = tf.cast(read_rows(target, block.ids), compute_dtype(variable))
+        stored = read_rows(target, block.ids)
+        rows = tf.cast(stored, compute_dtype(variable))
         done = self.step_number() - 1
         write_rows(target, block.ids, self.settle_rows(rows, {"clock": clock}, done))
         write_rows(clocks, block.ids, _decayed_to(clock, done))
+        return [(target, block.ids, stored), (clocks, block.ids, clock)]
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Brings every row of the given variables up to date.
@@ -145,12 +159,16 @@ class IntervalDecay(RowSparseOptimizer):
         for variable in var_list:
             if self._var_key(variable) not in self._trainable_variables_indices:
                 continue
-            slots = self.slots_of(variable)
-            if "clock" not in slots or not self._has_absent_rows(variable):
+            index, slots = self._get_variable_index(variable), self.slots_of(variable)
+            swept_at = replicas.copies(self._swept_at.by_index[index]["swept_at"])
+            if int(swept_at[0].numpy()) == done or "clock" not in slots:
                 continue
-            pairs = zip(replicas.copies(variable), replicas.copies(slots["clock"]), strict=True)
-            for target, clocks in pairs:
-                self._sweep(target, clocks, tf.constant(done, tf.int64))
+            if self._has_absent_rows(variable):
+                pairs = zip(replicas.copies(variable), replicas.copies(slots["clock"]), strict=True)
+                for target, clocks in pairs:
+                    self._sweep(target, clocks, tf.constant(done, tf.int64))
+            for copy in swept_at:
+                copy.assign(done)
 
     def _has_absent_rows(self, variable: keras.Variable) -> bool:
         """Dense weights keep their clocks at 0; a table has had rows counted."""
@@ -161,14 +179,16 @@ class IntervalDecay(RowSparseOptimizer):
 
     def _sweep(self, target: tf.Variable, clocks: tf.Variable, done: tf.Tensor) -> None:
         total = target.shape[0]
+        chunk = min(_SWEEP_ROWS, total)
 
         def sweep_chunk(start):
-            ids = tf.range(start, tf.minimum(start + _SWEEP_ROWS, total))
+            # The last chunk reaches back: XLA wants one size, and a settled row stays as it is.
+            ids = tf.minimum(start, total - chunk) + tf.range(chunk)
             clock, rows = read_rows(clocks, ids), read_rows(target, ids)
             rows = tf.cast(rows, compute_dtype(target))
             write_rows(target, ids, self.settle_rows(rows, {"clock": clock}, done))
             write_rows(clocks, ids, _decayed_to(clock, done))
-            return [start + _SWEEP_ROWS]
+            return [start + chunk]
 
         tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
 

@@ -27,3 +27,57 @@ def gradients_of(
         loss = closure()
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
     return loss, tape.gradient(scaled, list(variables))
+
+
+class ClosureTraining:
+    """What an optimizer offers to trainers: it runs the passes that it needs itself."""
+
+    def compute_gradients(
+        self,
+        closure: Callable[[], tf.Tensor],
+        variables: Sequence[keras.Variable],
+        loss_scale: tf.Tensor | None = None,
+        pass_state: Sequence[keras.Variable] = (),
+    ) -> tuple[tf.Tensor, list]:
+        """Runs the closure as often as this optimizer needs and returns the gradients to apply.
+
+        Args:
+            closure: runs the forward pass and returns the scalar loss.
+            variables: what to differentiate by.
+            loss_scale: the gradients come back multiplied by it (mixed precision).
+            pass_state: variables, such as dropout seeds, that every pass must find alike.
+
+        Returns:
+            The unscaled loss of the first pass, and the gradients.
+        """
+        return gradients_of(closure, variables, loss_scale)
+
+    def minimize(
+        self,
+        closure: Callable[[], tf.Tensor],
+        variables: Sequence[keras.Variable],
+        pass_state: Sequence[keras.Variable] = (),
+    ) -> tf.Tensor:
+        """One training step of a custom loop.
+
+        Args:
+            closure: runs the forward pass and returns the scalar loss. A sharpness-aware optimizer
+                calls it twice; state that Keras layers update counts the first call only.
+            variables: Keras variables to train.
+            pass_state: variables that every pass must find alike; give a model's dropout seeds,
+                `tf_helen.trainer.seed_states(model)`, for the same masks in both passes.
+
+        Returns:
+            The loss, before the step.
+
+        Example:
+            >>> w = keras.Variable([3.0])
+            >>> loss = tf_helen.SGD(0.5).minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w])
+            >>> float(loss), w.numpy().tolist()
+            (4.5, [1.5])
+        """
+        variables = list(variables)
+        self.build(variables)
+        loss, gradients = self.compute_gradients(closure, variables, pass_state=pass_state)
+        self.apply(gradients, variables)
+        return loss

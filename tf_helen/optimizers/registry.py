@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import keras
+
+from tf_helen import checks
 
 
 def optimizer_classes() -> dict[str, type[keras.optimizers.Optimizer]]:
@@ -54,10 +55,9 @@ def get(
         classes = optimizer_classes()
         name = identifier.lower().replace("_", "").replace("-", "")
         if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"Unknown optimizer {identifier!r}.{hint} Known: {', '.join(sorted(classes))}."
+                f"Unknown optimizer {identifier!r}.{checks.nearest(name, classes)} "
+                f"Known: {', '.join(sorted(classes))}."
             )
         if learning_rate is not None:
             kwargs["learning_rate"] = learning_rate

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_helen import checks, replicas
+from tf_helen import checks, replicas, tables
 from tf_helen.optimizers.clipping import clip_blocks
-from tf_helen.optimizers.passes import gradients_of
+from tf_helen.optimizers.passes import ClosureTraining
 from tf_helen.optimizers.refused import refuse
 from tf_helen.optimizers.slots import SlotBook, make_slots
 from tf_helen.optimizers.step import Step, compute_dtype
@@ -19,7 +19,7 @@ from tf_helen.rows import RowBlock, as_block, densify, read_rows, write_rows
 Slots = dict[str, tf.Tensor]
 
 
-class RowSparseOptimizer(keras.optimizers.Optimizer):
+class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
     """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
 
     A subclass writes its update once, in `update_rows`, as a pure function of a block of rows.
@@ -69,6 +69,9 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
         self._slot_book = SlotBook()
 
+    # Whether this optimizer itself changes rows, or leaves that to one that it wraps.
+    owns_rows = True
+
     # What a subclass writes.
 
     def slots(self) -> dict[str, float]:
@@ -105,6 +108,9 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(list(variables))
+        if self.owns_rows:
+            for variable in variables:
+                tables.release(variable)
         self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
@@ -192,56 +198,14 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         return tf.cast(replicas.local(self._iterations).read_value(), tf.int64) + 1
 
     def save_own_variables(self, store):
-        if self.built:  # tables are saved up to date, so their counters must be too
-            self.finalize_variable_values(self._trainable_variables)
+        self._settle_our_tables()
         super().save_own_variables(store)
 
-    # The trainer's side.
-
-    def compute_gradients(
-        self,
-        closure: Callable[[], tf.Tensor],
-        variables: Sequence[keras.Variable],
-        loss_scale: tf.Tensor | None = None,
-        pass_state: Sequence[keras.Variable] = (),
-    ) -> tuple[tf.Tensor, list]:
-        """Runs the closure as often as this optimizer needs and returns the gradients to apply.
-
-        Args:
-            closure: runs the forward pass and returns the scalar loss.
-            variables: what to differentiate by.
-            loss_scale: the gradients come back multiplied by it (mixed precision).
-            pass_state: variables, such as dropout seeds, that every pass must find alike.
-
-        Returns:
-            The unscaled loss of the first pass, and the gradients.
-        """
-        return gradients_of(closure, variables, loss_scale)
-
-    def minimize(
-        self, closure: Callable[[], tf.Tensor], variables: Sequence[keras.Variable]
-    ) -> tf.Tensor:
-        """One training step of a custom loop.
-
-        Args:
-            closure: runs the forward pass and returns the scalar loss. A sharpness-aware optimizer
-                calls it twice; state that Keras layers update counts the first call only.
-            variables: Keras variables to train.
-
-        Returns:
-            The loss, before the step.
-
-        Example:
-            >>> w = keras.Variable([3.0])
-            >>> loss = tf_helen.SGD(0.5).minimize(lambda: tf.reduce_sum(w.value**2) / 2, [w])
-            >>> float(loss), w.numpy().tolist()
-            (4.5, [1.5])
-        """
-        variables = list(variables)
-        self.build(variables)
-        loss, gradients = self.compute_gradients(closure, variables)
-        self.apply(gradients, variables)
-        return loss
+    def _settle_our_tables(self) -> None:
+        """Our layers save their tables up to date, so the counters must be saved so too."""
+        if self.built:
+            ours = [v for v in self._trainable_variables if tables.of(v) is not None]
+            self.finalize_variable_values(ours)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2, "moments": self.moments}

@@ -151,11 +151,12 @@ class SAM(WrappingOptimizer):
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):
-        for block, variable in zip(blocks, variables, strict=True):
-            if isinstance(self.base_optimizer, IntervalDecay):
-                self.base_optimizer.bring_up_to_date(block, variable)
         # Adding and then subtracting the perturbation would not give the weights back exactly.
+        # Decay that is settled here is taken back too: the step may yet be skipped.
         saved = []
+        if isinstance(self.base_optimizer, IntervalDecay):
+            for block, variable in zip(blocks, variables, strict=True):
+                saved += self.base_optimizer.bring_up_to_date(block, variable)
         epsilons = self.perturbations(blocks, variables)
         for block, variable, epsilon in zip(blocks, variables, epsilons, strict=True):
             if epsilon is None:
@@ -167,7 +168,7 @@ class SAM(WrappingOptimizer):
         try:
             yield
         finally:
-            for target, ids, rows in saved:
+            for target, ids, rows in reversed(saved):
                 write_rows(target, ids, rows)
 
     def _gradients_to_apply(self, first, second, variables) -> list:
@@ -182,9 +183,9 @@ class SAM(WrappingOptimizer):
         finally:
             self._seam_depth -= 1
 
-    def minimize(self, closure: Callable[[], tf.Tensor], variables):
+    def minimize(self, closure: Callable[[], tf.Tensor], variables, pass_state=()):
         with self.seam():
-            return super().minimize(closure, variables)
+            return super().minimize(closure, variables, pass_state)
 
     def apply(self, grads, trainable_variables=None) -> None:
         if not self._seam_depth:
@@ -198,6 +199,11 @@ class SAM(WrappingOptimizer):
             self.build(list(trainable_variables))
         self.before_base(grads, trainable_variables)
         if not isinstance(self.base_optimizer, RowSparseOptimizer):
+            if replicas.count() > 1:
+                raise ValueError(
+                    f"{type(self.base_optimizer).__name__} adds repeated ids wrongly over "
+                    "replicas. Use an optimizer of tf_helen as `base_optimizer`."
+                )
             # Keras's own optimizers take repeated ids for different rows.
             grads = [_summed(gradient) for gradient in grads]
         self.base_optimizer.apply(grads, trainable_variables)

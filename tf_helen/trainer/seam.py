@@ -7,7 +7,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from tf_helen import tables
+from tf_helen import replicas, tables
 from tf_helen.optimizers.passes import gradients_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.sam import SAM
@@ -45,8 +45,7 @@ class TrainerSeam:
         loss = self._minimize(closure)
         rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
         # Each replica's loss is its share of the global mean.
-        shares = tf.distribute.get_strategy().num_replicas_in_sync
-        self._loss_tracker.update_state(loss * shares, sample_weight=rows)
+        self._loss_tracker.update_state(loss * replicas.count(), sample_weight=rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
     def _minimize(self, closure) -> tf.Tensor:
@@ -57,6 +56,8 @@ class TrainerSeam:
         loss_scaling.prepare(optimizer)
         scale = loss_scaling.current_scale(optimizer)
         if not isinstance(inner, RowSparseOptimizer):
+            for variable in variables:
+                tables.release(variable)
             loss, gradients = gradients_of(closure, variables, scale)
         else:
             loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
@@ -109,6 +110,14 @@ class TrainerSeam:
     def get_weights(self):
         self._settle_tables()
         return super().get_weights()
+
+    def set_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().set_weights(*args, **kwargs)
+
+    def load_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().load_weights(*args, **kwargs)
 
     def save(self, *args, **kwargs):
         self._settle_tables()
