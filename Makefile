@@ -1,11 +1,11 @@
-# make venv | test | lint | demo [SOURCE=...] | bazel-test | clean
+# make venv | test | lint | demo [SOURCE=...] | bench | bazel-test | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv test lint demo bazel-test clean
+.PHONY: venv test lint demo bench bazel-test clean
 
 venv: $(STAMP)
 
@@ -24,6 +24,9 @@ lint: venv
 
 demo: venv
 	$(BIN)/python -m launch.demo $(if $(SOURCE),--source=$(SOURCE))
+
+bench: venv
+	$(BIN)/python benchmarks/step_cost.py
 
 # The interpreter is $$TF_HELEN_PYTHON, else .venv's; named, because Bazel would not notice that
 # .venv has come since it last looked.

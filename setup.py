@@ -10,13 +10,14 @@ README = Path(__file__).parent / "README.md"
 CORE = [
     "tensorflow>=2.16",
     "keras>=3.10",
-    "keras-rs>=0.4",
     "numpy",
     "absl-py",
+    "google-crc32c",
+    "tqdm",
 ]
 
 EXTRAS = {
-    "launch": ["polars", "pyarrow", "tqdm", "matplotlib", "scikit-learn"],
+    "launch": ["polars", "pyarrow", "matplotlib"],
     "test": ["pytest", "hypothesis", "scikit-learn", "scipy"],
     "lint": ["ruff"],
     # tensorflow-io adds s3, hdfs, az, oss, http. Its last release, 0.37.1, is built against
