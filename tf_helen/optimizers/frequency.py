@@ -13,8 +13,6 @@ from tf_helen.rows import RowBlock, read_rows, sum_duplicates, write_rows
 
 # Counts are computed in float64, where every 4-byte count is exact.
 
-SOURCES = ("batch", "running", "given")
-
 
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
     """float64 `[fields]`: the largest count among the given rows of each field, at least 0."""
@@ -66,6 +64,17 @@ def add_batch(
     stored["field_maximum"].assign(tf.maximum(known, largest), read_value=False)
 
 
+def keys_of(
+    variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
+) -> list[str]:
+    """The keys under which a table's counts were given: its path's end, or all its fields."""
+    by_path = [key for key in given if f"/{variable.path}".endswith("/" + key)]
+    if by_path:
+        return [max(by_path, key=len)]
+    is_ours = tables.of(variable) is not None
+    return list(table.fields) if is_ours and all(f in given for f in table.fields) else []
+
+
 def counts_for(
     variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
 ) -> np.ndarray:
@@ -82,24 +91,21 @@ def counts_for(
     Raises:
         ValueError: if the table has no entry, or counts of the wrong length, or negative ones.
     """
-    by_path = [path for path in given if names_variable(path, variable.path)]
-    if len(by_path) == 1:
-        counts = np.asarray(given[by_path[0]], np.float64).ravel()
-    elif tables.of(variable) is not None and all(field in given for field in table.fields):
-        sizes = np.diff(table.offsets)
-        parts = [np.asarray(given[field], np.float64).ravel() for field in table.fields]
-        for field, size, part in zip(table.fields, sizes, parts, strict=True):
-            if len(part) != size:
-                raise ValueError(
-                    f"`frequency` has {len(part)} counts for field {field!r}, which has {size} rows"
-                )
-        counts = np.concatenate(parts)
-    else:
+    keys = keys_of(variable, given, table)
+    if not keys:
         raise ValueError(
             f"`frequency` has no counts for the table {variable.path!r} (rows: {table.rows}, "
             f"fields: {', '.join(table.fields[:20])}). Given: {', '.join(list(given)[:20])}. Use "
             "the variable's path or all its field names as keys."
         )
+    parts = [np.asarray(given[key], np.float64).ravel() for key in keys]
+    if len(keys) > 1:
+        for field, size, part in zip(keys, np.diff(table.offsets), parts, strict=True):
+            if len(part) != size:
+                raise ValueError(
+                    f"`frequency` has {len(part)} counts for field {field!r}, which has {size} rows"
+                )
+    counts = np.concatenate(parts)
     whole = np.all((counts >= 0) & (counts < 2**32) & (counts == np.floor(counts)))
     if len(counts) != table.rows or not whole:
         raise ValueError(
@@ -107,8 +113,3 @@ def counts_for(
             f"[0, 2^32). Received {len(counts)} values, such as {counts[:3].tolist()}"
         )
     return counts
-
-
-def names_variable(key: str, path: str) -> bool:
-    """Whether a key is a variable's path, or the end of it."""
-    return path == key or path.endswith("/" + key)

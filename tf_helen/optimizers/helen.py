@@ -15,6 +15,9 @@ from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
 from tf_helen.optimizers.slots import add_slot
 from tf_helen.rows import RowBlock, per_row, row_norms
 
+# In a config it stands for counts that come with the optimizer's saved state.
+_SAVED = {"counts": "saved with the optimizer"}
+
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Helen(SAM):
@@ -96,10 +99,13 @@ class Helen(SAM):
         self.lower_bound = checks.number_in_range("lower_bound", lower_bound, 0, 1)
         self._given_counts = None
         if isinstance(frequency, Mapping):
-            self._given_counts, frequency = dict(frequency), "given"
-        self.frequency = checks.one_of("frequency", frequency, frequencies.SOURCES)
-        if self.frequency == "given" and self._given_counts is None:
-            raise ValueError("`frequency` must be 'batch', 'running', or the counts themselves.")
+            if not frequency:
+                raise ValueError("`frequency` must map tables to counts. Received no counts.")
+            if frequency != _SAVED:
+                self._given_counts = dict(frequency)
+            self.frequency = "given"
+        else:
+            self.frequency = checks.one_of("frequency", frequency, ("batch", "running"))
         self.norm = checks.one_of("norm", norm, ("row", "table"))
         self.dense_norm = checks.one_of("dense_norm", dense_norm, ("dense", "global", "last_table"))
         self.perturb_dense = bool(perturb_dense)
@@ -119,16 +125,27 @@ class Helen(SAM):
             slots["field_maximum"] = add_slot(
                 self, variable, "field_maximum", (len(table.fields),), "float64", 0
             )
-            if self._given_counts and self._has_counts(variable):
+        if self._given_counts is not None:
+            # Keras may build an optimizer while it traces a step, of which this is no part.
+            with tf.init_scope():
+                self._store_given_counts(variables)
+
+    def _store_given_counts(self, variables) -> None:
+        used = set()
+        for variable in variables:
+            table, slots = tables.of_or_single(variable), self.slots_of(variable)
+            keys = frequencies.keys_of(variable, self._given_counts, table)
+            used.update(keys)
+            # Without a layer of ours a matrix may be a dense kernel, which needs no counts.
+            if keys or (tables.of(variable) is not None and self._is_embedding(True, variable)):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
                 slots["count"].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
-
-    def _has_counts(self, variable) -> bool:
-        """Tables of ours must have counts; another matrix may be a dense kernel."""
-        if tables.of(variable) is not None:
-            return True
-        return any(frequencies.names_variable(key, variable.path) for key in self._given_counts)
+        if not used:
+            raise ValueError(
+                f"`frequency` names no table of the model: {', '.join(self._given_counts)}. Tables "
+                f"and weights: {', '.join(variable.path for variable in variables)}."
+            )
 
     def _is_embedding(self, is_sparse: bool, variable: keras.Variable) -> bool:
         narrow = variable.shape[-1] == 1 if len(variable.shape) > 1 else True
@@ -213,8 +230,7 @@ class Helen(SAM):
         return {
             **super().get_config(),
             "lower_bound": self.lower_bound,
-            # Given counts are saved with the optimizer's state.
-            "frequency": {} if self.frequency == "given" else self.frequency,
+            "frequency": dict(_SAVED) if self.frequency == "given" else self.frequency,
             "norm": self.norm,
             "dense_norm": self.dense_norm,
             "perturb_dense": self.perturb_dense,
