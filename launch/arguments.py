@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import re
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from typing import Any
 
 import tf_helen
 import zoo
+from tf_helen.checks import nearest, one_of
 from tf_helen.optimizers import registry as optimizers
 from zoo.models import ClickModel
 
-_WORDS = {"true": True, "false": False, "none": None}
+_WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+_FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
 _BARE = re.compile(r"[A-Za-z_][\w.>-]*")  # adamar, tf_helen>Adam
 
 
@@ -71,38 +72,39 @@ def _value(value: str, part: str) -> Any:
         return value
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError(
             f"cannot read the value in {part.strip()!r}; use a number, a word, or a Python "
             "literal such as (64,32) or 'text'"
         ) from None
 
 
-def constructor_arguments(cls: type, last: type | None = None) -> list[str]:
-    """Names the arguments that a class takes, those that reach its bases included.
+def constructor_arguments(cls: type, last: type | None = None) -> dict[str, Any]:
+    """Finds the arguments that a class takes, those that reach its bases included.
 
     Args:
         cls: the class.
         last: the base at which to stop, its own arguments included.
 
     Returns:
-        The names, those of the class first.
+        The default by name, those of the class first; `inspect.Parameter.empty` for none.
 
     Example:
-        >>> "alpha" in constructor_arguments(tf_helen.AdamAR)
-        True
+        >>> constructor_arguments(tf_helen.AdamAR)["amsgrad"]
+        False
     """
-    names: dict[str, None] = {}
+    found: dict[str, Any] = {}
     for base in cls.__mro__:
         if "__init__" not in base.__dict__:
             continue
         parameters = inspect.signature(base.__init__).parameters.values()
-        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        names.update(dict.fromkeys(named))
+        for p in parameters:
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                found.setdefault(p.name, p.default)
         if base is last or not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    names.pop("self", None)
-    return list(names)
+    found.pop("self", None)
+    return found
 
 
 def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[str, Any]) -> Any:
@@ -128,7 +130,7 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
     known = constructor_arguments(cls, last=tf_helen.SAM)
     if issubclass(cls, tf_helen.SAM):
         base = arguments.get("base_optimizer", "adam")
-        known += constructor_arguments(type(optimizers.get(base)))
+        known = constructor_arguments(type(optimizers.get(base))) | known
     arguments = dict(arguments)
     if learning_rate is not None and "learning_rate" in arguments:
         raise ValueError(
@@ -136,6 +138,9 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
             f"{arguments['learning_rate']}; leave one out"
         )
     _check_known(arguments, known, f"optimizer {name!r}")
+    frequency = arguments.get("frequency", "batch")
+    if not isinstance(frequency, Mapping):
+        one_of("frequency", frequency, _FREQUENCIES)
     rate = arguments.pop("learning_rate", learning_rate)
     return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
 
@@ -158,24 +163,25 @@ def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtyp
 
     Example:
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
-        >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").name
-        'dnn'
+        >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").settings["hidden_units"]
+        [8]
     """
     cls = zoo.get(name)
-    known = [n for n in constructor_arguments(cls, last=ClickModel) if n != "schema"]
+    known = constructor_arguments(cls, last=ClickModel)
+    del known["schema"]
     _check_known(arguments, known, f"model {name!r}")
     return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
 
 
-def _check_known(arguments: Mapping[str, Any], known: list[str], what: str) -> None:
-    for key in arguments:
+def _check_known(arguments: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    for key, value in arguments.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"{what} has no argument {key!r}.{hint} Its arguments: "
-                f"{', '.join(dict.fromkeys(known))}."
+                f"{what} has no argument {key!r}.{nearest(key, known)} Its arguments: "
+                f"{', '.join(known)}."
             )
+        if isinstance(known[key], bool) and not isinstance(value, bool):
+            raise ValueError(f"{what}: `{key}` must be true or false. Received: {key}={value}")
 
 
 def _made(what: str, make: Any) -> Any:

@@ -1,5 +1,6 @@
 """Runs a command so that bad input ends in one clear line, not in a stack trace."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -8,14 +9,16 @@ from absl import app, flags
 
 _USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _USER_ERRORS += (PermissionError, tf.errors.OpError)
+_ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
+_INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
-    or unreadable files), which is printed as one line `error: ...` on the standard error. Other
-    errors are bugs and keep their stack trace.
+    or unreadable files), which is printed as one line `error: ...` on the standard error, or 130
+    after Ctrl-C. Other errors are bugs and keep their stack trace.
 
     Args:
         main: The command; receives the arguments that are not flags, the program's name first.
@@ -34,6 +37,14 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             main(argv)
         except _USER_ERRORS as error:
             _stop(error)
+        except RuntimeError as error:
+            if "tf_helen.enable" not in str(error):  # SAM under a trainer of one pass
+                raise
+            _stop(error)
+        except KeyboardInterrupt:
+            advice = "; continue with --resume" if "resume" in flags.FLAGS else ""
+            print(f"\ninterrupted{advice}", file=sys.stderr)
+            sys.exit(_INTERRUPTED)
 
     app.run(guarded, flags_parser=_parse_flags)
 
@@ -46,6 +57,23 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def _stop(error: Exception) -> None:
-    message = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    message = _short(error.message) if isinstance(error, tf.errors.OpError) else str(error)
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(1)
+
+
+def _short(message: str) -> str:
+    """What an assertion says, without TensorFlow's account of where it stands in the graph."""
+    found = _ASSERTION.search(message)
+    if not found:
+        return message
+    # TensorFlow writes C escapes, bytes of UTF-8 among them.
+    plain = re.sub(rb"\\([0-7]{3}|.)", _unescaped, found[1][1:-1].encode(), flags=re.DOTALL)
+    return plain.decode(errors="replace").replace("] [", " ")
+
+
+def _unescaped(match: re.Match) -> bytes:
+    code = match[1]
+    if len(code) == 3:
+        return bytes([int(code, 8) & 0xFF])
+    return {b"n": b"\n", b"t": b"\t", b"r": b"\r"}.get(code, code)

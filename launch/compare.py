@@ -17,6 +17,7 @@ from absl import flags
 import zoo
 from launch import cli
 from launch.arguments import make_optimizer, parse_arguments
+from launch.cleaning import remove_run
 from launch.history import History, load_history
 from launch.plots import plot_runs
 from launch.quiet import quiet
@@ -143,8 +144,8 @@ def _run_or_reuse(config: RunConfig) -> History:
     epochs = load_history(config.out)
     if config.resume and len(epochs) >= config.epochs:
         return History(tuple(epochs[: config.epochs]))
-    if not config.save_models and tf.io.gfile.exists(config.out):
-        tf.io.gfile.rmtree(config.out)  # half a run without a checkpoint cannot be continued
+    if not config.save_models:
+        remove_run(config.out)  # half a run without a checkpoint cannot be continued
     return train(config)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from absl import flags
 
 import zoo
 from launch import cli
+from launch.cleaning import remove_comparison
 from launch.compare import compare, parse_contenders
 from launch.datasets import csv_folder, movielens_1m, synthetic
 from launch.datasets.raw import Options, RawData
@@ -133,8 +133,8 @@ def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int =
     raw = _at_most(raw, rows)
     print(f"data: {where}; {raw.splits['train'].height:,} training rows", flush=True)
     data = join(out, "data")
+    remove_comparison(join(out, "runs"))
     prepare(raw, data, overwrite=True)
-    shutil.rmtree(join(out, "runs"), ignore_errors=True)
     common = RunConfig(data, join(out, "runs"), model="deepfm", epochs=epochs, learning_rate=1e-3)
     alpha = _ALPHA_GENERATED if raw.name == "synthetic" else _ALPHA
     contenders = parse_contenders(_CONTENDERS.format(alpha=alpha))

@@ -13,7 +13,8 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 from absl import app, flags
@@ -50,7 +51,8 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         A probability per row.
 
     Raises:
-        ValueError: if a folder, file or column is missing, or a value is no number.
+        ValueError: if a folder, file or column is missing, the file cannot be read to its end, or
+            a value is no number.
 
     Example:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
@@ -61,21 +63,31 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
     loaded = tf.saved_model.load(saved_model)  # kept: it owns the lookup tables
     serve = loaded.signatures["serving_default"]
     specs = serve.structured_input_signature[1]
-    with _open(rows) as file:
-        reader = csv.DictReader(file)
-        reader.fieldnames = [input_name(name) for name in reader.fieldnames or ()]
-        missing = sorted(set(specs) - set(reader.fieldnames))
-        if missing:
-            raise ValueError(
-                f"{rows} lacks the columns {', '.join(missing)}; the model needs {', '.join(specs)}"
-            )
-        line = 2
-        while batch := list(itertools.islice(reader, _ROWS)):
-            columns = {
-                name: _column(batch, name, spec.dtype, rows, line) for name, spec in specs.items()
-            }
-            yield from serve(**columns)["probability"].numpy().tolist()
-            line += len(batch)
+    reader = _read(rows, specs)
+    line = 2
+    while batch := list(itertools.islice(reader, _ROWS)):
+        columns = {
+            name: _column(batch, name, spec.dtype, rows, line) for name, spec in specs.items()
+        }
+        yield from serve(**columns)["probability"].numpy().tolist()
+        line += len(batch)
+
+
+def _read(path: str, needed: Iterable[str]) -> Iterator[dict]:
+    """The rows of a CSV file by the names of inputs; complaints name the file."""
+    try:
+        with _open(path) as file:
+            reader = csv.DictReader(file)
+            reader.fieldnames = [input_name(name) for name in reader.fieldnames or ()]
+            missing = sorted(set(needed) - set(reader.fieldnames))
+            if not missing:
+                yield from reader
+    except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from None
+    if missing:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}; the model needs {', '.join(needed)}"
+        )
 
 
 def _open(path: str):

@@ -102,7 +102,7 @@ class RunConfig:
             raise DataError(
                 f"{self.out} already holds a run; continue it with --resume, or name another folder"
             )
-        before = json.loads(read_text(path))
+        before = _load(path)
         now = _plain(dataclasses.asdict(self))
         for name, value in now.items():
             if name not in _MAY_CHANGE and before.get(name) != value:
@@ -110,6 +110,16 @@ class RunConfig:
                     f"the run in {self.out} has {name}={before.get(name)!r}, this one "
                     f"{name}={value!r}; resume with the old value, or name another folder"
                 )
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); name another folder") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (no settings in it); name another folder")
+    return content
 
 
 def _plain(value: Any) -> Any:

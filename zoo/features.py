@@ -22,7 +22,8 @@ def check_features(schema: Schema, features: Any) -> None:
         ValueError: naming the missing key, or the width that differs.
 
     Example:
-        >>> check_features(Schema("s", [Categorical("user", 9)]), {"ids": np.array([[3]])})
+        >>> import numpy as np, zoo
+        >>> check_features(Schema("s", [zoo.Categorical("user", 9)]), {"ids": np.array([[3]])})
     """
     widths = {"ids": schema.ids_width, "numeric": len(schema.numeric)}
     needed = {key: width for key, width in widths.items() if width}
@@ -53,7 +54,8 @@ def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
         `[B, N]`, `(value - mean) / std` computed in float32.
 
     Example:
-        >>> schema = Schema("s", [], [Numeric("price", mean=2.0, std=0.5)])
+        >>> import zoo
+        >>> schema = Schema("s", [], [zoo.Numeric("price", mean=2.0, std=0.5)])
         >>> standardized(schema, tf.constant([[3.0]]), "float32").numpy().tolist()
         [[2.0]]
     """

@@ -39,7 +39,8 @@ class FieldEmbedding(keras.layers.Layer):
         ValueError: on features that do not fit the schema.
 
     Example:
-        >>> schema = Schema("s", [Categorical("user", 9)], [Numeric("price")])
+        >>> import numpy as np, zoo
+        >>> schema = Schema("s", [zoo.Categorical("user", 9)], [zoo.Numeric("price")])
         >>> FieldEmbedding(schema, 4)({"ids": np.array([[3]]), "numeric": np.array([[0.5]])}).shape
         TensorShape([1, 2, 4])
     """
@@ -117,7 +118,8 @@ class Linear(keras.layers.Layer):
         ValueError: on features that do not fit the schema.
 
     Example:
-        >>> Linear(Schema("s", [Categorical("user", 9)]))({"ids": np.array([[3]])}).shape
+        >>> import numpy as np, zoo
+        >>> Linear(Schema("s", [zoo.Categorical("user", 9)]))({"ids": np.array([[3]])}).shape
         TensorShape([1, 1])
     """
 
@@ -161,6 +163,7 @@ class MLP(keras.layers.Layer):
         ValueError: on a width < 1 or dropout outside [0, 1).
 
     Example:
+        >>> import numpy as np
         >>> MLP((8, 4), dropout=0.1)(np.ones((2, 3))).shape
         TensorShape([2, 4])
     """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
+from tf_helen.checks import nearest
 from zoo.models import DNN, ClickModel, DeepFM
 
 
@@ -65,9 +65,9 @@ def get(name: str) -> type[ClickModel]:
     known = {entry.name: entry.model for entry in _ENTRIES}
     plain = str(name).lower().replace("_", "").replace("-", "")
     if plain not in known:
-        near = difflib.get_close_matches(plain, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"Unknown model {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+        raise ValueError(
+            f"Unknown model {name!r}.{nearest(plain, known)} Known: {', '.join(sorted(known))}."
+        )
     return known[plain]
 
 

@@ -1,9 +1,8 @@
 """The data sets that `python -m launch.prepare` knows, by name."""
 
-import difflib
-
 from launch.datasets import frappe, movielens_1m, movielens_crossed, synthetic
 from launch.datasets.raw import Field, Loader, Options, RawData
+from tf_helen.checks import nearest
 
 __all__ = ["Field", "Loader", "Options", "RawData", "available", "get"]
 
@@ -45,7 +44,8 @@ def get(name: str) -> Loader:
         'load'
     """
     if name not in _LOADERS:
-        nearest = difflib.get_close_matches(name, available(), n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"unknown data set {name!r}; {hint}known: {', '.join(available())}")
+        raise ValueError(
+            f"unknown data set {name!r}.{nearest(name, available())} Known: "
+            f"{', '.join(available())}."
+        )
     return _LOADERS[name]

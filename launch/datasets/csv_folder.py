@@ -15,7 +15,8 @@ _SPLITS = ("train", "valid", "test")
 def load_csv_folder(name: str, options: Options) -> RawData:
     """Reads `train`, `valid` and `test` as `.csv` or `.csv.gz`, label first.
 
-    Rows with a wrong number of columns or a label other than 0 or 1 are dropped and counted.
+    Rows with a wrong number of columns or a label other than 0 or 1 (as a number, so also "1.0")
+    are dropped and counted.
 
     Args:
         name: Name of the data set.
@@ -25,7 +26,8 @@ def load_csv_folder(name: str, options: Options) -> RawData:
         The tables, all columns but the label as strings.
 
     Raises:
-        ValueError: If the folder, a file or a column is missing.
+        ValueError: If the folder, a file or a column is missing, a column stands twice, or no
+            label of a file is 0 or 1.
 
     Example:
         >>> load_csv_folder("frappe", Options(source="raw/frappe"))  # doctest: +SKIP
@@ -64,6 +66,9 @@ def _read(folder: str, split: str, dropped: Counter[str]) -> pl.DataFrame:
         # Arrow's reader can hand over ragged rows to be counted; polars raises or pads them.
         with csv.open_csv(path, parse_options=csv.ParseOptions(invalid_row_handler=skip)) as head:
             names = head.schema.names
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ValueError(f"the column {twice[0]!r} stands twice in its header; rename one")
         dropped.pop(f"{split}: wrong number of columns", None)
         types = {name: pa.string() for name in names}
         table = pl.from_arrow(
@@ -74,10 +79,16 @@ def _read(folder: str, split: str, dropped: Counter[str]) -> pl.DataFrame:
                 convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
             )
         )
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError) as error:  # pa.ArrowInvalid is a ValueError
         raise ValueError(f"{path} cannot be read as CSV: {error}") from None
     label = table.columns[0]
-    good = table.filter(pl.col(label).is_in(["0", "1"]))
+    number = pl.col(label).str.strip_chars().cast(pl.Float32, strict=False)
+    good = table.filter(number.is_in([0.0, 1.0])).with_columns(number)
     if good.height < table.height:
         dropped[f"{split}: label is not 0 or 1"] += table.height - good.height
-    return good.with_columns(pl.col(label).cast(pl.Float32))
+    if table.height and not good.height:
+        raise ValueError(
+            f"{path}: no label is 0 or 1; the first column, {label!r}, must be the label. "
+            f"Received: {table[label][0]!r}"
+        )
+    return good

@@ -212,6 +212,28 @@ def test_bad_csv_rows_are_counted(tmp_path):
     assert raw.dropped["train: label is not 0 or 1"] == 1
 
 
+def test_csv_labels_are_read_as_numbers(tmp_path):
+    text = "label,a\n1.0,x\n0.0,y\n 1,z\n0.5,w\nyes,v\n,u\n"
+    folder = write_csv_folder(tmp_path / "in", text)
+    (folder / "valid.csv.gz").write_bytes(gzip.compress(text.encode()))
+    raw = datasets.get("frappe")(Options(source=str(folder)))
+    assert raw.splits["train"].rows() == [(1.0, "x"), (0.0, "y"), (1.0, "z")]
+    assert raw.dropped["train: label is not 0 or 1"] == 3
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ("label,a,b,a\n1,x,y,z\n", r"train\.csv\.gz.*'a' stands twice"),
+        ("a,b,label\nx,y,1\n", r"train\.csv\.gz: no label is 0 or 1.*'a'.*Received: 'x'"),
+    ],
+)
+def test_a_csv_header_that_cannot_be_used_is_named(tmp_path, train, words):
+    folder = write_csv_folder(tmp_path / "in", train)
+    with pytest.raises(ValueError, match=words):
+        datasets.get("frappe")(Options(source=str(folder)))
+
+
 def test_a_broken_csv_file_is_named(tmp_path):
     folder = write_csv_folder(tmp_path / "in", "label,a,b\n1,x,y\n")
     good = (folder / "test.csv.gz").read_bytes()
@@ -225,7 +247,7 @@ def test_a_broken_csv_file_is_named(tmp_path):
 
 def test_unknown_names_suggest_the_nearest():
     assert datasets.available() == ["frappe", "movielens_1m", "movielens_crossed", "synthetic"]
-    with pytest.raises(ValueError, match="did you mean 'frappe'"):
+    with pytest.raises(ValueError, match="Did you mean 'frappe'"):
         datasets.get("frape")
 
 
@@ -246,7 +268,7 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--dataset=synthetc", "--out=unused"], "did you mean 'synthetic'"),
+        (["--dataset=synthetc", "--out=unused"], "Did you mean 'synthetic'"),
         (["--dataset=frappe", "--out=unused", "--source=/no/such/folder"], "/no/such/folder"),
         (["--dataset=synthetic", "--out=unused", "--source=x"], "--source=x has no use"),
         (["--datasets=frappe"], "datasets"),

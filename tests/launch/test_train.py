@@ -234,6 +234,11 @@ def test_bad_input_ends_in_one_line_and_exit_code_1(data, tmp_path):
         ({"model_args": {"dim": 3}}, "'dim'.*embedding_dim"),
         ({"model_args": {"hidden_units": 3}}, "hidden_units.*3"),
         ({"model_args": {"dropout": "much"}}, "dnn|deepfm"),
+        ({"model_args": {"batch_norm": "maybe"}}, "batch_norm.*true or false.*maybe"),
+        (
+            {"optimizer": "helen", "optimizer_args": {"frequency": "datset"}},
+            "'batch', 'running', 'dataset'.*Did you mean 'dataset'",
+        ),
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
         ({"optimizer_args": {"alpha": 1}}, "'alpha'.*beta_1"),
         ({"optimizer_args": {"learning_rate": 1}}, "twice"),
@@ -317,7 +322,8 @@ def test_arguments_are_read_as_python_values_or_words():
     assert parse_arguments("a=1e-4, b=adamar,c=(1,2),d=true,e='x,y',f=none") == {
         "a": 1e-4, "b": "adamar", "c": (1, 2), "d": True, "e": "x,y", "f": None,
     }  # fmt: skip
-    for text in ("alpha", "alpha=", "=1", "a=1,a=2", "a=1+"):
+    assert parse_arguments("a=no,b=Yes,c=False") == {"a": False, "b": True, "c": False}
+    for text in ("alpha", "alpha=", "=1", "a=1,a=2", "a=1+", "a={[]:1}"):
         with pytest.raises(ValueError, match=r"cannot read|twice"):
             parse_arguments(text)
 
@@ -330,7 +336,9 @@ def test_arguments_of_the_base_optimizer_reach_it():
         make_optimizer("helen", 0.5, {"base_optimizer": "adam", "alpha": 0.25})
 
 
-@pytest.mark.parametrize("text", ["", "adam,adam", "adm", "adam;helen:rho=-1", "adam:alpha=1"])
+@pytest.mark.parametrize(
+    "text", ["", "adam,adam", "adm", "adam;helen:rho=-1", "helen:frequency=x", "adam:alpha=1"]
+)
 def test_bad_contenders_are_refused(text):
-    with pytest.raises(ValueError, match=r"optimizer|rho"):
+    with pytest.raises(ValueError, match=r"optimizer|rho|'dataset'"):
         parse_contenders(text)

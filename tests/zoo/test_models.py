@@ -217,6 +217,7 @@ def test_the_table_of_models_is_printable():
         ({"embedding_dim": 0}, "embedding_dim.*>= 1.*0"),
         ({"hidden_units": 200}, "hidden_units.*200"),
         ({"hidden_units": (4, 0)}, "hidden_units.*>= 1"),
+        ({"batch_norm": "no"}, "batch_norm.*True or False.*'no'"),
         ({"dropout": 1.0}, r"dropout.*\[0, 1\).*1.0"),
         ({"embedding_l2": -1.0}, "l2.*-1"),
         ({"activation": "rellu"}, "rellu"),

@@ -61,6 +61,8 @@ class ClickModel(tf_helen.Model):
             raise ValueError(
                 f"`embedding_dim` must be an integer >= 1. Received: {embedding_dim!r}"
             )
+        if not isinstance(batch_norm, bool):
+            raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
         if isinstance(hidden_units, int) or not isinstance(hidden_units, Sequence):
             raise ValueError(
                 f"`hidden_units` must be widths such as (200, 200). Received: {hidden_units!r}"

@@ -64,6 +64,7 @@ class DeepFM(ClickModel):
     Reference: Guo et al., IJCAI 2017 (arXiv 1703.04247), equations 1 to 4.
 
     Example:
+        >>> import numpy as np, zoo
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
         >>> model = zoo.DeepFM(schema, embedding_dim=4, hidden_units=(8,))
         >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape

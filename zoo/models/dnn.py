@@ -37,6 +37,7 @@ class DNN(ClickModel):
     Reference: Covington, Adams, Sargin, RecSys 2016.
 
     Example:
+        >>> import numpy as np, zoo
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
         >>> model = zoo.DNN(schema, embedding_dim=4, hidden_units=(8,))
         >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape

@@ -1,0 +1,78 @@
+"""Removes what earlier runs wrote, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import tensorflow as tf
+
+from launch.run_config import FILE_NAME as CONFIG
+from zoo.files import DataError, join
+
+_OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
+_LEFT_BY_A_CRASH = re.compile(r"\..+\.tmp")  # see zoo.files.complete_or_absent
+
+
+def remove_run(folder: str) -> None:
+    """Removes the folder of a run; one that is absent or empty is fine.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        DataError: if it is something else, which is then kept.
+
+    Example:
+        >>> remove_run("out/frappe")  # doctest: +SKIP
+    """
+    if not tf.io.gfile.exists(folder):
+        return
+    if not _is_run(folder):
+        raise DataError(
+            f"{folder} holds files but no {CONFIG}, so it is no run of ours and is kept; name "
+            "another folder"
+        )
+    tf.io.gfile.rmtree(folder)
+
+
+def remove_comparison(folder: str) -> None:
+    """Removes the folder of a comparison if it holds runs and tables of results only.
+
+    Args:
+        folder: what `launch.compare.compare` wrote; one that is absent is fine.
+
+    Raises:
+        DataError: naming what is in there that no comparison writes; everything is then kept.
+
+    Example:
+        >>> remove_comparison("out/compared")  # doctest: +SKIP
+    """
+    if not tf.io.gfile.exists(folder):
+        return
+    if not tf.io.gfile.isdir(folder):
+        raise DataError(f"{folder} is a file and is kept; name another folder")
+    foreign = [path for name in _names(folder) for path in _foreign(join(folder, name), name)]
+    if foreign:
+        raise DataError(
+            f"{foreign[0]} is not of a comparison, so {folder} is kept; name another folder"
+        )
+    tf.io.gfile.rmtree(folder)
+
+
+def _names(folder: str) -> list[str]:
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+
+
+def _foreign(path: str, name: str) -> list[str]:
+    """What of an entry of a comparison's folder is not ours."""
+    if not tf.io.gfile.isdir(path):
+        ours = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
+        return [] if ours else [path]
+    below = [(inner, join(path, inner)) for inner in _names(path)]
+    return [run for inner, run in below if not (inner.startswith("seed_") and _is_run(run))]
+
+
+def _is_run(folder: str) -> bool:
+    if not tf.io.gfile.isdir(folder):
+        return False
+    return tf.io.gfile.exists(join(folder, CONFIG)) or not _names(folder)
