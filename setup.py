@@ -18,7 +18,7 @@ CORE = [
 
 EXTRAS = {
     "launch": ["polars", "pyarrow", "matplotlib"],
-    "test": ["pytest", "hypothesis", "scikit-learn", "scipy"],
+    "test": ["pytest", "pytest-xdist", "hypothesis", "scikit-learn", "scipy"],
     "lint": ["ruff"],
     # tensorflow-io adds s3, hdfs, az, oss, http. Its last release, 0.37.1, is built against
     # TensorFlow 2.16 and also works with 2.17; with 2.18 and later it still imports, with a
