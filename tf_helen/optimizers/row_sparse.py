@@ -18,6 +18,8 @@ from tf_helen.rows import RowBlock, as_block, densify, read_rows, write_rows
 
 Slots = dict[str, tf.Tensor]
 
+_NOT_NEGATIVE = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
+
 
 class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
     """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
@@ -62,6 +64,9 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         **kwargs: Any,
     ):
         refuse(type(self).__name__, kwargs)
+        for argument in _NOT_NEGATIVE:
+            if kwargs.get(argument) is not None:
+                kwargs[argument] = checks.number_in_range(argument, kwargs[argument])
         if isinstance(learning_rate, (int, float)):
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)

@@ -330,6 +330,10 @@ BAD = [
     (tf_helen.Adam, {"learning_rate": -1.0}, "learning_rate"),
     (tf_helen.Momentum, {"momentum": 1.0}, "momentum"),
     (tf_helen.AdamW, {"weight_decay": -1.0}, "weight_decay"),
+    (tf_helen.Adam, {"weight_decay": -1.0}, "weight_decay.*-1"),
+    (tf_helen.SGD, {"clipnorm": -1.0}, "clipnorm.*-1"),
+    (tf_helen.Helen, {"clipvalue": "abc"}, "clipvalue.*abc"),
+    (tf_helen.Adagrad, {"loss_scale_factor": -3}, "loss_scale_factor.*-3"),
 ]
 
 
