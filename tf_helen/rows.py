@@ -63,7 +63,7 @@ def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:
     """Returns a gradient as a `RowBlock`: slices summed, a dense tensor as it is."""
     if isinstance(gradient, tf.IndexedSlices):
         return sum_duplicates(gradient)
-    return RowBlock(tf.convert_to_tensor(gradient))
+    return RowBlock(gradient)
 
 
 def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen.optimizers.step import compute_dtype
+from tf_helen.rows import RowBlock, as_block
+
 
 def gradients_of(
     closure: Callable[[], tf.Tensor],
@@ -27,6 +30,31 @@ def gradients_of(
         loss = closure()
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
     return loss, tape.gradient(scaled, list(variables))
+
+
+def summed_blocks(
+    gradients: Sequence[tf.Tensor | tf.IndexedSlices],
+    variables: Sequence[keras.Variable],
+    loss_scale: tf.Tensor | float | None = None,
+) -> list[RowBlock]:
+    """Gradients with duplicates summed, in the dtype of the rules, unscaled.
+
+    Args:
+        gradients: one per variable.
+        variables: what they are the gradients of.
+        loss_scale: what the gradients come multiplied by; `None`: 1.
+
+    Returns:
+        A block per variable.
+    """
+    blocks = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        block = as_block(gradient)
+        values = tf.cast(block.values, compute_dtype(variable))
+        if loss_scale is not None:
+            values = values / tf.cast(loss_scale, values.dtype)
+        blocks.append(block.with_values(values))
+    return blocks
 
 
 class ClosureTraining:

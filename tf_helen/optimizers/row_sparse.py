@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers.clipping import clip_blocks
-from tf_helen.optimizers.passes import ClosureTraining
+from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse
 from tf_helen.optimizers.slots import SlotBook, make_slots
-from tf_helen.optimizers.step import Step, compute_dtype
-from tf_helen.rows import RowBlock, as_block, densify, read_rows, write_rows
+from tf_helen.optimizers.step import Step
+from tf_helen.rows import RowBlock, densify, read_rows, write_rows
 
 Slots = dict[str, tf.Tensor]
 
@@ -128,7 +128,8 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         variables = self._known_variables(grads, trainable_variables)
         grads, variables = self._filter_empty_gradients(grads, variables)
         with tf.name_scope(self.name):
-            blocks = self.reduced_blocks(grads, variables)
+            grads = replicas.all_reduce_sum(grads)
+            blocks = summed_blocks(grads, variables, self.loss_scale_factor)
             blocks = clip_blocks(
                 blocks,
                 clipnorm=self.clipnorm,
@@ -155,17 +156,6 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
                 f"Received {len(grads)} gradients for {len(self._trainable_variables)} variables."
             )
         return list(self._trainable_variables)
-
-    def reduced_blocks(self, grads, variables) -> list[RowBlock]:
-        """Gradients summed over replicas and duplicates, unscaled, in the dtype of the rules."""
-        blocks = []
-        for gradient, variable in zip(replicas.all_reduce_sum(grads), variables, strict=True):
-            block = as_block(gradient)
-            values = tf.cast(block.values, compute_dtype(variable))
-            if self.loss_scale_factor is not None:
-                values = values / tf.cast(self.loss_scale_factor, values.dtype)
-            blocks.append(block.with_values(values))
-        return blocks
 
     def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
         """Whether rows without a gradient were absent, rather than weights at rest."""

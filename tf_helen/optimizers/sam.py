@@ -12,9 +12,8 @@ import tensorflow as tf
 from tf_helen import checks, replicas
 from tf_helen.optimizers.clipping import squared_norm
 from tf_helen.optimizers.interval_decay import IntervalDecay
-from tf_helen.optimizers.passes import gradients_of
+from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.step import compute_dtype
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 from tf_helen.rows import RowBlock, as_block, read_rows, write_rows
 
@@ -130,24 +129,16 @@ class SAM(WrappingOptimizer):
         self.build(variables)
         state_before = [(v, tf.identity(replicas.local(v).read_value())) for v in pass_state]
         loss, first = gradients_of(closure, variables, loss_scale)
-        used = [(i, g) for i, g in enumerate(first) if g is not None]
-        blocks = self._first_blocks([g for _, g in used], [variables[i] for i, _ in used])
-        if loss_scale is not None:
-            blocks = [b.with_values(b.values / tf.cast(loss_scale, b.values.dtype)) for b in blocks]
-        # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
-        first_pass_only = keras.StatelessScope(state_before, collect_losses=True)
-        with self._perturbed(blocks, [variables[i] for i, _ in used]), first_pass_only:
-            _, second = gradients_of(closure, variables, loss_scale)
-        return loss, self._gradients_to_apply(first, second, variables)
-
-    def _first_blocks(self, gradients, variables) -> list[RowBlock]:
+        used = [(g, v) for g, v in zip(first, variables, strict=True) if g is not None]
+        gradients, perturbed = [g for g, _ in used], [v for _, v in used]
         if self.perturbation == "global":
             gradients = replicas.all_reduce_sum(gradients)
-        blocks = [as_block(gradient) for gradient in gradients]
-        return [
-            block.with_values(tf.cast(block.values, compute_dtype(variable)))
-            for block, variable in zip(blocks, variables, strict=True)
-        ]
+        blocks = summed_blocks(gradients, perturbed, loss_scale)
+        # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
+        first_pass_only = keras.StatelessScope(state_before, collect_losses=True)
+        with self._perturbed(blocks, perturbed), first_pass_only:
+            _, second = gradients_of(closure, variables, loss_scale)
+        return loss, self._gradients_to_apply(first, second, variables)
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):
