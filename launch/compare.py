@@ -22,8 +22,8 @@ from launch.history import History, load_history
 from launch.plots import plot_runs
 from launch.quiet import quiet
 from launch.results import Runs, results_table, save_results
-from launch.run_config import PRECISIONS, RunConfig
-from launch.strategies import STRATEGIES
+from launch.run_config import RunConfig
+from launch.run_flags import define_run_flags, run_settings
 from launch.training import train
 from zoo.files import DataError, join
 
@@ -151,23 +151,12 @@ def _run_or_reuse(config: RunConfig) -> History:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    if not _FLAGS.data or not _FLAGS.out:
-        raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
+    settings = run_settings()
     if _FLAGS.seeds < 1:
         raise ValueError(f"--seeds={_FLAGS.seeds}; use at least 1")
     contenders = parse_contenders(_FLAGS.optimizers)
     common = RunConfig(
-        data=_FLAGS.data.rstrip("/"),
-        out=_FLAGS.out.rstrip("/"),
-        model=_FLAGS.model,
-        model_args=parse_arguments(_FLAGS.model_args),
-        learning_rate=_FLAGS.learning_rate,
-        epochs=_FLAGS.epochs,
-        batch_size=_FLAGS.batch_size,
-        precision=_FLAGS.precision,
-        strategy=_FLAGS.strategy,
-        cpu_replicas=_FLAGS.cpu_replicas,
-        resume=_FLAGS.resume,
+        **settings,
         save_models=_FLAGS.save_models,
     )
     zoo.get(common.model)
@@ -181,18 +170,13 @@ def _main(argv: Sequence[str]) -> None:
 
 def _define_flags() -> None:
     quiet()
-    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
+    define_run_flags()
     flags.DEFINE_string("out", None, "Folder of the comparison.")
     flags.DEFINE_string("model", "deepfm", "Model of the zoo.")
-    flags.DEFINE_string("model_args", "", "Its arguments, such as hidden_units=(64,32).")
     flags.DEFINE_string("optimizers", "adam,adamar,helen", "name:key=value,...;name;...")
     flags.DEFINE_float("learning_rate", None, "Learning rate of all; by default each one's own.")
     flags.DEFINE_integer("seeds", 1, "Runs per optimizer, with the seeds 0, 1, ...")
     flags.DEFINE_integer("epochs", 4, "Epochs.")
-    flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
-    flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
-    flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
     flags.DEFINE_boolean("resume", False, "Keep the finished runs in --out.")
     flags.DEFINE_boolean("save_models", False, "Keep checkpoints and the best models.")
 

@@ -14,8 +14,8 @@ from launch.arguments import parse_arguments
 from launch.export import export_run
 from launch.plots import plot_runs
 from launch.quiet import quiet
-from launch.run_config import PRECISIONS, RunConfig
-from launch.strategies import STRATEGIES
+from launch.run_config import RunConfig
+from launch.run_flags import define_run_flags, run_settings
 from launch.training import train
 from zoo.files import join
 
@@ -24,23 +24,11 @@ _FLAGS = flags.FLAGS
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    if not _FLAGS.data or not _FLAGS.out:
-        raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
     config = RunConfig(
-        data=_FLAGS.data.rstrip("/"),
-        out=_FLAGS.out.rstrip("/"),
-        model=_FLAGS.model,
-        model_args=parse_arguments(_FLAGS.model_args),
+        **run_settings(),
         optimizer=_FLAGS.optimizer,
-        learning_rate=_FLAGS.learning_rate,
         optimizer_args=parse_arguments(_FLAGS.optimizer_args),
-        epochs=_FLAGS.epochs,
-        batch_size=_FLAGS.batch_size,
         seed=_FLAGS.seed,
-        precision=_FLAGS.precision,
-        strategy=_FLAGS.strategy,
-        cpu_replicas=_FLAGS.cpu_replicas,
-        resume=_FLAGS.resume,
         patience=_FLAGS.patience,
         eval_test_each_epoch=_FLAGS.eval_test_each_epoch,
     )
@@ -61,11 +49,10 @@ def _main(argv: Sequence[str]) -> None:
 
 def _define_flags() -> None:
     quiet()
+    define_run_flags()
     models = ", ".join(entry.name for entry in zoo.list_models())
-    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
-    flags.DEFINE_string("model_args", "", "Its arguments, such as hidden_units=(64,32),dropout=0.1")
     flags.DEFINE_string("optimizer", "adam", "Optimizer, such as adam, adamar, helen.")
     flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
     flags.DEFINE_string(
@@ -75,11 +62,7 @@ def _define_flags() -> None:
         "counts from the training split.",
     )
     flags.DEFINE_integer("epochs", 4, "Epochs at most.")
-    flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
-    flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
-    flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
     flags.DEFINE_boolean("resume", False, "Continue the run in --out.")
     flags.DEFINE_integer("patience", 0, "Stop after so many epochs without a better valid AUC.")
     flags.DEFINE_boolean("eval_test_each_epoch", False, "Score the test split every epoch.")
