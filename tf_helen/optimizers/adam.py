@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_helen import checks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.rule import Direction
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -27,6 +28,8 @@ class Adam(RowSparseOptimizer):
         beta_2: decay of the second moment, in [0, 1).
         epsilon: outside the root of the corrected v, as in the paper.
         amsgrad: use the running maximum of v.
+        epsilon_hat: divide by `sqrt(v) + epsilon` before v is corrected, as TensorFlow 1 and
+            tfplus do: epsilon then weighs `1 / sqrt(1 - beta_2^t)` times as much.
         name: the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
@@ -51,6 +54,7 @@ class Adam(RowSparseOptimizer):
         epsilon=1e-8,
         amsgrad=False,
         *,
+        epsilon_hat=False,
         name="adam",
         **kwargs,
     ):
@@ -59,22 +63,29 @@ class Adam(RowSparseOptimizer):
         self.beta_2 = checks.number_in_range("beta_2", beta_2, 0, 1, open_high=True)
         self.epsilon = checks.number_in_range("epsilon", epsilon)
         self.amsgrad = bool(amsgrad)
+        self.epsilon_hat = bool(epsilon_hat)
 
     def slots(self):
         names = ("momentum", "velocity", "max_velocity")
         return dict.fromkeys(names if self.amsgrad else names[:2], 0.0)
 
-    def update_rows(self, rows, gradient, slots, step):
+    def direction(self, gradient, slots, step):
         momentum = self.beta_1 * slots["momentum"] + (1 - self.beta_1) * gradient
         velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * tf.square(gradient)
         new_slots = {"momentum": momentum, "velocity": velocity}
         if self.amsgrad:
             velocity = tf.maximum(slots["max_velocity"], velocity)
             new_slots["max_velocity"] = velocity
-        root = tf.sqrt(velocity / step.bias_correction(self.beta_2)) + self.epsilon
-        scale = step.learning_rate / step.bias_correction(self.beta_1)
-        # no_nan: with epsilon 0 a weight that never had a gradient stays where it is
-        return rows - scale * tf.math.divide_no_nan(momentum, root), new_slots
+        return self.corrected(momentum, velocity, new_slots, step)
+
+    def corrected(self, momentum, velocity, new_slots, step) -> Direction:
+        """The moments' quotient, corrected for their start at zero."""
+        scale, correction = 1 / step.bias_correction(self.beta_1), step.bias_correction(self.beta_2)
+        if self.epsilon_hat:
+            root, scale = tf.sqrt(velocity) + self.epsilon, scale * tf.sqrt(correction)
+        else:
+            root = tf.sqrt(velocity / correction) + self.epsilon
+        return Direction(momentum, root, new_slots, scale)
 
     def get_config(self):
         return {
@@ -83,6 +94,7 @@ class Adam(RowSparseOptimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "amsgrad": self.amsgrad,
+            "epsilon_hat": self.epsilon_hat,
         }
 
 

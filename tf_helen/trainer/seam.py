@@ -10,7 +10,6 @@ import tensorflow as tf
 from tf_helen import replicas, tables
 from tf_helen.optimizers.passes import gradients_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.sam import SAM
 from tf_helen.trainer import loss_scaling
 
 
@@ -61,7 +60,8 @@ class TrainerSeam:
             loss, gradients = gradients_of(closure, variables, scale)
         else:
             loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
-        with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
+        ours = isinstance(inner, RowSparseOptimizer)
+        with inner.seam() if ours else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 

@@ -63,7 +63,7 @@ def test_continuous_decay_as_stored_and_as_read(name, entry, sweep, precision):
             optimizer.finalize_variable_values([layer.embeddings])
             stored = layer.embeddings.numpy()
             np.testing.assert_allclose(stored, run["w_f64"][step], atol=ATOL[precision])
-    last_step = optimizer.slots_of(layer.embeddings)["clock"].numpy()[:, 0]
+    last_step = optimizer.slots_of(layer.embeddings)["history"].numpy()[:, 0]
     np.testing.assert_array_equal(last_step, run["s"][-1])
 
 
