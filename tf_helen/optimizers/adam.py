@@ -71,21 +71,30 @@ class Adam(RowSparseOptimizer):
 
     def direction(self, gradient, slots, step):
         momentum = self.beta_1 * slots["momentum"] + (1 - self.beta_1) * gradient
-        velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * tf.square(gradient)
+        squares = self.squares(gradient, step)
+        velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * squares
         new_slots = {"momentum": momentum, "velocity": velocity}
         if self.amsgrad:
             velocity = tf.maximum(slots["max_velocity"], velocity)
             new_slots["max_velocity"] = velocity
-        return self.corrected(momentum, velocity, new_slots, step)
+        numerator, denominator, scale = self.corrected(gradient, momentum, velocity, step)
+        return Direction(numerator, denominator, new_slots, scale)
 
-    def corrected(self, momentum, velocity, new_slots, step) -> Direction:
-        """The moments' quotient, corrected for their start at zero."""
-        scale, correction = 1 / step.bias_correction(self.beta_1), step.bias_correction(self.beta_2)
+    def squares(self, gradient, step):
+        """What the second moment is a mean of."""
+        return tf.square(gradient)
+
+    def corrected(self, gradient, momentum, velocity, step):
+        """Numerator, denominator and scale, free of the bias of moments that start at zero."""
+        root, scale = self.root(velocity, step)
+        return momentum, root, scale / step.bias_correction(self.beta_1)
+
+    def root(self, velocity, step):
+        """The denominator, and a scale that goes with it."""
+        correction = step.bias_correction(self.beta_2)
         if self.epsilon_hat:
-            root, scale = tf.sqrt(velocity) + self.epsilon, scale * tf.sqrt(correction)
-        else:
-            root = tf.sqrt(velocity / correction) + self.epsilon
-        return Direction(momentum, root, new_slots, scale)
+            return tf.sqrt(velocity) + self.epsilon, tf.sqrt(correction)
+        return tf.sqrt(velocity / correction) + self.epsilon, tf.ones_like(correction)
 
     def get_config(self):
         return {
@@ -99,29 +108,29 @@ class Adam(RowSparseOptimizer):
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdamW(Adam):
-    """Row-sparse Adam with decoupled weight decay on the rows of the batch.
+class AMSGrad(Adam):
+    """Row-sparse Adam that divides by the running maximum of v.
 
-    `e <- (1 - lr * weight_decay) e`, then Adam's step. A row that is away does not decay (see
-    `tf_helen.AdamAR` for one that does).
+    `tf_helen.Adam(amsgrad=True)` under its own name.
 
     Args:
         learning_rate: step size.
-        weight_decay: strength, not negative.
-        **kwargs: see `tf_helen.Adam`. `exclude_from_weight_decay` works as in Keras.
+        beta_1, beta_2, epsilon: see `tf_helen.Adam`.
+        **kwargs: see `tf_helen.Adam`.
 
     Raises:
-        ValueError: on a negative `weight_decay`.
+        ValueError: as `tf_helen.Adam`.
 
-    Reference: Loshchilov, Hutter, ICLR 2019, Algorithm 2.
+    Reference: Reddi et al., ICLR 2018, Algorithm 2.
 
     Example:
         >>> w = keras.Variable([1.0])
-        >>> tf_helen.AdamW(0.5, weight_decay=0.1).apply([tf.constant([2.0])], [w])
+        >>> tf_helen.AMSGrad(0.5).apply([tf.constant([2.0])], [w])
         >>> round(float(w.numpy()[0]), 4)
-        0.45
+        0.5
     """
 
-    def __init__(self, learning_rate=1e-3, weight_decay=4e-3, *, name="adamw", **kwargs):
-        weight_decay = checks.number_in_range("weight_decay", weight_decay)
-        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+    def __init__(self, learning_rate=1e-3, *args, name="amsgrad", **kwargs):
+        if not kwargs.pop("amsgrad", True):
+            raise ValueError("`amsgrad=False` is `tf_helen.Adam`. Received it for AMSGrad.")
+        super().__init__(learning_rate, *args, amsgrad=True, name=name, **kwargs)

@@ -218,7 +218,6 @@ class Helen(SAM):
     def before_base(self, grads, variables):
         if self.frequency != "running":
             return
-        variables = self._trainable_variables if variables is None else variables
         for gradient, variable in zip(grads, variables, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 table = tables.of_or_single(variable)

@@ -12,20 +12,9 @@ from tf_helen import checks
 def optimizer_classes() -> dict[str, type[keras.optimizers.Optimizer]]:
     """Name -> class of every optimizer of this package."""
     # Imported here: the optimizers that wrap others import this module.
-    from tf_helen import optimizers as o
+    from tf_helen.optimizers import CLASSES
 
-    return {
-        "sgd": o.SGD,
-        "momentum": o.Momentum,
-        "adagrad": o.Adagrad,
-        "adam": o.Adam,
-        "adamw": o.AdamW,
-        "adamar": o.AdamAR,
-        "adagradar": o.AdagradAR,
-        "sam": o.SAM,
-        "asam": o.ASAM,
-        "helen": o.Helen,
-    }
+    return {cls.__name__.lower(): cls for cls in CLASSES}
 
 
 def get(
@@ -36,7 +25,7 @@ def get(
     """Returns an optimizer from its name, its serialized form, or itself.
 
     Args:
-        identifier: "adam", "AdamAR", "adagrad_ar", ...; a serialized config; or an instance.
+        identifier: "adam", "AdamAR", "group_adam", ...; a serialized config; or an instance.
         learning_rate: for a name; `None`: the class's default.
         **kwargs: for a name: the class's other arguments.
 

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas
 from tf_helen.optimizers.clipping import squared_norm
+from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.wrapping import DelegatingOptimizer, WrappingOptimizer, apply_by
+from tf_helen.optimizers.wrapping import WrappingOptimizer
 from tf_helen.rows import RowBlock, read_rows, write_rows
 
 _TINY = 1e-12  # the papers' guard against a zero norm
@@ -170,16 +171,6 @@ class SAM(WrappingOptimizer):
 
     def _gradients_to_apply(self, first, second, variables) -> list:
         return second
-
-    def apply(self, grads, trainable_variables=None) -> None:
-        self.check_seam()
-        if trainable_variables is not None:
-            self.build(list(trainable_variables))
-        self.before_base(grads, trainable_variables)
-        apply_by(self.base_optimizer, grads, trainable_variables)
-
-    def before_base(self, grads, variables) -> None:
-        """Hook: what else a step changes, skipped together with it."""
 
     def get_config(self):
         return {
