@@ -107,6 +107,10 @@ class DelegatingOptimizer(RowSparseOptimizer):
     def embedding_learning_rate(self, rate):
         self._inner[0].embedding_learning_rate = rate
 
+    def begin_epoch(self):
+        for one in self._ours():
+            one.begin_epoch()
+
     def scale_loss(self, loss):
         return self._inner[0].scale_loss(loss)
 

@@ -16,14 +16,13 @@ import keras
 import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
-from tf_helen.optimizers.decay_table import missing_factor
+from tf_helen.optimizers.decay_law import FixedDecay, FoundDecay, alpha_for, checked_alpha
 from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot
 from tf_helen.optimizers.step import compute_dtype
 from tf_helen.rows import RowBlock, per_row, read_rows, write_rows
 
-_LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
 
 
@@ -32,26 +31,60 @@ class IntervalDecay(RowSparseOptimizer):
 
     Args:
         *args, **kwargs: the optimizer's own.
-        alpha: decay per step of absence, in [0, 1].
+        alpha: decay per step of absence, in [0, 1], or "auto".
         decay: "continuous" or "on_occurrence".
         sweep_every: steps between sweeps over tables whose layer is not ours.
+        steps_per_epoch: for `alpha="auto"`; `None`: the steps of the first epoch.
 
     Raises:
         ValueError: on a value out of range.
     """
 
-    def __init__(self, *args, alpha=1e-4, decay="continuous", sweep_every=100, **kwargs):
+    def __init__(
+        self,
+        *args,
+        alpha=1e-4,
+        decay="continuous",
+        sweep_every=100,
+        steps_per_epoch=None,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
-        self.alpha = checks.number_in_range("alpha", alpha, 0, 1)
-        if 0 < self.alpha < _LEAST_ALPHA:
-            raise ValueError(f"`alpha` must be 0 or at least {_LEAST_ALPHA:g}. Received: {alpha!r}")
+        self.alpha = checked_alpha(alpha)
         self.decay = checks.one_of("decay", decay, ("continuous", "on_occurrence"))
-        if int(sweep_every) != sweep_every or sweep_every < 1:
-            raise ValueError(
-                f"`sweep_every` must be an integer >= 1. Received: sweep_every={sweep_every!r}"
-            )
-        self.sweep_every = int(sweep_every)
+        self.sweep_every = checks.whole_number("sweep_every", sweep_every)
+        if steps_per_epoch is not None:
+            steps_per_epoch = checks.whole_number("steps_per_epoch", steps_per_epoch)
+        self.steps_per_epoch = steps_per_epoch
         self._swept_at = SlotBook()
+        if self.alpha != "auto":
+            self._law = FixedDecay(self.alpha)
+            return
+        if self.decay == "on_occurrence":
+            raise ValueError("`alpha='auto'` is for continuous decay. Received: 'on_occurrence'")
+        self._found_alpha = self.add_variable((), initializer="zeros", name="alpha")
+        self._law = FoundDecay(self._found_alpha)
+
+    def begin_epoch(self) -> None:
+        """With `alpha="auto"`, finds alpha when the first epoch is over, and decays rows by it.
+
+        `tf_helen.Model.fit` calls it before each epoch; a custom loop must. Until then no row
+        decays; from then on rows have decayed since they last occurred.
+        """
+        if self.alpha != "auto" or not self.built or float(self._found_alpha.numpy()) > 0:
+            return
+        done = int(replicas.copies(self._iterations)[0].numpy())
+        steps = self.steps_per_epoch or done
+        if done < max(steps, 1):
+            return
+        for copy in replicas.copies(self._found_alpha):
+            copy.assign(alpha_for(steps))
+        for slots, swept in zip(self._slot_book.by_index, self._swept_at.by_index, strict=True):
+            for copy in replicas.copies(slots[HISTORY]) if HISTORY in slots else ():
+                history = RowHistory(self.history_columns(), copy.read_value())
+                copy.assign(history.replace(decayed_to=history["last_step"]).record)
+            for copy in replicas.copies(swept["swept_at"]):
+                copy.assign(-1)
 
     def history(self):
         return {*super().history(), "last_step", "decayed_to"}
@@ -66,7 +99,7 @@ class IntervalDecay(RowSparseOptimizer):
 
     def settle_rows(self, rows, history, step):
         if self.decay == "continuous":
-            factor = missing_factor(history, step, self.alpha, rows.dtype)
+            factor = self._law.missing(history, step, rows.dtype)
         else:
             last_step = tf.bitcast(history["last_step"], tf.int32)
             interval = tf.cast(step, tf.int32) - 1 - last_step
@@ -183,6 +216,7 @@ class IntervalDecay(RowSparseOptimizer):
             "alpha": self.alpha,
             "decay": self.decay,
             "sweep_every": self.sweep_every,
+            "steps_per_epoch": self.steps_per_epoch,
         }
 
 
@@ -194,14 +228,14 @@ class _PendingDecay(tf.Module):
         self._records = optimizer.slots_of(variable)[HISTORY].value
         self._columns = optimizer.history_columns()
         self._steps_done = optimizer._iterations.value
-        self._alpha = optimizer.alpha
+        self._law = optimizer._law
         self._dtype = compute_dtype(variable)
         self._finish = lambda: optimizer.finalize_variable_values([variable])
 
     def factor(self, ids: tf.Tensor) -> tf.Tensor:
         history = RowHistory(self._columns, replicas.local(self._records).sparse_read(ids))
         done = replicas.local(self._steps_done).read_value()
-        return missing_factor(history, done, self._alpha, self._dtype)
+        return self._law.missing(history, done, self._dtype)
 
     def finish(self) -> None:
         self._finish()

@@ -84,6 +84,9 @@ class ClosureTraining:
                 "`optimizer.minimize(closure, variables)` in a custom loop."
             )
 
+    def begin_epoch(self) -> None:
+        """What a trainer calls before each pass over the data."""
+
     def compute_gradients(
         self,
         closure: Callable[[], tf.Tensor],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 
 import keras
 import tensorflow as tf
@@ -16,6 +17,21 @@ from tf_helen.trainer import loss_scaling
 def seed_states(model: keras.Model) -> list[keras.Variable]:
     """The states of a model's random layers; `tf.train.Checkpoint(model)` does not hold them."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+class _EpochBell(keras.callbacks.Callback):
+    """Tells the optimizer that the data start anew."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
+        if isinstance(optimizer, RowSparseOptimizer):
+            optimizer.begin_epoch()
+
+
+def _as_list(callbacks) -> list:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
 class TrainerSeam:
@@ -46,6 +62,18 @@ class TrainerSeam:
         # Each replica's loss is its share of the global mean.
         self._loss_tracker.update_state(loss * replicas.count(), sample_weight=rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
+
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        given.pop("self")
+        callbacks = given.pop("callbacks", None)
+        bell = _EpochBell()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(bell)
+            bell.set_model(self)
+        else:
+            callbacks = [*_as_list(callbacks), bell]
+        return super().fit(**given, callbacks=callbacks)
 
     def _minimize(self, closure) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
