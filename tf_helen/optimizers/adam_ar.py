@@ -33,13 +33,13 @@ class AdamAR(IntervalDecay, Adam):
     steps late. `decay="on_occurrence"` decays a row once, by its last interval, when it occurs:
     the other reading of the paper, measured to be worse than Adam; for comparison only.
 
-    `alpha="auto"` chooses alpha from the length of an epoch, E steps: the least decay by which a row
+    `alpha="auto"` finds alpha from the length of an epoch, E steps: the least decay by which a row
     that occurs once per epoch is forgotten before it is read again, `exp(-alpha n (n + 1) / 2) =
-    2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. During the first epoch, in which nothing
-    is read twice that the model could have memorized, no row decays; at the start of the second one
-    E is known, and rows decay by their whole absence. On data that never repeats it is Adam.
-    `tf_helen.Model.fit` tells the optimizer where epochs begin; a custom loop calls `begin_epoch()`.
-    Give `steps_per_epoch` if an "epoch" of `fit` is not one pass over the data.
+    2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. In the first epoch, where nothing is
+    read again that the model could have memorized, no row decays; when the second one starts, E is
+    known, and rows decay by their whole absence. On data that never repeat it is Adam.
+    `tf_helen.Model.fit` tells the optimizer where epochs begin; a custom loop calls
+    `begin_epoch()`. Give `steps_per_epoch` if an epoch of `fit` is not one pass over the data.
 
     Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
     letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly
