@@ -110,6 +110,20 @@ def test_other_widths(name, shape):
     assert float(closure()) < before
 
 
+@every
+def test_dense_weights_of_any_rank(name):
+    shapes = [(), (3,), (2, 3), (2, 2, 2)]
+    weights = [keras.Variable(1 + RNG.random(shape), name="table") for shape in shapes]
+    before = [float(np.square(w.numpy()).sum()) for w in weights]
+    optimizer = (
+        ENTRIES[name].make() if name != "PerVariable" else tf_helen.PerVariable({"*": "sgd"})
+    )
+    for _ in range(3):
+        optimizer.minimize(lambda: tf.add_n([tf.reduce_sum(w.value**2) for w in weights]), weights)
+    for one, start in zip(weights, before, strict=True):
+        assert np.square(one.numpy()).sum() < start
+
+
 CLIPS = [{"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"clipvalue": 0.2}]
 
 
@@ -335,6 +349,42 @@ BAD = [
     (tf_helen.SGD, {"clipnorm": -1.0}, "clipnorm.*-1"),
     (tf_helen.Helen, {"clipvalue": "abc"}, "clipvalue.*abc"),
     (tf_helen.Adagrad, {"loss_scale_factor": -3}, "loss_scale_factor.*-3"),
+    (tf_helen.Adam, {"embedding_learning_rate": -1.0}, "embedding_learning_rate.*-1"),
+    (tf_helen.Adam, {"learning_rate": 0.0, "embedding_learning_rate": 0.1}, "ratio.*PerVariable"),
+    (tf_helen.Nadam, {"momentum_decay": -1}, "momentum_decay.*-1"),
+    (tf_helen.Nadam, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.RAdam, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.RAdam, {"epsilon_hat": False}, "epsilon_hat=False"),
+    (tf_helen.AMSGrad, {"amsgrad": False}, "amsgrad=False"),
+    (tf_helen.AdamW, {"counter_halflife": 0.5}, r"counter_halflife.*0\.5"),
+    (tf_helen.AdagradW, {"weight_decay": -0.1}, "weight_decay.*-0.1"),
+    (tf_helen.RowWiseAdagrad, {"initial_accumulator_value": -1}, "initial_accumulator_value.*-1"),
+    (tf_helen.RowWiseAdagrad, {"epsilon": "x"}, "epsilon.*x"),
+    (tf_helen.AdaHessian, {"power": 1.5}, r"power.*\[0, 1\].*1.5"),
+    (tf_helen.AdaHessian, {"average": "rows"}, "Did you mean 'row'"),
+    (tf_helen.AdaHessian, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.GroupAdam, {"l1": -1}, "l1.*-1"),
+    (tf_helen.GroupAdam, {"l2": float("nan")}, "l2.*nan"),
+    (tf_helen.GroupAdam, {"l12": 0.1}, "l12"),
+    (tf_helen.GroupAMSGrad, {"l21": {"embedding": -2}}, r"l21\['embedding'\].*-2"),
+    (tf_helen.GroupAdamAR, {"alpha": 2}, "alpha"),
+    (tf_helen.GroupAdagrad, {"l21": "strong"}, "l21.*strong"),
+    (tf_helen.GroupMomentum, {"l2": {"*": None}}, r"l2\['\*'\].*None"),
+    (tf_helen.GroupAdaHessian, {"l1": -1}, "l1.*-1"),
+    (tf_helen.GroupFTRL, {"learning_rate_power": 0.5}, "learning_rate_power.*-0.5"),
+    (tf_helen.GroupFTRL, {"l21": -1}, "l21.*-1"),
+    (tf_helen.GroupFTRL, {"beta": -1}, "beta.*-1"),
+    (tf_helen.GroupFTRL, {"l2_shrinkage": -1}, "l2_shrinkage.*-1"),
+    (tf_helen.CowClip, {"ratio": -1}, "ratio.*-1"),
+    (tf_helen.CowClip, {"zeta": -1e-5}, "zeta.*-1e-05"),
+    (tf_helen.CowClip, {"threshold": "papr"}, "Did you mean 'paper'"),
+    (tf_helen.CowClip, {"l2": -1}, "l2.*-1"),
+    (tf_helen.CowClip, {"base_optimizer": "helen"}, r"Helen\(base_optimizer=CowClip"),
+    (tf_helen.CowClip, {"base_optimizer": keras.optimizers.Adam()}, "optimizer of tf_helen"),
+    (tf_helen.PerVariable, {"optimizers": {}}, "optimizers.*patterns"),
+    (tf_helen.PerVariable, {"optimizers": "adam"}, "optimizers.*adam"),
+    (tf_helen.PerVariable, {"optimizers": {"*": "adamm"}}, "Did you mean 'adam'"),
+    (tf_helen.PerVariable, {"optimizers": {"*": "sam"}}, r"Helen\(base_optimizer=PerVariable"),
 ]
 
 
