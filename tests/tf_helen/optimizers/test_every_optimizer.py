@@ -273,6 +273,28 @@ def test_renumbering_rows_renumbers_the_result(name, ids, seed):
     np.testing.assert_allclose(one, other[order], atol=2e-5)
 
 
+# Helen and CowClip mean by an occurrence one slice.
+SPLITTABLE = [n for n, e in ENTRIES.items() if not e.seam and "CowClip" not in n]
+
+
+@pytest.mark.parametrize("name", SPLITTABLE)
+@laws
+@given(ids=BATCH, seed=st.integers(0, 99))
+def test_splitting_a_slice_changes_nothing(name, ids, seed):
+    rng, results = np.random.default_rng(seed), []
+    values, shares = rng.normal(size=(len(ids), 3)), rng.uniform(size=(len(ids), 1))
+    for rows, slices in (
+        (ids, values),
+        ([*ids, *ids], np.concatenate([shares * values, (1 - shares) * values])),
+    ):
+        table, optimizer = new_table(dtype="float64"), ENTRIES[name].make()
+        for _ in range(2):
+            gradient = tf.IndexedSlices(tf.constant(slices), tf.constant(rows))
+            optimizer.apply([gradient], [table])
+        results.append(finalized(optimizer, table))
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
 @laws
 @given(ids=BATCH, seed=st.integers(0, 99))
 def test_sum_duplicates_is_a_sum_and_a_count(ids, seed):
@@ -442,6 +464,20 @@ def test_compiles_with_xla(name):
             step(tf.constant(ids))
         results.append(finalized(optimizer, table))
     np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@every
+def test_a_batch_that_is_not_finite_spoils_its_own_rows_only(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    take_step(optimizer, table, np.arange(7), weights_for(range(7)))
+    before = finalized(optimizer, table).copy()
+    take_step(optimizer, table, [1, 1, 4], np.full((3, 3), np.nan))
+    take_step(optimizer, table, [0, 2], weights_for(range(2)))
+    after, others = finalized(optimizer, table), [0, 2, 3, 5, 6]
+    assert np.all(np.isfinite(after[others]))
+    assert not np.array_equal(after[[0, 2]], before[[0, 2]])
+    if not ENTRIES[name].decays:
+        np.testing.assert_array_equal(after[[3, 5, 6]], before[[3, 5, 6]])
 
 
 @every
