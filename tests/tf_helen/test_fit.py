@@ -221,7 +221,7 @@ def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name):
     ids, labels = sparse_batches(64)
     keras.utils.set_random_seed(0)
     scaler = keras.optimizers.LossScaleOptimizer(ENTRIES[name].make())
-    model = embedding_model(scaler)
+    model = embedding_model(scaler, run_eagerly=name not in TRACED)
     train(model, ids, labels)  # not `fit`: tables are in the middle of an epoch
     variables = [*model.variables, *scaler.inner_optimizer.variables]
     before = [v.numpy().copy() for v in variables]
@@ -257,7 +257,7 @@ def test_weights_from_outside_are_never_stale(name, tmp_path):
     """What a lookup reads, `get_weights`, files and exports agree in the middle of an epoch."""
     ids, labels = sparse_batches(48)
     keras.utils.set_random_seed(0)
-    model = embedding_model(ENTRIES[name].make())
+    model = embedding_model(ENTRIES[name].make(), run_eagerly=name not in TRACED)
     layer = model.get_layer("embedding")
     grid = np.stack([np.arange(5), np.arange(5) % 4], axis=1).astype(np.int32)
     model.predict_on_batch(grid)  # traced before there is an optimizer state

@@ -43,7 +43,8 @@ class GroupAdam(SparseGroupLasso, Adam):
         **kwargs: see `tf_helen.Adam`.
 
     Raises:
-        ValueError: on a negative strength; as `tf_helen.Adam`.
+        ValueError: on a negative strength; at the first step on a pattern that is in no variable's
+            path; as `tf_helen.Adam`.
 
     Reference: Yue et al., ECML PKDD 2021 (arXiv 2107.14432), Algorithm 1.
 

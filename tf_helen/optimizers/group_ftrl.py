@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_helen import checks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.sparse_group_lasso import group_threshold
-from tf_helen.optimizers.strengths import checked, strength_for
+from tf_helen.optimizers.strengths import check_patterns, checked, strength_for
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -44,7 +44,8 @@ class GroupFTRL(RowSparseOptimizer):
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
-        ValueError: on a positive `learning_rate_power`, or another number out of range.
+        ValueError: on a positive `learning_rate_power`, or another number out of range; at the
+            first step on a pattern of a strength that is in no variable's path.
 
     Reference: McMahan et al., KDD 2013, Algorithm 1 (FTRL); Ni et al., CIKM 2019 (its groups).
 
@@ -82,6 +83,11 @@ class GroupFTRL(RowSparseOptimizer):
         self.l2_shrinkage = checks.number_in_range("l2_shrinkage", l2_shrinkage)
         self.beta = checks.number_in_range("beta", beta)
         self.released = bool(released)
+
+    def build(self, variables):
+        if not self.built:
+            check_patterns(self.strengths, [variable.path for variable in variables])
+        super().build(variables)
 
     def slots(self):
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}

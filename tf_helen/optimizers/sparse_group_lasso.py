@@ -15,7 +15,7 @@ import math
 import tensorflow as tf
 
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.strengths import checked, strength_for
+from tf_helen.optimizers.strengths import check_patterns, checked, strength_for
 from tf_helen.rows import per_row, row_norms
 
 
@@ -55,7 +55,7 @@ class SparseGroupLasso(RowSparseOptimizer):
         l2: strength of the sum of squares; as `l1`.
 
     Raises:
-        ValueError: on a negative strength.
+        ValueError: on a negative strength; at the first step on a pattern that is in no path.
     """
 
     def __init__(self, *args, l1=0.0, l21=0.0, l2=0.0, **kwargs):
@@ -63,6 +63,11 @@ class SparseGroupLasso(RowSparseOptimizer):
         self.strengths = {
             name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
         }
+
+    def build(self, variables):
+        if not self.built:
+            check_patterns(self.strengths, [variable.path for variable in variables])
+        super().build(variables)
 
     def slots(self):
         return {**super().slots(), "held_back": 0.0}

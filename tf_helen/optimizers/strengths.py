@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tf_helen import checks
 
@@ -46,3 +46,16 @@ def strength_for(strength: Strength, path: str) -> float:
     if not isinstance(strength, Mapping):
         return strength
     return next((number for p, number in strength.items() if matches(p, path)), 0.0)
+
+
+def check_patterns(strengths: Mapping[str, Strength], paths: Sequence[str]) -> None:
+    """Raises `ValueError` if a pattern (but "*") is in the path of no variable: a misspelt one
+    would regularize nothing."""
+    for name, strength in strengths.items():
+        patterns = strength if isinstance(strength, Mapping) else ()
+        for pattern in patterns:
+            if pattern != "*" and not any(matches(pattern, path) for path in paths):
+                raise ValueError(
+                    f"The pattern {pattern!r} of `{name}` is in the path of no variable. "
+                    f"Variables: {', '.join(paths)}."
+                )

@@ -74,8 +74,9 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["ours", "of Keras"])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name,kind", [*((name, "ours") for name in OPTIMIZERS), ("Adam", "of Keras")]
+)
 def test_tables_are_drawn_anew_and_the_tower_is_kept(name, kind):
     seen = fit(compiled(OPTIMIZERS[name](), kind), MEDA())
     for end, start in zip(seen.ends[:-1], seen.starts[1:], strict=True):
@@ -101,14 +102,11 @@ class Slots(keras.callbacks.Callback):
         self.found = {name: slot.numpy() for name, slot in slots.items()}
         self.columns = keeper.history_columns()
         self.history = self.model.optimizer.row_history(self.variable)
-        kernel = self.model.trainable_variables[2]
-        self.of_kernel = keeper.slots_of(kernel) if name_of(keeper) != "PerVariable" else {}
+        self.of_kernel = [
+            s.numpy() for s in keeper.slots_of(self.model.trainable_variables[2]).values()
+        ]
         self.read = np.array(self.model.get_layer("first")(data()[0]))
         self.stored = self.variable.numpy()
-
-
-def name_of(optimizer):
-    return type(optimizer).__name__
 
 
 BASES = {
@@ -137,9 +135,7 @@ def test_slots_are_reset_and_occurrences_kept(name):
     assert not slots.history["idle"].any()
     # nothing is owed: what is read is what was drawn
     np.testing.assert_array_equal(slots.read, slots.stored[ids + np.array([0, FIELDS["user"]])])
-    moved = [slot.numpy() for slot in slots.of_kernel.values() if slot.name.endswith("history")]
-    assert all(np.abs(m).max() == 0 for m in moved)
-    assert any(np.abs(s.numpy()).max() > 0 for s in slots.of_kernel.values())
+    assert any(slot.any() for slot in slots.of_kernel), "the tower was reset too"
 
 
 def test_draws_depend_on_the_seed_of_the_callback_only():

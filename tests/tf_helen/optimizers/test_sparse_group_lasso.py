@@ -230,3 +230,10 @@ def test_strengths_by_pattern_and_the_first_match_counts(kind):
     for found, strength in zip(by_pattern, (5.0, 0.5, 0.0), strict=True):
         np.testing.assert_allclose(found, moved(l2=strength)[0], atol=1e-7)
     assert len({float(found[0, 0]) for found in by_pattern}) == 3
+
+
+@pytest.mark.parametrize("kind", [tf_helen.GroupAdam, tf_helen.GroupAdamAR, tf_helen.GroupFTRL])
+def test_a_misspelt_pattern_is_an_error_and_regularizes_nothing_in_silence(kind):
+    optimizer = kind(LR, l21={"tabel": 0.1, "*": 0.0})
+    with pytest.raises(ValueError, match=r"'tabel' of `l21` .*table"):
+        take_step(optimizer, new_table(), [0, 1], np.ones((2, 3)))
