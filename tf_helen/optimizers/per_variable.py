@@ -88,14 +88,23 @@ class PerVariable(DelegatingOptimizer):
     @learning_rate.setter
     def learning_rate(self, learning_rate):
         before = float(self._inner[0].learning_rate)
-        self._inner[0].learning_rate = learning_rate
-        if before == 0:
+        scheduled = any(not isinstance(one._learning_rate, keras.Variable) for one in self._rated())
+        if before == 0 or scheduled:
             raise ValueError(
-                "`learning_rate` of PerVariable was 0 and has no factor for the others. Set "
-                "`optimizer.optimizers[i].learning_rate` one by one."
+                "`learning_rate` of PerVariable was 0 or follows a schedule, and has no factor for "
+                "the others. Set `optimizer.optimizers[i].learning_rate` one by one."
             )
-        for one in self._inner[1:]:
+        self._inner[0].learning_rate = learning_rate
+        for one in others:
             one.learning_rate = float(one.learning_rate) * float(learning_rate) / before
+        self._inner[0].learning_rate = learning_rate
+
+    def _rated(self):
+        """The optimizers whose rates are set, inside of what wraps them."""
+        for one in self._inner:
+            while isinstance(one, DelegatingOptimizer):
+                one = one._inner[0]
+            yield one
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
