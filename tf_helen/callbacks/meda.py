@@ -6,6 +6,7 @@ import keras
 
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import draw
+from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.trainer import loss_scaling
 
@@ -59,13 +60,20 @@ class MEDA(keras.callbacks.Callback):
             found = [known[name] for name in self.layer_names]
         if not found:
             raise ValueError("MEDA needs an embedding layer, and the model has none.")
-        optimizer = loss_scaling.unwrap(self.model.optimizer)
-        if not isinstance(optimizer, RowSparseOptimizer):
-            raise TypeError(
-                f"MEDA must reset slots of single tables, which Keras's {type(optimizer).__name__} "
-                "cannot. Use an optimizer of tf_helen, such as `tf_helen.Adam()`."
-            )
         self._embeddings = found
+        self._check_slots()
+
+    def _check_slots(self) -> None:
+        """Raises now, not after the first epoch, if one of Keras's optimizers trains a table."""
+        for layer in self._embeddings:
+            one = loss_scaling.unwrap(self.model.optimizer)
+            while layer.built and isinstance(one, DelegatingOptimizer):
+                one = one.optimizer_of(layer.embeddings)
+            if not isinstance(one, RowSparseOptimizer):
+                raise TypeError(
+                    f"MEDA must reset slots of single tables, which Keras's {type(one).__name__} "
+                    "cannot. Use an optimizer of tf_helen, such as `tf_helen.Adam()`."
+                )
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:

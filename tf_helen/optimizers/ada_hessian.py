@@ -22,11 +22,11 @@ class AdaHessian(Adam):
     e <- e - lr * (m / (1 - beta_1^t)) / ((v / (1 - beta_2^t))^(power / 2) + epsilon)
     ```
 
-    One Hessian-vector product per step, about the cost of a second pass; for tables it is that of
-    the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model given to
-    `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The signs
-    are a function of row, step and `seed`. A step whose Hessian is not finite has a gradient that
-    is not either. Memory: two slots like the table.
+    One Hessian-vector product per step, a little more than the cost of a second pass; for tables
+    it is that of the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model
+    given to `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The
+    signs are a function of row, step and `seed`. A step whose Hessian is not finite has a gradient
+    that is not either. Memory: two slots like the table.
 
     Args:
         learning_rate: step size; the paper's 0.15 suits `epsilon=1e-4`.

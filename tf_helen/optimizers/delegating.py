@@ -101,11 +101,19 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     @property
     def embedding_learning_rate(self):
-        return self._inner[0].embedding_learning_rate
+        return self._first_of_ours().embedding_learning_rate
 
     @embedding_learning_rate.setter
     def embedding_learning_rate(self, rate):
-        self._inner[0].embedding_learning_rate = rate
+        self._first_of_ours().embedding_learning_rate = rate
+
+    def _first_of_ours(self) -> RowSparseOptimizer:
+        if not self._ours():
+            raise TypeError(
+                f"{type(self._inner[0]).__name__} of Keras has one learning rate for all weights. "
+                "Use an optimizer of tf_helen for an `embedding_learning_rate`."
+            )
+        return self._ours()[0]
 
     def begin_epoch(self):
         for one in self._ours():

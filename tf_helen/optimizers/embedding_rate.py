@@ -45,7 +45,7 @@ class EmbeddingRate:
         base = float(self._learning_rate.numpy())
         if base == 0:
             raise ValueError(
-                "`embedding_learning_rate` beside `learning_rate=0` has no ratio to keep. "
+                "`embedding_learning_rate` beside a `learning_rate` of 0 has no ratio to keep. "
                 f"Received: embedding_learning_rate={rate}. Use `tf_helen.PerVariable` instead."
             )
         return rate / base

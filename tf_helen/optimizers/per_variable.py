@@ -94,8 +94,7 @@ class PerVariable(DelegatingOptimizer):
                 "`learning_rate` of PerVariable was 0 or follows a schedule, and has no factor for "
                 "the others. Set `optimizer.optimizers[i].learning_rate` one by one."
             )
-        self._inner[0].learning_rate = learning_rate
-        for one in others:
+        for one in self._inner[1:]:
             one.learning_rate = float(one.learning_rate) * float(learning_rate) / before
         self._inner[0].learning_rate = learning_rate
 
