@@ -151,9 +151,6 @@ def test_a_rate_of_zero_has_no_factor():
     with pytest.raises(ValueError, match=r"optimizers\[i\]\.learning_rate"):
         optimizer.learning_rate = 0.1
     assert rates(optimizer) == [0.0, 0.001]  # not half of them
-    alone = tf_helen.PerVariable({"*": tf_helen.Adam(0.0)})
-    alone.learning_rate = 0.1
-    assert rates(alone) == [0.1]
 
 
 WRAPPED = {
