@@ -88,6 +88,12 @@ class SAM(WrappingOptimizer):
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
         self._seam_depth = 0
 
+    # What to do under a trainer that computes one gradient; `tf_helen.legacy` says another thing.
+    ways_out = (
+        "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
+        "or use `optimizer.minimize(closure, variables)` in a custom loop."
+    )
+
     # The perturbation.
 
     def perturbations(
@@ -182,9 +188,7 @@ class SAM(WrappingOptimizer):
         if not self._seam_depth:
             raise RuntimeError(
                 f"{type(self).__name__} needs two gradients per step, and this trainer computes "
-                "one. Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` "
-                "before `compile`, or use `optimizer.minimize(closure, variables)` in a custom "
-                "loop."
+                f"one. {self.ways_out}"
             )
         if trainable_variables is not None:
             self.build(list(trainable_variables))
