@@ -80,6 +80,13 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
     def _variables(self, empty):
         """The base's constructor starts a list of its own."""
 
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        children = super()._trackable_children(save_type, **kwargs)
+        if save_type == "savedmodel":
+            # The object that tf_keras restores in an optimizer's place looks for it there.
+            children = {**children, "_iterations": self.iterations}
+        return children
+
     @property
     def learning_rate(self):
         rate = self.inner.learning_rate

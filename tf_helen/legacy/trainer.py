@@ -109,7 +109,8 @@ class TrainerMixin:
             closure = FirstPassOnly(self, closure)
         if not scaled:
             return inner.minimize(closure, variables)
-        loss, gradients = inner.run_passes(closure, variables, optimizer.loss_scale)
+        scale = optimizer.get_scaled_loss(tf.constant(1.0))
+        loss, gradients = inner.run_passes(closure, variables, scale)
         gradients = optimizer.get_unscaled_gradients(gradients)
         seam = getattr(inner.inner, "seam", contextlib.nullcontext)
         with seam():

@@ -1,6 +1,8 @@
 """Run by test_recommender.py in a process with TF_USE_LEGACY_KERAS=1: a real `tfrs.Model`."""
 
 import os
+import pathlib
+import re
 
 import keras
 import numpy as np
@@ -178,3 +180,13 @@ def test_the_learning_rate_falls_on_a_plateau(name):
     )
     model.fit(data(), epochs=4, verbose=0, callbacks=[plateau])
     np.testing.assert_allclose(tf_keras.backend.get_value(model.optimizer.lr), 1e-5, rtol=1e-3)
+
+
+def test_the_page_of_documentation_runs():
+    page = pathlib.Path(__file__).parents[3] / "docs" / "legacy.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names = {"__name__": "page"}
+    exec(compile(example, str(page), "exec"), names)
+    history = names["history"].history
+    assert history["total_loss"][-1] < 0.9 * history["total_loss"][0]
+    assert history["val_auc"][-1] > 0.6
