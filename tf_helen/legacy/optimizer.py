@@ -100,6 +100,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
 
     # Training.
 
+    @tf.autograph.experimental.do_not_convert
     def build(self, var_list: Iterable[tf.Variable]) -> None:
         variables = adapt_all(var_list)
         if not self.inner.built:
@@ -114,6 +115,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
         """Returns the gradients as they are: `apply_gradients` sums them over the replicas."""
         return list(grads_and_vars)
 
+    @tf.autograph.experimental.do_not_convert
     def apply_gradients(
         self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs
     ) -> tf.Variable:

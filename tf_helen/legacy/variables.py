@@ -20,7 +20,7 @@ class AdaptedVariable(keras.Variable):
     Example:
         >>> weights = tf.Variable([1.0, 2.0], name="dense/kernel")
         >>> adapted = AdaptedVariable(weights)
-        >>> adapted.assign([3.0, 4.0])[0].numpy(), adapted.value is weights, adapted.path
+        >>> float(adapted.assign([3.0, 4.0])[0]), adapted.value is weights, adapted.path
         (3.0, True, 'dense/kernel')
     """
 

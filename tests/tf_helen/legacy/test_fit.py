@@ -1,5 +1,7 @@
 """tf_keras models under the optimizers of `tf_helen.legacy`: fit, callbacks, files, precision."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -68,23 +70,57 @@ def test_repeated_ids_train_as_one_hot_inputs(name, embedding):
     assert_equal_weights(*models, atol=1e-5)
 
 
-def test_the_stock_layer_is_swept_and_ours_is_read_up_to_date():
-    """The decay is large enough to see; row 19 is looked up first and never again."""
+READERS = {
+    "stock layer": (STOCK, tf_keras.Model),
+    "our layer": (legacy.Embedding, tf_keras.Model),
+    "our layer and the mixin": (legacy.Embedding, SeamModel),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_absent_rows_decay_when_read_or_in_sweeps(reader):
+    """The decay is large enough to see: row 19 never occurs, and is read after 5 steps."""
+    layer, model_class = READERS[reader]
     ids, y = np.full((32, 2), 3, np.int32), np.ones((32, 1), np.float32)
-    for layer, plain in ((STOCK, True), (legacy.Embedding, True), (legacy.Embedding, False)):
-        optimizer = legacy.AdamAR(0.0, alpha=0.1, sweep_every=5)
-        model = build(optimizer, layer, tf_keras.Model if plain else SeamModel)
-        table = model.layers[1]
-        before = table.embeddings.numpy()[19]
-        for _ in range(5):
-            model.train_on_batch(ids, y)
-        expected = before * np.prod(1 - 0.1 * np.arange(5))
-        read = table(np.array([19])).numpy()[0]
-        np.testing.assert_allclose(read, expected, rtol=1e-5)
-        stored = table.embeddings.numpy()[19]
-        np.testing.assert_allclose(stored, expected if layer is STOCK else before, rtol=1e-5)
-        if not plain:
-            np.testing.assert_allclose(model.get_weights()[0][19], expected, rtol=1e-5)
+    optimizer = legacy.AdamAR(0.0, alpha=0.1, sweep_every=5)
+    model = build(optimizer, layer, model_class)
+    table = model.layers[1]
+    before = table.embeddings.numpy()[19]
+    for _ in range(5):
+        model.train_on_batch(ids, y)
+    expected = before * np.prod(1 - 0.1 * np.arange(5))
+    np.testing.assert_allclose(table(np.array([19])).numpy()[0], expected, rtol=1e-5)
+    stored = table.embeddings.numpy()[19]
+    np.testing.assert_allclose(stored, expected if layer is STOCK else before, rtol=1e-5)
+    if model_class is SeamModel:
+        np.testing.assert_allclose(model.get_weights()[0][19], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [legacy.Adam, legacy.AdamAR])
+def test_training_reads_absent_rows_decayed(make):
+    """Two batches of disjoint ids in turn: the loss of a batch shows what was read for it."""
+    losses = []
+    for model_class, eager in itertools.product((tf_keras.Model, SeamModel), (True, False)):
+        optimizer = make(0.01, **({"alpha": 0.3} if make is legacy.AdamAR else {}))
+        # Under tf_keras's own step the optimizer is built after the first forward pass.
+        model = build(optimizer, None, model_class, run_eagerly=eager)
+        y = np.ones((32, 1), np.float32)
+        ids = [np.full((32, 2), row, np.int32) for row in (3, 3, 4, 4, 4, 3)]
+        losses.append([model.train_on_batch(batch, y)[0] for batch in ids])
+    for others in losses[1:]:
+        np.testing.assert_allclose(others, losses[0], rtol=1e-5)
+
+
+def test_helen_takes_counts_by_layer_or_path():
+    counts = np.arange(ROWS)
+    for key in ("table", "table/embeddings"):
+        inputs = tf_keras.Input((2,), dtype="int32")
+        x = tf_keras.layers.Flatten()(legacy.Embedding(ROWS, 4, name="table")(inputs))
+        model = SeamModel(inputs, tf_keras.layers.Dense(1)(x))
+        model.compile(legacy.Helen(frequency={key: counts}), "mse")
+        train(model)
+        (slot,) = [v for v in model.optimizer.variables if v.shape == (ROWS, 1)]
+        np.testing.assert_array_equal(slot.numpy()[:, 0], counts)
 
 
 @pytest.mark.parametrize("embedding", [STOCK, legacy.Embedding])
@@ -119,6 +155,7 @@ def resumed(model, again):
     assert_equal_weights(model, again)
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("kind", [".keras", ".h5", "weights"])
 @pytest.mark.parametrize("name", MAKES)
 def test_files_hold_the_state(name, kind, tmp_path):
