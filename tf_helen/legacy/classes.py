@@ -23,7 +23,7 @@ def legacy_class(inner_class: type[keras.optimizers.Optimizer]) -> type[LegacyOp
         A class of the same name, arguments and configuration, registered with tf_keras.
 
     Example:
-        >>> legacy_class(tf_helen.AdamAR).__doc__.splitlines()[0]
+        >>> tf_helen.legacy.AdamAR.__doc__.splitlines()[0]
         '`tf_helen.AdamAR` for models of tf_keras (Keras 2) and TensorFlow Recommenders.'
     """
     name = inner_class.__name__
