@@ -8,15 +8,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 import tf_helen
 import zoo
 from tf_helen.checks import nearest, one_of
 from tf_helen.optimizers import registry as optimizers
+from tf_helen.optimizers.wrapping import WrappingOptimizer
 from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
-_BARE = re.compile(r"[A-Za-z_][\w.>-]*")  # adamar, tf_helen>Adam
+_BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar), tf_helen>Adam
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
@@ -111,9 +114,10 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
     """Makes an optimizer from what a command line says.
 
     Args:
-        name: such as "adam", "adamar", "helen".
+        name: such as "adam", "helen", "helen(adamar)".
         learning_rate: `None`: the optimizer's default.
-        arguments: its other arguments; for `sam`, `asam`, `helen` those of the base optimizer too.
+        arguments: its other arguments; for `helen`, `cowclip` and the like those of the base
+            optimizer too; `meda` is left to `make_callbacks`.
 
     Returns:
         A Keras optimizer.
@@ -126,12 +130,9 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         >>> make_optimizer("helen", 1e-3, {"rho": 0.01, "base_optimizer": "adamar"}).rho
         0.01
     """
-    cls = type(optimizers.get(name))
-    known = constructor_arguments(cls, last=tf_helen.SAM)
-    if issubclass(cls, tf_helen.SAM):
-        base = arguments.get("base_optimizer", "adam")
-        known = constructor_arguments(type(optimizers.get(base))) | known
     arguments = dict(arguments)
+    arguments.pop("meda", None)
+    known = _known_arguments(name, arguments.get("base_optimizer"))
     if learning_rate is not None and "learning_rate" in arguments:
         raise ValueError(
             f"the learning rate of {name} is given twice, as {learning_rate} and as "
@@ -143,6 +144,38 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         one_of("frequency", frequency, _FREQUENCIES)
     rate = arguments.pop("learning_rate", learning_rate)
     return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
+
+
+def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
+    """The arguments of a named optimizer, and of those that it is wrapped around."""
+    cls, inner = optimizers.class_of(name)
+    known = constructor_arguments(cls, last=WrappingOptimizer)
+    if issubclass(cls, WrappingOptimizer):
+        inner = inner or base or known["base_optimizer"]
+        known = _known_arguments(inner, None) | known
+    return known
+
+
+def make_callbacks(arguments: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """Makes the callbacks that a command line asks for among the optimizer's arguments.
+
+    Args:
+        arguments: of the optimizer; `meda=True` asks for `tf_helen.callbacks.MEDA`.
+
+    Returns:
+        Keras callbacks.
+
+    Raises:
+        ValueError: if `meda` is neither true nor false.
+
+    Example:
+        >>> [type(one).__name__ for one in make_callbacks({"meda": True})]
+        ['MEDA']
+    """
+    meda = arguments.get("meda", False)
+    if not isinstance(meda, bool):
+        raise ValueError(f"`meda` must be true or false. Received: meda={meda}")
+    return [tf_helen.callbacks.MEDA()] if meda else []
 
 
 def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtype: str) -> Any:

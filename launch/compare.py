@@ -16,7 +16,7 @@ from absl import flags
 
 import zoo
 from launch import cli
-from launch.arguments import make_optimizer, parse_arguments
+from launch.arguments import make_callbacks, make_optimizer, parse_arguments
 from launch.cleaning import remove_run
 from launch.history import History, load_history
 from launch.plots import plot_runs
@@ -83,6 +83,7 @@ def parse_contenders(text: str) -> list[Contender]:
         # Made once for its complaints, so that they come before hours of training.
         checked = {k: v for k, v in given.items() if (k, v) != ("frequency", "dataset")}
         make_optimizer(name.strip(), None, checked)
+        make_callbacks(checked)
         inner = ", ".join(f"{key}={value}" for key, value in given.items())
         label = f"{name.strip()}({inner})" if inner else name.strip()
         contenders.append(Contender(label, name.strip(), given))

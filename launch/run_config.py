@@ -30,7 +30,7 @@ class RunConfig:
         optimizer: name of the optimizer.
         learning_rate: `None`: the optimizer's default.
         optimizer_args: its arguments; for Helen `frequency="dataset"` takes the counts of the
-            training split from the vocabularies.
+            training split from the vocabularies; `meda=True` starts the tables anew every epoch.
         epochs: how many epochs at most.
         batch_size: rows per step, over all replicas.
         seed: of the initial weights, the order of the rows and dropout.

@@ -53,13 +53,13 @@ def _define_flags() -> None:
     models = ", ".join(entry.name for entry in zoo.list_models())
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
-    flags.DEFINE_string("optimizer", "adam", "Optimizer, such as adam, adamar, helen.")
+    flags.DEFINE_string("optimizer", "adam", "Optimizer: adam, adamar, helen(adamar), ...")
     flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
     flags.DEFINE_string(
         "optimizer_args",
         "",
-        "Its arguments, such as rho=0.01,base_optimizer=adamar; frequency=dataset takes Helen's "
-        "counts from the training split.",
+        "Its arguments, such as rho=0.01,alpha=auto; frequency=dataset takes Helen's counts from "
+        "the training split; meda=true starts the tables anew in every epoch.",
     )
     flags.DEFINE_integer("epochs", 4, "Epochs at most.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")

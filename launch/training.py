@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 import zoo
-from launch.arguments import make_model, make_optimizer
+from launch.arguments import make_callbacks, make_model, make_optimizer
 from launch.checkpoints import Checkpoints
 from launch.evaluation import Evaluator
 from launch.history import Epoch, History, load_history, save_history
@@ -171,7 +171,9 @@ def _optimizer_args(config: RunConfig, schema: zoo.Schema) -> dict:
 def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -> Epoch:
     title = f"epoch {number}/{config.epochs}"
     progress = Progress(title, data.rows, config.batch_size, config.progress)
-    fitted = model.fit(data.train(number), callbacks=[progress], shuffle=False, verbose=0)
+    callbacks = [progress, *make_callbacks(config.optimizer_args)]
+    epochs = {"initial_epoch": number - 1, "epochs": number}
+    fitted = model.fit(data.train(number), **epochs, callbacks=callbacks, shuffle=False, verbose=0)
     loss = fitted.history["loss"][-1]
     if not math.isfinite(loss):
         raise ValueError(

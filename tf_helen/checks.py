@@ -22,6 +22,14 @@ def number_in_range(
     return float(value)
 
 
+def whole_number(name: str, value: int, low: int = 1) -> int:
+    """Returns `value` as an int if it is whole and at least `low`, else raises `ValueError`."""
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not good or int(value) != value or value < low:
+        raise ValueError(f"`{name}` must be an integer >= {low}. Received: {name}={value!r}")
+    return int(value)
+
+
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the nearest of `allowed`, or "" if none is near."""
     near = difflib.get_close_matches(str(value).lower(), list(allowed), n=1)

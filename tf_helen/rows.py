@@ -20,11 +20,13 @@ class RowBlock:
         ids: int `[rows]`, distinct row numbers, or `None`: the block is the whole variable.
         counts: int32 `[rows]`, how often each row stood in the gradient (its occurrences in the
             batch), or `None` where the gradient was dense and nobody counted.
+        curvature: `[rows, ...]`, an estimate of the Hessian's diagonal, or `None`.
     """
 
     values: tf.Tensor
     ids: tf.Tensor | None = None
     counts: tf.Tensor | None = None
+    curvature: tf.Tensor | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -71,10 +73,12 @@ def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:
     if not block.is_sparse:
         return block
     shape = tf.cast(tf.stack(shape.as_list()), block.ids.dtype)
-    counts = None
-    if block.counts is not None:
-        counts = tf.scatter_nd(block.ids[:, None], block.counts, shape[:1])
-    return RowBlock(tf.scatter_nd(block.ids[:, None], block.values, shape), None, counts)
+
+    def spread(values, shape):
+        return None if values is None else tf.scatter_nd(block.ids[:, None], values, shape)
+
+    counts, curvature = spread(block.counts, shape[:1]), spread(block.curvature, shape)
+    return RowBlock(spread(block.values, shape), None, counts, curvature)
 
 
 def read_rows(variable: tf.Variable, ids: tf.Tensor | None) -> tf.Tensor:

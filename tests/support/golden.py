@@ -34,7 +34,9 @@ def has_float64(name: str) -> bool:
 
 def row_runs(prefix: str) -> list[tuple[str, dict]]:
     """(name, index entry) of the recorded row trajectories whose names start with `prefix`."""
-    index = json.loads((ROOT / "rows" / "index_ar.json").read_text())
+    index = {}
+    for name in ("index_ar.json", "index_group.json"):
+        index.update(json.loads((ROOT / "rows" / name).read_text()))
     return sorted(
         (name, entry)
         for name, entry in index.items()
@@ -60,11 +62,13 @@ def split_slices(dense: np.ndarray, ids: np.ndarray) -> tf.IndexedSlices:
     )
 
 
-def row_gradient(inputs: dict[str, np.ndarray], step: int, dtype: str) -> tf.IndexedSlices:
-    """The slices of one step of the row problem, duplicates and all."""
-    start, stop = inputs["offsets"][step : step + 2]
+def row_gradient(
+    inputs: dict[str, np.ndarray], step: int, dtype: str, suffix: str = ""
+) -> tf.IndexedSlices:
+    """The slices of one step of the row problem, duplicates and all; of width 1 for `_dim1`."""
+    start, stop = inputs[f"offsets{suffix}"][step : step + 2]
     return tf.IndexedSlices(
-        tf.constant(inputs["grads_flat"][start:stop].astype(dtype)),
-        tf.constant(inputs["ids_flat"][start:stop]),
-        tf.constant(inputs["w0"].shape),
+        tf.constant(inputs[f"grads_flat{suffix}"][start:stop].astype(dtype)),
+        tf.constant(inputs[f"ids_flat{suffix}"][start:stop]),
+        tf.constant(inputs[f"w0{suffix}"].shape),
     )

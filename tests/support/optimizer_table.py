@@ -17,72 +17,94 @@ class Entry:
     Attributes:
         make: builds it from Keras's keyword arguments.
         one_hot: builds it so that the same model on one-hot inputs must train alike.
-        two_pass: needs the trainer seam.
+        two_pass: perturbs the weights for a second pass.
+        seam: needs a trainer that computes more than one gradient.
         decays: rows change while they are away.
     """
 
     make: Callable
     one_hot: Callable | None = None
     two_pass: bool = False
+    seam: bool = False
     decays: bool = False
 
 
 LR = 0.05
+AR = {"alpha": 0.01}
+LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
+
+
+def entry(cls, two_pass=False, seam=False, one_hot=None, **arguments) -> Entry:
+    """The entry of an optimizer with some arguments of its own."""
+    fixed = {"learning_rate": LR, **arguments}
+
+    def made(**changed):
+        return lambda **k: cls(**{**fixed, **changed, **k})
+
+    decays = "alpha" in arguments
+    other = None if one_hot is None else made(**one_hot)
+    return Entry(made(), other, two_pass, seam or two_pass, decays)
+
+
+def around(outer, base, two_pass=False, seam=False, one_hot=None, **arguments) -> Entry:
+    """The entry of an optimizer around another, which takes Keras's arguments."""
+    inner = base.one_hot or base.make
+
+    def made(inside, **changed):
+        return lambda **k: outer(base_optimizer=inside(**k), **{**arguments, **changed})
+
+    other = made(inner, **(one_hot or {}))
+    return Entry(made(base.make), other, two_pass, seam or two_pass or base.seam, base.decays)
+
+
+# One-hot inputs hide how often a feature occurs: equal frequencies, one norm, no clipping by count.
+ALIKE = {"norm": "table", "lower_bound": 1.0}
+UNCLIPPED = {"ratio": 1e9}
+COUNTED, UNCOUNTED = {"weight_decay": 0.1, "counter_halflife": 5}, {"counter_halflife": None}
+
 ENTRIES = {
-    "SGD": Entry(lambda **k: tf_helen.SGD(**{"learning_rate": LR, **k})),
-    "Momentum": Entry(lambda **k: tf_helen.Momentum(**{"learning_rate": LR, **k})),
-    "Nesterov": Entry(
-        lambda **k: tf_helen.Momentum(**{"learning_rate": LR, "nesterov": True, **k})
-    ),
-    "Adagrad": Entry(lambda **k: tf_helen.Adagrad(**{"learning_rate": LR, **k})),
-    "Adam": Entry(lambda **k: tf_helen.Adam(**{"learning_rate": LR, **k})),
-    "AMSGrad": Entry(lambda **k: tf_helen.Adam(**{"learning_rate": LR, "amsgrad": True, **k})),
-    "AdamW": Entry(
-        lambda **k: tf_helen.AdamW(**{"learning_rate": LR, "weight_decay": 0.1, **k}),
-    ),
-    "AdamAR": Entry(
-        lambda **k: tf_helen.AdamAR(**{"learning_rate": LR, "alpha": 0.01, **k}), decays=True
-    ),
-    "AdagradAR": Entry(
-        lambda **k: tf_helen.AdagradAR(**{"learning_rate": LR, "alpha": 0.01, **k}), decays=True
-    ),
-    "SAM": Entry(lambda **k: tf_helen.SAM(**{"learning_rate": LR, **k}), two_pass=True),
-    "ASAM": Entry(
-        lambda **k: tf_helen.ASAM(**{"learning_rate": LR, "rho": 0.2, **k}), two_pass=True
-    ),
-    "Helen": Entry(
-        lambda **k: tf_helen.Helen(**{"learning_rate": LR, **k}),
-        # One-hot inputs hide how often a feature occurs: equal frequencies, one norm.
-        one_hot=lambda **k: tf_helen.Helen(
-            **{"learning_rate": LR, "norm": "table", "lower_bound": 1.0, **k}
+    "SGD": entry(tf_helen.SGD),
+    "Momentum": entry(tf_helen.Momentum),
+    "Nesterov": entry(tf_helen.Momentum, nesterov=True),
+    "Adagrad": entry(tf_helen.Adagrad),
+    "AdagradW": entry(tf_helen.AdagradW, one_hot=UNCOUNTED, **COUNTED),
+    "RowWiseAdagrad": entry(tf_helen.RowWiseAdagrad),
+    "Adam": entry(tf_helen.Adam),
+    "AMSGrad": entry(tf_helen.AMSGrad),
+    "AdamW": entry(tf_helen.AdamW, weight_decay=0.1),
+    "AdamW by counter": entry(tf_helen.AdamW, one_hot=UNCOUNTED, **COUNTED),
+    "Nadam": entry(tf_helen.Nadam),
+    "RAdam": entry(tf_helen.RAdam),
+    "AdaHessian": entry(tf_helen.AdaHessian, seam=True),
+    "AdamAR": entry(tf_helen.AdamAR, **AR),
+    "AdagradAR": entry(tf_helen.AdagradAR, **AR),
+    "GroupAdam": entry(tf_helen.GroupAdam, **LASSO),
+    "GroupAMSGrad": entry(tf_helen.GroupAMSGrad, **LASSO),
+    "GroupAdamAR": entry(tf_helen.GroupAdamAR, **LASSO, **AR),
+    "GroupAdagrad": entry(tf_helen.GroupAdagrad, **LASSO),
+    "GroupMomentum": entry(tf_helen.GroupMomentum, **LASSO),
+    "GroupAdaHessian": entry(tf_helen.GroupAdaHessian, seam=True, average="row", **LASSO),
+    "GroupFTRL": entry(tf_helen.GroupFTRL, **LASSO),
+    "SAM": entry(tf_helen.SAM, two_pass=True),
+    "ASAM": entry(tf_helen.ASAM, two_pass=True, rho=0.2),
+    "Helen": entry(tf_helen.Helen, two_pass=True, one_hot=ALIKE),
+    "Helen running": entry(tf_helen.Helen, two_pass=True, one_hot=ALIKE, frequency="running"),
+    "CowClip": entry(tf_helen.CowClip, one_hot=UNCLIPPED, ratio=0.1),
+}
+ENTRIES |= {
+    "PerVariable": Entry(
+        # the tables of the tests are named `table` and `embeddings`
+        lambda **k: tf_helen.PerVariable(
+            {"[te][am]b": ENTRIES["Adam"].make(**k), "*": ENTRIES["Momentum"].make(**k)}
         ),
-        two_pass=True,
     ),
-    "Helen running": Entry(
-        lambda **k: tf_helen.Helen(**{"learning_rate": LR, "frequency": "running", **k}),
-        one_hot=lambda **k: tf_helen.Helen(
-            **{
-                "learning_rate": LR,
-                "norm": "table",
-                "frequency": "running",
-                "lower_bound": 1.0,
-                **k,
-            }
-        ),
-        two_pass=True,
+    "CowClip(AdamAR)": around(
+        tf_helen.CowClip, ENTRIES["AdamAR"], one_hot=UNCLIPPED, ratio=0.1, threshold="released"
     ),
-    "Helen(AdamAR)": Entry(
-        lambda **k: tf_helen.Helen(
-            base_optimizer=tf_helen.AdamAR(**{"learning_rate": LR, "alpha": 0.01, **k})
-        ),
-        one_hot=lambda **k: tf_helen.Helen(
-            norm="table",
-            lower_bound=1.0,
-            base_optimizer=tf_helen.AdamAR(**{"learning_rate": LR, "alpha": 0.01, **k}),
-        ),
-        two_pass=True,
-        decays=True,
-    ),
+    "Helen(AdamAR)": around(tf_helen.Helen, ENTRIES["AdamAR"], two_pass=True, one_hot=ALIKE),
+    "Helen(GroupAdam)": around(tf_helen.Helen, ENTRIES["GroupAdam"], two_pass=True, one_hot=ALIKE),
+    "Helen(CowClip)": around(tf_helen.Helen, ENTRIES["CowClip"], two_pass=True, one_hot=ALIKE),
+    "SAM(AdaHessian)": around(tf_helen.SAM, ENTRIES["AdaHessian"], two_pass=True),
 }
 
 

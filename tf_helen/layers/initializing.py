@@ -44,3 +44,11 @@ def draw_in_chunks(variable: keras.Variable, initializer: keras.initializers.Ini
         values = type(initializer).from_config(config)((len(ids), width), variable.dtype)
         for copy in replicas.copies(variable):
             write_rows(copy, ids, values)
+
+
+def draw(variable: keras.Variable, initializer: keras.initializers.Initializer) -> None:
+    """Draws a table anew, a large one in chunks."""
+    if is_drawn_in_chunks(initializer, variable.shape[0]):
+        draw_in_chunks(variable, initializer)
+    else:
+        variable.assign(initializer(tuple(variable.shape), variable.dtype))

@@ -54,9 +54,29 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
     def _hold(self, inner: keras.optimizers.Optimizer) -> None:
         # Assigned after the base's constructor, whose attributes are properties here.
         super().__init__(name=inner.name, weight_decay=None, jit_compile=False)
+        for name in [name for name in self.__dict__ if self._is_setting(inner, name)]:
+            del self.__dict__[name]
         self.inner = inner
-        if hasattr(inner, "ways_out"):
-            inner.ways_out = WAYS_OUT
+        inner.ways_out = WAYS_OUT
+
+    # Settings (`rho`, `alpha`, `weight_decay`, ...) are read and set on the inner optimizer.
+
+    @classmethod
+    def _is_setting(cls, inner: keras.optimizers.Optimizer | None, name: str) -> bool:
+        return not name.startswith("_") and not hasattr(cls, name) and hasattr(inner, name)
+
+    def __getattr__(self, name):
+        inner = self.__dict__.get("inner")
+        if inner is not None and self._is_setting(inner, name):
+            return getattr(inner, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        inner = self.__dict__.get("inner")
+        if inner is not None and self._is_setting(inner, name):
+            setattr(inner, name, value)
+        else:
+            super().__setattr__(name, value)
 
     # The state, which is the inner optimizer's.
 
@@ -131,7 +151,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
 
         Raises:
             ValueError: for gradients that somebody else has summed over the replicas.
-            RuntimeError: if the optimizer needs two gradients per step.
+            RuntimeError: if the optimizer needs more than one gradient per step.
         """
         skip = skip_gradients_aggregation or not kwargs.get(
             "experimental_aggregate_gradients", True
@@ -176,7 +196,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
             The loss before the step, for a closure.
 
         Raises:
-            RuntimeError: for a tape, if the optimizer needs two gradients per step.
+            RuntimeError: for a tape, if the optimizer needs more than one gradient per step.
 
         Example:
             >>> weights = tf.Variable([3.0, 4.0])
@@ -188,6 +208,10 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
             return super().minimize(loss, var_list, tape)
         self.build(var_list)
         return self.inner.minimize(loss, adapt_all(var_list))
+
+    def begin_epoch(self) -> None:
+        """What a custom loop calls before each pass over the data; `TrainerMixin` does in `fit`."""
+        self.inner.begin_epoch()
 
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
         """Brings every row of the given variables up to date; tf_keras calls it after `fit`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 from collections.abc import Callable
 
@@ -13,6 +14,15 @@ from tf_helen import tables
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
 from tf_helen.legacy.variables import adapt, adapt_all
+
+
+class _EpochBell(tf_keras.callbacks.Callback):
+    """Tells the optimizer that the data start anew."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = _inside(self.model.optimizer)
+        if isinstance(optimizer, LegacyOptimizer):
+            optimizer.begin_epoch()
 
 
 class TrainerMixin:
@@ -82,6 +92,18 @@ class TrainerMixin:
         self._minimize(closure)
         return {**{metric.name: metric.result() for metric in self.metrics}, **first_pass}
 
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(tf_keras.Model.fit).bind(self, *args, **kwargs).arguments
+        given.pop("self")
+        callbacks = given.pop("callbacks", None)
+        bell = _EpochBell()
+        if isinstance(callbacks, tf_keras.callbacks.CallbackList):
+            callbacks.append(bell)
+            bell.set_model(self)
+        else:
+            callbacks = [*tf.nest.flatten(callbacks or []), bell]
+        return super().fit(**given, callbacks=callbacks)
+
     def _make_variables(self, trial: Callable[[], object]) -> None:
         """The optimizer must know the variables before the first pass, not after it."""
         if self.__dict__.get("_tf_helen_variables_made"):
@@ -96,8 +118,7 @@ class TrainerMixin:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
             return closure()
-        scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
-        inner = optimizer.inner_optimizer if scaled else optimizer
+        inner = _inside(optimizer)
         if not isinstance(inner, LegacyOptimizer):
             for variable in adapt_all(variables):
                 tables.release(variable)
@@ -105,23 +126,21 @@ class TrainerMixin:
                 loss = closure()
             optimizer.minimize(loss, variables, tape=tape)
             return loss
-        if hasattr(inner.inner, "ways_out"):  # it may run the closure again
+        if inner.inner.needs:  # it may run the closure again
             closure = FirstPassOnly(self, closure)
-        if not scaled:
+        if inner is optimizer:
             return inner.minimize(closure, variables)
         scale = optimizer.get_scaled_loss(tf.constant(1.0))
         loss, gradients = inner.run_passes(closure, variables, scale)
         gradients = optimizer.get_unscaled_gradients(gradients)
-        seam = getattr(inner.inner, "seam", contextlib.nullcontext)
-        with seam():
+        with inner.inner.seam():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     # Nobody sees a stale row.
 
     def _settle_tables(self) -> None:
-        optimizer = getattr(self, "optimizer", None)
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = _inside(getattr(self, "optimizer", None))
         if isinstance(inner, LegacyOptimizer) and inner.inner.built:
             inner.finalize_variable_values(self.trainable_variables)
 
@@ -160,6 +179,12 @@ for _name in (
     setattr(TrainerMixin, _name, _settling(_name, tracing=False))
 for _name in ("save", "export"):
     setattr(TrainerMixin, _name, _settling(_name, tracing=True))
+
+
+def _inside(optimizer):
+    """The optimizer inside one that scales the loss, or the optimizer itself."""
+    scales = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+    return optimizer.inner_optimizer if scales else optimizer
 
 
 def _is_tfrs(model: tf_keras.Model) -> bool:

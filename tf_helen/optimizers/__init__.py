@@ -1,28 +1,41 @@
 """Optimizers: each one rule for a block of rows, sparse or dense alike."""
 
+from tf_helen.optimizers.ada_hessian import AdaHessian, GroupAdaHessian
 from tf_helen.optimizers.adagrad import Adagrad
-from tf_helen.optimizers.adam import Adam, AdamW
+from tf_helen.optimizers.adam import Adam, AMSGrad
 from tf_helen.optimizers.adam_ar import AdagradAR, AdamAR
+from tf_helen.optimizers.adamw import AdagradW, AdamW
 from tf_helen.optimizers.asam import ASAM
+from tf_helen.optimizers.cow_clip import CowClip
+from tf_helen.optimizers.group_adagrad import GroupAdagrad
+from tf_helen.optimizers.group_adam import GroupAdam, GroupAdamAR, GroupAMSGrad
+from tf_helen.optimizers.group_ftrl import GroupFTRL
+from tf_helen.optimizers.group_momentum import GroupMomentum
 from tf_helen.optimizers.helen import Helen
+from tf_helen.optimizers.nadam import Nadam
+from tf_helen.optimizers.per_variable import PerVariable
+from tf_helen.optimizers.radam import RAdam
 from tf_helen.optimizers.registry import get
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.row_wise_adagrad import RowWiseAdagrad
+from tf_helen.optimizers.rule import Direction
 from tf_helen.optimizers.sam import SAM
 from tf_helen.optimizers.sgd import SGD, Momentum
 from tf_helen.optimizers.step import Step
 
+CLASSES = (
+    *(SGD, Momentum, Adagrad, AdagradW, RowWiseAdagrad),
+    *(Adam, AMSGrad, AdamW, Nadam, RAdam, AdaHessian),
+    *(AdamAR, AdagradAR),
+    *(GroupAdam, GroupAMSGrad, GroupAdamAR, GroupAdagrad, GroupMomentum, GroupAdaHessian),
+    *(GroupFTRL, CowClip, PerVariable, SAM, ASAM, Helen),
+)
+
 __all__ = [
-    "ASAM",
-    "SAM",
-    "SGD",
-    "Adagrad",
-    "AdagradAR",
-    "Adam",
-    "AdamAR",
-    "AdamW",
-    "Helen",
-    "Momentum",
+    "CLASSES",
+    "Direction",
     "RowSparseOptimizer",
     "Step",
     "get",
+    *(cls.__name__ for cls in CLASSES),
 ]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_helen import checks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.rule import Direction
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -59,14 +60,13 @@ class Adagrad(RowSparseOptimizer):
     def slots(self):
         return {"accumulator": self.initial_accumulator_value}
 
-    def update_rows(self, rows, gradient, slots, step):
+    def direction(self, gradient, slots, step):
         accumulator = slots["accumulator"] + tf.square(gradient)
         if self.epsilon_inside:
             root = tf.sqrt(accumulator + self.epsilon)
         else:
             root = tf.sqrt(accumulator) + self.epsilon
-        update = step.learning_rate * tf.math.divide_no_nan(gradient, root)
-        return rows - update, {"accumulator": accumulator}
+        return Direction(gradient, root, {"accumulator": accumulator})
 
     def get_config(self):
         return {

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_helen import checks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.rule import Direction
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -27,6 +28,8 @@ class Adam(RowSparseOptimizer):
         beta_2: decay of the second moment, in [0, 1).
         epsilon: outside the root of the corrected v, as in the paper.
         amsgrad: use the running maximum of v.
+        epsilon_hat: divide by `sqrt(v) + epsilon` before v is corrected, as TensorFlow 1 and
+            tfplus do: epsilon then weighs `1 / sqrt(1 - beta_2^t)` times as much.
         name: the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
@@ -51,6 +54,7 @@ class Adam(RowSparseOptimizer):
         epsilon=1e-8,
         amsgrad=False,
         *,
+        epsilon_hat=False,
         name="adam",
         **kwargs,
     ):
@@ -59,22 +63,38 @@ class Adam(RowSparseOptimizer):
         self.beta_2 = checks.number_in_range("beta_2", beta_2, 0, 1, open_high=True)
         self.epsilon = checks.number_in_range("epsilon", epsilon)
         self.amsgrad = bool(amsgrad)
+        self.epsilon_hat = bool(epsilon_hat)
 
     def slots(self):
         names = ("momentum", "velocity", "max_velocity")
         return dict.fromkeys(names if self.amsgrad else names[:2], 0.0)
 
-    def update_rows(self, rows, gradient, slots, step):
+    def direction(self, gradient, slots, step):
         momentum = self.beta_1 * slots["momentum"] + (1 - self.beta_1) * gradient
-        velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * tf.square(gradient)
+        squares = self.squares(gradient, step)
+        velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * squares
         new_slots = {"momentum": momentum, "velocity": velocity}
         if self.amsgrad:
             velocity = tf.maximum(slots["max_velocity"], velocity)
             new_slots["max_velocity"] = velocity
-        root = tf.sqrt(velocity / step.bias_correction(self.beta_2)) + self.epsilon
-        scale = step.learning_rate / step.bias_correction(self.beta_1)
-        # no_nan: with epsilon 0 a weight that never had a gradient stays where it is
-        return rows - scale * tf.math.divide_no_nan(momentum, root), new_slots
+        numerator, denominator, scale = self.corrected(gradient, momentum, velocity, step)
+        return Direction(numerator, denominator, new_slots, scale)
+
+    def squares(self, gradient, step):
+        """What the second moment is a mean of."""
+        return tf.square(gradient)
+
+    def corrected(self, gradient, momentum, velocity, step):
+        """Numerator, denominator and scale, free of the bias of moments that start at zero."""
+        root, scale = self.root(velocity, step)
+        return momentum, root, scale / step.bias_correction(self.beta_1)
+
+    def root(self, velocity, step):
+        """The denominator, and a scale that goes with it."""
+        correction = step.bias_correction(self.beta_2)
+        if self.epsilon_hat:
+            return tf.sqrt(velocity) + self.epsilon, tf.sqrt(correction)
+        return tf.sqrt(velocity / correction) + self.epsilon, tf.ones_like(correction)
 
     def get_config(self):
         return {
@@ -83,33 +103,34 @@ class Adam(RowSparseOptimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "amsgrad": self.amsgrad,
+            "epsilon_hat": self.epsilon_hat,
         }
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdamW(Adam):
-    """Row-sparse Adam with decoupled weight decay on the rows of the batch.
+class AMSGrad(Adam):
+    """Row-sparse Adam that divides by the running maximum of v.
 
-    `e <- (1 - lr * weight_decay) e`, then Adam's step. A row that is away does not decay (see
-    `tf_helen.AdamAR` for one that does).
+    `tf_helen.Adam(amsgrad=True)` under its own name.
 
     Args:
         learning_rate: step size.
-        weight_decay: strength, not negative.
-        **kwargs: see `tf_helen.Adam`. `exclude_from_weight_decay` works as in Keras.
+        beta_1, beta_2, epsilon: see `tf_helen.Adam`.
+        **kwargs: see `tf_helen.Adam`.
 
     Raises:
-        ValueError: on a negative `weight_decay`.
+        ValueError: as `tf_helen.Adam`.
 
-    Reference: Loshchilov, Hutter, ICLR 2019, Algorithm 2.
+    Reference: Reddi et al., ICLR 2018, Algorithm 2.
 
     Example:
         >>> w = keras.Variable([1.0])
-        >>> tf_helen.AdamW(0.5, weight_decay=0.1).apply([tf.constant([2.0])], [w])
+        >>> tf_helen.AMSGrad(0.5).apply([tf.constant([2.0])], [w])
         >>> round(float(w.numpy()[0]), 4)
-        0.45
+        0.5
     """
 
-    def __init__(self, learning_rate=1e-3, weight_decay=4e-3, *, name="adamw", **kwargs):
-        weight_decay = checks.number_in_range("weight_decay", weight_decay)
-        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+    def __init__(self, learning_rate=1e-3, *args, name="amsgrad", **kwargs):
+        if not kwargs.pop("amsgrad", True):
+            raise ValueError("`amsgrad=False` is `tf_helen.Adam`. Received it for AMSGrad.")
+        super().__init__(learning_rate, *args, amsgrad=True, name=name, **kwargs)

@@ -33,6 +33,14 @@ class AdamAR(IntervalDecay, Adam):
     steps late. `decay="on_occurrence"` decays a row once, by its last interval, when it occurs:
     the other reading of the paper, measured to be worse than Adam; for comparison only.
 
+    `alpha="auto"` finds alpha from the length of an epoch, E steps: the least decay by which a row
+    that occurs once per epoch is forgotten before it is read again, `exp(-alpha n (n + 1) / 2) =
+    2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. In the first epoch, where nothing is
+    read again that the model could have memorized, no row decays; when the second one starts, E is
+    known, and rows decay by their whole absence. On data that never repeat it is Adam.
+    `tf_helen.Model.fit` tells the optimizer where epochs begin; a custom loop calls
+    `begin_epoch()`. Give `steps_per_epoch` if an epoch of `fit` is not one pass over the data.
+
     Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
     letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly
     zero counts as absent. A row's first occurrence at step t has I = t - 1, so what it started
@@ -40,10 +48,12 @@ class AdamAR(IntervalDecay, Adam):
 
     Args:
         learning_rate: step size.
-        alpha: decay per step of absence, in [0, 1]; the paper searches 10^-6.5 to 10^-1.
+        alpha: decay per step of absence, in [0, 1]; the paper searches 10^-6.5 to 10^-1; or "auto".
         decay: "continuous" or "on_occurrence".
         moments: "lazy" or "dense".
         sweep_every: steps between sweeps over tables whose layer is not ours.
+        steps_per_epoch: for `alpha="auto"`: steps in which the data repeat; `None`: those of the
+            first epoch.
         **kwargs: see `tf_helen.Adam`.
 
     Raises:
@@ -86,7 +96,7 @@ class AdagradAR(IntervalDecay, Adagrad):
 
     Args:
         learning_rate: step size.
-        alpha: decay per step of absence, in [0, 1].
+        alpha: decay per step of absence, in [0, 1], or "auto": see `tf_helen.AdamAR`.
         decay: "continuous" or "on_occurrence".
         **kwargs: see `tf_helen.Adagrad` and `tf_helen.AdamAR`.
 

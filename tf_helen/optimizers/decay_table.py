@@ -7,6 +7,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.optimizers.history import RowHistory
+
 
 @functools.lru_cache(maxsize=32)
 def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
@@ -28,11 +30,13 @@ def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
     return np.append(table[table > np.finfo(dtype).tiny], 0.0).astype(dtype)
 
 
-def missing_factor(clock: tf.Tensor, until: tf.Tensor, alpha: float, dtype: tf.DType) -> tf.Tensor:
+def missing_factor(
+    history: RowHistory, until: tf.Tensor, alpha: float, dtype: tf.DType
+) -> tf.Tensor:
     """What decay stored rows still owe for the steps after `decayed_to` up to `until`.
 
     Args:
-        clock: uint32 `[rows, 2]`: last_step s, and decayed_to.
+        history: of `rows` rows, with last_step s and decayed_to.
         until: integer scalar, a step, not before any decayed_to.
         alpha: decay per step of absence.
         dtype: of the result.
@@ -42,8 +46,9 @@ def missing_factor(clock: tf.Tensor, until: tf.Tensor, alpha: float, dtype: tf.D
     """
     table = decay_table(alpha, dtype.as_numpy_dtype)
     inverse = np.divide(1, table, out=np.zeros_like(table), where=table > 0)
-    clock, until = tf.bitcast(clock, tf.int32), tf.cast(until, tf.int32)
-    last_step, decayed_to = clock[:, 0], clock[:, 1]
+    until = tf.cast(until, tf.int32)
+    last_step = tf.bitcast(history["last_step"], tf.int32)
+    decayed_to = tf.bitcast(history["decayed_to"], tf.int32)
     wanted = tf.clip_by_value((until - 1) - last_step, 0, len(table) - 1)
     had = tf.clip_by_value(decayed_to - 1 - last_step, 0, len(table) - 1)
     owed = tf.gather(tf.constant(table), wanted) * tf.gather(tf.constant(inverse), had)

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_helen import replicas, tables
-from tf_helen.rows import RowBlock, read_rows, sum_duplicates, write_rows
+from tf_helen.optimizers.slots import HISTORY
+from tf_helen.rows import RowBlock, sum_duplicates, write_rows
 
 # Counts are computed in float64, where every 4-byte count is exact.
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredCounts:
+    """Counts of one table, on this replica.
+
+    Attributes:
+        read: ids `[n]` -> uint32 `[n]`.
+        write: ids, counts; `None`: somebody else adds the batches.
+        maximum: float64 variable `[fields]`, the largest count of each field.
+    """
+
+    read: Callable[[tf.Tensor], tf.Tensor]
+    write: Callable[[tf.Tensor, tf.Tensor], None] | None
+    maximum: tf.Variable
+
+
+def counts_of(keeper, variable: keras.Variable, maximum: tf.Variable, write: bool) -> StoredCounts:
+    """The counts in the records that `keeper`, an optimizer, holds of a variable's rows."""
+    if keeper is None:
+        raise ValueError(
+            f"`frequency='running'` needs an optimizer of tf_helen for {variable.path!r}, which an "
+            "optimizer of Keras trains."
+        )
+    records = replicas.local(keeper.slots_of(variable)[HISTORY])
+    return StoredCounts(
+        read=lambda ids: keeper.stored_history(variable, ids)["count"],
+        write=(lambda ids, counts: write_rows(records, ids, counts[:, None])) if write else None,
+        maximum=maximum,
+    )
 
 
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
@@ -24,7 +56,7 @@ def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.
 def relative_frequency(
     block: RowBlock,
     table: tables.Table,
-    stored: Mapping[str, tf.Variable] | None,
+    stored: StoredCounts | None,
     include_batch: bool,
 ) -> tf.Tensor:
     """`N_k / max_k' N_k'`, the maximum over the rows of k's field.
@@ -32,7 +64,7 @@ def relative_frequency(
     Args:
         block: the rows of this batch, with their counts.
         table: which rows belong to which field.
-        stored: variables `count [rows, 1]` and `field_maximum [fields]`; `None`: this batch only.
+        stored: counts of earlier batches, or of the data set; `None`: this batch only.
         include_batch: whether this batch adds to the stored counts.
 
     Returns:
@@ -42,26 +74,25 @@ def relative_frequency(
     if include_batch:
         counts += tf.cast(block.counts, tf.float64)
     if stored is not None:
-        counts += tf.cast(read_rows(stored["count"], block.ids)[:, 0], tf.float64)
+        counts += tf.cast(stored.read(block.ids), tf.float64)
     largest = field_maximum(counts, table, block.ids)
     if stored is not None:
-        largest = tf.maximum(largest, tf.cast(stored["field_maximum"].read_value(), tf.float64))
+        largest = tf.maximum(largest, stored.maximum.read_value())
     share = tf.math.divide_no_nan(counts, tf.gather(largest, table.field_of_rows(block.ids)))
     return tf.cast(share, tf.float32)
 
 
-def add_batch(
-    gradient: tf.IndexedSlices, table: tables.Table, stored: Mapping[str, tf.Variable]
-) -> None:
-    """Adds the occurrences of a (global) batch to the stored counts and field maxima."""
+def add_batch(gradient: tf.IndexedSlices, table: tables.Table, stored: StoredCounts) -> None:
+    """Adds the occurrences of a (global) batch to the field maxima, and to counts kept here."""
     ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
     occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=tf.constant([table.rows, 1]))
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
-    counts = read_rows(stored["count"], block.ids) + tf.cast(block.values, tf.uint32)
-    write_rows(stored["count"], block.ids, counts)
-    largest = field_maximum(tf.cast(counts[:, 0], tf.float64), table, block.ids)
-    known = stored["field_maximum"].read_value()
-    stored["field_maximum"].assign(tf.maximum(known, largest), read_value=False)
+    counts = stored.read(block.ids) + tf.cast(block.counts, tf.uint32)
+    if stored.write is not None:
+        stored.write(block.ids, counts)
+    largest = field_maximum(tf.cast(counts, tf.float64), table, block.ids)
+    known = stored.maximum.read_value()
+    stored.maximum.assign(tf.maximum(known, largest), read_value=False)
 
 
 def keys_of(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers import frequency as frequencies
 from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
-from tf_helen.optimizers.slots import add_slot
+from tf_helen.optimizers.slots import HISTORY, add_slot
 from tf_helen.rows import RowBlock, per_row, row_norms
 
 # In a config it stands for counts that come with the optimizer's saved state.
@@ -46,8 +46,9 @@ class Helen(SAM):
         rho: radius; the paper tries 0.05, 0.01, 0.005, 0.001.
         lower_bound: smallest relative frequency (the paper's xi), in [0, 1]; it tries 0 and 0.5.
         base_optimizer: a name or an optimizer: `Helen(base_optimizer=AdamAR(...))` composes.
-        frequency: "batch"; "running": counted since the start (4 bytes per row); or a mapping of
-            counts, by variable path or by field name, such as `zoo.load_counts` returns.
+        frequency: "batch"; "running": counted since the start (4 bytes per row, kept by the base
+            optimizer beside its other records); or a mapping of counts, by variable path or by
+            field name, such as `zoo.load_counts` returns.
         norm: "row" or "table".
         dense_norm: "dense", "global" or "last_table".
         perturb_dense: `False`: embeddings only (the paper's Helen-m); dense weights then take the
@@ -110,17 +111,21 @@ class Helen(SAM):
         self.dense_norm = checks.one_of("dense_norm", dense_norm, ("dense", "global", "last_table"))
         self.perturb_dense = bool(perturb_dense)
 
-    def row_slots(self):
-        return {} if self.frequency == "batch" else {"count": 1}
+    def history(self):
+        # Running counts are kept by the base optimizer, beside what else it knows of a row.
+        kept_here = self.frequency == "given" or not self._ours()
+        return {"count"} if self.frequency != "batch" and kept_here else set()
 
     def build(self, variables):
         if self.built:
             return
+        if self.frequency == "running":
+            self.ask_history("count")
         super().build(variables)
-        for variable in variables:
-            slots = self.slots_of(variable)
-            if "count" not in slots:
+        for variable in variables if self.frequency != "batch" else ():
+            if not variable.shape:
                 continue
+            slots = self.slots_of(variable)
             table = tables.of_or_single(variable)
             slots["field_maximum"] = add_slot(
                 self, variable, "field_maximum", (len(table.fields),), "float64", 0
@@ -139,7 +144,7 @@ class Helen(SAM):
             # Without a layer of ours a matrix may be a dense kernel, which needs no counts.
             if keys or (tables.of(variable) is not None and self._is_embedding(True, variable)):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
-                slots["count"].assign(counts[:, None])
+                slots[HISTORY].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
         if not used:
             raise ValueError(
@@ -202,16 +207,17 @@ class Helen(SAM):
             ]
         return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)
 
-    def _stored(self, variable) -> dict[str, tf.Variable] | None:
+    def _stored(self, variable) -> frequencies.StoredCounts | None:
         if self.frequency == "batch":
             return None
-        slots = self.slots_of(variable)
-        return {name: replicas.local(slot) for name, slot in slots.items()}
+        maximum = replicas.local(self.slots_of(variable)["field_maximum"])
+        if self.history():
+            return frequencies.counts_of(self, variable, maximum, write=True)
+        return frequencies.counts_of(self.history_keeper(variable), variable, maximum, write=False)
 
     def before_base(self, grads, variables):
         if self.frequency != "running":
             return
-        variables = self._trainable_variables if variables is None else variables
         for gradient, variable in zip(grads, variables, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 table = tables.of_or_single(variable)

@@ -5,6 +5,7 @@ Every row remembers `last_step`, the step s of its last non-zero gradient. At st
 it has been multiplied by `P(n) = prod_{i=1..n} (1 - min(1, alpha i))`. Both are functions of (t, s)
 alone, so nothing is done while the row is away: whoever reads it multiplies by what is missing.
 A second integer beside it, `decayed_to`, says up to which step the stored row has been decayed.
+Both are columns of the row's `RowHistory`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ import keras
 import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
-from tf_helen.optimizers.decay_table import missing_factor
+from tf_helen.optimizers.decay_law import FixedDecay, FoundDecay, alpha_for, checked_alpha
+from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.slots import SlotBook, add_slot
+from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot
 from tf_helen.optimizers.step import compute_dtype
 from tf_helen.rows import RowBlock, per_row, read_rows, write_rows
 
-Written = tuple[tf.Variable, tf.Tensor, tf.Tensor]
-
-_LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
 
 
@@ -32,30 +31,63 @@ class IntervalDecay(RowSparseOptimizer):
 
     Args:
         *args, **kwargs: the optimizer's own.
-        alpha: decay per step of absence, in [0, 1].
+        alpha: decay per step of absence, in [0, 1], or "auto".
         decay: "continuous" or "on_occurrence".
         sweep_every: steps between sweeps over tables whose layer is not ours.
+        steps_per_epoch: for `alpha="auto"`; `None`: the steps of the first epoch.
 
     Raises:
         ValueError: on a value out of range.
     """
 
-    def __init__(self, *args, alpha=1e-4, decay="continuous", sweep_every=100, **kwargs):
+    def __init__(
+        self,
+        *args,
+        alpha=1e-4,
+        decay="continuous",
+        sweep_every=100,
+        steps_per_epoch=None,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
-        self.alpha = checks.number_in_range("alpha", alpha, 0, 1)
-        if 0 < self.alpha < _LEAST_ALPHA:
-            raise ValueError(f"`alpha` must be 0 or at least {_LEAST_ALPHA:g}. Received: {alpha!r}")
+        self.alpha = checked_alpha(alpha)
         self.decay = checks.one_of("decay", decay, ("continuous", "on_occurrence"))
-        if int(sweep_every) != sweep_every or sweep_every < 1:
-            raise ValueError(
-                f"`sweep_every` must be an integer >= 1. Received: sweep_every={sweep_every!r}"
-            )
-        self.sweep_every = int(sweep_every)
+        self.sweep_every = checks.whole_number("sweep_every", sweep_every)
+        if steps_per_epoch is not None:
+            steps_per_epoch = checks.whole_number("steps_per_epoch", steps_per_epoch)
+        self.steps_per_epoch = steps_per_epoch
         self._swept_at = SlotBook()
+        if self.alpha != "auto":
+            self._law = FixedDecay(self.alpha)
+            return
+        if self.decay == "on_occurrence":
+            raise ValueError("`alpha='auto'` is for continuous decay. Received: 'on_occurrence'")
+        self._found_alpha = self.add_variable((), initializer="zeros", name="alpha")
+        self._law = FoundDecay(self._found_alpha)
 
-    def row_slots(self):
-        # last_step and decayed_to side by side: one visit to memory reads both.
-        return {**super().row_slots(), "clock": 2}
+    def begin_epoch(self) -> None:
+        """With `alpha="auto"`, finds alpha when the first epoch is over, and decays rows by it.
+
+        `tf_helen.Model.fit` calls it before each epoch; a custom loop must. Until then no row
+        decays; from then on rows have decayed since they last occurred.
+        """
+        if self.alpha != "auto" or not self.built or float(self._found_alpha.numpy()) > 0:
+            return
+        done = int(replicas.copies(self._iterations)[0].numpy())
+        steps = self.steps_per_epoch or done
+        if done < max(steps, 1):
+            return
+        for copy in replicas.copies(self._found_alpha):
+            copy.assign(alpha_for(steps))
+        for slots, swept in zip(self._slot_book.by_index, self._swept_at.by_index, strict=True):
+            for copy in replicas.copies(slots[HISTORY]) if HISTORY in slots else ():
+                history = RowHistory(self.history_columns(), copy.read_value())
+                copy.assign(history.replace(decayed_to=history["last_step"]).record)
+            for copy in replicas.copies(swept["swept_at"]):
+                copy.assign(-1)
+
+    def history(self):
+        return {*super().history(), "last_step", "decayed_to"}
 
     def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
         """A dense gradient of a table (a regularizer made it so) or of the literal whole-table
@@ -65,24 +97,14 @@ class IntervalDecay(RowSparseOptimizer):
         literal = self.moments == "dense" and len(variable.shape) > 1
         return block.is_sparse or literal or tables.of(variable) is not None
 
-    def settle_rows(self, rows, slots, step):
-        clock = slots["clock"]
+    def settle_rows(self, rows, history, step):
         if self.decay == "continuous":
-            factor = missing_factor(clock, step, self.alpha, rows.dtype)
+            factor = self._law.missing(history, step, rows.dtype)
         else:
-            interval = tf.cast(step, tf.int32) - 1 - tf.bitcast(clock[:, 0], tf.int32)
+            last_step = tf.bitcast(history["last_step"], tf.int32)
+            interval = tf.cast(step, tf.int32) - 1 - last_step
             factor = 1 - tf.clip_by_value(self.alpha * tf.cast(interval, rows.dtype), 0, 1)
         return rows * per_row(factor, rows)
-
-    def update_rows(self, rows, gradient, slots, step):
-        slots = dict(slots)
-        clock = slots.pop("clock", None)
-        rows, slots = super().update_rows(rows, gradient, slots, step)
-        if step.is_table:
-            now = tf.fill(tf.shape(clock)[:1], tf.cast(step.number, clock.dtype))
-            last_step = tf.where(step.occurred(), now, clock[:, 0])
-            slots["clock"] = tf.stack([last_step, now], axis=1)
-        return rows, slots
 
     # Rows that nobody looked up.
 
@@ -99,18 +121,14 @@ class IntervalDecay(RowSparseOptimizer):
             if self.decay == "continuous" and (table := tables.of(variable)) is not None:
                 table.decay = _PendingDecay(self, variable)
 
-    def apply(self, grads, trainable_variables=None):
-        gradients = list(grads)
-        super().apply(gradients, trainable_variables)
+    def apply_blocks(self, blocks, variables):
+        super().apply_blocks(blocks, variables)
         if self.decay == "on_occurrence":
             return
-        variables = (
-            self._trainable_variables if trainable_variables is None else trainable_variables
-        )
         foreign = [
             variable
-            for gradient, variable in zip(gradients, variables, strict=True)
-            if isinstance(gradient, tf.IndexedSlices) and tables.of(variable) is None
+            for block, variable in zip(blocks, variables, strict=True)
+            if block.is_sparse and tables.of(variable) is None
         ]
         if foreign:
             done = self.step_number() - 1
@@ -122,27 +140,30 @@ class IntervalDecay(RowSparseOptimizer):
 
     def _sweep_on_this_replica(self, variables, done) -> tf.Tensor:
         for variable in variables:
-            clock = replicas.local(self.slots_of(variable)["clock"])
-            self._sweep(replicas.local(variable), clock, done)
+            records = replicas.local(self.slots_of(variable)[HISTORY])
+            self._sweep(replicas.local(variable), records, done)
         return tf.constant(True)
 
-    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
-        """Writes the decay that the named rows still owe: then what is stored is what is read.
+    def rows_as_read(self, variable, ids):
+        rows = super().rows_as_read(variable, ids)
+        if self.decay == "on_occurrence" or HISTORY not in self.slots_of(variable):
+            return rows
+        return self.settle_rows(rows, self.stored_history(variable, ids), self.step_number() - 1)
 
-        Returns:
-            What was overwritten: (variable, ids, former values).
-        """
+    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable):
         if self.decay == "on_occurrence" or not block.is_sparse:
             return []
         target = replicas.local(variable)
-        clocks = replicas.local(self.slots_of(variable)["clock"])
-        clock = read_rows(clocks, block.ids)
-        stored = read_rows(target, block.ids)
-        rows = tf.cast(stored, compute_dtype(variable))
-        done = self.step_number() - 1
-        write_rows(target, block.ids, self.settle_rows(rows, {"clock": clock}, done))
-        write_rows(clocks, block.ids, _decayed_to(clock, done))
-        return [(target, block.ids, stored), (clocks, block.ids, clock)]
+        records = replicas.local(self.slots_of(variable)[HISTORY])
+        return self._settle(target, records, block.ids, self.step_number() - 1)
+
+    def _settle(self, target: tf.Variable, records: tf.Variable, ids, done: tf.Tensor) -> list:
+        stored, record = read_rows(target, ids), read_rows(records, ids)
+        history = RowHistory(self.history_columns(), record)
+        rows = self.settle_rows(tf.cast(stored, compute_dtype(target)), history, done)
+        write_rows(target, ids, rows)
+        write_rows(records, ids, history.replace(decayed_to=done).record)
+        return [(target, ids, stored), (records, ids, record)]
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Brings every row of the given variables up to date.
@@ -161,33 +182,30 @@ class IntervalDecay(RowSparseOptimizer):
                 continue
             index, slots = self._get_variable_index(variable), self.slots_of(variable)
             swept_at = replicas.copies(self._swept_at.by_index[index]["swept_at"])
-            if int(swept_at[0].numpy()) == done or "clock" not in slots:
+            if int(swept_at[0].numpy()) == done or HISTORY not in slots:
                 continue
             if self._has_absent_rows(variable):
-                pairs = zip(replicas.copies(variable), replicas.copies(slots["clock"]), strict=True)
-                for target, clocks in pairs:
-                    self._sweep(target, clocks, tf.constant(done, tf.int64))
+                pairs = zip(replicas.copies(variable), replicas.copies(slots[HISTORY]), strict=True)
+                for target, records in pairs:
+                    self._sweep(target, records, tf.constant(done, tf.int64))
             for copy in swept_at:
                 copy.assign(done)
 
     def _has_absent_rows(self, variable: keras.Variable) -> bool:
-        """Dense weights keep their clocks at 0; a table has had rows counted."""
+        """Dense weights keep their records at 0; a table has had rows counted."""
         if tables.of(variable) is not None:
             return True
-        clocks = replicas.copies(self.slots_of(variable)["clock"])[0]
-        return bool(tf.reduce_any(tf.cast(clocks.read_value(), tf.int64) > 0))
+        records = replicas.copies(self.slots_of(variable)[HISTORY])[0]
+        return bool(tf.reduce_any(tf.cast(records.read_value(), tf.int64) > 0))
 
-    def _sweep(self, target: tf.Variable, clocks: tf.Variable, done: tf.Tensor) -> None:
+    def _sweep(self, target: tf.Variable, records: tf.Variable, done: tf.Tensor) -> None:
         total = target.shape[0]
         chunk = min(_SWEEP_ROWS, total)
 
         def sweep_chunk(start):
             # The last chunk reaches back: XLA wants one size, and a settled row stays as it is.
             ids = tf.minimum(start, total - chunk) + tf.range(chunk)
-            clock, rows = read_rows(clocks, ids), read_rows(target, ids)
-            rows = tf.cast(rows, compute_dtype(target))
-            write_rows(target, ids, self.settle_rows(rows, {"clock": clock}, done))
-            write_rows(clocks, ids, _decayed_to(clock, done))
+            self._settle(target, records, ids, done)
             return [start + chunk]
 
         tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
@@ -198,11 +216,8 @@ class IntervalDecay(RowSparseOptimizer):
             "alpha": self.alpha,
             "decay": self.decay,
             "sweep_every": self.sweep_every,
+            "steps_per_epoch": self.steps_per_epoch,
         }
-
-
-def _decayed_to(clock: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    return tf.stack([clock[:, 0], tf.fill(tf.shape(clock)[:1], tf.cast(step, clock.dtype))], axis=1)
 
 
 class _PendingDecay(tf.Module):
@@ -210,16 +225,17 @@ class _PendingDecay(tf.Module):
 
     def __init__(self, optimizer: IntervalDecay, variable: keras.Variable):
         super().__init__(name="pending_decay")
-        self._clocks = optimizer.slots_of(variable)["clock"].value
+        self._records = optimizer.slots_of(variable)[HISTORY].value
+        self._columns = optimizer.history_columns()
         self._steps_done = optimizer._iterations.value
-        self._alpha = optimizer.alpha
+        self._law = optimizer._law
         self._dtype = compute_dtype(variable)
         self._finish = lambda: optimizer.finalize_variable_values([variable])
 
     def factor(self, ids: tf.Tensor) -> tf.Tensor:
-        clock = replicas.local(self._clocks).sparse_read(ids)
+        history = RowHistory(self._columns, replicas.local(self._records).sparse_read(ids))
         done = replicas.local(self._steps_done).read_value()
-        return missing_factor(clock, done, self._alpha, self._dtype)
+        return self._law.missing(history, done, self._dtype)
 
     def finish(self) -> None:
         self._finish()

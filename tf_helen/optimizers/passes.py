@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -60,6 +61,35 @@ def summed_blocks(
 class ClosureTraining:
     """What an optimizer offers to trainers: it runs the passes that it needs itself."""
 
+    # What a step needs beyond one gradient, for the message of `check_seam`; "": nothing.
+    needs = ""
+    # What a user can do about it; `tf_helen.legacy` says another thing.
+    ways_out = (
+        "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
+        "or use `optimizer.minimize(closure, variables)` in a custom loop."
+    )
+    _seam_depth = 0
+
+    @contextlib.contextmanager
+    def seam(self):
+        """Held by a trainer that has called `compute_gradients` while it applies the gradients."""
+        self._seam_depth += 1
+        try:
+            yield
+        finally:
+            self._seam_depth -= 1
+
+    def check_seam(self) -> None:
+        """Raises `RuntimeError` if a trainer that knows nothing of this optimizer's needs runs."""
+        if self.needs and not self._seam_depth:
+            raise RuntimeError(
+                f"{type(self).__name__} needs {self.needs} per step, and this trainer computes "
+                f"one gradient. {self.ways_out}"
+            )
+
+    def begin_epoch(self) -> None:
+        """What a trainer calls before each pass over the data."""
+
     def compute_gradients(
         self,
         closure: Callable[[], tf.Tensor],
@@ -107,5 +137,6 @@ class ClosureTraining:
         variables = list(variables)
         self.build(variables)
         loss, gradients = self.compute_gradients(closure, variables, pass_state=pass_state)
-        self.apply(gradients, variables)
+        with self.seam():
+            self.apply(gradients, variables)
         return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -12,20 +13,44 @@ from tf_helen import checks
 def optimizer_classes() -> dict[str, type[keras.optimizers.Optimizer]]:
     """Name -> class of every optimizer of this package."""
     # Imported here: the optimizers that wrap others import this module.
-    from tf_helen import optimizers as o
+    from tf_helen.optimizers import CLASSES
 
-    return {
-        "sgd": o.SGD,
-        "momentum": o.Momentum,
-        "adagrad": o.Adagrad,
-        "adam": o.Adam,
-        "adamw": o.AdamW,
-        "adamar": o.AdamAR,
-        "adagradar": o.AdagradAR,
-        "sam": o.SAM,
-        "asam": o.ASAM,
-        "helen": o.Helen,
-    }
+    return {cls.__name__.lower(): cls for cls in CLASSES}
+
+
+def class_of(name: str) -> tuple[type[keras.optimizers.Optimizer], str | None]:
+    """The class that a name stands for, and what is named in brackets after it.
+
+    Args:
+        name: "adam", "group_adam", "Helen(AdamAR)", ...; small and capital letters, `_` and `-` are
+            alike.
+
+    Returns:
+        The class, and the base optimizer's name or `None`.
+
+    Raises:
+        ValueError: on an unknown name (the nearest is suggested), or brackets after an optimizer
+            that wraps no other.
+
+    Example:
+        >>> cls, base = class_of("helen(cow_clip(adamar))")
+        >>> cls.__name__, base
+        ('Helen', 'cow_clip(adamar)')
+    """
+    classes = optimizer_classes()
+    outer, bracket, rest = name.strip().partition("(")
+    plain = outer.strip().lower().replace("_", "").replace("-", "")
+    if plain not in classes or (bracket and not rest.endswith(")")):
+        raise ValueError(
+            f"Unknown optimizer {name!r}.{checks.nearest(plain, classes)} "
+            f"Known: {', '.join(sorted(classes))}."
+        )
+    cls = classes[plain]
+    if not bracket:
+        return cls, None
+    if "base_optimizer" not in inspect.signature(cls).parameters:
+        raise ValueError(f"{cls.__name__} wraps no other optimizer. Received: {name!r}")
+    return cls, rest[:-1].strip()
 
 
 def get(
@@ -36,7 +61,8 @@ def get(
     """Returns an optimizer from its name, its serialized form, or itself.
 
     Args:
-        identifier: "adam", "AdamAR", "adagrad_ar", ...; a serialized config; or an instance.
+        identifier: "adam", "AdamAR", "group_adam", "helen(adamar)", ...; a serialized config; or an
+            instance.
         learning_rate: for a name; `None`: the class's default.
         **kwargs: for a name: the class's other arguments.
 
@@ -52,16 +78,12 @@ def get(
         'AdagradAR'
     """
     if isinstance(identifier, str):
-        classes = optimizer_classes()
-        name = identifier.lower().replace("_", "").replace("-", "")
-        if name not in classes:
-            raise ValueError(
-                f"Unknown optimizer {identifier!r}.{checks.nearest(name, classes)} "
-                f"Known: {', '.join(sorted(classes))}."
-            )
+        cls, inner = class_of(identifier)
+        if inner is not None:
+            kwargs["base_optimizer"] = inner
         if learning_rate is not None:
             kwargs["learning_rate"] = learning_rate
-        return classes[name](**kwargs)
+        return cls(**kwargs)
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
     if not isinstance(identifier, keras.optimizers.Optimizer):

@@ -10,31 +10,39 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers.clipping import clip_blocks
+from tf_helen.optimizers.embedding_rate import EmbeddingRate
+from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse
-from tf_helen.optimizers.slots import SlotBook, make_slots
+from tf_helen.optimizers.rule import Rule
+from tf_helen.optimizers.slots import HISTORY, SlotBook, make_slots
 from tf_helen.optimizers.step import Step
-from tf_helen.rows import RowBlock, densify, read_rows, write_rows
-
-Slots = dict[str, tf.Tensor]
+from tf_helen.optimizers.stored_rows import StoredRows
+from tf_helen.rows import RowBlock, densify, per_row, read_rows, write_rows
 
 _NOT_NEGATIVE = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
 
 
-class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
+class RowSparseOptimizer(
+    Rule, EmbeddingRate, StoredRows, ClosureTraining, keras.optimizers.Optimizer
+):
     """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
 
-    A subclass writes its update once, in `update_rows`, as a pure function of a block of rows.
-    This class sums the duplicates of an `IndexedSlices` gradient, reads the rows and their slots,
-    applies the rule and writes them back; for a dense gradient the block is the whole variable.
-    "Lazy" semantics: a row that does not occur is not touched, its slots included; the step number
-    of bias corrections is the optimizer's.
+    A subclass writes its update once, in `direction` or `update_rows`, as a pure function of a
+    block of rows. This class sums the duplicates of an `IndexedSlices` gradient, reads the rows
+    and their slots, applies the rule and writes them back; for a dense gradient the block is the
+    whole variable. "Lazy" semantics: a row that does not occur is not touched, its slots included;
+    the step number of bias corrections is the optimizer's.
 
     Args:
         learning_rate: float, Keras schedule, or callable.
+        embedding_learning_rate: for embedding tables; `None`: `learning_rate`. A number keeps its
+            ratio to a `learning_rate` that is a number when that is changed while training.
         l2: coupled L2 strength, `g <- g + l2 * e` on the rows of the batch (and dense weights).
         moments: "lazy", or "dense": absent rows take part with a zero gradient, as in the dense
             implementations of papers. "dense" reads and writes whole tables; it is for comparison.
+        track_rows: keep each row's number of occurrences and last step, for `row_history`:
+            8 bytes per row.
         name: the optimizer's name.
         **kwargs: Keras's `weight_decay` (decoupled, on the rows of the batch only), `clipnorm`,
             `global_clipnorm`, `clipvalue` (all on summed rows), `loss_scale_factor`.
@@ -58,8 +66,10 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         self,
         learning_rate: Any = 1e-3,
         *,
+        embedding_learning_rate: Any = None,
         l2: float = 0.0,
         moments: str = "lazy",
+        track_rows: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ):
@@ -70,44 +80,15 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         if isinstance(learning_rate, (int, float)):
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self._set_up_embedding_rate(embedding_learning_rate)
         self.l2 = checks.number_in_range("l2", l2)
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
+        self.track_rows = bool(track_rows)
         self._slot_book = SlotBook()
+        self._asked_history: set[str] = set()
 
     # Whether this optimizer itself changes rows, or leaves that to one that it wraps.
     owns_rows = True
-
-    # What a subclass writes.
-
-    def slots(self) -> dict[str, float]:
-        """Names and initial values of the slots that are shaped like the variable."""
-        return {}
-
-    def row_slots(self) -> dict[str, int]:
-        """Names of the integer slots, 0 at the start, and how many numbers they hold per row."""
-        return {}
-
-    def update_rows(
-        self, rows: tf.Tensor, gradient: tf.Tensor, slots: Slots, step: Step
-    ) -> tuple[tf.Tensor, Slots]:
-        """The optimizer's rule.
-
-        Args:
-            rows: `[rows, ...]`, as the forward pass read them.
-            gradient: same shape, duplicates summed, clipped.
-            slots: name -> same shape (`slots`) or `[rows, numbers]` (`row_slots`).
-            step: the step.
-
-        Returns:
-            The new rows and the new slots.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define `update_rows`.")
-
-    def settle_rows(self, rows: tf.Tensor, slots: Slots, step: tf.Tensor) -> tf.Tensor:
-        """Applies what happened to stored rows up to and in `step` without a gradient."""
-        return rows
-
-    # Keras's side.
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
@@ -129,16 +110,23 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         grads, variables = self._filter_empty_gradients(grads, variables)
         with tf.name_scope(self.name):
             grads = replicas.all_reduce_sum(grads)
-            blocks = summed_blocks(grads, variables, self.loss_scale_factor)
-            blocks = clip_blocks(
-                blocks,
-                clipnorm=self.clipnorm,
-                global_clipnorm=self.global_clipnorm,
-                clipvalue=self.clipvalue,
-            )
-            for block, variable in zip(blocks, variables, strict=True):
-                self._update_variable(block, variable)
-            self._iterations.assign_add(1)
+            self.apply_blocks(self.blocks_of(grads, variables), variables)
+
+    def blocks_of(self, gradients, variables: Sequence[keras.Variable]) -> list[RowBlock]:
+        """Summed gradients of all replicas -> blocks, unscaled."""
+        return summed_blocks(gradients, variables, self.loss_scale_factor)
+
+    def apply_blocks(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
+        """Takes the step whose gradients are `blocks`, alike on every replica."""
+        blocks = clip_blocks(
+            blocks,
+            clipnorm=self.clipnorm,
+            global_clipnorm=self.global_clipnorm,
+            clipvalue=self.clipvalue,
+        )
+        for block, variable in zip(blocks, variables, strict=True):
+            self._update_variable(block, variable)
+        self._iterations.assign_add(1)
 
     def _known_variables(self, grads, variables) -> list[keras.Variable]:
         if variables is not None:
@@ -163,44 +151,49 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
 
     def _update_variable(self, block: RowBlock, variable: keras.Variable) -> None:
         is_table = self.is_table(block, variable)
+        is_embedding = block.is_sparse or tables.of(variable) is not None
         if self.moments == "dense":
             block = densify(block, tf.TensorShape(variable.shape))
         target = replicas.local(variable)
         slot_variables = {n: replicas.local(v) for n, v in self.slots_of(variable).items()}
         slots = {name: read_rows(slot, block.ids) for name, slot in slot_variables.items()}
-        dtype = block.values.dtype
+        record, dtype = slots.pop(HISTORY, None), block.values.dtype
         step = Step(
             number=self.step_number(),
-            learning_rate=tf.cast(self._get_current_learning_rate(), dtype),
+            learning_rate=tf.cast(self._current_rate(is_embedding), dtype),
             raw_gradient=block.values,
             is_table=is_table,
+            path=variable.path,
+            history=None if record is None else RowHistory(self.history_columns(), record),
+            curvature=block.curvature,
         )
         rows = tf.cast(read_rows(target, block.ids), dtype)
         if is_table:
-            rows = self.settle_rows(rows, slots, step.number)
+            rows = self.settle_rows(rows, step.history, step.number)
         gradient = block.values + self.l2 * rows if self.l2 else block.values
         if self.weight_decay is not None and self._use_weight_decay(variable):
-            rows = rows * (1 - step.learning_rate * tf.cast(self.weight_decay, dtype))
+            strength = tf.convert_to_tensor(self.decay_strength(step), dtype)
+            strength = per_row(strength, rows) if strength.shape.rank else strength
+            rows = rows * (1 - step.learning_rate * strength)
         rows, slots = self.update_rows(rows, gradient, slots, step)
         if variable.constraint is not None:
             rows = variable.constraint(rows)
         write_rows(target, block.ids, rows)
         for name, value in slots.items():
             write_rows(slot_variables[name], block.ids, value)
+        if is_table and step.history is not None:
+            record = self.new_history(step, block.counts).record
+            write_rows(slot_variables[HISTORY], block.ids, record)
 
     def step_number(self) -> tf.Tensor:
         """int64 scalar: the number of the step under way, from 1."""
         return tf.cast(replicas.local(self._iterations).read_value(), tf.int64) + 1
 
-    def save_own_variables(self, store):
-        self._settle_our_tables()
-        super().save_own_variables(store)
-
-    def _settle_our_tables(self) -> None:
-        """Our layers save their tables up to date, so the counters must be saved so too."""
-        if self.built:
-            ours = [v for v in self._trainable_variables if tables.of(v) is not None]
-            self.finalize_variable_values(ours)
-
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "l2": self.l2, "moments": self.moments}
+        return {
+            **super().get_config(),
+            "embedding_learning_rate": self._embedding_rate_config(),
+            "l2": self.l2,
+            "moments": self.moments,
+            "track_rows": self.track_rows,
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas
 from tf_helen.optimizers.clipping import squared_norm
-from tf_helen.optimizers.interval_decay import IntervalDecay
+from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.wrapping import WrappingOptimizer
-from tf_helen.rows import RowBlock, as_block, read_rows, write_rows
+from tf_helen.rows import RowBlock, read_rows, write_rows
 
 _TINY = 1e-12  # the papers' guard against a zero norm
 
@@ -83,16 +83,12 @@ class SAM(WrappingOptimizer):
         **kwargs: Any,
     ):
         super().__init__(learning_rate, base_optimizer, name=name, **kwargs)
+        _refuse_sharpness_inside(self, self.base_optimizer)
         self.rho = checks.number_in_range("rho", rho)
         self.adaptive = bool(adaptive)
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
-        self._seam_depth = 0
 
-    # What to do under a trainer that computes one gradient; `tf_helen.legacy` says another thing.
-    ways_out = (
-        "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
-        "or use `optimizer.minimize(closure, variables)` in a custom loop."
-    )
+    needs = "two gradients"
 
     # The perturbation.
 
@@ -143,17 +139,22 @@ class SAM(WrappingOptimizer):
         # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
         first_pass_only = keras.StatelessScope(state_before, collect_losses=True)
         with self._perturbed(blocks, perturbed), first_pass_only:
-            _, second = gradients_of(closure, variables, loss_scale)
+            _, second = self._base_gradients(closure, variables, loss_scale)
         return loss, self._gradients_to_apply(first, second, variables)
+
+    def _base_gradients(self, closure, variables, loss_scale):
+        if isinstance(self.base_optimizer, RowSparseOptimizer):
+            # It may need more of the loss at the perturbed weights than a gradient.
+            return self.base_optimizer.compute_gradients(closure, variables, loss_scale)
+        return gradients_of(closure, variables, loss_scale)
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):
         # Adding and then subtracting the perturbation would not give the weights back exactly.
         # Decay that is settled here is taken back too: the step may yet be skipped.
         saved = []
-        if isinstance(self.base_optimizer, IntervalDecay):
-            for block, variable in zip(blocks, variables, strict=True):
-                saved += self.base_optimizer.bring_up_to_date(block, variable)
+        for block, variable in zip(blocks, variables, strict=True):
+            saved += self.bring_up_to_date(block, variable)
         epsilons = self.perturbations(blocks, variables)
         for block, variable, epsilon in zip(blocks, variables, epsilons, strict=True):
             if epsilon is None:
@@ -171,41 +172,6 @@ class SAM(WrappingOptimizer):
     def _gradients_to_apply(self, first, second, variables) -> list:
         return second
 
-    @contextlib.contextmanager
-    def seam(self):
-        """Held by a trainer that has run both passes while it applies the gradients."""
-        self._seam_depth += 1
-        try:
-            yield
-        finally:
-            self._seam_depth -= 1
-
-    def minimize(self, closure: Callable[[], tf.Tensor], variables, pass_state=()):
-        with self.seam():
-            return super().minimize(closure, variables, pass_state)
-
-    def apply(self, grads, trainable_variables=None) -> None:
-        if not self._seam_depth:
-            raise RuntimeError(
-                f"{type(self).__name__} needs two gradients per step, and this trainer computes "
-                f"one. {self.ways_out}"
-            )
-        if trainable_variables is not None:
-            self.build(list(trainable_variables))
-        self.before_base(grads, trainable_variables)
-        if not isinstance(self.base_optimizer, RowSparseOptimizer):
-            if replicas.count() > 1:
-                raise ValueError(
-                    f"{type(self.base_optimizer).__name__} adds repeated ids wrongly over "
-                    "replicas. Use an optimizer of tf_helen as `base_optimizer`."
-                )
-            # Keras's own optimizers take repeated ids for different rows.
-            grads = [_summed(gradient) for gradient in grads]
-        self.base_optimizer.apply(grads, trainable_variables)
-
-    def before_base(self, grads, variables) -> None:
-        """Hook: what else a step changes, skipped together with it."""
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -221,11 +187,15 @@ def total_norm(blocks: Sequence[RowBlock]) -> tf.Tensor:
     return tf.sqrt(tf.add_n([tf.cast(squared_norm(block), dtype) for block in blocks]))
 
 
-def _summed(gradient):
-    if not isinstance(gradient, tf.IndexedSlices):
-        return gradient
-    block = as_block(gradient)
-    return tf.IndexedSlices(block.values, block.ids, gradient.dense_shape)
+def _refuse_sharpness_inside(outer: SAM, inner: keras.optimizers.Optimizer) -> None:
+    if isinstance(inner, SAM):
+        raise ValueError(
+            f"`base_optimizer` of {type(outer).__name__} must not be sharpness-aware itself. "
+            f"Received: {type(inner).__name__}. Give it that one's own `base_optimizer`."
+        )
+    if isinstance(inner, DelegatingOptimizer):
+        for one in inner._inner:
+            _refuse_sharpness_inside(outer, one)
 
 
 def rows_of(variable: keras.Variable, block: RowBlock) -> tf.Tensor:

@@ -6,6 +6,7 @@ import keras
 
 from tf_helen import checks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.rule import Direction
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -30,8 +31,8 @@ class SGD(RowSparseOptimizer):
     def __init__(self, learning_rate=1e-2, *, name="sgd", **kwargs):
         super().__init__(learning_rate, name=name, **kwargs)
 
-    def update_rows(self, rows, gradient, slots, step):
-        return rows - step.learning_rate * gradient, slots
+    def direction(self, gradient, slots, step):
+        return Direction(gradient, None, slots)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -74,10 +75,10 @@ class Momentum(RowSparseOptimizer):
     def slots(self):
         return {"moment": 0.0}
 
-    def update_rows(self, rows, gradient, slots, step):
+    def direction(self, gradient, slots, step):
         moment = self.momentum * slots["moment"] + gradient
-        direction = gradient + self.momentum * moment if self.nesterov else moment
-        return rows - step.learning_rate * direction, {"moment": moment}
+        ahead = gradient + self.momentum * moment if self.nesterov else moment
+        return Direction(ahead, None, {"moment": moment})
 
     def get_config(self):
         config = super().get_config()

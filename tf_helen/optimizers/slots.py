@@ -5,7 +5,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tf_helen import replicas
 from tf_helen.optimizers.step import compute_dtype
+
+HISTORY = "history"
 
 
 class SlotBook:
@@ -18,16 +21,19 @@ class SlotBook:
 def make_slots(
     optimizer: keras.optimizers.Optimizer, variable: keras.Variable
 ) -> dict[str, keras.Variable]:
-    """Creates what `optimizer.slots()` and `optimizer.row_slots()` name for one variable."""
+    """Creates what the optimizer's `slots`, `row_slots` and history name for one variable."""
+    dtype, shape = compute_dtype(variable), tuple(variable.shape)
     made = {
-        name: add_slot(optimizer, variable, name, variable.shape, compute_dtype(variable), initial)
+        name: add_slot(optimizer, variable, name, shape, dtype, initial)
         for name, initial in optimizer.slots().items()
     }
-    if len(variable.shape) > 0:
-        for name, numbers in optimizer.row_slots().items():
-            # uint32: the one 4-byte integer that TensorFlow can gather and scatter on a GPU.
-            shape = (variable.shape[0], numbers)
-            made[name] = add_slot(optimizer, variable, name, shape, "uint32", 0)
+    per_row = shape[:1] + (1,) * (len(shape) - 1)
+    for name, initial in optimizer.row_slots().items():
+        made[name] = add_slot(optimizer, variable, name, per_row, dtype, initial)
+    columns = optimizer.history_columns()
+    if columns and shape:
+        size = (shape[0], len(columns))
+        made[HISTORY] = add_slot(optimizer, variable, HISTORY, size, "uint32", 0)
     return made
 
 
@@ -41,3 +47,9 @@ def add_slot(optimizer, variable, name, shape, dtype, initial) -> keras.Variable
             initializer=lambda shape, dtype: tf.fill(shape, tf.constant(initial, dtype)),
             name=f"{variable.path.replace('/', '_')}_{name}",
         )
+
+
+def fill(slot: keras.Variable, value: float) -> None:
+    """Sets every number of a slot, on every replica."""
+    for copy in replicas.copies(slot):
+        copy.assign(tf.fill(copy.shape, tf.constant(value, copy.dtype)), read_value=False)

@@ -7,6 +7,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_helen.optimizers.history import RowHistory
+
 
 def compute_dtype(variable: keras.Variable) -> tf.DType:
     """The dtype of rules and slots: the variable's, but at least float32."""
@@ -24,12 +26,18 @@ class Step:
         raw_gradient: the block's summed gradient, before L2.
         is_table: whether rows that are not in the block, or have a zero gradient, were absent
             (a table) or merely had a zero gradient (dense weights).
+        path: the variable's.
+        history: the rows' records before this step, or `None`: nobody asked for any.
+        curvature: like the gradient, an estimate of the Hessian's diagonal, or `None`.
     """
 
     number: tf.Tensor
     learning_rate: tf.Tensor
     raw_gradient: tf.Tensor
     is_table: bool
+    path: str = ""
+    history: RowHistory | None = None
+    curvature: tf.Tensor | None = None
 
     def bias_correction(self, beta: float) -> tf.Tensor:
         """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""

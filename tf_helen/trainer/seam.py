@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 
 import keras
 import tensorflow as tf
@@ -10,13 +11,27 @@ import tensorflow as tf
 from tf_helen import replicas, tables
 from tf_helen.optimizers.passes import gradients_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.sam import SAM
 from tf_helen.trainer import loss_scaling
 
 
 def seed_states(model: keras.Model) -> list[keras.Variable]:
     """The states of a model's random layers; `tf.train.Checkpoint(model)` does not hold them."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+class _EpochBell(keras.callbacks.Callback):
+    """Tells the optimizer that the data start anew."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
+        if isinstance(optimizer, RowSparseOptimizer):
+            optimizer.begin_epoch()
+
+
+def _as_list(callbacks) -> list:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
 class TrainerSeam:
@@ -48,6 +63,18 @@ class TrainerSeam:
         self._loss_tracker.update_state(loss * replicas.count(), sample_weight=rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        given.pop("self")
+        callbacks = given.pop("callbacks", None)
+        bell = _EpochBell()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(bell)
+            bell.set_model(self)
+        else:
+            callbacks = [*_as_list(callbacks), bell]
+        return super().fit(**given, callbacks=callbacks)
+
     def _minimize(self, closure) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
@@ -61,7 +88,8 @@ class TrainerSeam:
             loss, gradients = gradients_of(closure, variables, scale)
         else:
             loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
-        with inner.seam() if isinstance(inner, SAM) else contextlib.nullcontext():
+        ours = isinstance(inner, RowSparseOptimizer)
+        with inner.seam() if ours else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 

@@ -48,8 +48,8 @@ def test_a_step_is_that_of_keras_3(name):
     entry, results = ENTRIES[name], []
     start = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     for optimizer, table in (
-        (entry.make(), keras.Variable(start)),
-        (legacy_of(entry.make()), tf.Variable(start)),
+        (entry.make(), keras.Variable(start, name="table")),
+        (legacy_of(entry.make()), tf.Variable(start, name="table")),
     ):
         for ids in ([0, 2, 2], [5, 0, 5], [1, 1, 1], [2, 6, 0]):
 
@@ -110,6 +110,16 @@ def test_a_tape_serves_one_pass_only():
             step(getattr(tf_helen.legacy, name)())
     with pytest.raises(RuntimeError, match=r"`tf_helen\.enable\(model\)`"):
         tf_helen.SAM().apply([tf.ones(1)], [keras.Variable([1.0])])
+
+
+def test_settings_are_those_of_the_inner_optimizer():
+    optimizer = tf_helen.legacy.SAM(rho=0.1, base_optimizer="sgd", name="mine")
+    optimizer.rho = 0.2
+    assert optimizer.rho == optimizer.inner.rho == optimizer.get_config()["rho"] == 0.2
+    assert tf_helen.legacy.Adam(weight_decay=0.5, clipnorm=2.0).weight_decay == 0.5
+    assert optimizer.name == "mine"
+    with pytest.raises(AttributeError, match="no attribute 'radius'"):
+        _ = optimizer.radius
 
 
 def test_options_that_cost_whole_tables_are_refused():

@@ -110,7 +110,17 @@ def test_whoever_reads_weights_finds_every_row_up_to_date():
     assert_equal_weights(*models, atol=1e-6)
 
 
-def test_a_model_without_variables_or_with_late_ones_trains():
+def test_fit_says_where_epochs_begin():
+    models = [build(legacy.AdamAR(0.01, alpha="auto"), None, c) for c in (SeamModel, SeamModel)]
+    seen = []
+    watch = tf_keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+    train(models[0], epochs=2, callbacks=[watch])
+    train(models[1], epochs=1)
+    alphas = [float(model.optimizer.inner._found_alpha) for model in models]
+    assert alphas[0] > 0 and alphas[1] == 0 and seen == [0, 1]
+
+
+def test_a_model_with_late_variables_trains():
     class Late(legacy.TrainerMixin, tf_keras.Model):
         def __init__(self):
             super().__init__()

@@ -61,7 +61,7 @@ def test_continuous_decay_as_stored_and_as_read(name, entry, sweep, precision):
             stored = layer.embeddings.numpy()
             np.testing.assert_allclose(stored, run["w_f64"][step], atol=ATOL[precision])
     inner, (table,) = base.inside(optimizer, [layer.embeddings])
-    last_step = inner.slots_of(table)["clock"].numpy()[:, 0]
+    last_step = inner.slots_of(table)["history"].numpy()[:, 0]
     np.testing.assert_array_equal(last_step, run["s"][-1])
 
 

@@ -15,13 +15,26 @@ def test_the_sample_covers_every_kind():
     runs = json.loads((SAMPLE / "ctr" / "index.json").read_text())["runs"]
     assert {f"ctr/f32/{name}.npz" for name in runs} <= set(FILES)
     kinds = {entry["kind"] for entry in runs.values()}
-    assert kinds == {"Adam", "AdamW", "Adagrad", "dsam", "sasam", "helen", "sparseadam"}
+    adams = {"Adam", "AdamW", "Adagrad", "RAdam", "NAdam"}
+    assert kinds == {*adams, "dsam", "sasam", "helen", "sparseadam"}
     assert any(file.startswith("ctr/f64/") for file in FILES)
     rows = json.loads((SAMPLE / "rows" / "index_ar.json").read_text())
     assert {f"rows/{name}.npz" for name in rows} <= set(FILES)
     readings = {(entry["base"], entry["reading"]) for entry in rows.values()}
     expected = ("lazy", "dense", "continuous")
     assert readings == {(base, reading) for base in ("adam", "adagrad") for reading in expected}
+    groups = json.loads((SAMPLE / "rows" / "index_group.json").read_text())
+    assert {f"rows/{name}.npz" for name in groups} <= set(FILES)
+    assert {entry["kernel"] for entry in groups.values()} == {"GroupAdam v4", "SparseGroupFtrlV2"}
+    clips = json.loads((SAMPLE / "ctr" / "index_cowclip.json").read_text())
+    assert {f"ctr/f32/{name}.npz" for name in clips} <= set(FILES)
+    assert {bool(entry["l2"]) for entry in clips.values()} == {False, True}
+    assert all(entry["clipped_rows"] for entry in clips.values())
+    assert "rows/cowclip_oneshot.npz" in FILES
+
+
+def test_the_sample_stays_small():
+    assert sum((SAMPLE / file).stat().st_size for file in FILES) < 2_000_000
 
 
 def test_the_full_set_was_used_and_the_sample_agrees_with_it():

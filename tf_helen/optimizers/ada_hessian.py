@@ -1,0 +1,171 @@
+"""AdaHessian: Adam whose second moment is of the Hessian's diagonal."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tf_helen import checks, replicas
+from tf_helen.optimizers.adam import Adam
+from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
+from tf_helen.optimizers.sparse_group_lasso import SparseGroupLasso
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class AdaHessian(Adam):
+    """Adam with the Hessian's diagonal in place of the squared gradient, row-sparse.
+
+    ```
+    H <- z * (d^2 loss . z),  z random signs         # Hutchinson's estimate of the diagonal
+    H <- mean of H over the row                      # average="row"
+    m <- beta_1 m + (1 - beta_1) g          v <- beta_2 v + (1 - beta_2) H^2
+    e <- e - lr * (m / (1 - beta_1^t)) / ((v / (1 - beta_2^t))^(power / 2) + epsilon)
+    ```
+
+    One Hessian-vector product per step, about the cost of a second pass; for tables it is that of
+    the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model given to
+    `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The signs
+    are a function of row, step and `seed`. A step whose Hessian is not finite has a gradient that
+    is not either. Memory: two slots like the table.
+
+    Args:
+        learning_rate: step size; the paper's 0.15 suits `epsilon=1e-4`.
+        beta_1, beta_2: as `tf_helen.Adam`.
+        epsilon: outside the root of the corrected v.
+        power: the Hessian's power, in [0, 1]; 1 in the paper.
+        average: "none", or "row": the paper's spatial averaging, over each row.
+        seed: of the random signs.
+        **kwargs: see `tf_helen.Adam`; `amsgrad` is refused.
+
+    Raises:
+        ValueError: on a value out of range.
+
+    Reference: Yao et al., AAAI 2021 (arXiv 2006.00719), Algorithm 1, Eq. 10.
+
+    Example:
+        >>> w = keras.Variable([3.0, 3.0])
+        >>> curvatures = tf.constant([1.0, 100.0])
+        >>> loss = lambda: tf.reduce_sum(curvatures * w.value**2) / 2
+        >>> _ = tf_helen.AdaHessian(1.0, epsilon=0).minimize(loss, [w])  # Newton's step
+        >>> w.numpy().tolist()
+        [0.0, 0.0]
+    """
+
+    needs = "a Hessian-vector product"
+
+    def __init__(
+        self,
+        learning_rate=0.15,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-4,
+        power=1.0,
+        average="none",
+        seed=0,
+        *,
+        name="ada_hessian",
+        **kwargs,
+    ):
+        if kwargs.pop("amsgrad", False):
+            raise ValueError("AdaHessian has no AMSGrad form. Received: amsgrad=True")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **kwargs)
+        self.power = checks.number_in_range("power", power, 0, 1)
+        self.average = checks.one_of("average", average, ("none", "row"))
+        self.seed = int(seed)
+        self._diagonals: dict[int, object] = {}
+
+    def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
+        salt = tf.cast(self.step_number() + self.seed * 0x3C6EF372, tf.uint32)
+        loss, gradients, diagonals = gradients_and_diagonals(closure, variables, salt, loss_scale)
+        safe = []
+        for gradient, diagonal, variable in zip(gradients, diagonals, variables, strict=True):
+            self._diagonals[id(variable)] = _unscaled(diagonal, loss_scale)
+            safe.append(_spoiled_by(gradient, diagonal))
+        return loss, safe
+
+    def apply(self, grads, trainable_variables=None):
+        self.check_seam()
+        super().apply(grads, trainable_variables)
+        self._diagonals.clear()  # tensors of a trace must not outlive it
+
+    def blocks_of(self, gradients, variables):
+        found = [self._diagonals[id(variable)] for variable in variables]
+        given = [diagonal for diagonal in found if diagonal is not None]
+        summed = iter(replicas.all_reduce_sum(given))
+        found = [None if diagonal is None else next(summed) for diagonal in found]
+        return [
+            with_curvature(gradient, diagonal, variable, self.loss_scale_factor)
+            for gradient, diagonal, variable in zip(gradients, found, variables, strict=True)
+        ]
+
+    def squares(self, gradient, step):
+        diagonal = step.curvature + self.l2
+        if self.average == "row":
+            within_row = list(range(1, diagonal.shape.rank or 0))
+            diagonal = tf.reduce_mean(diagonal, axis=within_row, keepdims=True)
+            diagonal = tf.broadcast_to(diagonal, tf.shape(gradient))
+        return tf.square(diagonal)
+
+    def root(self, velocity, step):
+        if self.power == 1:
+            return super().root(velocity, step)
+        corrected = velocity / step.bias_correction(self.beta_2)
+        root = tf.pow(corrected, self.power / 2) + self.epsilon
+        return root, tf.ones([], velocity.dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("amsgrad")
+        return {**config, "power": self.power, "average": self.average, "seed": self.seed}
+
+
+def _unscaled(diagonal, loss_scale):
+    if diagonal is None or loss_scale is None:
+        return diagonal
+    if isinstance(diagonal, tf.IndexedSlices):
+        values = diagonal.values / tf.cast(loss_scale, diagonal.values.dtype)
+        return tf.IndexedSlices(values, diagonal.indices, diagonal.dense_shape)
+    return diagonal / tf.cast(loss_scale, diagonal.dtype)
+
+
+def _spoiled_by(gradient, diagonal):
+    """The gradient, not finite where the diagonal is not: then loss scaling skips the step."""
+    if gradient is None or diagonal is None:
+        return gradient
+    values = diagonal.values if isinstance(diagonal, tf.IndexedSlices) else diagonal
+    zero = tf.cast(tf.reduce_sum(0 * values), gradient.dtype)
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values + zero, gradient.indices, gradient.dense_shape)
+    return gradient + zero
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class GroupAdaHessian(SparseGroupLasso, AdaHessian):
+    """AdaHessian with sparse group lasso inside the update.
+
+    As `tf_helen.GroupAdam` with v from the squared Hessian diagonal. With all strengths 0 it is
+    `AdaHessian(epsilon_hat=True)`. Memory: three slots like the table.
+
+    Args:
+        learning_rate: step size.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
+        epsilon_hat: as `tf_helen.GroupAdam`.
+        **kwargs: see `tf_helen.AdaHessian`.
+
+    Raises:
+        ValueError: as `tf_helen.AdaHessian` and `tf_helen.GroupAdam`.
+
+    Reference: Yue et al., ECML PKDD 2021 (arXiv 2107.14432), section 3; Yao et al., AAAI 2021.
+
+    Example:
+        >>> w = keras.Variable([[0.01, 0.01], [3.0, 3.0]])
+        >>> loss = lambda: tf.reduce_sum(w.value**2) / 2
+        >>> _ = tf_helen.GroupAdaHessian(0.1, l21=0.1).minimize(loss, [w])
+        >>> (w.numpy() == 0).all(axis=1).tolist()
+        [True, False]
+    """
+
+    def __init__(
+        self, learning_rate=0.15, *args, epsilon_hat=True, name="group_ada_hessian", **kwargs
+    ):
+        super().__init__(learning_rate, *args, epsilon_hat=epsilon_hat, name=name, **kwargs)

@@ -1,0 +1,149 @@
+"""Hutchinson's estimate of the Hessian's diagonal, at row cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_helen.optimizers.passes import summed_blocks
+from tf_helen.optimizers.step import compute_dtype
+from tf_helen.rows import RowBlock, densify
+
+Gradient = tf.Tensor | tf.IndexedSlices
+
+
+def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """+1 or -1 for every number of some rows, decided by the row, not by its place in a batch.
+
+    So a row that stands twice in a batch, or in the batches of two replicas, has one vector.
+
+    Args:
+        ids: int `[n]`, row numbers.
+        width: numbers per row.
+        salt: uint32 scalar, different for every step and variable.
+        dtype: of the result.
+
+    Returns:
+        `[n, width]`.
+    """
+    words = -(-width // 32)
+    hashed = _mixed(tf.cast(ids, tf.uint32)[:, None] * _uint(0x9E3779B1) + salt)
+    hashed = _mixed(hashed + tf.cast(tf.range(words), tf.uint32) * _uint(0x85EBCA77))
+    shifts = tf.cast(tf.range(32), tf.uint32)
+    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(hashed[:, :, None], shifts), _uint(1))
+    bits = tf.reshape(bits, [-1, words * 32])[:, :width]
+    return 2 * tf.cast(bits, dtype) - 1
+
+
+def _mixed(x: tf.Tensor) -> tf.Tensor:
+    """A bijection of 32 bits in which each bit depends on all (MurmurHash3's finalizer)."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _uint(shift))) * _uint(factor)
+    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _uint(16)))
+
+
+def _uint(number: int) -> tf.Tensor:
+    return tf.constant(number, tf.uint32)
+
+
+def _signs_like(gradient: Gradient, variable: keras.Variable, salt: tf.Tensor) -> tf.Tensor:
+    shape = tuple(variable.shape)
+    dtype = gradient.dtype
+    if isinstance(gradient, tf.IndexedSlices):
+        signs = random_signs(gradient.indices, math.prod(shape[1:]), salt, dtype)
+        return tf.reshape(signs, tf.shape(gradient.values))
+    rows = tf.range(shape[0]) if shape else tf.zeros([1], tf.int32)
+    return tf.reshape(random_signs(rows, math.prod(shape[1:]), salt, dtype), shape)
+
+
+def gradients_and_diagonals(
+    closure: Callable[[], tf.Tensor],
+    variables: Sequence[keras.Variable],
+    salt: tf.Tensor,
+    loss_scale: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, list[Gradient | None], list[Gradient | None]]:
+    """One forward pass, its gradients, and an estimate of the Hessian's diagonal.
+
+    The estimate is `z * (H z)` with random signs z, an unbiased one; H z is the gradient of
+    `<gradient, z>`, so it has slices where the gradient has.
+
+    Args:
+        closure: returns the scalar loss.
+        variables: what to differentiate by.
+        salt: uint32 scalar, different for every step.
+        loss_scale: multiplies the loss before differentiation.
+
+    Returns:
+        The loss; the gradients; the products `z * (H z)`, both multiplied by `loss_scale`.
+    """
+    variables = list(variables)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            loss = closure()
+            scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
+        gradients = inner.gradient(scaled, variables)
+        salts = [_mixed(salt + _uint(i)) for i in range(len(variables))]
+        dots = [
+            tf.reduce_sum(_values(g) * _signs_like(g, v, s))
+            for g, v, s in zip(gradients, variables, salts, strict=True)
+            if g is not None
+        ]
+        total = tf.add_n([tf.cast(dot, scaled.dtype) for dot in dots])
+    products = outer.gradient(total, variables)
+    return (
+        loss,
+        gradients,
+        [_times_signs(p, v, s) for p, v, s in zip(products, variables, salts, strict=True)],
+    )
+
+
+def _values(gradient: Gradient) -> tf.Tensor:
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
+    if product is None:  # the loss is linear in this variable
+        return None
+    signs = _signs_like(product, variable, salt)
+    if isinstance(product, tf.IndexedSlices):
+        return tf.IndexedSlices(product.values * signs, product.indices, product.dense_shape)
+    return product * signs
+
+
+def with_curvature(
+    gradient: Gradient, diagonal: Gradient | None, variable: keras.Variable, loss_scale
+) -> RowBlock:
+    """The summed block of a gradient, with the summed diagonal of the same rows."""
+    dtype = compute_dtype(variable)
+    if diagonal is None:
+        block = summed_blocks([gradient], [variable], loss_scale)[0]
+        return RowBlock(block.values, block.ids, block.counts, tf.zeros_like(block.values))
+    if not isinstance(gradient, tf.IndexedSlices):
+        block, other = summed_blocks([gradient, diagonal], [variable] * 2, loss_scale)
+        other = densify(other, tf.TensorShape(variable.shape))
+        return RowBlock(block.values, None, None, other.values)
+    if not isinstance(diagonal, tf.IndexedSlices):
+        block, other = summed_blocks([gradient, diagonal], [variable] * 2, loss_scale)
+        curvature = tf.gather(other.values, block.ids)
+        return RowBlock(block.values, block.ids, block.counts, curvature)
+    # Both name the same rows, but need not name them in the same order.
+    indices = tf.concat([gradient.indices, tf.cast(diagonal.indices, gradient.indices.dtype)], 0)
+    ids, positions = tf.unique(indices)
+    rows, first = tf.shape(ids)[0], tf.shape(gradient.indices)[0]
+
+    def summed(values, at):
+        values = tf.cast(values, dtype)
+        if loss_scale is not None:
+            values /= tf.cast(loss_scale, dtype)
+        return tf.math.unsorted_segment_sum(values, at, rows)
+
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(positions[:first]), positions[:first], rows)
+    return RowBlock(
+        summed(gradient.values, positions[:first]),
+        ids,
+        tf.cast(counts, tf.int32),
+        summed(diagonal.values, positions[first:]),
+    )

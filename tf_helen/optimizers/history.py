@@ -1,0 +1,73 @@
+"""What optimizers remember of a row's occurrences: one record per row, shared by all who ask."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+COLUMNS = ("last_step", "decayed_to", "count", "recent_count")
+
+
+def ordered(names: set[str]) -> tuple[str, ...]:
+    """The columns of a record that holds `names`, in the one order that all records have."""
+    unknown = names - set(COLUMNS)
+    if unknown:
+        raise ValueError(f"A row's history has no {sorted(unknown)}; it knows {COLUMNS}.")
+    return tuple(name for name in COLUMNS if name in names)
+
+
+@dataclasses.dataclass(frozen=True)
+class RowHistory:
+    """The records of some rows, side by side so that one visit to memory reads them all.
+
+    The columns, each 4 bytes per row and kept only where somebody asks for it:
+        last_step: the last step that gave the row a gradient other than zero; 0: none yet.
+        decayed_to: the step up to which the stored row has been decayed (`tf_helen.AdamAR`).
+        count: occurrences in all batches so far.
+        recent_count: float32 bits; occurrences, older ones counting less (`tf_helen.AdamW`).
+
+    Attributes:
+        names: the columns.
+        record: uint32 `[rows, columns]`: the one 4-byte integer that TensorFlow can gather and
+            scatter on a GPU.
+    """
+
+    names: tuple[str, ...]
+    record: tf.Tensor
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> tf.Tensor:
+        return self.record[:, self.names.index(name)]
+
+    def replace(self, **columns: tf.Tensor) -> RowHistory:
+        """The same records with some columns `[rows]` (or scalars) new; others are ignored."""
+        shape = tf.shape(self.record)[:1]
+        values = [
+            tf.broadcast_to(tf.cast(columns[name], self.record.dtype), shape)
+            if name in columns
+            else self[name]
+            for name in self.names
+        ]
+        return RowHistory(self.names, tf.stack(values, axis=1))
+
+    def after(self, step: tf.Tensor, occurred: tf.Tensor, counts: tf.Tensor | None) -> RowHistory:
+        """The records after a step.
+
+        Args:
+            step: integer scalar, its number.
+            occurred: bool `[rows]`, whether the row had a gradient other than zero.
+            counts: int32 `[rows]`, occurrences in the batch; `None`: nobody counted.
+
+        Returns:
+            The new records.
+        """
+        now = tf.cast(step, self.record.dtype)
+        new = {"decayed_to": now}
+        if "last_step" in self:
+            new["last_step"] = tf.where(occurred, now, self["last_step"])
+        if "count" in self and counts is not None:
+            new["count"] = self["count"] + tf.cast(counts, self.record.dtype)
+        return self.replace(**new)

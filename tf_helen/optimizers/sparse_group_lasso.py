@@ -1,0 +1,100 @@
+"""Sparse group lasso inside the update: whole rows become exactly zero while training.
+
+The update of every optimizer here is a quotient, `e <- e - lr * u / D`. The regularized leader has
+the sum `z = sum(lr * u) - sum(dD * e)` and solves for e anew at each step; without regularizers
+`z = -D e` always. What is stored is the difference `h = z + D e`, "held back" by the regularizers,
+0 for a row that was never updated: D then need not be known from the last step, a row's first
+update needs no special case, and a row changed from outside (weight decay, interval decay) stays
+consistent.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.strengths import checked, strength_for
+from tf_helen.rows import per_row, row_norms
+
+
+def group_threshold(
+    linear: tf.Tensor, width: int, l1: tf.Tensor | float, l21: tf.Tensor | float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The soft thresholds of sparse group lasso on the linear sums of some rows.
+
+    Args:
+        linear: z, `[rows, ...]`.
+        width: numbers per row.
+        l1: threshold of each number.
+        l21: threshold of a row's norm, times the root of its width.
+
+    Returns:
+        `s = clip(z, -l1, l1) - z`; the clipped z; and by what to multiply s, `[rows, 1...]`:
+        0 where `||s|| <= sqrt(width) * l21`, else `1 - sqrt(width) * l21 / ||s||`.
+    """
+    clipped = tf.clip_by_value(linear, -l1, l1)
+    remaining = clipped - linear
+    share = tf.math.divide_no_nan(math.sqrt(width) * l21, row_norms(remaining))
+    return remaining, clipped, per_row(tf.maximum(1 - share, 0), linear)
+
+
+class SparseGroupLasso(RowSparseOptimizer):
+    """Adds sparse group lasso to a row-sparse optimizer in quotient form (a mixin, named first).
+
+    A group is a row of a table; of a dense kernel, an input row. Biases (and other dense weights
+    of rank 0 and 1) are not regularized.
+
+    Args:
+        *args, **kwargs: the optimizer's own.
+        l1: strength of the sum of absolute values; a number, or {pattern of paths: number}.
+        l21: strength of the sum of row norms, each times the root of its width; as `l1`.
+        l2: strength of the sum of squares; as `l1`.
+
+    Raises:
+        ValueError: on a negative strength.
+    """
+
+    def __init__(self, *args, l1=0.0, l21=0.0, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.strengths = {
+            name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
+        }
+
+    def slots(self):
+        return {**super().slots(), "held_back": 0.0}
+
+    def strengths_of(self, path: str) -> tuple[float, float, float]:
+        """`l1`, `l21` and `l2` of one variable."""
+        return tuple(strength_for(strength, path) for strength in self.strengths.values())
+
+    def update_rows(self, rows, gradient, slots, step):
+        slots = dict(slots)
+        held_back = slots.pop("held_back")
+        l1, l21, l2 = self.strengths_of(step.path)
+        if not (l1 or l21 or l2) or (rows.shape.rank < 2 and not step.is_table):
+            rows, slots = super().update_rows(rows, gradient, slots, step)
+            return rows, {**slots, "held_back": held_back}
+        way, rate = self.direction(gradient, slots, step), step.learning_rate
+        denominator = tf.ones_like(rows) if way.denominator is None else way.denominator
+        push = (rate * way.scale) * way.numerator + held_back
+        linear = push - denominator * rows
+        remaining, clipped, group = group_threshold(
+            linear, math.prod(rows.shape[1:]), rate * l1, rate * l21
+        )
+        shrink = group
+        if l2:
+            shrink *= tf.math.divide_no_nan(denominator, denominator + 2 * rate * l2)
+        if l1:
+            free = tf.math.divide_no_nan(remaining, denominator)
+        else:  # the same, written so that rows which nothing holds back lose no digits
+            free = rows - tf.math.divide_no_nan(push, denominator)
+        new = {**way.slots, "held_back": clipped + (1 - shrink) * -remaining}
+        # At rate 0 there is no threshold: it would give back what was held back.
+        moving = rate > 0
+        new["held_back"] = tf.where(moving, new["held_back"], held_back)
+        return tf.where(moving, shrink * free, rows), new
+
+    def get_config(self):
+        return {**super().get_config(), **self.strengths}
