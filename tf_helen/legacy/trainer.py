@@ -28,7 +28,7 @@ class _EpochBell(tf_keras.callbacks.Callback):
 class TrainerMixin:
     """Put before `tf_keras.Model` or `tfrs.Model`: its training step serves every optimizer.
 
-    Optimizers that need two passes per step (`SAM`, `ASAM`, `Helen`) train only under it. Whatever
+    Optimizers that need more than a gradient (`SAM`, `Helen`, `AdaHessian`) train only under it. Whatever
     reads weights from outside the training step (`evaluate`, `predict`, `get_weights`, `save`)
     finds every row up to date. For a `tfrs.Model` the loss is its `compute_loss` and the
     regularization losses, as in its own step; for others the loss given to `compile`. Stock

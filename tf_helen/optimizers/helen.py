@@ -123,7 +123,7 @@ class Helen(SAM):
             self.ask_history("count")
         super().build(variables)
         for variable in variables if self.frequency != "batch" else ():
-            if not variable.shape:
+            if len(variable.shape) == 0:  # a TensorShape is true whatever its rank
                 continue
             slots = self.slots_of(variable)
             table = tables.of_or_single(variable)

@@ -37,7 +37,9 @@ def group_threshold(
     clipped = tf.clip_by_value(linear, -l1, l1)
     remaining = clipped - linear
     share = tf.math.divide_no_nan(math.sqrt(width) * l21, row_norms(remaining))
-    return remaining, clipped, per_row(tf.maximum(1 - share, 0), linear)
+    kept = tf.maximum(1 - share, 0)
+    # a scalar weight has no rows
+    return remaining, clipped, per_row(kept, linear) if linear.shape.rank else kept
 
 
 class SparseGroupLasso(RowSparseOptimizer):

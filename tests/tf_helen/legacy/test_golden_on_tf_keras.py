@@ -11,9 +11,9 @@ FILES = sorted(p for p in FOLDER.glob("test_golden_*.py") if "import base\n" in 
 
 
 def test_the_golden_tests_pass_on_tf_keras(tmp_path):
-    assert len(FILES) >= 2
+    assert len(FILES) >= 3
     # The sample of recordings in the repository will do: the full set runs on the first base.
     passed = spawn.passing(
         FILES, TF_HELEN_BASE="legacy", TF_USE_LEGACY_KERAS="1", TF_HELEN_SHARED=str(tmp_path)
     )
-    assert passed >= 60
+    assert passed >= 80

@@ -110,6 +110,20 @@ def test_other_widths(name, shape):
     assert float(closure()) < before
 
 
+@every
+def test_dense_weights_of_any_rank(name):
+    shapes = [(), (3,), (2, 3), (2, 2, 2)]
+    weights = [keras.Variable(1 + RNG.random(shape), name="table") for shape in shapes]
+    before = [float(np.square(w.numpy()).sum()) for w in weights]
+    optimizer = (
+        ENTRIES[name].make() if name != "PerVariable" else tf_helen.PerVariable({"*": "sgd"})
+    )
+    for _ in range(3):
+        optimizer.minimize(lambda: tf.add_n([tf.reduce_sum(w.value**2) for w in weights]), weights)
+    for one, start in zip(weights, before, strict=True):
+        assert np.square(one.numpy()).sum() < start
+
+
 CLIPS = [{"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"clipvalue": 0.2}]
 
 
@@ -259,6 +273,28 @@ def test_renumbering_rows_renumbers_the_result(name, ids, seed):
     np.testing.assert_allclose(one, other[order], atol=2e-5)
 
 
+# Helen and CowClip mean by an occurrence one slice.
+SPLITTABLE = [n for n, e in ENTRIES.items() if not e.seam and "CowClip" not in n]
+
+
+@pytest.mark.parametrize("name", SPLITTABLE)
+@laws
+@given(ids=BATCH, seed=st.integers(0, 99))
+def test_splitting_a_slice_changes_nothing(name, ids, seed):
+    rng, results = np.random.default_rng(seed), []
+    values, shares = rng.normal(size=(len(ids), 3)), rng.uniform(size=(len(ids), 1))
+    for rows, slices in (
+        (ids, values),
+        ([*ids, *ids], np.concatenate([shares * values, (1 - shares) * values])),
+    ):
+        table, optimizer = new_table(dtype="float64"), ENTRIES[name].make()
+        for _ in range(2):
+            gradient = tf.IndexedSlices(tf.constant(slices), tf.constant(rows))
+            optimizer.apply([gradient], [table])
+        results.append(finalized(optimizer, table))
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
 @laws
 @given(ids=BATCH, seed=st.integers(0, 99))
 def test_sum_duplicates_is_a_sum_and_a_count(ids, seed):
@@ -335,6 +371,42 @@ BAD = [
     (tf_helen.SGD, {"clipnorm": -1.0}, "clipnorm.*-1"),
     (tf_helen.Helen, {"clipvalue": "abc"}, "clipvalue.*abc"),
     (tf_helen.Adagrad, {"loss_scale_factor": -3}, "loss_scale_factor.*-3"),
+    (tf_helen.Adam, {"embedding_learning_rate": -1.0}, "embedding_learning_rate.*-1"),
+    (tf_helen.Adam, {"learning_rate": 0.0, "embedding_learning_rate": 0.1}, "ratio.*PerVariable"),
+    (tf_helen.Nadam, {"momentum_decay": -1}, "momentum_decay.*-1"),
+    (tf_helen.Nadam, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.RAdam, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.RAdam, {"epsilon_hat": False}, "epsilon_hat=False"),
+    (tf_helen.AMSGrad, {"amsgrad": False}, "amsgrad=False"),
+    (tf_helen.AdamW, {"counter_halflife": 0.5}, r"counter_halflife.*0\.5"),
+    (tf_helen.AdagradW, {"weight_decay": -0.1}, "weight_decay.*-0.1"),
+    (tf_helen.RowWiseAdagrad, {"initial_accumulator_value": -1}, "initial_accumulator_value.*-1"),
+    (tf_helen.RowWiseAdagrad, {"epsilon": "x"}, "epsilon.*x"),
+    (tf_helen.AdaHessian, {"power": 1.5}, r"power.*\[0, 1\].*1.5"),
+    (tf_helen.AdaHessian, {"average": "rows"}, "Did you mean 'row'"),
+    (tf_helen.AdaHessian, {"amsgrad": True}, "amsgrad=True"),
+    (tf_helen.GroupAdam, {"l1": -1}, "l1.*-1"),
+    (tf_helen.GroupAdam, {"l2": float("nan")}, "l2.*nan"),
+    (tf_helen.GroupAdam, {"l12": 0.1}, "l12"),
+    (tf_helen.GroupAMSGrad, {"l21": {"embedding": -2}}, r"l21\['embedding'\].*-2"),
+    (tf_helen.GroupAdamAR, {"alpha": 2}, "alpha"),
+    (tf_helen.GroupAdagrad, {"l21": "strong"}, "l21.*strong"),
+    (tf_helen.GroupMomentum, {"l2": {"*": None}}, r"l2\['\*'\].*None"),
+    (tf_helen.GroupAdaHessian, {"l1": -1}, "l1.*-1"),
+    (tf_helen.GroupFTRL, {"learning_rate_power": 0.5}, "learning_rate_power.*-0.5"),
+    (tf_helen.GroupFTRL, {"l21": -1}, "l21.*-1"),
+    (tf_helen.GroupFTRL, {"beta": -1}, "beta.*-1"),
+    (tf_helen.GroupFTRL, {"l2_shrinkage": -1}, "l2_shrinkage.*-1"),
+    (tf_helen.CowClip, {"ratio": -1}, "ratio.*-1"),
+    (tf_helen.CowClip, {"zeta": -1e-5}, "zeta.*-1e-05"),
+    (tf_helen.CowClip, {"threshold": "papr"}, "Did you mean 'paper'"),
+    (tf_helen.CowClip, {"l2": -1}, "l2.*-1"),
+    (tf_helen.CowClip, {"base_optimizer": "helen"}, r"Helen\(base_optimizer=CowClip"),
+    (tf_helen.CowClip, {"base_optimizer": keras.optimizers.Adam()}, "optimizer of tf_helen"),
+    (tf_helen.PerVariable, {"optimizers": {}}, "optimizers.*patterns"),
+    (tf_helen.PerVariable, {"optimizers": "adam"}, "optimizers.*adam"),
+    (tf_helen.PerVariable, {"optimizers": {"*": "adamm"}}, "Did you mean 'adam'"),
+    (tf_helen.PerVariable, {"optimizers": {"*": "sam"}}, r"Helen\(base_optimizer=PerVariable"),
 ]
 
 
@@ -392,6 +464,20 @@ def test_compiles_with_xla(name):
             step(tf.constant(ids))
         results.append(finalized(optimizer, table))
     np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@every
+def test_a_batch_that_is_not_finite_spoils_its_own_rows_only(name):
+    table, optimizer = new_table(), ENTRIES[name].make()
+    take_step(optimizer, table, np.arange(7), weights_for(range(7)))
+    before = finalized(optimizer, table).copy()
+    take_step(optimizer, table, [1, 1, 4], np.full((3, 3), np.nan))
+    take_step(optimizer, table, [0, 2], weights_for(range(2)))
+    after, others = finalized(optimizer, table), [0, 2, 3, 5, 6]
+    assert np.all(np.isfinite(after[others]))
+    assert not np.array_equal(after[[0, 2]], before[[0, 2]])
+    if not ENTRIES[name].decays:
+        np.testing.assert_array_equal(after[[3, 5, 6]], before[[3, 5, 6]])
 
 
 @every
