@@ -28,9 +28,9 @@ class _EpochBell(tf_keras.callbacks.Callback):
 class TrainerMixin:
     """Put before `tf_keras.Model` or `tfrs.Model`: its training step serves every optimizer.
 
-    Optimizers that need more than a gradient (`SAM`, `Helen`, `AdaHessian`) train only under it. Whatever
-    reads weights from outside the training step (`evaluate`, `predict`, `get_weights`, `save`)
-    finds every row up to date. For a `tfrs.Model` the loss is its `compute_loss` and the
+    Optimizers that need more than a gradient (`SAM`, `Helen`, `AdaHessian`) train only under it.
+    Whatever reads weights from outside the training step (`evaluate`, `predict`, `get_weights`,
+    `save`) finds every row up to date. For a `tfrs.Model` the loss is its `compute_loss` and the
     regularization losses, as in its own step; for others the loss given to `compile`. Stock
     optimizers train as under the model's own step. A class that defines `train_step` itself calls
     `optimizer.minimize(closure, variables)` in it.
