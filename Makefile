@@ -13,7 +13,7 @@ venv: $(STAMP)
 $(STAMP): setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[launch,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[launch,test,lint,tfrs]'
 	touch $@
 
 test: venv

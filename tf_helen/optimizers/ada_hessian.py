@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import keras
 import tensorflow as tf
 
@@ -72,24 +74,26 @@ class AdaHessian(Adam):
         self.power = checks.number_in_range("power", power, 0, 1)
         self.average = checks.one_of("average", average, ("none", "row"))
         self.seed = int(seed)
-        self._diagonals: dict[int, object] = {}
+        self._diagonals: dict[tuple[int, int], object] = {}
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
         salt = tf.cast(self.step_number() + self.seed * 0x3C6EF372, tf.uint32)
         loss, gradients, diagonals = gradients_and_diagonals(closure, variables, salt, loss_scale)
         safe = []
         for gradient, diagonal, variable in zip(gradients, diagonals, variables, strict=True):
-            self._diagonals[id(variable)] = _unscaled(diagonal, loss_scale)
+            self._diagonals[_key(variable)] = _unscaled(diagonal, loss_scale)
             safe.append(_spoiled_by(gradient, diagonal))
         return loss, safe
 
     def apply(self, grads, trainable_variables=None):
         self.check_seam()
         super().apply(grads, trainable_variables)
-        self._diagonals.clear()  # tensors of a trace must not outlive it
+        # Tensors of a trace must not outlive it.
+        for key in [key for key in self._diagonals if key[0] == threading.get_ident()]:
+            del self._diagonals[key]
 
     def blocks_of(self, gradients, variables):
-        found = [self._diagonals[id(variable)] for variable in variables]
+        found = [self._diagonals[_key(variable)] for variable in variables]
         given = [diagonal for diagonal in found if diagonal is not None]
         summed = iter(replicas.all_reduce_sum(given))
         found = [None if diagonal is None else next(summed) for diagonal in found]
@@ -117,6 +121,11 @@ class AdaHessian(Adam):
         config = super().get_config()
         config.pop("amsgrad")
         return {**config, "power": self.power, "average": self.average, "seed": self.seed}
+
+
+def _key(variable) -> tuple[int, int]:
+    """By thread: replicas take turns, each in its own, whenever they sum something."""
+    return threading.get_ident(), id(variable)
 
 
 def _unscaled(diagonal, loss_scale):

@@ -63,6 +63,11 @@ class ClosureTraining:
 
     # What a step needs beyond one gradient, for the message of `check_seam`; "": nothing.
     needs = ""
+    # What a user can do about it; `tf_helen.legacy` says another thing.
+    ways_out = (
+        "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
+        "or use `optimizer.minimize(closure, variables)` in a custom loop."
+    )
     _seam_depth = 0
 
     @contextlib.contextmanager
@@ -79,9 +84,7 @@ class ClosureTraining:
         if self.needs and not self._seam_depth:
             raise RuntimeError(
                 f"{type(self).__name__} needs {self.needs} per step, and this trainer computes "
-                "one gradient. Build the model as a `tf_helen.Model`, or call "
-                "`tf_helen.enable(model)` before `compile`, or use "
-                "`optimizer.minimize(closure, variables)` in a custom loop."
+                f"one gradient. {self.ways_out}"
             )
 
     def begin_epoch(self) -> None:

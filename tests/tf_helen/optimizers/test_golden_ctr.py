@@ -1,12 +1,11 @@
 """Every optimizer against the trajectories of the authors' own codes on a small CTR model."""
 
+import base
 import golden
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import tf_helen
 from tf_helen.rows import RowBlock, as_block
 
 KINDS = ("Adam", "AdamW", "Adagrad", "RAdam", "NAdam", "dsam", "ssam", "sasam", "helen")
@@ -18,43 +17,43 @@ def base_optimizer(kind, args):
     decay = args.get("weight_decay", 0.0)
     if kind == "Adagrad":
         start = args.get("initial_accumulator_value", 0.0)
-        return tf_helen.Adagrad(initial_accumulator_value=start, l2=decay, **common)
+        return base.optimizers.Adagrad(initial_accumulator_value=start, l2=decay, **common)
     common["epsilon"] = args.get("eps", 1e-8)
     if kind == "AdamW":
         # PyTorch's default decay is 0.01
-        return tf_helen.AdamW(weight_decay=args.get("weight_decay", 0.01), **common)
+        return base.optimizers.AdamW(weight_decay=args.get("weight_decay", 0.01), **common)
     if kind in ("RAdam", "NAdam"):
-        cls = tf_helen.RAdam if kind == "RAdam" else tf_helen.Nadam
+        cls = base.optimizers.RAdam if kind == "RAdam" else base.optimizers.Nadam
         return cls(**common)
-    cls = tf_helen.AMSGrad if args.get("amsgrad") else tf_helen.Adam
+    cls = base.optimizers.AMSGrad if args.get("amsgrad") else base.optimizers.Adam
     return cls(l2=decay, **common)
 
 
 def build_optimizer(kind, args):
-    base = base_optimizer(kind, args)
+    last = base_optimizer(kind, args)
     if kind in ("dsam", "ssam"):
-        return tf_helen.SAM(
-            rho=args["rho"], base_optimizer=base, adaptive=args.get("adaptive", False)
+        return base.optimizers.SAM(
+            rho=args["rho"], base_optimizer=last, adaptive=args.get("adaptive", False)
         )
     if kind == "sasam":
-        return tf_helen.ASAM(rho=args["rho"], eta=args["eta"], base_optimizer=base)
+        return base.optimizers.ASAM(rho=args["rho"], eta=args["eta"], base_optimizer=last)
     if kind == "helen":
         norms = {"HelenGlobal": "global", "HelenNetOnly": "dense", None: "last_table"}
-        return tf_helen.Helen(
+        return base.optimizers.Helen(
             rho=args["rho"],
             lower_bound=args["bound"],
-            base_optimizer=base,
+            base_optimizer=last,
             norm="table",
             dense_norm=norms[args.get("cls")],
             perturb_dense=args["net_pert"],
             adaptive=args.get("adaptive", False),
         )
-    return base
+    return last
 
 
 def variables_at(run, step, dtype):
     return [
-        keras.Variable(run[f"w_{name}"][step].astype(dtype), dtype=dtype, name=name)
+        base.variable(run[f"w_{name}"][step].astype(dtype), dtype=dtype, name=name)
         for name in golden.NAMES
     ]
 
@@ -76,9 +75,9 @@ def assert_close(variables, run, step, atol, rtol, label):
 @pytest.fixture(params=["float32", "float64"])
 def precision(request):
     """Sets Keras's float type too: the learning rate is stored in it."""
-    keras.config.set_floatx(request.param)
+    base.set_floatx(request.param)
     yield request.param
-    keras.config.set_floatx("float32")
+    base.set_floatx("float32")
 
 
 RUNS = golden.ctr_runs(*KINDS)
@@ -99,7 +98,7 @@ def test_recorded_gradients_give_the_recorded_weights(name, entry, precision):
             unperturbed = not entry["args"].get("net_pert", True) and table not in golden.TABLES
             key = "g1" if unperturbed else last_pass
             gradients.append(tf.constant(run[f"{key}_{table}"][step], precision))
-        optimizer.apply(gradients, variables)
+        base.apply(optimizer, gradients, variables)
         # PyTorch's NAdam keeps a product in float32
         float64 = 1e-8 if entry["kind"] == "NAdam" else 1e-9
         tolerance = (5e-6, 1e-5) if precision == "float32" else (float64, 0)
@@ -129,7 +128,8 @@ def largest_perturbation_error(optimizer, run, precision, counted):
     for step in range(20):
         variables = variables_at(run, step, precision)
         blocks = recorded_blocks(run, step, precision, counted)
-        epsilons = optimizer.perturbations(blocks, variables)
+        inner, adapted = base.inside(optimizer, variables)
+        epsilons = inner.perturbations(blocks, adapted)
         for variable, epsilon, name in zip(variables, epsilons, golden.NAMES, strict=True):
             moved = variable.numpy() + (0 if epsilon is None else epsilon.numpy())
             worst = max(worst, np.abs(moved - run[f"pert_{name}"][step]).max())
@@ -147,9 +147,9 @@ def test_perturbed_weights(name, entry, precision):
 
 
 def network(variables, ids):
-    e0, e1, e2, w1, b1, w2, b2 = variables
-    x = tf.concat([tf.gather(t.value, ids[:, i]) for i, t in enumerate((e0, e1, e2))], axis=1)
-    return (tf.nn.relu(x @ w1.value + b1.value) @ w2.value + b2.value)[:, 0]
+    e0, e1, e2, w1, b1, w2, b2 = map(base.tensor, variables)
+    x = tf.concat([tf.gather(t, ids[:, i]) for i, t in enumerate((e0, e1, e2))], axis=1)
+    return (tf.nn.relu(x @ w1 + b1) @ w2 + b2)[:, 0]
 
 
 def train_by_itself(optimizer, run):
@@ -186,13 +186,13 @@ LAZY = [(n, e) for n, e in golden.ctr_runs("sparseadam") if e["args"].get("eps")
 @pytest.mark.parametrize("name,entry", LAZY, ids=[name for name, _ in LAZY])
 def test_lazy_adam_equals_torch_sparse_adam(name, entry):
     run, ids = golden.load(f"ctr/f32/{name}.npz"), golden.load("ctr/problem.npz")["ids"]
-    optimizer = tf_helen.Adam(entry["args"]["lr"], epsilon=1e-16)
+    optimizer = base.optimizers.Adam(entry["args"]["lr"], epsilon=1e-16)
     variables = variables_at(run, 0, "float32")
     for step in range(20):
         gradients = [tf.constant(run[f"g1_{name}"][step]) for name in golden.NAMES]
         for field in range(3):
             gradients[field] = golden.split_slices(gradients[field].numpy(), ids[step][:, field])
-        optimizer.apply(gradients, variables)
+        base.apply(optimizer, gradients, variables)
         assert_close(variables, run, step + 1, 5e-6, 1e-5, f"step {step + 1}")
 
 
@@ -224,5 +224,5 @@ def test_another_reading_does_not_match(name, changed):
 def test_lazy_moments_do_not_match_the_dense_run():
     entry = dict(golden.ctr_runs("Adam"))["adam_lr0.01"]
     run = golden.load("ctr/f32/adam_lr0.01.npz")
-    variables, _ = train_by_itself(tf_helen.Adam(entry["args"]["lr"]), run)
+    variables, _ = train_by_itself(base.optimizers.Adam(entry["args"]["lr"]), run)
     assert difference(variables, run, 20) > 1e-3

@@ -1,11 +1,9 @@
 """Sparse group lasso against the released kernels' arithmetic and its repair."""
 
+import base
 import golden
-import keras
 import numpy as np
 import pytest
-
-import tf_helen
 
 INPUTS = golden.load("rows/inputs.npz")
 STEPS = len(INPUTS["offsets"]) - 1
@@ -14,14 +12,14 @@ LATE = slice(40, 47)  # rows on which the released kernel forgets epsilon * e
 
 @pytest.fixture(params=["float32", "float64"])
 def precision(request):
-    keras.config.set_floatx(request.param)
+    base.set_floatx(request.param)
     yield request.param
-    keras.config.set_floatx("float32")
+    base.set_floatx("float32")
 
 
 def group_adam(entry, **changed):
     hyper = {"b1": 0.9, **entry["hyper"], **changed}
-    return tf_helen.GroupAdam(
+    return base.optimizers.GroupAdam(
         1.0,
         beta_1=hyper["b1"],
         epsilon=hyper["eps"],
@@ -31,7 +29,7 @@ def group_adam(entry, **changed):
 
 def group_ftrl(entry, **changed):
     hyper = {"lr_power": -0.5, **entry["hyper"], **changed}
-    return tf_helen.GroupFTRL(
+    return base.optimizers.GroupFTRL(
         1.0,
         hyper["lr_power"],
         hyper["acc0"],
@@ -44,11 +42,11 @@ def group_ftrl(entry, **changed):
 def trained(optimizer, run, entry, precision):
     """The table after every step."""
     suffix = "_dim1" if entry["dim"] == 1 else ""
-    table = keras.Variable(INPUTS[f"w0{suffix}"].astype(precision), dtype=precision, name="table")
+    table = base.variable(INPUTS[f"w0{suffix}"].astype(precision), dtype=precision, name="table")
     seen = []
     for step in range(STEPS):
         optimizer.learning_rate = float(run["lr"][step])
-        optimizer.apply([golden.row_gradient(INPUTS, step, precision, suffix)], [table])
+        base.apply(optimizer, [golden.row_gradient(INPUTS, step, precision, suffix)], [table])
         seen.append(table.numpy())
     return np.stack(seen)
 

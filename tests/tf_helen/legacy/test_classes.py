@@ -1,0 +1,140 @@
+"""The classes of `tf_helen.legacy`: which there are, their configuration, and what they refuse."""
+
+import inspect
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from optimizer_table import ENTRIES
+from tf_keras_model import tf_keras
+
+import tf_helen.legacy
+from tf_helen.legacy.variables import adapt
+from tf_helen.optimizers.registry import optimizer_classes
+
+CLASSES = {inner.__name__: inner for inner in optimizer_classes().values()}
+
+
+def legacy_of(optimizer):
+    """The same optimizer for tf_keras, by its configuration."""
+    return getattr(tf_helen.legacy, type(optimizer).__name__).from_config(optimizer.get_config())
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_optimizer_has_a_class_for_tf_keras(name):
+    cls = getattr(tf_helen.legacy, name)
+    assert cls.__name__ == name and cls.__module__ == "tf_helen.legacy"
+    assert name in tf_helen.legacy.__all__ and name in cls.__doc__.splitlines()[0]
+    assert "Args:" in cls.__doc__ and ">>>" not in cls.__doc__
+    assert inspect.signature(cls) == inspect.signature(CLASSES[name])
+    assert issubclass(cls, tf_keras.optimizers.Optimizer)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_configurations_go_through_tf_keras(name):
+    optimizer = legacy_of(ENTRIES[name].make())
+    config = tf_keras.optimizers.serialize(optimizer)
+    again = tf_keras.optimizers.deserialize(config)
+    assert type(again) is type(optimizer) and again is not optimizer
+    assert again.get_config() == optimizer.get_config()
+    assert tf_keras.optimizers.get(optimizer) is optimizer
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_step_is_that_of_keras_3(name):
+    entry, results = ENTRIES[name], []
+    start = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    for optimizer, table in (
+        (entry.make(), keras.Variable(start, name="table")),
+        (legacy_of(entry.make()), tf.Variable(start, name="table")),
+    ):
+        for ids in ([0, 2, 2], [5, 0, 5], [1, 1, 1], [2, 6, 0]):
+
+            def closure(ids=ids, table=table):
+                rows = tf.gather(getattr(table, "_value", table), ids)
+                return tf.reduce_sum(tf.square(rows) * [1.0, 2.0, -0.5] + rows)
+
+            optimizer.minimize(closure, [table])
+        optimizer.finalize_variable_values([table])
+        results.append(table.numpy())
+        assert int(optimizer.iterations) == 4
+    np.testing.assert_array_equal(*results)
+    assert np.abs(results[0] - start).max() > 1e-3
+
+
+def test_base_optimizers_are_taken_from_either_package():
+    ours = tf_helen.legacy.AdamAR(0.1, alpha=1e-3)
+    for base in (ours, ours.inner, "adam_ar"):
+        optimizer = tf_helen.legacy.Helen(base_optimizer=base)
+        assert type(optimizer.inner.base_optimizer) is tf_helen.AdamAR
+    assert tf_helen.legacy.Helen(None, 0.05, 0.0, ours).inner.base_optimizer is ours.inner
+    with pytest.raises(ValueError, match="must be a name"):
+        tf_helen.legacy.Helen(base_optimizer=tf_keras.optimizers.Adam())
+
+
+def test_a_variable_has_one_adapter():
+    weights = tf.Variable([[1.0]], name="dense/kernel", constraint=tf_keras.constraints.NonNeg())
+    adapted = adapt(weights)
+    assert adapt(weights) is adapted and adapt(adapted) is adapted and adapted.value is weights
+    assert (adapted.path, adapted.name) == ("dense/kernel", "dense/kernel")
+    assert adapted.constraint is weights.constraint
+    tf_helen.legacy.SGD(2.0).minimize(lambda: tf.reduce_sum(weights), [weights])
+    assert weights.numpy().item() == 0.0
+    with pytest.raises(TypeError, match="Models of Keras 3 take the optimizers of `tf_helen`"):
+        tf_helen.legacy.SGD().build([keras.Variable([1.0])])
+
+
+def test_weight_decay_spares_what_is_excluded_by_full_name():
+    kept, decayed = tf.Variable(1.0, name="top/bias"), tf.Variable(1.0, name="top/kernel")
+    optimizer = tf_helen.legacy.SGD(0.5, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["top/bias"])
+    optimizer.apply_gradients([(tf.constant(0.0), kept), (tf.constant(0.0), decayed)])
+    assert (float(kept), float(decayed)) == (1.0, 0.75)
+
+
+def test_a_tape_serves_one_pass_only():
+    weights = tf.Variable(3.0)
+
+    def step(optimizer):
+        with tf.GradientTape() as tape:
+            loss = weights**2 / 2
+        optimizer.minimize(loss, [weights], tape=tape)
+
+    step(tf_helen.legacy.SGD(0.5))
+    assert float(weights) == 1.5
+    for name in ("SAM", "ASAM", "Helen"):
+        with pytest.raises(RuntimeError, match=r"two gradients.*legacy\.TrainerMixin"):
+            step(getattr(tf_helen.legacy, name)())
+    with pytest.raises(RuntimeError, match=r"`tf_helen\.enable\(model\)`"):
+        tf_helen.SAM().apply([tf.ones(1)], [keras.Variable([1.0])])
+
+
+def test_settings_are_those_of_the_inner_optimizer():
+    optimizer = tf_helen.legacy.SAM(rho=0.1, base_optimizer="sgd", name="mine")
+    optimizer.rho = 0.2
+    assert optimizer.rho == optimizer.inner.rho == optimizer.get_config()["rho"] == 0.2
+    assert tf_helen.legacy.Adam(weight_decay=0.5, clipnorm=2.0).weight_decay == 0.5
+    assert optimizer.name == "mine"
+    with pytest.raises(AttributeError, match="no attribute 'radius'"):
+        _ = optimizer.radius
+
+
+def test_options_that_cost_whole_tables_are_refused():
+    with pytest.raises(ValueError, match="use_ema"):
+        tf_helen.legacy.Adam(use_ema=True)
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_the_package_itself_does_not_need_tf_keras():
+    done = run("import sys, tf_helen; assert 'tf_keras' not in sys.modules")
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = run(
+        "import sys; sys.modules['tf_keras'] = None; import tf_helen; import tf_helen.legacy"
+    )
+    assert "pip install 'tf-helen[tfrs]'" in done.stderr.splitlines()[-1]

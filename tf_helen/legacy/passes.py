@@ -1,0 +1,73 @@
+"""Several forward passes of one step, of which only the first one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+import tf_keras
+from tf_keras.src.engine.base_layer import BaseRandomLayer
+
+from tf_helen import replicas
+
+
+def statistics(model: tf_keras.Model) -> list[tf.Variable]:
+    """What forward passes update: metrics, and the vectors and scalars that layers keep.
+
+    Not the matrices: one may be a table, such as the candidates of a retrieval index.
+    """
+    found = [variable for metric in model.metrics for variable in metric.variables]
+    for layer in model._flatten_layers():
+        found += [v for v in getattr(layer, "_non_trainable_weights", ()) if v.shape.rank < 2]
+    return list({id(variable): variable for variable in found}.values())
+
+
+def generators(model: tf_keras.Model) -> Iterator:
+    """The sources of random numbers of a model's layers (dropout, noise, augmentation)."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, BaseRandomLayer):
+            layer._random_generator._maybe_init()
+            yield layer._random_generator
+
+
+class FirstPassOnly:
+    """A closure whose later calls leave no trace and draw the random numbers of the first.
+
+    Args:
+        model: the model that the closure calls.
+        closure: runs the forward pass and returns the loss.
+    """
+
+    def __init__(self, model: tf_keras.Model, closure: Callable[[], tf.Tensor]):
+        self._model, self._closure, self._calls = model, closure, 0
+        self._generators = list(generators(model))
+        self._states = [
+            (generator, tf.identity(replicas.local(generator._generator.state).read_value()))
+            for generator in self._generators
+            if generator._generator is not None
+        ]
+        # Two stateful operations with one seed draw alike, each in its own turn.
+        self._seeds = [
+            (generator, generator._create_seed(generator._seed))
+            for generator in self._generators
+            if generator._rng_type == generator.RNG_LEGACY_STATEFUL
+        ]
+
+    def __call__(self) -> tf.Tensor:
+        self._calls += 1
+        if self._calls == 1:
+            self._rewind_seeds()
+            return self._closure()
+        counted = [replicas.local(variable) for variable in statistics(self._model)]
+        kept = [(variable, tf.identity(variable.read_value())) for variable in counted]
+        for generator, state in self._states:
+            replicas.local(generator._generator.state).assign(state)
+        self._rewind_seeds()
+        loss = self._closure()
+        for variable, value in kept:
+            variable.assign(value)
+        return loss
+
+    def _rewind_seeds(self) -> None:
+        for generator, seed in self._seeds:
+            generator._seed = seed

@@ -1,0 +1,193 @@
+"""The trainer seam for tf_keras models: hands the optimizer a closure."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+from tf_helen import tables
+from tf_helen.legacy.optimizer import LegacyOptimizer
+from tf_helen.legacy.passes import FirstPassOnly
+from tf_helen.legacy.variables import adapt, adapt_all
+
+
+class _EpochBell(tf_keras.callbacks.Callback):
+    """Tells the optimizer that the data start anew."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = _inside(self.model.optimizer)
+        if isinstance(optimizer, LegacyOptimizer):
+            optimizer.begin_epoch()
+
+
+class TrainerMixin:
+    """Put before `tf_keras.Model` or `tfrs.Model`: its training step serves every optimizer.
+
+    Optimizers that need more than a gradient (`SAM`, `Helen`, `AdaHessian`) train only under it.
+    Whatever reads weights from outside the training step (`evaluate`, `predict`, `get_weights`,
+    `save`) finds every row up to date. For a `tfrs.Model` the loss is its `compute_loss` and the
+    regularization losses, as in its own step; for others the loss given to `compile`. Stock
+    optimizers train as under the model's own step. A class that defines `train_step` itself calls
+    `optimizer.minimize(closure, variables)` in it.
+
+    Metrics, the loss that is reported and the statistics of layers (batch normalization) count the
+    first pass only: what layers and metrics keep in vectors and scalars of `add_weight(...,
+    trainable=False)` is put back after the second. Matrices, which may be whole tables, are not:
+    a layer that updates one in its forward pass counts both passes. Both passes see the same
+    dropout masks, compiled (`run_eagerly=False`) or with `tf.random.Generator`
+    (`tf_keras.backend.experimental.enable_tf_random_generator()`); run eagerly with the stateful
+    random operations that are tf_keras's default, which nothing can rewind, each pass draws its
+    own. Random operations that a layer calls directly (`tf.random.uniform`) draw anew in each
+    pass too.
+
+    Example:
+        >>> class Net(tf_helen.legacy.TrainerMixin, tf_keras.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.table = tf_helen.legacy.Embedding(10, 4)
+        ...         self.top = tf_keras.layers.Dense(1)
+        ...     def call(self, ids):
+        ...         return self.top(self.table(ids))
+        >>> model = Net()
+        >>> model.compile(tf_helen.legacy.Helen(rho=0.01), "mse")
+        >>> _ = model.fit(np.array([3, 5]), np.array([[1.0], [0.0]]), verbose=0)
+    """
+
+    def train_step(self, data):
+        if _is_tfrs(self):
+            return self._tfrs_train_step(data)
+        x, y, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
+        first_pass: dict[str, tf.Tensor] = {}
+
+        def closure():
+            y_pred = self(x, training=True)
+            first_pass.setdefault("y_pred", y_pred)
+            return self.compute_loss(x, y, y_pred, sample_weight)
+
+        def trial():
+            self.compute_loss(x, y, self(x, training=True), sample_weight)
+
+        self._make_variables(trial)
+        loss = self._minimize(closure)
+        self._validate_target_and_loss(y, loss)
+        return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight)
+
+    def _tfrs_train_step(self, inputs):
+        first_pass: dict[str, tf.Tensor] = {}
+
+        def closure():
+            loss = self.compute_loss(inputs, training=True)
+            regularization = tf.reduce_sum([tf.reduce_sum(value) for value in self.losses])
+            if not first_pass:
+                first_pass.update(loss=loss, regularization_loss=regularization)
+                first_pass["total_loss"] = loss + regularization
+            return loss + regularization
+
+        self._make_variables(lambda: self.compute_loss(inputs, training=True))
+        self._minimize(closure)
+        return {**{metric.name: metric.result() for metric in self.metrics}, **first_pass}
+
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(tf_keras.Model.fit).bind(self, *args, **kwargs).arguments
+        given.pop("self")
+        callbacks = given.pop("callbacks", None)
+        bell = _EpochBell()
+        if isinstance(callbacks, tf_keras.callbacks.CallbackList):
+            callbacks.append(bell)
+            bell.set_model(self)
+        else:
+            callbacks = [*tf.nest.flatten(callbacks or []), bell]
+        return super().fit(**given, callbacks=callbacks)
+
+    def _make_variables(self, trial: Callable[[], object]) -> None:
+        """The optimizer must know the variables before the first pass, not after it."""
+        if self.__dict__.get("_tf_helen_variables_made"):
+            return
+        if not all(layer.built for layer in self._flatten_layers(include_self=False)):
+            # Layers create their variables outside whatever graph they are called in.
+            with tf.__internal__.FuncGraph("tf_helen_build").as_default():
+                trial()
+        self.__dict__["_tf_helen_variables_made"] = True
+
+    def _minimize(self, closure: Callable[[], tf.Tensor]) -> tf.Tensor:
+        optimizer, variables = self.optimizer, self.trainable_variables
+        if not variables:
+            return closure()
+        inner = _inside(optimizer)
+        if not isinstance(inner, LegacyOptimizer):
+            for variable in adapt_all(variables):
+                tables.release(variable)
+            with tf.GradientTape() as tape:
+                loss = closure()
+            optimizer.minimize(loss, variables, tape=tape)
+            return loss
+        if inner.inner.needs:  # it may run the closure again
+            closure = FirstPassOnly(self, closure)
+        if inner is optimizer:
+            return inner.minimize(closure, variables)
+        scale = optimizer.get_scaled_loss(tf.constant(1.0))
+        loss, gradients = inner.run_passes(closure, variables, scale)
+        gradients = optimizer.get_unscaled_gradients(gradients)
+        with inner.inner.seam():
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    # Nobody sees a stale row.
+
+    def _settle_tables(self) -> None:
+        inner = _inside(getattr(self, "optimizer", None))
+        if isinstance(inner, LegacyOptimizer) and inner.inner.built:
+            inner.finalize_variable_values(self.trainable_variables)
+
+    @contextlib.contextmanager
+    def settled(self):
+        """Within it all tables are up to date and lookups are plain, for tracing an export."""
+        self._settle_tables()
+        marked = [tables.of(adapt(variable)) for variable in self.trainable_variables]
+        pending = [(table, table.decay) for table in marked if table is not None]
+        for table, _ in pending:
+            table.decay = None
+        try:
+            yield self
+        finally:
+            for table, decay in pending:
+                table.decay = decay
+
+
+def _settling(name: str, tracing: bool):
+    def method(self, *args, **kwargs):
+        if tracing:
+            with self.settled():
+                return getattr(super(TrainerMixin, self), name)(*args, **kwargs)
+        self._settle_tables()
+        return getattr(super(TrainerMixin, self), name)(*args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"As the model's own `{name}`, with every row up to date."
+    return method
+
+
+for _name in (
+    *("evaluate", "predict", "test_on_batch", "predict_on_batch"),
+    *("get_weights", "set_weights", "load_weights", "save_weights"),
+):
+    setattr(TrainerMixin, _name, _settling(_name, tracing=False))
+for _name in ("save", "export"):
+    setattr(TrainerMixin, _name, _settling(_name, tracing=True))
+
+
+def _inside(optimizer):
+    """The optimizer inside one that scales the loss, or the optimizer itself."""
+    scales = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+    return optimizer.inner_optimizer if scales else optimizer
+
+
+def _is_tfrs(model: tf_keras.Model) -> bool:
+    """Whether the loss is `compute_loss(inputs, training)`; asked without importing tfrs."""
+    module = sys.modules.get("tensorflow_recommenders")
+    return module is not None and isinstance(model, module.Model)
