@@ -108,6 +108,14 @@ ENTRIES |= {
     "SAM(AdaHessian)": around(tf_helen.SAM, ENTRIES["AdaHessian"], two_pass=True),
 }
 
+# Over replicas gradients, counts and curvatures are summed; rules as such know nothing of it. Each
+# entry takes seconds to trace, so there are only those that differ in what is summed or kept.
+OVER_REPLICAS = (
+    *("Adagrad", "Adam", "AdamW by counter", "AdaHessian", "AdamAR", "AdamAR auto"),
+    *("GroupAdamAR", "GroupFTRL", "SAM", "Helen", "Helen running", "CowClip", "PerVariable"),
+    *("Helen(AdamAR)", "CowClip(AdamAR)", "SAM(AdaHessian)"),
+)
+
 
 def new_table(rows=7, width=3, dtype="float32", seed=0) -> keras.Variable:
     """A table of random rows, of which no layer of ours knows."""

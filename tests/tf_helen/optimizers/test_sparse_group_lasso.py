@@ -158,6 +158,9 @@ def test_what_is_held_back_is_bounded(name):
         held = optimizer.slots_of(table)["held_back"].numpy()
         assert np.abs(held).max() <= LR * (0.02 + np.sqrt(3) * 0.03) * (1 + 1e-5)
     assert np.abs(held).max() > 0
+    optimizer.learning_rate = 0.0  # has no thresholds, and must not give back what is held
+    take_step(optimizer, table, *next(stream()))
+    np.testing.assert_array_equal(optimizer.slots_of(table)["held_back"].numpy(), held)
 
 
 def test_a_row_at_zero_comes_back():
