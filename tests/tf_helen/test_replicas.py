@@ -38,7 +38,8 @@ def largest_difference(results, name):
 
 @pytest.mark.parametrize("name", [*OVER_REPLICAS, "Adam clipped"])
 def test_two_replicas_equal_one(results, name):
-    tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].two_pass else 1e-6
+    # a second pass, and a division by a Hessian near 0, enlarge what rounding leaves
+    tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].seam else 1e-6
     if name.startswith("Adagrad"):
         tolerance = 2e-6  # G from 0: its first steps are lr long whatever the gradient's rounding
     assert largest_difference(results, name) <= tolerance
