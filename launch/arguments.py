@@ -19,7 +19,7 @@ from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
-_BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar), tf_helen>Adam
+_BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar)
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
@@ -138,6 +138,8 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
             f"the learning rate of {name} is given twice, as {learning_rate} and as "
             f"{arguments['learning_rate']}; leave one out"
         )
+    if learning_rate is not None and "learning_rate" not in known:
+        raise ValueError(f"{name} has no learning rate of its own; give each of its parts one")
     _check_known(arguments, known, f"optimizer {name!r}")
     frequency = arguments.get("frequency", "batch")
     if not isinstance(frequency, Mapping):
@@ -152,6 +154,8 @@ def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
     known = constructor_arguments(cls, last=WrappingOptimizer)
     if issubclass(cls, WrappingOptimizer):
         inner = inner or base or known["base_optimizer"]
+        if not isinstance(inner, str):
+            raise ValueError(f"`base_optimizer` must be a name. Received: {inner!r}")
         known = _known_arguments(inner, None) | known
     return known
 

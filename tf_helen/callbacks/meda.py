@@ -22,7 +22,7 @@ class MEDA(keras.callbacks.Callback):
 
     Args:
         layers: names of the embedding layers; `None`: every `tf_helen.layers.Embedding` and
-            `keras.layers.Embedding` of the model.
+            `keras.layers.Embedding` of the model that is not frozen.
         seed: of the draws; epoch n of every training draws the same rows.
 
     Raises:
@@ -49,17 +49,20 @@ class MEDA(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         kinds = (Embedding, keras.layers.Embedding)
-        found = [layer for layer in self.model._flatten_layers() if isinstance(layer, kinds)]
+        layers = [layer for layer in self.model._flatten_layers() if isinstance(layer, kinds)]
+        # What is frozen, such as a pretrained table, keeps its rows.
+        found = [layer for layer in layers if layer.trainable]
         if self.layer_names is not None:
             known = {layer.name: layer for layer in found}
             unknown = sorted(set(self.layer_names) - set(known))
             if unknown:
                 raise ValueError(
-                    f"MEDA finds no embedding layers named {unknown}. Known: {sorted(known)}."
+                    f"MEDA finds no trainable embedding layers named {unknown}. "
+                    f"Known: {sorted(known)}."
                 )
             found = [known[name] for name in self.layer_names]
         if not found:
-            raise ValueError("MEDA needs an embedding layer, and the model has none.")
+            raise ValueError("MEDA needs a trainable embedding layer, and the model has none.")
         self._embeddings = found
         self._check_slots()
 

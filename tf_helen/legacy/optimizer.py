@@ -213,6 +213,10 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
         """What a custom loop calls before each pass over the data; `TrainerMixin` does in `fit`."""
         self.inner.begin_epoch()
 
+    def end_epoch(self) -> None:
+        """What a trainer calls after each pass over the data that was not broken off."""
+        self.inner.end_epoch()
+
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
         """Brings every row of the given variables up to date; tf_keras calls it after `fit`."""
         self.inner.finalize_variable_values(adapt_all(var_list))

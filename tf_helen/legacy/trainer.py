@@ -17,12 +17,22 @@ from tf_helen.legacy.variables import adapt, adapt_all
 
 
 class _EpochBell(tf_keras.callbacks.Callback):
-    """Tells the optimizer that the data start anew."""
+    """Tells the optimizer where passes over the data begin and end."""
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = _inside(self.model.optimizer)
+        if not isinstance(optimizer, LegacyOptimizer):
+            return
+        if self.model.built and not optimizer.inner.built:
+            # Its state may wait in a checkpoint until the variables exist.
+            with self.model.distribute_strategy.scope():
+                optimizer.build(self.model.trainable_variables)
+        optimizer.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        optimizer = _inside(self.model.optimizer)
         if isinstance(optimizer, LegacyOptimizer):
-            optimizer.begin_epoch()
+            optimizer.end_epoch()
 
 
 class TrainerMixin:

@@ -88,12 +88,12 @@ class AdaHessian(Adam):
     def apply(self, grads, trainable_variables=None):
         self.check_seam()
         super().apply(grads, trainable_variables)
-        # Tensors of a trace must not outlive it.
-        for key in [key for key in self._diagonals if key[0] == threading.get_ident()]:
-            del self._diagonals[key]
 
     def blocks_of(self, gradients, variables):
         found = [self._diagonals[_key(variable)] for variable in variables]
+        # Tensors of a trace must not outlive it.
+        for key in [key for key in self._diagonals if key[0] == threading.get_ident()]:
+            del self._diagonals[key]
         given = [diagonal for diagonal in found if diagonal is not None]
         summed = iter(replicas.all_reduce_sum(given))
         found = [None if diagonal is None else next(summed) for diagonal in found]
@@ -103,7 +103,7 @@ class AdaHessian(Adam):
         ]
 
     def squares(self, gradient, step):
-        diagonal = step.curvature + self.l2
+        diagonal = step.curvature + self.coupled_l2
         if self.average == "row":
             within_row = list(range(1, diagonal.shape.rank or 0))
             diagonal = tf.reduce_mean(diagonal, axis=within_row, keepdims=True)

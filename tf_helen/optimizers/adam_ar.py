@@ -38,8 +38,9 @@ class AdamAR(IntervalDecay, Adam):
     2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. In the first epoch, where nothing is
     read again that the model could have memorized, no row decays; when the second one starts, E is
     known, and rows decay by their whole absence. On data that never repeat it is Adam.
-    `tf_helen.Model.fit` tells the optimizer where epochs begin; a custom loop calls
-    `begin_epoch()`. Give `steps_per_epoch` if an epoch of `fit` is not one pass over the data.
+    `tf_helen.Model.fit` tells the optimizer where epochs begin and end; a custom loop calls
+    `begin_epoch()` and `end_epoch()`. E is that of the longest epoch so far, fewer than 5 steps not
+    counted. Give `steps_per_epoch` if an epoch of `fit` is not one pass over the data.
 
     Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
     letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly

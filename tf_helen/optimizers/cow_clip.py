@@ -37,8 +37,9 @@ class CowClip(WrappingOptimizer):
         ratio: r, not negative; 1 in the paper.
         zeta: lower bound, not negative; 1e-5 in the paper.
         threshold: "paper", or "released": that of the authors' training script.
-        l2: coupled L2 strength on tables, added before the clipping as the released code does; the
-            base optimizer's own `l2` acts after it.
+        l2: coupled L2 strength, `g <- g + l2 * e`, on the tables that are clipped and before they
+            are, as the released code does (its Keras `l2(s)` is `l2=2*s` here); the base
+            optimizer's own `l2` acts after the clipping.
         clip_linear: clip tables of width 1 too.
         name: the optimizer's name.
         **kwargs: passed to the base optimizer when it is given by name.

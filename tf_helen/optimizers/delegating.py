@@ -55,6 +55,10 @@ class DelegatingOptimizer(RowSparseOptimizer):
             if not one.built:
                 one.build(shares[id(one)])
 
+    def attach(self, variables):
+        for one in self._ours():
+            one.attach([v for v in variables if self.optimizer_of(v) is one])
+
     def history_keeper(self, variable):
         one = self.optimizer_of(variable)
         return one.history_keeper(variable) if isinstance(one, RowSparseOptimizer) else None
@@ -118,6 +122,10 @@ class DelegatingOptimizer(RowSparseOptimizer):
     def begin_epoch(self):
         for one in self._ours():
             one.begin_epoch()
+
+    def end_epoch(self):
+        for one in self._ours():
+            one.end_epoch()
 
     def scale_loss(self, loss):
         return self._inner[0].scale_loss(loss)

@@ -24,14 +24,15 @@ class EmbeddingRate:
     _rate_is_ratio = False
 
     def _set_up_embedding_rate(self, rate: Any) -> None:
-        if isinstance(rate, dict):
+        ratio = rate["ratio"] if isinstance(rate, dict) and set(rate) == {"ratio"} else None
+        if isinstance(rate, dict) and ratio is None:
             rate = keras.optimizers.schedules.deserialize(rate)
         if rate is None or isinstance(rate, Schedule):
             self._embedding_rate = rate
             return
-        rate = checks.number_in_range("embedding_learning_rate", rate)
+        rate = checks.number_in_range("embedding_learning_rate", rate if ratio is None else ratio)
         if self._is_number(self._learning_rate):
-            rate = self._ratio(rate)
+            rate = self._ratio(rate) if ratio is None else ratio
             self._rate_is_ratio = True
         self._embedding_rate = keras.Variable(
             rate,
@@ -84,5 +85,9 @@ class EmbeddingRate:
             return None
         if isinstance(rate, Schedule):
             return keras.optimizers.schedules.serialize(rate)
-        factor = float(self._learning_rate.numpy()) if self._rate_is_ratio else 1.0
-        return float(rate.numpy()) * factor
+        number = float(rate.numpy())
+        if not self._rate_is_ratio:
+            return number
+        base = float(self._learning_rate.numpy())
+        # While the rate is 0 (before a warm-up, after a decay) only the ratio is known.
+        return number * base if base else {"ratio": number}

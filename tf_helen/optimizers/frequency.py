@@ -46,6 +46,19 @@ def counts_of(keeper, variable: keras.Variable, maximum: tf.Variable, write: boo
     )
 
 
+def check_loaded(optimizer, variables) -> None:
+    """Raises unless the counts that a config speaks of were loaded with the optimizer's state."""
+    slots = [optimizer.slots_of(variable).get("field_maximum") for variable in variables]
+    copies = [replicas.copies(slot)[0] for slot in slots if slot is not None]
+    with tf.init_scope():
+        counted = any(copy.numpy().max() > 0 for copy in copies)
+    if not counted:
+        raise ValueError(
+            "This optimizer was made from a config, which does not hold the counts of `frequency`. "
+            "Load it with its state (a model that has trained), or give `frequency` anew."
+        )
+
+
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
     """float64 `[fields]`: the largest count among the given rows of each field, at least 0."""
     field = table.field_of_rows(ids)

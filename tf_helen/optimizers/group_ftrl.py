@@ -80,6 +80,7 @@ class GroupFTRL(RowSparseOptimizer):
         self.strengths = {
             name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
         }
+        self.l1, self.l21, self.l2 = self.strengths.values()
         self.l2_shrinkage = checks.number_in_range("l2_shrinkage", l2_shrinkage)
         self.beta = checks.number_in_range("beta", beta)
         self.released = bool(released)

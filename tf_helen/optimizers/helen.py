@@ -152,6 +152,13 @@ class Helen(SAM):
                 f"and weights: {', '.join(variable.path for variable in variables)}."
             )
 
+    def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
+        variables = list(variables)
+        self.build(variables)
+        if self.frequency == "given" and self._given_counts is None:
+            frequencies.check_loaded(self, variables)
+        return super().compute_gradients(closure, variables, loss_scale, pass_state)
+
     def _is_embedding(self, is_sparse: bool, variable: keras.Variable) -> bool:
         narrow = variable.shape[-1] == 1 if len(variable.shape) > 1 else True
         return is_sparse and not (self.norm == "table" and narrow)

@@ -116,17 +116,19 @@ def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
 def with_curvature(
     gradient: Gradient, diagonal: Gradient | None, variable: keras.Variable, loss_scale
 ) -> RowBlock:
-    """The summed block of a gradient, with the summed diagonal of the same rows."""
+    """The summed block of a gradient that comes scaled, with the diagonal of the same rows."""
     dtype = compute_dtype(variable)
     if diagonal is None:
         block = summed_blocks([gradient], [variable], loss_scale)[0]
         return RowBlock(block.values, block.ids, block.counts, tf.zeros_like(block.values))
     if not isinstance(gradient, tf.IndexedSlices):
-        block, other = summed_blocks([gradient, diagonal], [variable] * 2, loss_scale)
+        block = summed_blocks([gradient], [variable], loss_scale)[0]
+        other = summed_blocks([diagonal], [variable])[0]
         other = densify(other, tf.TensorShape(variable.shape))
         return RowBlock(block.values, None, None, other.values)
     if not isinstance(diagonal, tf.IndexedSlices):
-        block, other = summed_blocks([gradient, diagonal], [variable] * 2, loss_scale)
+        block = summed_blocks([gradient], [variable], loss_scale)[0]
+        other = summed_blocks([diagonal], [variable])[0]
         curvature = tf.gather(other.values, block.ids)
         return RowBlock(block.values, block.ids, block.counts, curvature)
     # Both name the same rows, but need not name them in the same order.
@@ -135,14 +137,12 @@ def with_curvature(
     rows, first = tf.shape(ids)[0], tf.shape(gradient.indices)[0]
 
     def summed(values, at):
-        values = tf.cast(values, dtype)
-        if loss_scale is not None:
-            values /= tf.cast(loss_scale, dtype)
-        return tf.math.unsorted_segment_sum(values, at, rows)
+        return tf.math.unsorted_segment_sum(tf.cast(values, dtype), at, rows)
 
     counts = tf.math.unsorted_segment_sum(tf.ones_like(positions[:first]), positions[:first], rows)
+    values = summed(gradient.values, positions[:first])
     return RowBlock(
-        summed(gradient.values, positions[:first]),
+        values if loss_scale is None else values / tf.cast(loss_scale, dtype),
         ids,
         tf.cast(counts, tf.int32),
         summed(diagonal.values, positions[first:]),

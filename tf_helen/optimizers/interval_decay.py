@@ -16,7 +16,8 @@ import keras
 import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
-from tf_helen.optimizers.decay_law import FixedDecay, FoundDecay, alpha_for, checked_alpha
+from tf_helen.optimizers.decay_law import checked_alpha
+from tf_helen.optimizers.epoch_alpha import EpochAlpha
 from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot
@@ -26,7 +27,7 @@ from tf_helen.rows import RowBlock, per_row, read_rows, write_rows
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
 
 
-class IntervalDecay(RowSparseOptimizer):
+class IntervalDecay(EpochAlpha, RowSparseOptimizer):
     """Adds the decay by occurrence interval to a row-sparse optimizer (a mixin, named first).
 
     Args:
@@ -53,38 +54,9 @@ class IntervalDecay(RowSparseOptimizer):
         self.alpha = checked_alpha(alpha)
         self.decay = checks.one_of("decay", decay, ("continuous", "on_occurrence"))
         self.sweep_every = checks.whole_number("sweep_every", sweep_every)
-        if steps_per_epoch is not None:
-            steps_per_epoch = checks.whole_number("steps_per_epoch", steps_per_epoch)
         self.steps_per_epoch = steps_per_epoch
         self._swept_at = SlotBook()
-        if self.alpha != "auto":
-            self._law = FixedDecay(self.alpha)
-            return
-        if self.decay == "on_occurrence":
-            raise ValueError("`alpha='auto'` is for continuous decay. Received: 'on_occurrence'")
-        self._found_alpha = self.add_variable((), initializer="zeros", name="alpha")
-        self._law = FoundDecay(self._found_alpha)
-
-    def begin_epoch(self) -> None:
-        """With `alpha="auto"`, finds alpha when the first epoch is over, and decays rows by it.
-
-        `tf_helen.Model.fit` calls it before each epoch; a custom loop must. Until then no row
-        decays; from then on rows have decayed since they last occurred.
-        """
-        if self.alpha != "auto" or not self.built or float(self._found_alpha.numpy()) > 0:
-            return
-        done = int(replicas.copies(self._iterations)[0].numpy())
-        steps = self.steps_per_epoch or done
-        if done < max(steps, 1):
-            return
-        for copy in replicas.copies(self._found_alpha):
-            copy.assign(alpha_for(steps))
-        for slots, swept in zip(self._slot_book.by_index, self._swept_at.by_index, strict=True):
-            for copy in replicas.copies(slots[HISTORY]) if HISTORY in slots else ():
-                history = RowHistory(self.history_columns(), copy.read_value())
-                copy.assign(history.replace(decayed_to=history["last_step"]).record)
-            for copy in replicas.copies(swept["swept_at"]):
-                copy.assign(-1)
+        self._law = self._make_law()
 
     def history(self):
         return {*super().history(), "last_step", "decayed_to"}
@@ -117,8 +89,15 @@ class IntervalDecay(RowSparseOptimizer):
             {"swept_at": add_slot(self, variable, "swept_at", (), "int64", 0)}
             for variable in variables
         ]
+        self.attach(variables)
+
+    def attach(self, variables: Sequence[keras.Variable]) -> None:
         for variable in variables:
-            if self.decay == "continuous" and (table := tables.of(variable)) is not None:
+            table = tables.of(variable)
+            if self.decay != "continuous" or table is None:
+                continue
+            if getattr(table.decay, "optimizer", None) is not self:
+                tables.release(variable)
                 table.decay = _PendingDecay(self, variable)
 
     def apply_blocks(self, blocks, variables):
@@ -176,7 +155,7 @@ class IntervalDecay(RowSparseOptimizer):
         """
         if not self.built or self.decay == "on_occurrence":
             return
-        done = int(replicas.copies(self._iterations)[0].numpy())
+        done = self._steps_done()
         for variable in var_list:
             if self._var_key(variable) not in self._trainable_variables_indices:
                 continue
@@ -230,6 +209,7 @@ class _PendingDecay(tf.Module):
         self._steps_done = optimizer._iterations.value
         self._law = optimizer._law
         self._dtype = compute_dtype(variable)
+        self.optimizer = optimizer
         self._finish = lambda: optimizer.finalize_variable_values([variable])
 
     def factor(self, ids: tf.Tensor) -> tf.Tensor:

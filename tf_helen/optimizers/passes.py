@@ -33,6 +33,13 @@ def gradients_of(
     return loss, tape.gradient(scaled, list(variables))
 
 
+def scale_of(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | None:
+    """What the gradients that an optimizer takes must come multiplied by, or `None` for 1."""
+    one = tf.constant(1.0)
+    scaled = optimizer.scale_loss(one)
+    return None if scaled is one else tf.convert_to_tensor(scaled)
+
+
 def summed_blocks(
     gradients: Sequence[tf.Tensor | tf.IndexedSlices],
     variables: Sequence[keras.Variable],
@@ -90,6 +97,9 @@ class ClosureTraining:
     def begin_epoch(self) -> None:
         """What a trainer calls before each pass over the data."""
 
+    def end_epoch(self) -> None:
+        """What a trainer calls after each pass over the data that was not broken off."""
+
     def compute_gradients(
         self,
         closure: Callable[[], tf.Tensor],
@@ -136,7 +146,8 @@ class ClosureTraining:
         """
         variables = list(variables)
         self.build(variables)
-        loss, gradients = self.compute_gradients(closure, variables, pass_state=pass_state)
+        scale = scale_of(self)
+        loss, gradients = self.compute_gradients(closure, variables, scale, pass_state)
         with self.seam():
             self.apply(gradients, variables)
         return loss

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
+from tf_helen import replicas
 from tf_helen.optimizers import registry
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
@@ -23,8 +25,9 @@ class PerVariable(DelegatingOptimizer):
     but for tables under several replicas. `keras.optimizers.MultiOptimizer` is not the same: it
     knows nothing of the passes and counters that optimizers here need.
 
-    `learning_rate` is that of the first optimizer. Setting it (`ReduceLROnPlateau`) multiplies
-    those of the others by the same factor.
+    `learning_rate` is that of the first optimizer. When it is set (`ReduceLROnPlateau`), those of
+    the others are multiplied by the same factor; `parts[i].learning_rate` sets one alone.
+    `clipnorm` and the like belong to each part and see its variables only.
 
     Args:
         optimizers: {pattern: name or optimizer}, in order of precedence.
@@ -51,14 +54,15 @@ class PerVariable(DelegatingOptimizer):
                 "`optimizers` must map patterns of variable paths to optimizers, such as "
                 f"{{'embedding': 'adamar', '*': 'adam'}}. Received: {optimizers!r}"
             )
-        self_patterns = [str(pattern) for pattern in optimizers]
         inner = [registry.get(optimizer) for optimizer in optimizers.values()]
         if len({id(one) for one in inner}) < len(inner):
             raise ValueError("`optimizers` must be different objects: each counts its own steps.")
         _check_needs(inner)
         super().__init__(inner, name=name)
-        self.patterns = self_patterns
-        self.optimizers = inner
+        self.patterns = [str(pattern) for pattern in optimizers]
+        # Not `optimizers`: Keras's callbacks would set the rates of all to one number.
+        self.parts = inner
+        self._seen = self._rates_now()
 
     def optimizer_of(self, variable):
         for pattern, one in zip(self.patterns, self._inner, strict=True):
@@ -76,10 +80,27 @@ class PerVariable(DelegatingOptimizer):
         for pattern, one in zip(self.patterns, self._inner, strict=True):
             if id(one) not in chosen and pattern != "*":
                 raise ValueError(
-                    f"The pattern {pattern!r} is left without a variable. Variables: "
+                    f"The pattern {pattern!r} is left without a variable. Trainable variables: "
                     f"{', '.join(variable.path for variable in variables)}."
                 )
         super().build(variables)
+
+    def _rates_now(self) -> dict:
+        """Variables by which a change of the first rate is noticed; none if it is a schedule."""
+        if not isinstance(_rate(self._inner[0]), keras.Variable):
+            return {}
+        first = float(_rate(self._inner[0]).numpy())
+        return {
+            "first": self._number(first, "first_rate"),
+            "basis": self._number(first, "first_rate_but_zero"),
+            "others": [
+                self._number(float(_rate(one).numpy()), "rate") for one in self._followers()
+            ],
+        }
+
+    def _number(self, value: float, name: str) -> keras.Variable:
+        initializer = keras.initializers.Constant(value)
+        return self.add_variable((), initializer=initializer, name=name)
 
     @property
     def learning_rate(self):
@@ -87,23 +108,43 @@ class PerVariable(DelegatingOptimizer):
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
-        before = float(self._inner[0].learning_rate)
-        scheduled = any(not isinstance(one._learning_rate, keras.Variable) for one in self._rated())
-        if before == 0 or scheduled:
-            raise ValueError(
-                "`learning_rate` of PerVariable was 0 or follows a schedule, and has no factor for "
-                "the others. Set `optimizer.optimizers[i].learning_rate` one by one."
-            )
-        for one in self._inner[1:]:
-            one.learning_rate = float(one.learning_rate) * float(learning_rate) / before
         self._inner[0].learning_rate = learning_rate
+        for i in range(len(replicas.copies(self._seen["first"]))):
+            self._follow_first_rate(lambda variable, i=i: replicas.copies(variable)[i])
 
-    def _rated(self):
-        """The optimizers whose rates are set, inside of what wraps them."""
-        for one in self._inner:
-            while isinstance(one, DelegatingOptimizer):
-                one = one._inner[0]
-            yield one
+    def apply(self, grads, trainable_variables=None):
+        if len(grads) > 0:
+            self._known_variables(grads, trainable_variables)  # builds
+            self._follow_first_rate(replicas.local)
+        super().apply(grads, trainable_variables)
+
+    def apply_blocks(self, blocks, variables):
+        self._follow_first_rate(replicas.local)
+        super().apply_blocks(blocks, variables)
+
+    def _follow_first_rate(self, copy) -> None:
+        """Multiplies the other rates by what the first was multiplied by since it was last seen.
+
+        Also where its variable was assigned behind our back, as callbacks of tf_keras do. A rate
+        of 0 is followed too; what counts afterwards is the last that was not.
+        """
+        if not self._seen:
+            return
+        first = copy(_rate(self._inner[0])).read_value()
+        seen = copy(self._seen["first"])
+        changed, from_zero = tf.not_equal(first, seen), tf.equal(seen, 0)
+        basis = copy(self._seen["basis"])
+        basis.assign(tf.where(from_zero, basis, seen))
+        for one, before in zip(self._followers(), self._seen["others"], strict=True):
+            rate, before = copy(_rate(one)), copy(before)
+            before.assign(tf.where(from_zero, before, rate))
+            followed = before * tf.math.divide_no_nan(first, basis)
+            rate.assign(tf.where(tf.logical_and(changed, basis > 0), followed, rate))
+        seen.assign(first)
+
+    def _followers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers after the first whose rate is a number."""
+        return [one for one in self._inner[1:] if isinstance(_rate(one), keras.Variable)]
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -111,7 +152,17 @@ class PerVariable(DelegatingOptimizer):
         return {"name": self.name, "optimizers": {p: serialize(one) for p, one in pairs}}
 
 
+def _rate(one: keras.optimizers.Optimizer):
+    """The variable (or schedule) that holds an optimizer's rate, inside of what wraps it."""
+    while isinstance(one, DelegatingOptimizer):
+        one = one._inner[0]
+    return one._learning_rate
+
+
 def _check_needs(inner) -> None:
+    scales = {one.loss_scale_factor for one in inner}
+    if len(scales) > 1:
+        raise ValueError(f"`loss_scale_factor` must be the same in all parts. Received: {scales}")
     ours = [one for one in inner if isinstance(one, RowSparseOptimizer)]
     if any(one.needs == "two gradients" for one in ours):
         raise ValueError(

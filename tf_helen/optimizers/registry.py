@@ -40,7 +40,9 @@ def class_of(name: str) -> tuple[type[keras.optimizers.Optimizer], str | None]:
     classes = optimizer_classes()
     outer, bracket, rest = name.strip().partition("(")
     plain = outer.strip().lower().replace("_", "").replace("-", "")
-    if plain not in classes or (bracket and not rest.endswith(")")):
+    if bracket and not rest.endswith(")"):
+        raise ValueError(f"A closing bracket is missing. Received: {name!r}")
+    if plain not in classes:
         raise ValueError(
             f"Unknown optimizer {name!r}.{checks.nearest(plain, classes)} "
             f"Known: {', '.join(sorted(classes))}."
@@ -80,6 +82,11 @@ def get(
     if isinstance(identifier, str):
         cls, inner = class_of(identifier)
         if inner is not None:
+            if "base_optimizer" in kwargs:
+                raise ValueError(
+                    f"Two base optimizers: {identifier!r} and base_optimizer="
+                    f"{kwargs['base_optimizer']!r}. Give one."
+                )
             kwargs["base_optimizer"] = inner
         if learning_rate is not None:
             kwargs["learning_rate"] = learning_rate

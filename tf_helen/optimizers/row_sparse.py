@@ -81,7 +81,9 @@ class RowSparseOptimizer(
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self._set_up_embedding_rate(embedding_learning_rate)
-        self.l2 = checks.number_in_range("l2", l2)
+        self.l2 = self.coupled_l2 = checks.number_in_range("l2", l2)
+        if self.loss_scale_factor == 0:
+            raise ValueError("`loss_scale_factor` must be positive. Received: loss_scale_factor=0")
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
         self.track_rows = bool(track_rows)
         self._slot_book = SlotBook()
@@ -98,6 +100,9 @@ class RowSparseOptimizer(
             for variable in variables:
                 tables.release(variable)
         self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
+
+    def attach(self, variables: Sequence[keras.Variable]) -> None:
+        """Hook: takes up tables again that another optimizer may have had in between."""
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
         """The slot variables of one variable, by name."""
@@ -133,6 +138,7 @@ class RowSparseOptimizer(
             variables = list(variables)
             self.build(variables)
             self._check_variables_are_known(variables)
+            self.attach(variables)
             return variables
         if not self.built:
             raise ValueError(
@@ -170,7 +176,7 @@ class RowSparseOptimizer(
         rows = tf.cast(read_rows(target, block.ids), dtype)
         if is_table:
             rows = self.settle_rows(rows, step.history, step.number)
-        gradient = block.values + self.l2 * rows if self.l2 else block.values
+        gradient = block.values + self.coupled_l2 * rows if self.coupled_l2 else block.values
         if self.weight_decay is not None and self._use_weight_decay(variable):
             strength = tf.convert_to_tensor(self.decay_strength(step), dtype)
             strength = per_row(strength, rows) if strength.shape.rank else strength

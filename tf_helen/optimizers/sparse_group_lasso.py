@@ -63,6 +63,7 @@ class SparseGroupLasso(RowSparseOptimizer):
         self.strengths = {
             name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
         }
+        self.l1, self.l21, self.l2 = self.strengths.values()
 
     def build(self, variables):
         if not self.built:

@@ -20,6 +20,12 @@ class StoredRows:
 
     def ask_history(self, *names: str) -> None:
         """Has columns of `RowHistory` kept for somebody else; to be called before `build`."""
+        missing = set(names) - set(self.history_columns())
+        if self.built and missing:
+            raise ValueError(
+                f"{type(self).__name__} has trained already and keeps no {sorted(missing)} of its "
+                "rows. Wrap a new optimizer, or one made with `track_rows=True`."
+            )
         self._asked_history.update(names)
 
     def history_columns(self) -> tuple[str, ...]:

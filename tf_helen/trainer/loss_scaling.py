@@ -34,10 +34,3 @@ def prepare(optimizer: keras.optimizers.Optimizer) -> None:
     """
     if isinstance(optimizer, LossScaleOptimizer):
         optimizer.check_finite = all_finite
-
-
-def current_scale(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | None:
-    """What the gradients must come multiplied by, a scalar, or `None` for 1."""
-    one = tf.constant(1.0)
-    scaled = optimizer.scale_loss(one)
-    return None if scaled is one else tf.convert_to_tensor(scaled)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tf_helen import replicas, tables
-from tf_helen.optimizers.passes import gradients_of
+from tf_helen.optimizers.passes import gradients_of, scale_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.trainer import loss_scaling
 
@@ -20,12 +20,22 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
 
 
 class _EpochBell(keras.callbacks.Callback):
-    """Tells the optimizer that the data start anew."""
+    """Tells the optimizer where passes over the data begin and end."""
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = loss_scaling.unwrap(self.model.optimizer)
+        if not isinstance(optimizer, RowSparseOptimizer):
+            return
+        if self.model.built and not optimizer.built:
+            # Its state may wait in a checkpoint until the variables exist.
+            with self.model.distribute_strategy.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
+        optimizer.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
         if isinstance(optimizer, RowSparseOptimizer):
-            optimizer.begin_epoch()
+            optimizer.end_epoch()
 
 
 def _as_list(callbacks) -> list:
@@ -81,12 +91,14 @@ class TrainerSeam:
             return closure()
         inner = loss_scaling.unwrap(optimizer)
         loss_scaling.prepare(optimizer)
-        scale = loss_scaling.current_scale(optimizer)
+        scale = scale_of(optimizer)
         if not isinstance(inner, RowSparseOptimizer):
             for variable in variables:
                 tables.release(variable)
             loss, gradients = gradients_of(closure, variables, scale)
         else:
+            inner.build(variables)
+            inner.attach(variables)  # before the rows are read: they may have to decay
             loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
         ours = isinstance(inner, RowSparseOptimizer)
         with inner.seam() if ours else contextlib.nullcontext():

@@ -80,6 +80,8 @@ def test_later_epochs_are_the_literal_decay_of_every_row():
     optimizer.build([layer.embeddings])
     for t, (ids, gradient) in enumerate(steps):
         if t % 20 == 0:
+            if t:
+                optimizer.end_epoch()
             optimizer.begin_epoch()
         np.testing.assert_allclose(layer(np.arange(30)), read[t], atol=1e-5)
         values = tf.constant(gradient, tf.float32)
@@ -129,6 +131,41 @@ def test_wrappers_pass_the_epochs_on():
     fitted(tf_helen.Helen(base_optimizer=tf_helen.CowClip(base_optimizer=inner)), 2)
     found = next(float(v.numpy()) for v in ar.variables if "alpha" in v.name)
     assert found == pytest.approx(alpha_for(STEPS))
+
+
+def alpha_of(optimizer):
+    return next(float(v.numpy()) for v in optimizer.variables if v.name == "alpha")
+
+
+def test_a_trial_of_one_batch_is_no_epoch():
+    model = compiled(tf_helen.AdamAR(alpha="auto"))
+    ids, labels = data()
+    model.fit(ids[:BATCH], labels[:BATCH], batch_size=BATCH, verbose=0)
+    model.fit(ids, labels, batch_size=BATCH, verbose=0)
+    assert alpha_of(model.optimizer) == 0
+    model.fit(ids, labels, batch_size=BATCH, verbose=0)
+    assert alpha_of(model.optimizer) == pytest.approx(alpha_for(STEPS))
+
+
+def test_a_longer_epoch_corrects_alpha():
+    model = compiled(tf_helen.AdamAR(alpha="auto"))
+    ids, labels = data()
+    model.fit(ids[: 6 * BATCH], labels[: 6 * BATCH], batch_size=BATCH, epochs=2, verbose=0)
+    assert alpha_of(model.optimizer) == pytest.approx(alpha_for(6))
+    model.fit(ids, labels, batch_size=BATCH, epochs=2, verbose=0)
+    assert alpha_of(model.optimizer) == pytest.approx(alpha_for(STEPS))
+
+
+def test_a_checkpoint_restored_before_the_optimizer_is_built_counts(tmp_path):
+    whole = fitted(tf_helen.AdamAR(alpha="auto"), 2)
+    first = fitted(tf_helen.AdamAR(alpha="auto"), 1)
+    path = tf.train.Checkpoint(first).save(str(tmp_path / "first"))
+    second = compiled(tf_helen.AdamAR(alpha="auto"))
+    status = tf.train.Checkpoint(second).restore(path)
+    second.fit(*data(), batch_size=BATCH, shuffle=False, verbose=0)
+    status.assert_consumed()
+    assert alpha_of(second.optimizer) == pytest.approx(alpha_for(STEPS))
+    assert_equal(whole, second, atol=1e-6)
 
 
 @pytest.mark.parametrize(

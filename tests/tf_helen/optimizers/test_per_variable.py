@@ -98,7 +98,7 @@ def test_the_first_pattern_that_matches_counts():
         "logit/kernel": "Adagrad",
         "logit/bias": "Adagrad",
     }
-    assert [len(one._trainable_variables) for one in optimizer.optimizers] == [1, 1, 3]
+    assert [len(one._trainable_variables) for one in optimizer.parts] == [1, 1, 3]
 
 
 @every_tower
@@ -107,7 +107,7 @@ def test_a_keras_file_resumes_bit_for_bit(tower, tmp_path):
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     assert type(loaded.optimizer) is tf_helen.PerVariable
-    assert [type(one) for one in loaded.optimizer.optimizers] == [tf_helen.AdamAR, tower]
+    assert [type(one) for one in loaded.optimizer.parts] == [tf_helen.AdamAR, tower]
     assert loaded.optimizer.patterns == ["embedding", "*"]
     assert_bit_equal(everything(train(loaded, 24)), everything(train(model, 24)))
 
@@ -130,7 +130,7 @@ def test_a_checkpoint_resumes_bit_for_bit(tower, tmp_path):
 
 
 def rates(optimizer):
-    return [round(float(one.learning_rate), 6) for one in optimizer.optimizers]
+    return [round(float(one.learning_rate), 6) for one in optimizer.parts]
 
 
 def two_rates():
@@ -146,11 +146,40 @@ def test_setting_the_learning_rate_scales_all():
     assert float(optimizer.learning_rate) == pytest.approx(0.05)
 
 
-def test_a_rate_of_zero_has_no_factor():
+def test_a_rate_of_zero_is_followed_and_left_again():
+    optimizer = two_rates()
+    for rate, expected in ((0.0, [0, 0, 0]), (0.0, [0, 0, 0]), (0.05, [0.05, 0.005, 0.0005])):
+        optimizer.learning_rate = rate
+        assert rates(optimizer) == expected
     optimizer = tf_helen.PerVariable({"embedding": tf_helen.Adam(0.0), "*": "adam"})
-    with pytest.raises(ValueError, match=r"optimizers\[i\]\.learning_rate"):
-        optimizer.learning_rate = 0.1
-    assert rates(optimizer) == [0.0, 0.001]  # not half of them
+    optimizer.learning_rate = 0.1  # there is no factor
+    assert rates(optimizer) == [0.1, 0.001]
+
+
+def test_a_part_may_be_set_alone():
+    optimizer = two_rates()
+    optimizer.parts[1].learning_rate = 0.03
+    optimizer.learning_rate = 0.05
+    assert rates(optimizer) == [0.05, 0.015, 0.0005]
+
+
+@pytest.mark.parametrize("in_cow_clip", [False, True])
+def test_a_first_rate_assigned_elsewhere_is_noticed_at_the_next_step(in_cow_clip):
+    """As callbacks of tf_keras do: they know the variable, not the optimizer."""
+    optimizer = WRAPPED["in CowClip"]() if in_cow_clip else two_rates()
+    inner = optimizer.base_optimizer if in_cow_clip else optimizer
+    model = train(compiled(optimizer), stop=12)
+    inner.parts[0]._learning_rate.assign(0.05)
+    train(model, stop=12)
+    assert rates(inner) == [0.05, 0.005, 0.0005]
+
+
+def test_a_scheduler_callback_keeps_the_ratios():
+    optimizer = two_rates()
+    model, (ids, labels) = compiled(optimizer), data(24)
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 * 0.5 ** (epoch + 1))
+    model.fit(ids, labels, batch_size=12, epochs=2, verbose=0, callbacks=[halve])
+    assert rates(optimizer) == [0.025, 0.0025, 0.00025]
 
 
 WRAPPED = {
