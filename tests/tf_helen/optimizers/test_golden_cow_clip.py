@@ -2,13 +2,12 @@
 
 import json
 
+import base
 import golden
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import tf_helen
+from base import optimizers
 
 INDEX = json.loads((golden.ROOT / "ctr" / "index_cowclip.json").read_text())
 RUNS = {name: e for name, e in INDEX.items() if (golden.ROOT / f"ctr/f32/{name}.npz").exists()}
@@ -20,19 +19,11 @@ DIM = 4
 ATOL = {"float32": 5e-6, "float64": 1e-9}
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request):
-    """Sets Keras's float type too: the learning rate is stored in it."""
-    keras.config.set_floatx(request.param)
-    yield request.param
-    keras.config.set_floatx("float32")
-
-
 def clipped_by(optimizer, table, gradient):
     """The clipped gradient: what an SGD step of length 1 subtracts from a table."""
-    variable = keras.Variable(table, dtype=table.dtype, name="table")
+    variable = base.variable(table, dtype=table.dtype, name="table")
     before = variable.numpy().astype(np.float64)
-    optimizer.apply([gradient], [variable])
+    base.apply(optimizer, [gradient], [variable])
     return before - variable.numpy()
 
 
@@ -65,7 +56,7 @@ def zeta_of(threshold, ratio, least_norm):
 def test_one_clipping_is_the_authors(name, threshold):
     ratio, least_norm = SHOTS[name]
     zeta = zeta_of(threshold, ratio, least_norm)
-    optimizer = tf_helen.CowClip(1.0, "sgd", ratio=ratio, zeta=zeta, threshold=threshold)
+    optimizer = optimizers.CowClip(1.0, "sgd", ratio=ratio, zeta=zeta, threshold=threshold)
     found = clipped_by(optimizer, SHOT["w"], shot_gradient())
     np.testing.assert_allclose(found, SHOT[name], atol=5e-6)
     assert np.abs(SHOT["g"] - SHOT[name]).max() > 1e-2, "nothing was clipped"
@@ -73,7 +64,7 @@ def test_one_clipping_is_the_authors(name, threshold):
 
 def test_counts_matter_to_one_clipping():
     """Every row once would not do: the file has rows that occur up to several times."""
-    optimizer = tf_helen.CowClip(1.0, "sgd", ratio=1.0, zeta=0.03)
+    optimizer = optimizers.CowClip(1.0, "sgd", ratio=1.0, zeta=0.03)
     once = golden.split_slices(SHOT["g"], np.arange(len(SHOT["w"])))
     found = clipped_by(optimizer, SHOT["w"], once)
     assert np.abs(found - SHOT["clipped_r1_minw0.03"]).max() > 1e-3
@@ -82,19 +73,20 @@ def test_counts_matter_to_one_clipping():
 # Trajectories.
 
 
-def adam(entry):
-    return tf_helen.Adam(
+def adam(entry, **kwargs):
+    return optimizers.Adam(
         entry["lr_dense"],
         epsilon=1e-7,
         epsilon_hat=True,
         embedding_learning_rate=entry["lr_embed"],
         moments="dense",
+        **kwargs,
     )
 
 
-def cow_clip(entry, base=None, **changed):
+def cow_clip(entry, inner=None, **changed):
     settings = {"ratio": entry["ratio"], "zeta": entry["zeta"], "threshold": "released", **changed}
-    return tf_helen.CowClip(base_optimizer=base or adam(entry), **settings)
+    return optimizers.CowClip(base_optimizer=inner or adam(entry), **settings)
 
 
 def all_rows(step, field, dense):
@@ -112,16 +104,16 @@ def loaded(name, precision):
 
 def variables_at(run, step, precision):
     return [
-        keras.Variable(run[f"w_{name}"][step].astype(precision), dtype=precision, name=name)
+        base.variable(run[f"w_{name}"][step].astype(precision), dtype=precision, name=name)
         for name in golden.NAMES
     ]
 
 
 def loss_of(variables, step):
-    e0, e1, e2, w1, b1, w2, b2 = variables
-    fields = [tf.gather(t.value, PROBLEM["ids"][step][:, i]) for i, t in enumerate((e0, e1, e2))]
-    hidden = tf.nn.relu(tf.concat(fields, axis=1) @ w1.value + b1.value)
-    logits = (hidden @ w2.value + b2.value)[:, 0]
+    *tables, w1, b1, w2, b2 = [base.tensor(variable) for variable in variables]
+    fields = [tf.gather(table, PROBLEM["ids"][step][:, i]) for i, table in enumerate(tables)]
+    hidden = tf.nn.relu(tf.concat(fields, axis=1) @ w1 + b1)
+    logits = (hidden @ w2 + b2)[:, 0]
     labels = tf.constant(PROBLEM["y"][step], logits.dtype)
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
 
@@ -131,7 +123,7 @@ def dense_gradients(run, step, precision):
     variables = variables_at(run, step, precision)
     with tf.GradientTape() as tape:
         loss = loss_of(variables, step)
-    return tape.gradient(loss, variables[3:])
+    return tape.gradient(loss, [base.tensor(variable) for variable in variables[3:]])
 
 
 def difference(variables, run, step):
@@ -145,7 +137,8 @@ def open_loop_error(optimizer, run, precision, l2=0.0):
     for step in range(20):
         raw = [run[f"graw_{n}"][step] - l2 * run[f"w_{n}"][step] for n in golden.TABLES]
         gradients = [all_rows(step, i, g.astype(precision)) for i, g in enumerate(raw)]
-        optimizer.apply([*gradients, *dense_gradients(run, step, precision)], variables)
+        gradients += dense_gradients(run, step, precision)
+        base.apply(optimizer, gradients, variables)
         worst = max(worst, difference(variables, run, step + 1))
     return worst
 
@@ -171,9 +164,8 @@ def test_its_own_l2_is_added_before_clipping(name):
     assert open_loop_error(cow_clip(entry, l2=l2), run, "float32", l2) <= ATOL["float32"]
     if entry["clipped_rows"]:
         # added after it, by the base optimizer to tables and weights, it is something else
-        base = adam(entry)
-        base.l2 = l2
-        assert open_loop_error(cow_clip(entry, base), run, "float32", l2) > 1e-4
+        later = cow_clip(entry, adam(entry, l2=l2))
+        assert open_loop_error(later, run, "float32", l2) > 1e-4
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -182,7 +174,7 @@ def test_each_gradient_is_clipped_as_recorded(name, precision):
     for step in (0, 7, 19):
         for field, table in enumerate(golden.TABLES):
             gradient = all_rows(step, field, run[f"graw_{table}"][step].astype(precision))
-            optimizer = cow_clip(entry, tf_helen.SGD(1.0))
+            optimizer = cow_clip(entry, optimizers.SGD(1.0))
             found = clipped_by(optimizer, run[f"w_{table}"][step].astype(precision), gradient)
             expected = run[f"gclip_{table}"][step]
             np.testing.assert_allclose(found, expected, atol=ATOL[precision] / 10)

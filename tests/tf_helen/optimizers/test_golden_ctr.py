@@ -72,14 +72,6 @@ def assert_close(variables, run, step, atol, rtol, label):
         )
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request):
-    """Sets Keras's float type too: the learning rate is stored in it."""
-    base.set_floatx(request.param)
-    yield request.param
-    base.set_floatx("float32")
-
-
 RUNS = golden.ctr_runs(*KINDS)
 
 

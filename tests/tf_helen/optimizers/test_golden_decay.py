@@ -11,13 +11,6 @@ STEPS = len(INPUTS["offsets"]) - 1
 ATOL = {"float32": 2e-6, "float64": 1e-9}
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request):
-    base.set_floatx(request.param)
-    yield request.param
-    base.set_floatx("float32")
-
-
 def build_optimizer(entry, **kwargs):
     hyper = entry["hyper"]
     kwargs = {"learning_rate": entry["lr"], "alpha": entry["alpha"], **kwargs}

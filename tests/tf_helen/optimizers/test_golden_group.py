@@ -10,13 +10,6 @@ STEPS = len(INPUTS["offsets"]) - 1
 LATE = slice(40, 47)  # rows on which the released kernel forgets epsilon * e
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request):
-    base.set_floatx(request.param)
-    yield request.param
-    base.set_floatx("float32")
-
-
 def group_adam(entry, **changed):
     hyper = {"b1": 0.9, **entry["hyper"], **changed}
     return base.optimizers.GroupAdam(
