@@ -1,12 +1,13 @@
 """Optimizers: each one rule for a block of rows, sparse or dense alike."""
 
-from tf_helen.optimizers.ada_hessian import AdaHessian, GroupAdaHessian
+from tf_helen.optimizers.ada_hessian import AdaHessian
 from tf_helen.optimizers.adagrad import Adagrad
 from tf_helen.optimizers.adam import Adam, AMSGrad
 from tf_helen.optimizers.adam_ar import AdagradAR, AdamAR
 from tf_helen.optimizers.adamw import AdagradW, AdamW
 from tf_helen.optimizers.asam import ASAM
 from tf_helen.optimizers.cow_clip import CowClip
+from tf_helen.optimizers.group_ada_hessian import GroupAdaHessian
 from tf_helen.optimizers.group_adagrad import GroupAdagrad
 from tf_helen.optimizers.group_adam import GroupAdam, GroupAdamAR, GroupAMSGrad
 from tf_helen.optimizers.group_ftrl import GroupFTRL

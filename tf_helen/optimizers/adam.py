@@ -1,4 +1,4 @@
-"""Adam and AdamW for tables and dense weights."""
+"""Adam and AMSGrad for tables and dense weights."""
 
 from __future__ import annotations
 
