@@ -27,6 +27,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self._description, self._rows, self._batch_size = description, rows, batch_size
         self._show = show
+        self._bar = None
         self.seconds = self.rows_per_second = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -55,4 +56,9 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.seconds = time.perf_counter() - self._started
         self.rows_per_second = self._done / self.seconds
-        self._bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Removes the bar, also from an epoch that was broken off."""
+        if self._bar is not None:
+            self._bar.close()

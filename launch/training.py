@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import math
@@ -173,7 +174,11 @@ def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -
     progress = Progress(title, data.rows, config.batch_size, config.progress)
     callbacks = [progress, *make_callbacks(config.optimizer_args)]
     epochs = {"initial_epoch": number - 1, "epochs": number}
-    fitted = model.fit(data.train(number), **epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    # Closed before the message of an interruption, which must be the last line.
+    with contextlib.closing(progress):
+        fitted = model.fit(
+            data.train(number), **epochs, callbacks=callbacks, shuffle=False, verbose=0
+        )
     loss = fitted.history["loss"][-1]
     if not math.isfinite(loss):
         raise ValueError(

@@ -12,6 +12,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import pytest
 
 _ABSENT = "shared data absent"
+_LONG = ("test_replicas", "test_recommender", "test_golden_on_tf_keras")
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,11 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{_ABSENT}: no folder {folder}; set TF_HELEN_SHARED to use another")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take minutes first: last, they would keep one worker waiting."""
+    items.sort(key=lambda item: item.path.stem not in _LONG)  # stable
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

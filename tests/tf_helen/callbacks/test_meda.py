@@ -200,5 +200,5 @@ def test_what_it_cannot_do_is_said(make, callback, error, message):
 def test_a_model_without_embeddings():
     model = tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(tf_helen.Adam(), "mse", run_eagerly=True)
-    with pytest.raises(ValueError, match="needs an embedding layer"):
+    with pytest.raises(ValueError, match="needs a trainable embedding layer"):
         fit(model, MEDA())

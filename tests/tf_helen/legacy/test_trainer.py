@@ -114,8 +114,9 @@ def test_fit_says_where_epochs_begin():
     models = [build(legacy.AdamAR(0.01, alpha="auto"), None, c) for c in (SeamModel, SeamModel)]
     seen = []
     watch = tf_keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
-    train(models[0], epochs=2, callbacks=[watch])
-    train(models[1], epochs=1)
+    rows = {"batch_size": 16, "shuffle": False, "verbose": 0}  # 8 steps; 5 are the fewest
+    models[0].fit(*data(), epochs=2, callbacks=[watch], **rows)
+    models[1].fit(*data(), epochs=1, **rows)
     alphas = [float(model.optimizer.inner._found_alpha) for model in models]
     assert alphas[0] > 0 and alphas[1] == 0 and seen == [0, 1]
 
