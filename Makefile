@@ -17,7 +17,7 @@ $(STAMP): setup.py pyproject.toml
 	touch $@
 
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: venv
 	$(BIN)/python -m ruff check .
