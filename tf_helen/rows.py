@@ -61,6 +61,20 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
     return RowBlock(values, ids, tf.cast(counts, tf.int32))
 
 
+def values_of(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    """The numbers of a gradient: those of its slices, or all of a dense one."""
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def with_values(
+    gradient: tf.Tensor | tf.IndexedSlices, values: tf.Tensor
+) -> tf.Tensor | tf.IndexedSlices:
+    """The same gradient with other numbers, like `values_of(gradient)`."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return values
+
+
 def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:
     """Returns a gradient as a `RowBlock`: slices summed, a dense tensor as it is."""
     if isinstance(gradient, tf.IndexedSlices):

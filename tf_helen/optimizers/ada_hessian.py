@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_helen import checks, replicas
 from tf_helen.optimizers.adam import Adam
 from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
+from tf_helen.rows import values_of, with_values
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -130,18 +131,13 @@ def _key(variable) -> tuple[int, int]:
 def _unscaled(diagonal, loss_scale):
     if diagonal is None or loss_scale is None:
         return diagonal
-    if isinstance(diagonal, tf.IndexedSlices):
-        values = diagonal.values / tf.cast(loss_scale, diagonal.values.dtype)
-        return tf.IndexedSlices(values, diagonal.indices, diagonal.dense_shape)
-    return diagonal / tf.cast(loss_scale, diagonal.dtype)
+    values = values_of(diagonal)
+    return with_values(diagonal, values / tf.cast(loss_scale, values.dtype))
 
 
 def _spoiled_by(gradient, diagonal):
     """The gradient, not finite where the diagonal is not: then loss scaling skips the step."""
     if gradient is None or diagonal is None:
         return gradient
-    values = diagonal.values if isinstance(diagonal, tf.IndexedSlices) else diagonal
-    zero = tf.cast(tf.reduce_sum(0 * values), gradient.dtype)
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(gradient.values + zero, gradient.indices, gradient.dense_shape)
-    return gradient + zero
+    zero = tf.cast(tf.reduce_sum(0 * values_of(diagonal)), gradient.dtype)
+    return with_values(gradient, values_of(gradient) + zero)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
 from absl import logging
 
 from tf_helen import checks, replicas
 from tf_helen.optimizers.decay_law import FixedDecay, FoundDecay, alpha_for
 from tf_helen.optimizers.history import RowHistory
-from tf_helen.optimizers.slots import HISTORY
+from tf_helen.optimizers.slots import HISTORY, fill
 
 _LEAST_EPOCH = 5  # steps; what is shorter is a trial, not a pass over data
 
@@ -43,7 +41,7 @@ class EpochAlpha:
         """
         if self.alpha != "auto" or not self.built:
             return
-        self._epoch_began_at = self._steps_done()
+        self._epoch_began_at = self.steps_done()
         steps = int(self._epoch_steps.numpy())
         if self.steps_per_epoch is not None:
             steps = self.steps_per_epoch if self._epoch_began_at >= self.steps_per_epoch else 0
@@ -52,24 +50,16 @@ class EpochAlpha:
             return
         logging.info("alpha='auto': %d steps per epoch, alpha %.3g", steps, found)
         self.finalize_variable_values(self._trainable_variables)  # by the alpha until now
-        _assign(self._found_alpha, found)
+        fill(self._found_alpha, found)
         for slots, swept in zip(self._slot_book.by_index, self._swept_at.by_index, strict=True):
             for copy in replicas.copies(slots[HISTORY]) if HISTORY in slots and not before else ():
                 history = RowHistory(self.history_columns(), copy.read_value())
                 copy.assign(history.replace(decayed_to=history["last_step"]).record)
-            _assign(swept["swept_at"], -1)
+            fill(swept["swept_at"], -1)
 
     def end_epoch(self) -> None:
         """With `alpha="auto"`, notes how many steps the epoch had that is now finished."""
         if self.alpha == "auto" and self.built:
-            steps = self._steps_done() - self._epoch_began_at
+            steps = self.steps_done() - self._epoch_began_at
             if steps >= _LEAST_EPOCH:
-                _assign(self._epoch_steps, max(steps, int(self._epoch_steps.numpy())))
-
-    def _steps_done(self) -> int:
-        return int(replicas.copies(self._iterations)[0].numpy())
-
-
-def _assign(variable: keras.Variable, value: float) -> None:
-    for copy in replicas.copies(variable):
-        copy.assign(tf.cast(value, copy.dtype))
+                fill(self._epoch_steps, max(steps, int(self._epoch_steps.numpy())))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_helen.optimizers.passes import summed_blocks
 from tf_helen.optimizers.step import compute_dtype
-from tf_helen.rows import RowBlock, densify
+from tf_helen.rows import RowBlock, densify, values_of, with_values
 
 Gradient = tf.Tensor | tf.IndexedSlices
 
@@ -87,7 +87,7 @@ def gradients_and_diagonals(
         gradients = inner.gradient(scaled, variables)
         salts = [_mixed(salt + _uint(i)) for i in range(len(variables))]
         dots = [
-            tf.reduce_sum(_values(g) * _signs_like(g, v, s))
+            tf.reduce_sum(values_of(g) * _signs_like(g, v, s))
             for g, v, s in zip(gradients, variables, salts, strict=True)
             if g is not None
         ]
@@ -100,17 +100,10 @@ def gradients_and_diagonals(
     )
 
 
-def _values(gradient: Gradient) -> tf.Tensor:
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-
-
 def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
     if product is None:  # the loss is linear in this variable
         return None
-    signs = _signs_like(product, variable, salt)
-    if isinstance(product, tf.IndexedSlices):
-        return tf.IndexedSlices(product.values * signs, product.indices, product.dense_shape)
-    return product * signs
+    return with_values(product, values_of(product) * _signs_like(product, variable, salt))
 
 
 def with_curvature(

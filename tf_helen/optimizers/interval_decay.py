@@ -155,7 +155,7 @@ class IntervalDecay(EpochAlpha, RowSparseOptimizer):
         """
         if not self.built or self.decay == "on_occurrence":
             return
-        done = self._steps_done()
+        done = self.steps_done()
         for variable in var_list:
             if self._var_key(variable) not in self._trainable_variables_indices:
                 continue

@@ -102,21 +102,14 @@ class PerVariable(DelegatingOptimizer):
         initializer = keras.initializers.Constant(value)
         return self.add_variable((), initializer=initializer, name=name)
 
-    @property
-    def learning_rate(self):
-        return self._inner[0].learning_rate
-
-    @learning_rate.setter
+    @DelegatingOptimizer.learning_rate.setter
     def learning_rate(self, learning_rate):
         self._inner[0].learning_rate = learning_rate
         for i in range(len(replicas.copies(self._seen["first"]))):
             self._follow_first_rate(lambda variable, i=i: replicas.copies(variable)[i])
 
-    def apply(self, grads, trainable_variables=None):
-        if len(grads) > 0:
-            self._known_variables(grads, trainable_variables)  # builds
-            self._follow_first_rate(replicas.local)
-        super().apply(grads, trainable_variables)
+    def before_base(self, grads, variables):
+        self._follow_first_rate(replicas.local)
 
     def apply_blocks(self, blocks, variables):
         self._follow_first_rate(replicas.local)

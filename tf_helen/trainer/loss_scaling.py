@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_helen import replicas
+from tf_helen.rows import values_of
 
 LossScaleOptimizer = keras.optimizers.LossScaleOptimizer
 
@@ -19,9 +20,7 @@ def unwrap(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
 
 def all_finite(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor:
     """Whether all gradients are finite, on every replica: a boolean scalar, at row cost."""
-    values = [
-        g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None
-    ]
+    values = [values_of(gradient) for gradient in gradients if gradient is not None]
     finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
     return replicas.all_replicas(tf.reduce_all(tf.stack(finite)))
 
