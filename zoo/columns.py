@@ -5,7 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from tf_helen.checks import nearest
+
 POOLINGS = ("mean", "sum")
+ENCODINGS = ("vocabulary", "hash", "buckets", "log_square")
+MISSING = ("oov", "bucket")
+TRANSFORMS = ("standardise", "log", "none")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")  # names are also file names
 _LARGEST = 2**31 - 1  # ids are read as int32
 
@@ -20,73 +25,179 @@ class SchemaMismatchError(SchemaError):
 
 @dataclass(frozen=True)
 class Categorical:
-    """A field of integer ids, of which id 0 means "not in the vocabulary".
+    """A field of integer ids, of which id 0 is the bucket of all that has no id of its own.
+
+    | encoding | id of a raw value |
+    |---|---|
+    | `vocabulary` | its line in the vocabulary, most frequent first; unknown or rare: 0 |
+    | `log_square` | the same of the text of `floor(log(x)^2)` if x > 2, else of `trunc(x)` |
+    | `hash` | `1 + FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + ... mod (size - 2)` |
+    | `buckets` | `1 +` the number of boundaries that are at most x |
 
     Args:
         name: Field name; letters, digits and `_.-` (it is also a file name).
-        size: Number of ids, id 0 included.
+        size: Number of ids, id 0 included; None until the data are prepared. With `hash`, and with
+            `buckets` where the boundaries shall be quantiles of the data, it is yours to give.
         length: Most values per record; above 1 the field is padded with -1.
         pooling: How a model combines several values: "mean" or "sum".
+        encoding: How a raw value becomes an id; see the table.
+        min_count: Values with fewer training occurrences become id 0 (`vocabulary`, `log_square`).
+        missing: Where a missing value goes: "oov" (id 0) or "bucket" (an id of its own, 1). A field
+            of several values is then simply empty.
+        separator: What stands between several values in a text column.
+        boundaries: For `buckets`, ascending; a missing number or one that is none has id 0.
 
     Raises:
-        SchemaError: If a value is out of range.
+        SchemaError: If a value is out of range, or arguments exclude each other.
 
     Example:
         >>> Categorical("genres", size=19, length=6).length
         6
+        >>> Categorical("I1", encoding="log_square", min_count=10).size is None
+        True
     """
 
     name: str
-    size: int
+    size: int | None = None
     length: int = 1
     pooling: str = "mean"
+    encoding: str = "vocabulary"
+    min_count: int = 1
+    missing: str = "oov"
+    separator: str = "|"
+    boundaries: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        for what in ("size", "length"):
-            value = getattr(self, what)
-            is_int = isinstance(value, int) and not isinstance(value, bool)
-            if not is_int or not 1 <= value <= _LARGEST:
-                raise SchemaError(
-                    f"field {self.name!r}: {what}={value!r}; use an integer from 1 to {_LARGEST}"
-                )
-        if self.pooling not in POOLINGS:
+        check_name(self.name)
+        what = f"field {self.name!r}"
+        if self.size is not None:
+            _check_integer(what, "size", self.size)
+        _check_integer(what, "length", self.length)
+        _check_integer(what, "min_count", self.min_count)
+        _check_one_of(what, "pooling", self.pooling, POOLINGS)
+        _check_one_of(what, "encoding", self.encoding, ENCODINGS)
+        _check_one_of(what, "missing", self.missing, MISSING)
+        if not isinstance(self.separator, str) or not self.separator:
+            raise SchemaError(f"{what}: separator={self.separator!r}; use a text such as '|'")
+        self._check_boundaries(what)
+        least = 3 if self.missing == "bucket" else 2
+        if self.encoding == "hash" and (self.size is None or self.size < least):
             raise SchemaError(
-                f"field {self.name!r}: pooling={self.pooling!r}; use one of {', '.join(POOLINGS)}"
+                f"{what}: size={self.size!r}; with encoding='hash' use at least {least}"
             )
+        if self.encoding in ("hash", "buckets") and self.min_count != 1:
+            raise SchemaError(
+                f"{what}: min_count={self.min_count} needs a vocabulary, which "
+                f"encoding={self.encoding!r} has not; leave it out"
+            )
+        if self.missing == "bucket" and self.encoding == "buckets":
+            raise SchemaError(f"{what}: encoding='buckets' has id 0 for missing; leave missing out")
+
+    def _check_boundaries(self, what: str) -> None:
+        try:
+            boundaries = tuple(float(value) for value in self.boundaries)
+        except (TypeError, ValueError):
+            raise SchemaError(f"{what}: boundaries={self.boundaries!r}; use numbers") from None
+        object.__setattr__(self, "boundaries", boundaries)
+        ascending = all(a < b for a, b in zip(boundaries, boundaries[1:], strict=False))
+        if not ascending or not all(map(math.isfinite, boundaries)):
+            raise SchemaError(f"{what}: boundaries={boundaries}; use ascending finite numbers")
+        if self.encoding != "buckets":
+            if boundaries:
+                raise SchemaError(f"{what}: boundaries are for encoding='buckets'; leave them out")
+        elif boundaries and self.size is None:
+            object.__setattr__(self, "size", len(boundaries) + 2)
+        elif boundaries and self.size != len(boundaries) + 2:
+            raise SchemaError(
+                f"{what}: size={self.size} with {len(boundaries)} boundaries; use "
+                f"{len(boundaries) + 2} or leave it out"
+            )
+        elif not boundaries and (self.size is None or self.size < 3):
+            raise SchemaError(
+                f"{what}: encoding='buckets' needs boundaries, or a size of at least 3 for "
+                f"quantiles. Received: size={self.size!r}"
+            )
+        if self.encoding in ("buckets", "log_square") and self.length > 1:
+            raise SchemaError(f"{what}: length={self.length}; a number has length 1")
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A number per record; records hold it raw, a model uses `(value - mean) / std`.
+    """A number per record; records hold it raw, a model uses `(f(x) - mean) / std`.
+
+    | transform | f(x) | mean and std |
+    |---|---|---|
+    | `standardise` | x | of x over the training split |
+    | `log` | `sign(x) log(1 + abs(x))` | of f(x) over the training split |
+    | `none` | x | 0 and 1 |
+
+    To bucketise a number, make it a `Categorical` with `encoding="buckets"`.
 
     Args:
         name: Column name, with the same characters as a categorical one.
-        mean: Mean over the training split.
-        std: Standard deviation over the training split; above 0.
+        mean: Mean of f(x); what a missing number counts as.
+        std: Standard deviation of f(x); above 0.
+        transform: See the table.
 
     Raises:
         SchemaError: If a value is out of range.
 
     Example:
-        >>> Numeric("price", mean=9.5, std=2.0).std
-        2.0
+        >>> Numeric("price", mean=9.5, std=2.0).missing_value
+        9.5
     """
 
     name: str
     mean: float = 0.0
     std: float = 1.0
+    transform: str = "standardise"
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         for what in ("mean", "std"):
             value = getattr(self, what)
             number = isinstance(value, (int, float)) and math.isfinite(value)
             if not number or (what == "std" and value <= 0):
                 limit = "finite number above 0" if what == "std" else "finite number"
                 raise SchemaError(f"column {self.name!r}: {what}={value!r}; use a {limit}")
+        _check_one_of(f"column {self.name!r}", "transform", self.transform, TRANSFORMS)
+        if self.transform == "none" and (self.mean, self.std) != (0, 1):
+            raise SchemaError(
+                f"column {self.name!r}: transform='none' has mean 0 and std 1. Received: "
+                f"mean={self.mean!r}, std={self.std!r}; leave them out"
+            )
+
+    @property
+    def missing_value(self) -> float:
+        """The raw number that stands for a missing one: it is `mean` after the transform."""
+        if self.transform == "log":
+            return math.copysign(math.expm1(abs(self.mean)), self.mean)
+        return float(self.mean)
 
 
-def _check_name(name: Any) -> None:
+def check_name(name: Any) -> None:
+    """Raises unless a name can be that of a column and of a file.
+
+    Args:
+        name: What was given.
+
+    Raises:
+        SchemaError: Naming it.
+
+    Example:
+        >>> check_name("site.id-x")
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise SchemaError(f"column name {name!r}: use letters, digits, '_', '.' and '-'")
+
+
+def _check_integer(what: str, name: str, value: Any) -> None:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if not is_int or not 1 <= value <= _LARGEST:
+        raise SchemaError(f"{what}: {name}={value!r}; use an integer from 1 to {_LARGEST}")
+
+
+def _check_one_of(what: str, name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        near = nearest(value, allowed) if isinstance(value, str) else ""
+        raise SchemaError(f"{what}: {name}={value!r}; use one of {', '.join(allowed)}.{near}")

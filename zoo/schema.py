@@ -1,18 +1,16 @@
 """What the columns of a prepared data set are: the one description that all code shares."""
 
-import dataclasses
-import json
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
-from zoo.columns import Categorical, Numeric, SchemaError, SchemaMismatchError
-from zoo.files import join, read_text, write_json
+from zoo.columns import Categorical, Numeric, SchemaError, SchemaMismatchError, check_name
+from zoo.files import join, read_text, write_text
+from zoo.schema_text import schema_from_text, schema_to_text
 
 FILE_NAME = "schema.json"
-VERSION = 1  # of the file format; raise it when an older reader would misread the file
+VERSION = 2  # of the file format; raise it when an older reader would misread the file
 __all__ = ["Categorical", "Numeric", "Schema", "SchemaError", "SchemaMismatchError"]
 
 
@@ -24,7 +22,11 @@ class Schema:
         name: Name of the data set.
         categorical: Fields of ids, in the order of the `ids` vector.
         numeric: Number columns, in the order of the `numeric` vector.
-        label: Name of the label column.
+        label: Name of the label column: numbers from 0 to 1.
+        weight: Name of a column of sample weights (0 or more), or None.
+        group: Name of the column that grouped metrics (GAUC) group by, such as the user, or None;
+            it may be a field too.
+        time: Name of the column that a split by time goes by, or None; it may be a feature too.
         version: Version of the file format.
 
     Raises:
@@ -40,6 +42,9 @@ class Schema:
     categorical: tuple[Categorical, ...]
     numeric: tuple[Numeric, ...] = ()
     label: str = "label"
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -52,17 +57,36 @@ class Schema:
             )
         if not self.categorical and not self.numeric:
             raise SchemaError(f"schema {self.name!r} has no feature; give at least one column")
-        seen = {self.label}
-        for column in (*self.categorical, *self.numeric):
-            if column.name in seen:
+        seen: set[str] = set()
+        for name in (
+            self.label,
+            *([] if self.weight is None else [self.weight]),
+            *(column.name for column in (*self.categorical, *self.numeric)),
+        ):
+            check_name(name)
+            if name in seen:
                 raise SchemaError(
-                    f"schema {self.name!r}: the name {column.name!r} occurs twice; rename a column"
+                    f"schema {self.name!r}: the name {name!r} occurs twice; rename a column"
                 )
-            seen.add(column.name)
+            seen.add(name)
+        for role in (self.group, self.time):
+            if role is not None:
+                check_name(role)
+                if role in (self.label, self.weight):
+                    raise SchemaError(
+                        f"schema {self.name!r}: {role!r} is the label or the weight; group and "
+                        "time are other columns"
+                    )
 
     @property
     def field_sizes(self) -> dict[str, int]:
         """Number of ids of each categorical field, by name, in order."""
+        for field in self.categorical:
+            if field.size is None:
+                raise SchemaError(
+                    f"schema {self.name!r}: field {field.name!r} has no size yet; prepare the data "
+                    "first: python -m launch.prepare --schema=FILE --source=DATA --out=DIRECTORY"
+                )
         return {field.name: field.size for field in self.categorical}
 
     @property
@@ -95,15 +119,15 @@ class Schema:
             {'user': 10}
         """
         path = join(directory, FILE_NAME)
-        write_json(path, {"version": self.version, **dataclasses.asdict(self)})
+        write_text(path, schema_to_text(self))
         return path
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "Schema":
-        """Reads `schema.json` from a folder.
+        """Reads `schema.json` from a folder, or a schema file.
 
         Args:
-            directory: Folder that `save` or `python -m launch.prepare` wrote.
+            directory: Folder that `save` or `python -m launch.prepare` wrote, or a `.json` file.
 
         Returns:
             The schema.
@@ -118,17 +142,19 @@ class Schema:
             >>> Schema.load(folder).name
             'tiny'
         """
-        path = join(directory, FILE_NAME)
+        path = os.fspath(directory)
+        if not path.endswith(".json"):
+            path = join(directory, FILE_NAME)
         if not tf.io.gfile.exists(path):
             raise SchemaError(
                 f"no schema at {path}; prepare the data first: "
                 "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
             )
         try:
-            content = json.loads(read_text(path))
-        except ValueError as error:  # malformed JSON or not UTF-8
+            text = read_text(path)
+        except UnicodeDecodeError as error:
             raise SchemaError(f"{path} is not valid JSON ({error}); prepare again") from None
-        return _from_content(content, path)
+        return schema_from_text(text, path, cls, VERSION)
 
     def check_same(self, other: "Schema", where: str) -> None:
         """Raises unless both schemas describe the same columns (the names may differ).
@@ -144,10 +170,10 @@ class Schema:
             >>> schema = Schema("tiny", [Categorical("user", 10)])
             >>> schema.check_same(schema, where="the same object")
         """
-        if self.label != other.label:
-            raise SchemaMismatchError(
-                f"{where}: the label is {other.label!r}, expected {self.label!r}"
-            )
+        for role in ("label", "weight", "group"):
+            mine, theirs = getattr(self, role), getattr(other, role)
+            if mine != theirs:
+                raise SchemaMismatchError(f"{where}: the {role} is {theirs!r}, expected {mine!r}")
         for kind in ("categorical", "numeric"):
             mine, theirs = getattr(self, kind), getattr(other, kind)
             for place in range(max(len(mine), len(theirs))):
@@ -158,26 +184,3 @@ class Schema:
                         f"{where}: {kind} column {place} differs: "
                         f"expected {expected or 'none'}, found {found or 'none'}"
                     )
-
-
-def _from_content(content: Any, path: str) -> Schema:
-    try:
-        version = content["version"]
-        if version == VERSION:
-            return Schema(
-                name=content["name"],
-                categorical=[Categorical(**field) for field in content["categorical"]],
-                numeric=[Numeric(**column) for column in content["numeric"]],
-                label=content["label"],
-                version=version,
-            )
-    except SchemaError as error:
-        raise SchemaError(f"{path}: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise SchemaError(
-            f"{path} is not a schema (missing or unknown entry: {error}); prepare again"
-        ) from None
-    raise SchemaError(
-        f"{path} has version {version!r}, this code reads version {VERSION}; "
-        "update tf-helen or prepare the data again"
-    )

@@ -1,28 +1,69 @@
-"""What a data set hands to the preparation: plain tables, and which columns are features."""
+"""What a data set hands to the preparation: streams of raw rows, and the schema they follow."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from zoo.schema import Schema
 
-@dataclass(frozen=True)
-class Field:
-    """A categorical column of a raw table.
+
+@dataclass
+class RowAccount:
+    """What one pass over a split met: how far it is, and the rows that it did not hand on.
 
     Args:
-        name: Column name; its values are strings or integers, or lists of them if `length` > 1.
-        length: Most values kept per row.
-        pooling: How a model combines several values, "mean" or "sum".
+        damaged: Rows that could not be read, by reason; too many of them stop the preparation.
+        left_out: Rows that the data set's own rules leave out, by reason.
+        changed: Values that had to be replaced, by reason.
+        bytes_read: Bytes of the files read so far, for the progress bar.
 
     Example:
-        >>> Field("genres", length=6).pooling
-        'mean'
+        >>> account = RowAccount()
+        >>> account.damaged["wrong number of columns"] += 2
+        >>> account.total_damaged
+        2
     """
 
-    name: str
-    length: int = 1
-    pooling: str = "mean"
+    damaged: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    bytes_read: int = 0
+
+    @property
+    def total_damaged(self) -> int:
+        """Damaged rows, whatever the reason."""
+        return sum(self.damaged.values())
+
+
+# A pass over a split: yields tables of any size, in the same order each time. Columns are named as
+# in the schema. Text, whole numbers and booleans are fine for fields (lists of them for several
+# values, or a text with separators), text or numbers for numeric columns, weight, label and time.
+Rows = Callable[[RowAccount], Iterator[pl.DataFrame]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a paper or benchmark says that a data set comes to, to be compared with ours.
+
+    Args:
+        where: Where it is published.
+        rows: Rows by split.
+        features: Distinct features over all fields (those of the unknown bucket not counted).
+        positives: Share of positive labels by split, in [0, 1].
+
+    Example:
+        >>> Published("BARS", {"train": 202_027}, features=5_382).features
+        5382
+    """
+
+    where: str
+    rows: Mapping[str, int] = field(default_factory=dict)
+    features: int | None = None
+    positives: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,25 +71,45 @@ class RawData:
     """A data set before it is encoded.
 
     Args:
-        name: Name of the data set.
-        splits: A table per split, "train" among them; the label column holds numbers 0 to 1.
-        fields: The categorical columns.
-        numeric: Names of the number columns.
-        label: Name of the label column.
-        dropped: How many raw rows could not be used, by reason.
+        schema: Its columns; sizes and statistics are still to be found.
+        splits: The rows of each split, "train" among them.
+        files: The files behind them; they tell whether an interrupted preparation can go on, and
+            their sizes are what a progress bar counts.
+        published: What others say that it comes to, if anybody does.
 
     Example:
+        >>> from zoo import Categorical
         >>> table = pl.DataFrame({"label": [1, 0], "user": ["ann", "bob"]})
-        >>> RawData("tiny", {"train": table}, (Field("user"),)).label
-        'label'
+        >>> RawData(Schema("tiny", [Categorical("user")]), {"train": in_memory(table)}).files
+        ()
     """
 
-    name: str
-    splits: Mapping[str, pl.DataFrame]
-    fields: tuple[Field, ...]
-    numeric: tuple[str, ...] = ()
-    label: str = "label"
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    schema: Schema
+    splits: Mapping[str, Rows]
+    files: tuple[str, ...] = ()
+    published: Published | None = None
+
+
+def in_memory(table: pl.DataFrame, left_out: Mapping[str, int] | None = None) -> Rows:
+    """Gives the rows of a table that is in memory already.
+
+    Args:
+        table: The rows.
+        left_out: Rows that were left out on the way here, by reason.
+
+    Returns:
+        What `RawData.splits` holds.
+
+    Example:
+        >>> [t.height for t in in_memory(pl.DataFrame({"label": [1, 0]}))(RowAccount())]
+        [2]
+    """
+
+    def rows(account: RowAccount) -> Iterator[pl.DataFrame]:
+        account.left_out.update(left_out or {})
+        yield table
+
+    return rows
 
 
 @dataclass(frozen=True)
@@ -56,9 +117,10 @@ class Options:
     """What a user can say about a data set.
 
     Args:
-        source: Local file or folder of the raw data, or None.
+        source: Local or remote file, folder or pattern of the raw data, or None.
         rows: Training rows to generate, for a synthetic data set.
-        seed: Seed of a synthetic data set.
+        seed: Seed of a synthetic data set, of a random split and of sampled negatives.
+        min_count: Values with fewer training occurrences become id 0; None is the data set's own.
 
     Example:
         >>> Options(source="ml-1m.zip").seed
@@ -68,6 +130,7 @@ class Options:
     source: str | None = None
     rows: int | None = None
     seed: int = 0
+    min_count: int | None = None
 
 
 Loader = Callable[[Options], RawData]

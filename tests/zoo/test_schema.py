@@ -29,7 +29,7 @@ def test_save_and_load_give_an_equal_schema(tmp_path):
     schema = make_schema()
     path = Path(schema.save(tmp_path / "new" / "folder"))
     assert Schema.load(tmp_path / "new" / "folder") == schema
-    assert json.loads(path.read_text())["version"] == 1
+    assert json.loads(path.read_text())["version"] == 2
     assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["schema.json"]
 
 
@@ -73,8 +73,8 @@ def test_load_without_a_file_says_what_to_run(tmp_path):
     ("edit", "words"),
     [
         (lambda text: text[:-20], "not valid JSON"),
-        (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
-        (lambda text: text.replace('"label"', '"lable"'), "'label'"),
+        (lambda text: text.replace('"version": 2', '"version": 3'), "version 3"),
+        (lambda text: text.replace('"label"', '"lable"'), "'lable'"),
         (lambda text: text.replace('"size": 10', '"size": -1'), "size=-1"),
         (lambda text: text.replace('"pooling": "sum"', '"polling": "sum"'), "polling"),
         (lambda text: "[1, 2]", "not a schema"),
