@@ -17,7 +17,7 @@ CORE = [
 ]
 
 EXTRAS = {
-    "launch": ["polars", "pyarrow", "matplotlib"],
+    "launch": ["polars", "pyarrow", "fsspec", "matplotlib"],
     "test": ["pytest", "pytest-xdist", "hypothesis", "scikit-learn", "scipy"],
     "lint": ["ruff"],
     # tensorflow-io adds s3, hdfs, az, oss, http. Its last release, 0.37.1, is built against
