@@ -1,0 +1,204 @@
+"""Splits of one stream of rows: by fold, at random, or by time; each split is a stream again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from launch.datasets.raw import RowAccount, Rows
+from zoo.files import DataError
+
+# SplitMix64 (Steele, Lea, Flood 2014): its constants.
+_GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
+    """Applies a function to every table of a stream.
+
+    Args:
+        rows: The stream.
+        function: From table to table; it may drop rows or columns and add columns.
+
+    Returns:
+        The new stream.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> table = in_memory(pl.DataFrame({"x": [1]}))
+        >>> doubled = mapped(table, lambda frame: frame.select(pl.col("x") * 2))
+        >>> next(doubled(RowAccount())).rows()
+        [(2,)]
+    """
+    return lambda account: (function(frame) for frame in rows(account))
+
+
+def fold_splits(
+    rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int]]
+) -> dict[str, Rows]:
+    """Splits a stream by a number given to each row.
+
+    Args:
+        rows: The stream.
+        folds: uint8 [n], the fold of each row in the stream's order.
+        splits: Which folds make up each split.
+
+    Returns:
+        A stream per split; raises `DataError` while reading if there are not n rows.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> table = in_memory(pl.DataFrame({"x": [5, 6, 7]}))
+        >>> parts = fold_splits(table, np.array([1, 0, 1], np.uint8), {"train": (1,), "test": (0,)})
+        >>> next(parts["train"](RowAccount())).rows()
+        [(5,), (7,)]
+    """
+
+    def taken(chosen: Sequence[int]) -> Rows:
+        wanted = np.isin(np.arange(256), chosen)
+
+        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
+            first = 0
+            for frame in rows(account):
+                mask = wanted[folds[first : first + frame.height]]
+                if len(mask) < frame.height:
+                    break
+                yield frame.filter(pl.Series(mask))
+                first += frame.height
+            else:
+                if first == len(folds):
+                    return
+            raise DataError(
+                f"the files hold another number of rows than the {len(folds):,} counted before; "
+                "were they changed meanwhile?"
+            )
+
+        return part
+
+    return {split: taken(chosen) for split, chosen in splits.items()}
+
+
+def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
+    """Splits a stream at random: the split of a row depends on its number and the seed alone.
+
+    Args:
+        rows: The stream.
+        shares: Share of each split, above 0, together 1.
+        seed: Another seed, another split.
+
+    Returns:
+        A stream per split, whose rows are `share` of all up to chance.
+
+    Raises:
+        DataError: If the shares do not add up to 1.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> table = in_memory(pl.DataFrame({"x": range(1000)}))
+        >>> parts = random_splits(table, {"train": 0.8, "test": 0.2}, seed=0)
+        >>> next(parts["train"](RowAccount())).height
+        815
+    """
+    limits = np.cumsum(_checked(shares))
+
+    def taken(place: int) -> Rows:
+        low, high = np.concatenate([[0.0], limits[:-1], [np.inf]])[[place, place + 1]]
+
+        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
+            first = 0
+            for frame in rows(account):
+                drawn = _uniform(first, frame.height, seed)
+                yield frame.filter(pl.Series((drawn >= low) & (drawn < high)))
+                first += frame.height
+
+        return part
+
+    return {split: taken(place) for place, split in enumerate(shares)}
+
+
+def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> dict[str, Rows]:
+    """Splits a stream by time: the first split holds the oldest rows.
+
+    The column is read once for the boundaries; rows of the same time stay together, and rows whose
+    time cannot be read count as damaged.
+
+    Args:
+        rows: The stream, in any order.
+        column: Numbers (such as seconds), or dates and times as text.
+        shares: Share of each split in order of time, above 0, together 1.
+
+    Returns:
+        A stream per split.
+
+    Raises:
+        DataError: If the shares do not add up to 1, the column is missing, or no time is readable.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> table = in_memory(pl.DataFrame({"day": [3, 1, 2, 4]}))
+        >>> parts = time_splits(table, "day", {"train": 0.5, "test": 0.5})
+        >>> next(parts["train"](RowAccount())).rows()
+        [(1,), (2,)]
+    """
+    ends = np.cumsum(_checked(shares))[:-1]
+    times = [_times(frame, column).drop_nulls().to_numpy() for frame in rows(RowAccount())]
+    known = np.sort(np.concatenate(times)) if times else np.empty(0)
+    if not known.size:
+        raise DataError(f"no time in column {column!r} can be read; use numbers or ISO dates")
+    last = [known[max(0, round(end * known.size) - 1)] for end in ends]
+    edges = [-np.inf, *last, np.inf]
+
+    def taken(place: int) -> Rows:
+        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
+            for frame in rows(account):
+                time = _times(frame, column)
+                # In one split only, or the row would be counted once for each.
+                if place == 0 and time.null_count():
+                    account.damaged[f"no time in {column!r}"] += time.null_count()
+                inside = (time > edges[place]) & (time <= edges[place + 1])
+                yield frame.filter(inside.fill_null(False))
+
+        return part
+
+    return {split: taken(place) for place, split in enumerate(shares)}
+
+
+def _checked(shares: Mapping[str, float]) -> list[float]:
+    values = list(shares.values())
+    if any(not value > 0 for value in values) or abs(sum(values) - 1) > 1e-6:
+        raise DataError(
+            f"shares {dict(shares)} of the splits: use numbers above 0 that add up to 1, such as "
+            "0.8,0.1,0.1"
+        )
+    return values
+
+
+def _uniform(first: int, rows: int, seed: int) -> np.ndarray:
+    """Numbers in [0, 1), a function of the row's number and the seed only (SplitMix64)."""
+    with np.errstate(over="ignore"):
+        state = np.arange(first + 1, first + rows + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+        state += np.uint64((seed * _MIX_1) % 2**64)
+        for shift, factor in ((30, _MIX_1), (27, _MIX_2)):
+            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+        state ^= state >> np.uint64(31)
+    return (state >> np.uint64(11)) * 2.0**-53
+
+
+def _times(frame: pl.DataFrame, column: str) -> pl.Series:
+    """A column as float64 seconds (or whatever its numbers are), null where it cannot be read."""
+    if column not in frame.columns:
+        raise DataError(f"no time column {column!r}; there are {', '.join(frame.columns)}")
+    values = frame[column]
+    if values.dtype.is_temporal():
+        values = values.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
+    elif values.dtype == pl.String:
+        text = values.str.strip_chars()
+        numbers = text.cast(pl.Float64, strict=False)
+        if numbers.null_count() > (text == "").sum():
+            dates = text.str.to_datetime(strict=False, time_unit="us", exact=True)
+            numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6)
+        values = numbers
+    else:
+        values = values.cast(pl.Float64, strict=False)
+    return values.set(~values.is_finite().fill_null(False), None)

@@ -1,0 +1,201 @@
+"""Streams of rows from CSV, TSV and Parquet files, local or remote, of any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from launch.datasets.raw import RowAccount, Rows
+from launch.raw_files import RawFile
+from zoo.files import DataError
+
+_BLOCK = 1 << 24  # bytes of a CSV file parsed at a time
+_PARQUET_ROWS = 1 << 16
+_COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+_PARQUET = (".parquet", ".pq")
+
+
+def table_rows(
+    files: Sequence[str], *, names: Sequence[str] | None = None, separator: str | None = None
+) -> Rows:
+    """Streams files, one after another; all have the same columns.
+
+    Every CSV column is text, so that what a column means is decided in one place, the schema.
+    Rows with a wrong number of columns or with bytes that are no UTF-8 are left out and counted.
+
+    Args:
+        files: `.csv`, `.tsv`, `.tab`, `.txt` (tabs), each also compressed (`.gz`, `.bz2`, `.zst`,
+            `.lz4`), or `.parquet`, `.pq`; local or `scheme://...`.
+        names: Names of the columns of CSV files without a header.
+        separator: What stands between the columns of a CSV file; None goes by the ending.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: While reading, if a file is missing, unreadable, or has other columns than the
+            first.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/rows.csv"
+        >>> _ = open(path, "w").write("label,user\\n1,ann\\n0,bob\\n")
+        >>> [frame.rows() for frame in table_rows([path])(RowAccount())]
+        [[('1', 'ann'), ('0', 'bob')]]
+    """
+
+    def rows(account: RowAccount) -> Iterator[pl.DataFrame]:
+        columns: list[str] | None = None
+        for path in files:
+            before = account.bytes_read
+            for frame in _read(path, names, separator, account):
+                columns = columns or frame.columns
+                if frame.columns != columns:
+                    raise DataError(
+                        f"{path} has the columns {', '.join(frame.columns)}, {files[0]} has "
+                        f"{', '.join(columns)}; give files with the same columns"
+                    )
+                yield frame
+            account.bytes_read = before + RawFile(path).size
+
+    return rows
+
+
+def column_names(path: str, separator: str | None = None) -> list[str]:
+    """Reads the names of the columns of a file.
+
+    Args:
+        path: CSV file with a header, or Parquet file.
+        separator: As for `table_rows`.
+
+    Returns:
+        The names.
+
+    Raises:
+        DataError: If the file is missing or unreadable, or a name stands twice.
+
+    Example:
+        >>> column_names("rows.csv")  # doctest: +SKIP
+        ['label', 'user']
+    """
+    try:
+        if _ending(path) in _PARQUET:
+            with RawFile(path).open_random() as file:
+                found = parquet.ParquetFile(file).schema_arrow.names
+        else:
+            with RawFile(path) as file:
+                reader = csv.open_csv(file.stream, parse_options=_parsing(path, separator, None))
+                found = reader.schema.names
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from None
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} stands twice in its header; rename one")
+    return found
+
+
+def is_table(path: str) -> bool:
+    """Tells by its ending whether a file is one that `table_rows` reads.
+
+    Args:
+        path: Name of a file.
+
+    Returns:
+        Whether it is.
+
+    Example:
+        >>> is_table("part-0.csv.gz"), is_table("README.md")
+        (True, False)
+    """
+    return _ending(path) in (*_SEPARATORS, *_PARQUET)
+
+
+def _read(
+    path: str, names: Sequence[str] | None, separator: str | None, account: RowAccount
+) -> Iterator[pl.DataFrame]:
+    reading = (
+        _read_parquet(path, account)
+        if _ending(path) in _PARQUET
+        else _read_csv(path, names, separator, account)
+    )
+    try:
+        yield from reading
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from None
+
+
+def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
+    file = RawFile(path)
+    before = account.bytes_read
+    with file.open_random() as stream:
+        table = parquet.ParquetFile(stream)
+        done, total = 0, max(1, table.metadata.num_rows)
+        for batch in table.iter_batches(_PARQUET_ROWS):
+            done += batch.num_rows
+            account.bytes_read = before + file.size * done // total
+            yield pl.from_arrow(batch)
+
+
+def _read_csv(
+    path: str, names: Sequence[str] | None, separator: str | None, account: RowAccount
+) -> Iterator[pl.DataFrame]:
+    header = column_names(path, separator) if names is None else list(names)
+    before = account.bytes_read
+    with RawFile(path) as file:
+        reader = csv.open_csv(
+            file.stream,
+            read_options=csv.ReadOptions(
+                block_size=_BLOCK, column_names=None if names is None else header
+            ),
+            # Arrow hands over ragged rows to be counted; polars raises, pads or cuts them.
+            parse_options=_parsing(path, separator, account),
+            # Bytes, not text: bad UTF-8 would end the stream, and here it costs a row only.
+            convert_options=csv.ConvertOptions(
+                column_types={name: pa.binary() for name in header}, strings_can_be_null=False
+            ),
+        )
+        for batch in reader:
+            account.bytes_read = before + file.position()
+            yield _as_text(pl.from_arrow(batch), account)
+
+
+def _parsing(path: str, separator: str | None, account: RowAccount | None) -> csv.ParseOptions:
+    separator = separator or _SEPARATORS.get(_ending(path), ",")
+
+    def skip(row: csv.InvalidRow) -> str:
+        if account is not None:
+            account.damaged["wrong number of columns"] += 1
+        return "skip"
+
+    # Files with tabs are written without quotes; a quotation mark is then a character.
+    quote = False if separator == "\t" else '"'
+    return csv.ParseOptions(delimiter=separator, quote_char=quote, invalid_row_handler=skip)
+
+
+def _as_text(frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
+    try:
+        return frame.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        good = pl.Series([all(map(_is_utf8, row)) for row in frame.iter_rows()])
+        account.damaged["bytes that are no UTF-8"] += int((~good).sum())
+        return frame.filter(good).cast(pl.String)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ending(path: str) -> str:
+    name = path.partition("?")[0].lower() if "://" in path else path.lower()
+    for compression in _COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return "." + name.rsplit("/", 1)[-1].rpartition(".")[2]
