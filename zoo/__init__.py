@@ -1,11 +1,13 @@
 """Click-through-rate models for Keras, and the data pipelines that feed them.
 
 Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` move the rows,
-`load_counts` gives feature frequencies, `Ledger` counts what damaged files lost.
+`verify_files` compares a folder with its checksums, `load_counts` gives feature frequencies,
+`Ledger` counts what damaged files lost.
 """
 
 from zoo.files import DataError
 from zoo.ledger import Ledger
+from zoo.manifest import verify_files
 from zoo.models import DNN, ClickModel, DeepFM
 from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
@@ -27,5 +29,6 @@ __all__ = [
     "list_models",
     "load_counts",
     "read_tfrecords",
+    "verify_files",
     "write_tfrecords",
 ]

@@ -1,5 +1,6 @@
-"""`manifest.json`: which record files each split has and how many rows they should hold."""
+"""`manifest.json`: which record files each split has, and what they should hold."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import tensorflow as tf
 from zoo.files import DataError, join, read_text, write_json
 
 FILE_NAME = "manifest.json"
-VERSION = 1
+VERSION = 2  # version 1 knew neither layouts nor checksums, and is still read
 COMPRESSIONS = ("", "GZIP")
+_CHUNK = 1 << 20  # bytes per read
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Split:
         rows: Rows written to each file; None where no manifest tells.
         positives: Sum of the labels, rounded; None where no manifest tells.
         compression: "" or "GZIP".
+        layout: "packed" or "columns", see `zoo.record_layout`; None where no manifest tells.
+        bytes: Size of each file; None where no manifest tells.
+        sha256: Checksum of each file, in hexadecimal; None where no manifest tells.
 
     Example:
         >>> Split(("a.tfrecord", "b.tfrecord"), (5, 4), 3, "").total_rows
@@ -32,6 +37,9 @@ class Split:
     rows: tuple[int | None, ...]
     positives: int | None
     compression: str
+    layout: str | None = "packed"
+    bytes: tuple[int, ...] | None = None
+    sha256: tuple[str, ...] | None = None
 
     @property
     def total_rows(self) -> int | None:
@@ -61,10 +69,10 @@ def load_manifest(directory: str | os.PathLike[str]) -> dict[str, Split]:
         return {}
     try:
         content = json.loads(read_text(path))
-        if content["version"] != VERSION:
+        if content["version"] not in range(1, VERSION + 1):
             raise DataError(
-                f"{path} has version {content['version']!r}, this code reads version {VERSION}; "
-                "update tf-helen or prepare the data again"
+                f"{path} has version {content['version']!r}, this code reads versions 1 to "
+                f"{VERSION}; update tf-helen or prepare the data again"
             )
         return {name: _split(entry) for name, entry in content["splits"].items()}
     except DataError:
@@ -92,18 +100,7 @@ def save_split(directory: str | os.PathLike[str], name: str, split: Split) -> No
         5
     """
     splits = {**load_manifest(directory), name: split}
-    content = {
-        key: {
-            "rows": value.total_rows,
-            "positives": value.positives,
-            "compression": value.compression,
-            "files": [
-                {"file": file, "rows": rows}
-                for file, rows in zip(value.files, value.rows, strict=True)
-            ],
-        }
-        for key, value in sorted(splits.items())
-    }
+    content = {key: _entry(value) for key, value in sorted(splits.items())}
     write_json(join(directory, FILE_NAME), {"version": VERSION, "splits": content})
 
 
@@ -165,14 +162,87 @@ def shard_name(split: str, index: int, shards: int, compression: str) -> str:
     return f"{split}-{index:05d}-of-{shards:05d}.tfrecord{ending}"
 
 
+def verify_files(directory: str | os.PathLike[str], split: str | None = None) -> int:
+    """Compares the record files of a data folder with the sizes and checksums of its manifest.
+
+    Args:
+        directory: Data folder.
+        split: Split to compare; None for all.
+
+    Returns:
+        The number of files, all of which are as they were written.
+
+    Raises:
+        DataError: Naming the first file that is missing or differs, or if the manifest holds no
+            checksums.
+
+    Example:
+        >>> import tempfile
+        >>> folder, schema = tempfile.mkdtemp(), Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[3], [4]]), "label": np.array([1.0, 0.0])}
+        >>> _ = write_tfrecords(folder, schema, "train", [rows])
+        >>> verify_files(folder)
+        1
+    """
+    names = sorted(load_manifest(directory)) if split is None else [split]
+    if not names:
+        raise DataError(f"no {FILE_NAME} in {os.fspath(directory)}; prepare the data again")
+    count = 0
+    for name in names:
+        found = find_split(directory, name)
+        if found.bytes is None or found.sha256 is None:
+            raise DataError(
+                f"{join(directory, FILE_NAME)} holds no checksums of split {name!r}: it is of "
+                "version 1 or absent; prepare the data again to have them"
+            )
+        for file, size, sha256 in zip(found.files, found.bytes, found.sha256, strict=True):
+            _compare(join(directory, file), size, sha256)
+            count += 1
+    return count
+
+
+def _compare(path: str, size: int, sha256: str) -> None:
+    trouble, found = None, tf.io.gfile.stat(path).length
+    if found != size:
+        trouble = f"has {found:,} bytes, its manifest says {size:,}"
+    else:
+        digest = hashlib.sha256()
+        with tf.io.gfile.GFile(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if digest.hexdigest() != sha256:
+            trouble = f"has the SHA-256 {digest.hexdigest()}, its manifest says {sha256}"
+    if trouble:
+        raise DataError(f"{path} {trouble}; copy the file again or prepare the data again")
+
+
+def _entry(split: Split) -> dict:
+    columns = {"file": split.files, "rows": split.rows}
+    columns |= {key: getattr(split, key) for key in ("bytes", "sha256") if getattr(split, key)}
+    files = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    return {
+        "rows": split.total_rows,
+        "positives": split.positives,
+        "layout": split.layout,
+        "compression": split.compression,
+        "files": files,
+    }
+
+
 def _split(entry: dict) -> Split:
     if entry["compression"] not in COMPRESSIONS:
         raise ValueError(f"compression {entry['compression']!r}")
+    files, known = entry["files"], all("sha256" in file for file in entry["files"])
     return Split(
-        files=tuple(file["file"] for file in entry["files"]),
-        rows=tuple(int(file["rows"]) for file in entry["files"]),
+        files=tuple(str(file["file"]) for file in files),
+        rows=tuple(int(file["rows"]) for file in files),
         positives=int(entry["positives"]),
         compression=entry["compression"],
+        layout=str(entry.get("layout", "packed")),
+        bytes=tuple(int(file["bytes"]) for file in files) if known else None,
+        sha256=tuple(str(file["sha256"]) for file in files) if known else None,
     )
 
 
@@ -183,5 +253,5 @@ def _by_name(directory: str | os.PathLike[str], name: str) -> Split | None:
         if found:
             shards = int(found[0].rsplit("-of-", 1)[1][:5])
             files = tuple(shard_name(name, i, shards, compression) for i in range(shards))
-            return Split(files, (None,) * shards, None, compression)
+            return Split(files, (None,) * shards, None, compression, layout=None)
     return None

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from zoo.batch_check import explain_bad_id, id_limits
 from zoo.files import DataError, join
 from zoo.ledger import Damage, FileAccount
 from zoo.record_file import copy_good_records
@@ -31,10 +32,11 @@ def parser(schema: Schema) -> Callable[[tf.Tensor], _Parsed]:
         label float32 [B, 1])`; "ids" and "numeric" only if the schema has such columns.
 
     Example:
-        >>> from zoo.example_bytes import serialize_examples
-        >>> from zoo.schema import Categorical
-        >>> rows = serialize_examples(np.array([[3]]), None, np.array([1.0]))
-        >>> features, label = parser(Schema("s", [Categorical("user", 5)]))(tf.constant(rows))
+        >>> example = tf.train.Example()
+        >>> example.features.feature["ids"].int64_list.value.append(3)
+        >>> example.features.feature["label"].float_list.value.append(1.0)
+        >>> parse = parser(Schema("s", [Categorical("user", 5)]))
+        >>> features, label = parse(tf.constant([example.SerializeToString()]))
         >>> features["ids"].numpy().tolist(), label.numpy().tolist()
         ([[3]], [[1.0]])
     """
@@ -52,54 +54,6 @@ def parser(schema: Schema) -> Callable[[tf.Tensor], _Parsed]:
         return features, label
 
     return parse
-
-
-def id_limits(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the smallest and largest id allowed at each place of the `ids` vector.
-
-    Args:
-        schema: Columns of the records.
-
-    Returns:
-        Two int64 arrays [W]; the smallest is -1 (padding) in fields longer than 1, else 0.
-
-    Example:
-        >>> from zoo.schema import Categorical
-        >>> low, high = id_limits(Schema("s", [Categorical("a", 5), Categorical("b", 3, 2)]))
-        >>> low.tolist(), high.tolist()
-        ([0, -1, -1], [4, 2, 2])
-    """
-    low = [-1 if f.length > 1 else 0 for f in schema.categorical for _ in range(f.length)]
-    high = [f.size - 1 for f in schema.categorical for _ in range(f.length)]
-    return np.array(low, np.int64), np.array(high, np.int64)
-
-
-def explain_bad_id(row: np.ndarray, schema: Schema) -> str | None:
-    """Says which id of a row is out of range.
-
-    Args:
-        row: [W] integers.
-        schema: Columns of the records.
-
-    Returns:
-        Field, id and size in words, or None if all ids are fine.
-
-    Example:
-        >>> from zoo.schema import Categorical
-        >>> explain_bad_id(np.array([7]), Schema("s", [Categorical("a", 5)]))
-        "field 'a' has id 7, allowed are 0 to 4 (size 5)"
-    """
-    low, high = id_limits(schema)
-    bad = np.flatnonzero((row < low) | (row > high))
-    if not bad.size:
-        return None
-    place = int(bad[0])
-    fields = [field for field in schema.categorical for _ in range(field.length)]
-    field = fields[place]
-    return (
-        f"field {field.name!r} has id {int(row[place])}, allowed are {low[place]} to "
-        f"{high[place]} (size {field.size})"
-    )
 
 
 def usable_file(

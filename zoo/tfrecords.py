@@ -2,20 +2,18 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from zoo.batch_check import checked_batch
-from zoo.example_bytes import serialize_examples
-from zoo.files import DataError, complete_or_absent, join
+from zoo.files import DataError, join
 from zoo.ledger import Ledger
-from zoo.manifest import COMPRESSIONS, Split, find_split, load_manifest, save_split, shard_name
+from zoo.manifest import Split, find_split, load_manifest, save_split
 from zoo.record_check import parser, usable_file
 from zoo.schema import Schema
+from zoo.shard_writer import shard_bounds, split_of, write_shards
 
 _SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
 _OPEN_FILES = 16  # shards read side by side
@@ -29,26 +27,34 @@ def write_tfrecords(
     batches: Iterable[Mapping[str, np.ndarray]],
     shards: int = 1,
     compression: str | None = None,
+    layout: str = "packed",
+    rows: int | None = None,
 ) -> Split:
     """Writes one split as TFRecord files and enters it in `schema.json` and `manifest.json`.
 
-    Blocks of 64 rows are dealt to the shards in turn, so their sizes differ by at most 64 rows.
-    Nothing appears under its final name before the whole split is written.
+    Each file holds a contiguous range of the rows; their sizes differ by at most one row. Nothing
+    appears under its final name before the whole split is written.
 
     Args:
         directory: Data folder; created if absent.
         schema: Columns of the rows; must equal the folder's schema if it has one.
         split: Split name, e.g. "train".
         batches: Dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
-            categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n].
+            categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n],
+            "weight" [n] floats and "group" [n] integers (if the schema has them).
         shards: Number of files, at least 1.
         compression: None or "GZIP".
+        layout: "packed" (one list per kind of column; fast) or "columns" (one feature per column,
+            as TFX has it), see `zoo.record_layout.record_layout`.
+        rows: Number of rows over all batches; needed with several shards unless `batches` is a
+            list.
 
     Returns:
-        The files with their rows.
+        The files with their rows, sizes and checksums.
 
     Raises:
-        DataError: If an array is missing or has a wrong shape or value, or there is no row.
+        DataError: If an array is missing or has a wrong shape or value, there is no row, or their
+            number is unknown or another than `rows`.
         SchemaMismatchError: If the folder has another schema.
 
     Example:
@@ -59,43 +65,36 @@ def write_tfrecords(
         >>> write_tfrecords(tempfile.mkdtemp(), schema, "train", [rows]).total_rows
         2
     """
-    compression = compression or ""
-    if compression not in COMPRESSIONS:
-        raise DataError(f"compression={compression!r}; use None or 'GZIP'")
-    if not isinstance(shards, int) or shards < 1:
-        raise DataError(f"shards={shards!r}; use an integer of at least 1")
+    if rows is None and isinstance(batches, (list, tuple)):
+        rows = sum(len(batch["label"]) for batch in batches if "label" in batch)
+    if rows is None and shards != 1:
+        raise DataError(
+            f"shards={shards!r} of an unknown number of rows; give rows=NUMBER, or the batches as "
+            "a list"
+        )
+    bounds = ((0, None),) if rows is None else shard_bounds(rows, shards)
     if tf.io.gfile.exists(join(directory, "schema.json")):
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
     else:
         schema.save(directory)
-    names = [shard_name(split, index, shards, compression) for index in range(shards)]
     before = load_manifest(directory).get(split)
-    rows, positives, counts = 0, 0.0, [0] * shards
-    with ExitStack() as stack:
-        temporary = [
-            stack.enter_context(complete_or_absent(join(directory, name))) for name in names
-        ]
-        with ExitStack() as open_files:
-            writers = [
-                open_files.enter_context(tf.io.TFRecordWriter(name, compression))
-                for name in temporary
-            ]
-            for batch in batches:
-                ids, numeric, label = checked_batch(batch, schema, rows)
-                for record in serialize_examples(ids, numeric, label):
-                    shard = rows // _BLOCK % shards
-                    writers[shard].write(record)
-                    counts[shard] += 1
-                    rows += 1
-                positives += float(label.sum(dtype=np.float64))
-        if not rows:
+    partial = join(directory, f".{split}.{os.getpid()}.partial")
+    try:
+        written = list(write_shards(partial, schema, split, batches, bounds, layout, compression))
+        if not sum(shard.rows for shard in written):
             raise DataError(f"split {split!r} has no row; give at least one")
-    written = Split(tuple(names), tuple(counts), round(positives), compression)
-    save_split(directory, split, written)
+        names = [shard.file for shard in written]
+        for name in names:
+            tf.io.gfile.rename(join(partial, name), join(directory, name), overwrite=True)
+    finally:
+        if tf.io.gfile.exists(partial):
+            tf.io.gfile.rmtree(partial)
+    result = split_of(written, layout, compression)
+    save_split(directory, split, result)
     for stale in set(before.files if before else ()) - set(names):
         if tf.io.gfile.exists(join(directory, stale)):
             tf.io.gfile.remove(join(directory, stale))
-    return written
+    return result
 
 
 def read_tfrecords(
@@ -205,10 +204,9 @@ def _pipeline(
     data = tf.data.Dataset.from_tensor_slices((paths, compressions))
     if shuffle:
         data = data.shuffle(len(paths), seed=seed)
-    # Blocks of each file in turn give back the order in which the rows were written.
     data = data.interleave(
         tf.data.TFRecordDataset,
-        cycle_length=min(len(paths), _OPEN_FILES),
+        cycle_length=min(len(paths), _OPEN_FILES) if shuffle else 1,
         block_length=_BLOCK,
         # With a single file the hand-over between threads only costs (up to five times as slow).
         num_parallel_calls=tf.data.AUTOTUNE if len(paths) > 1 else None,

@@ -16,13 +16,24 @@ from zoo import (
     read_tfrecords,
     write_tfrecords,
 )
-from zoo.example_bytes import serialize_examples
 
 SCHEMA = Schema(
     "tiny",
     [Categorical("row", 100_000), Categorical("tags", 300, length=3)],
     [Numeric("price"), Numeric("age")],
 )
+
+
+def serialize_examples(ids, numeric, label) -> list[bytes]:
+    """Packed records by protobuf's own writer; the arrays need not fit the schema."""
+    records = []
+    for row in range(len(label)):
+        example = tf.train.Example()
+        example.features.feature["ids"].int64_list.value.extend(ids[row])
+        example.features.feature["numeric"].float_list.value.extend(numeric[row])
+        example.features.feature["label"].float_list.value.append(label[row])
+        records.append(example.SerializeToString())
+    return records
 
 
 def make_rows(count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -78,10 +89,13 @@ def test_shapes_and_columns_that_are_absent(tmp_path):
     assert set(features) == {"numeric"} and features["numeric"].numpy().tolist() == [[1.5]]
 
 
-def test_records_are_plain_examples():
+def test_records_are_plain_examples(tmp_path):
     rows = make_rows(50)
-    rows["ids"][0] = [2**31 - 1, -1, 127, 128]
-    records = serialize_examples(rows["ids"], rows["numeric"], rows["label"])
+    rows["ids"][0] = [99_999, -1, 127, 128]
+    write_tfrecords(tmp_path, SCHEMA, "t", [rows])
+    path = tmp_path / "t-00000-of-00001.tfrecord"
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    assert len(records) == 50
     for index, record in enumerate(records):
         feature = tf.train.Example.FromString(record).features.feature
         assert list(feature["ids"].int64_list.value) == rows["ids"][index].tolist()
