@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
+from zoo.files import DataError
 from zoo.schema import Schema
 
 
@@ -43,6 +45,58 @@ class RowAccount:
 # in the schema. Text, whole numbers and booleans are fine for fields (lists of them for several
 # values, or a text with separators), text or numbers for numeric columns, weight, label and time.
 Rows = Callable[[RowAccount], Iterator[pl.DataFrame]]
+
+NOWHERE = -1  # the place of rows that belong to no split
+
+
+class SharedSplits(dict[str, Rows]):
+    """Splits of one stream: each is a stream of its own, and all can be read in a single pass.
+
+    Args:
+        rows: The stream.
+        names: Names of the splits.
+        choose: From the number of a table's first row, the table and the account to the place of
+            each row's split among `names`, `NOWHERE` for none.
+        total: Rows that the stream must have, or None.
+
+    Example:
+        >>> table = in_memory(pl.DataFrame({"x": [5, 6]}))
+        >>> swapped = lambda first, frame, account: np.array([1, 0])
+        >>> splits = SharedSplits(table, ("train", "test"), swapped)
+        >>> next(splits["train"](RowAccount())).rows()
+        [(6,)]
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        names: tuple[str, ...],
+        choose: Callable[[int, pl.DataFrame, RowAccount], np.ndarray],
+        total: int | None = None,
+    ):
+        self._rows, self._names, self._choose, self._total = rows, names, choose, total
+        super().__init__({name: self._part(name) for name in names})
+
+    def stream(self, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yields the name of a split and rows of it, in the order of the stream."""
+        first = 0
+        for frame in self._rows(account):
+            self._check(first + frame.height, at_end=False)
+            places = self._choose(first, frame, account)
+            for place, name in enumerate(self._names):
+                yield name, frame.filter(pl.Series(places == place, dtype=pl.Boolean))
+            first += frame.height
+        self._check(first, at_end=True)
+
+    def _part(self, wanted: str) -> Rows:
+        return lambda account: (t for name, t in self.stream(account) if name == wanted)
+
+    def _check(self, rows: int, at_end: bool) -> None:
+        if self._total is not None and (rows > self._total or (at_end and rows < self._total)):
+            raise DataError(
+                f"the files hold another number of rows than the {self._total:,} counted before; "
+                "were they changed meanwhile?"
+            )
 
 
 @dataclass(frozen=True)
@@ -88,6 +142,31 @@ class RawData:
     splits: Mapping[str, Rows]
     files: tuple[str, ...] = ()
     published: Published | None = None
+
+
+def stream(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Reads all splits of a data set in one pass.
+
+    Args:
+        raw: The data set.
+        account: Receives what the pass meets.
+
+    Yields:
+        The name of a split and rows of it; the rows of a split come in order.
+
+    Example:
+        >>> from zoo import Categorical
+        >>> table = pl.DataFrame({"label": [1, 0], "user": ["ann", "bob"]})
+        >>> raw = RawData(Schema("tiny", [Categorical("user")]), {"train": in_memory(table)})
+        >>> [(split, frame.height) for split, frame in stream(raw, RowAccount())]
+        [('train', 2)]
+    """
+    if isinstance(raw.splits, SharedSplits):
+        yield from raw.splits.stream(account)
+        return
+    for split, rows in raw.splits.items():
+        for frame in rows(account):
+            yield split, frame
 
 
 def in_memory(table: pl.DataFrame, left_out: Mapping[str, int] | None = None) -> Rows:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
-from launch.datasets.raw import RowAccount, Rows
+from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
 from zoo.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
@@ -34,9 +34,7 @@ def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows
     return lambda account: (function(frame) for frame in rows(account))
 
 
-def fold_splits(
-    rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int]]
-) -> dict[str, Rows]:
+def fold_splits(rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int]]) -> SharedSplits:
     """Splits a stream by a number given to each row.
 
     Args:
@@ -45,7 +43,8 @@ def fold_splits(
         splits: Which folds make up each split.
 
     Returns:
-        A stream per split; raises `DataError` while reading if there are not n rows.
+        A stream per split; raises `DataError` while reading if there are not n rows. Folds of no
+        split are left out.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -55,31 +54,17 @@ def fold_splits(
         [(5,), (7,)]
     """
 
-    def taken(chosen: Sequence[int]) -> Rows:
-        wanted = np.isin(np.arange(256), chosen)
+    place = np.full(256, NOWHERE, np.int8)
+    for number, chosen in enumerate(splits.values()):
+        place[list(chosen)] = number
 
-        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
-            first = 0
-            for frame in rows(account):
-                mask = wanted[folds[first : first + frame.height]]
-                if len(mask) < frame.height:
-                    break
-                yield frame.filter(pl.Series(mask))
-                first += frame.height
-            else:
-                if first == len(folds):
-                    return
-            raise DataError(
-                f"the files hold another number of rows than the {len(folds):,} counted before; "
-                "were they changed meanwhile?"
-            )
+    def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
+        return place[folds[first : first + frame.height]]
 
-        return part
-
-    return {split: taken(chosen) for split, chosen in splits.items()}
+    return SharedSplits(rows, tuple(splits), choose, total=len(folds))
 
 
-def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
+def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedSplits:
     """Splits a stream at random: the split of a row depends on its number and the seed alone.
 
     Args:
@@ -100,24 +85,15 @@ def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[st
         >>> next(parts["train"](RowAccount())).height
         815
     """
-    limits = np.cumsum(_checked(shares))
+    limits = np.cumsum(_checked(shares))[:-1]
 
-    def taken(place: int) -> Rows:
-        low, high = np.concatenate([[0.0], limits[:-1], [np.inf]])[[place, place + 1]]
+    def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
+        return np.searchsorted(limits, _uniform(first, frame.height, seed), side="right")
 
-        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
-            first = 0
-            for frame in rows(account):
-                drawn = _uniform(first, frame.height, seed)
-                yield frame.filter(pl.Series((drawn >= low) & (drawn < high)))
-                first += frame.height
-
-        return part
-
-    return {split: taken(place) for place, split in enumerate(shares)}
+    return SharedSplits(rows, tuple(shares), choose)
 
 
-def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> dict[str, Rows]:
+def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedSplits:
     """Splits a stream by time: the first split holds the oldest rows.
 
     The column is read once for the boundaries; rows of the same time stay together, and rows whose
@@ -147,21 +123,15 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> dict[st
     if not known.size:
         raise DataError(f"no time in column {column!r} can be read; use numbers or ISO dates")
     last = [known[max(0, round(end * known.size) - 1)] for end in ends]
-    edges = [-np.inf, *last, np.inf]
 
-    def taken(place: int) -> Rows:
-        def part(account: RowAccount) -> Iterator[pl.DataFrame]:
-            for frame in rows(account):
-                time = _times(frame, column)
-                # In one split only, or the row would be counted once for each.
-                if place == 0 and time.null_count():
-                    account.damaged[f"no time in {column!r}"] += time.null_count()
-                inside = (time > edges[place]) & (time <= edges[place + 1])
-                yield frame.filter(inside.fill_null(False))
+    def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
+        time = _times(frame, column)
+        if time.null_count():
+            account.damaged[f"no time in {column!r}"] += time.null_count()
+        place = np.searchsorted(last, time.fill_null(np.nan).to_numpy(), side="left")
+        return np.where(time.is_null().to_numpy(), NOWHERE, place)
 
-        return part
-
-    return {split: taken(place) for place, split in enumerate(shares)}
+    return SharedSplits(rows, tuple(shares), choose)
 
 
 def _checked(shares: Mapping[str, float]) -> list[float]:
