@@ -34,10 +34,11 @@ class Evaluator:
         """Scores a data set.
 
         Args:
-            data: batches of `(features, label [B, 1])`.
+            data: batches of `(features, label [B, 1])` or `(features, label, weight [B, 1])`.
 
         Returns:
-            `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`.
+            `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`, weighted if
+            the batches are.
 
         Raises:
             ValueError: if a prediction is not finite.
@@ -59,7 +60,7 @@ class Evaluator:
     def _score_everywhere(self, batch) -> None:
         self._strategy.run(self._score, args=batch)
 
-    def _score(self, features, label) -> None:
+    def _score(self, features, label, weight=None) -> None:
         logits = self._model(features, training=False)
         for metric in self._metrics.values():
-            metric.update_state(label, logits)
+            metric.update_state(label, logits, weight)

@@ -10,17 +10,15 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from absl import flags
 
-import zoo
 from launch import cli
 from launch.predict import input_name
 from launch.quiet import quiet
 from launch.training import load_best
+from zoo.encoding import ids_from_text, lookup_table
 from zoo.files import DataError
 from zoo.models import ClickModel
-from zoo.vocabulary import vocabulary_path
 
 _FLAGS = flags.FLAGS
-SEPARATOR = "|"
 
 
 class RawScorer(tf.Module):
@@ -41,10 +39,8 @@ class RawScorer(tf.Module):
         super().__init__()
         self.model = model
         self.schema = model.schema
-        self.tables = {
-            field.name: _lookup_table(data, field.name, field.size)
-            for field in self.schema.categorical
-        }
+        tables = {field.name: lookup_table(data, field) for field in self.schema.categorical}
+        self.tables = {name: table for name, table in tables.items() if table is not None}
 
     def specs(self) -> dict[str, tf.TensorSpec]:
         """The inputs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
@@ -65,8 +61,9 @@ class RawScorer(tf.Module):
         """Scores raw features.
 
         Args:
-            raw: by input name, strings `[B]` (several values joined by "|"; "" is none) and numbers
-                `[B]` (NaN is replaced by the training mean). Unseen values count as unknown.
+            raw: by input name, strings `[B]` for fields (several values joined by the field's
+                separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the
+                column's `missing_value`). See `zoo.encoding`.
 
         Returns:
             `{"probability": float32 [B]}`.
@@ -74,12 +71,13 @@ class RawScorer(tf.Module):
         features = {}
         if self.schema.categorical:
             columns = [
-                self._ids(field, raw[input_name(field.name)]) for field in self.schema.categorical
+                ids_from_text(field, raw[input_name(field.name)], self.tables.get(field.name))
+                for field in self.schema.categorical
             ]
             features["ids"] = tf.concat(columns, axis=1)
         if self.schema.numeric:
-            numbers = [(raw[input_name(c.name)], c.mean) for c in self.schema.numeric]
-            columns = [tf.where(tf.math.is_finite(x), x, mean) for x, mean in numbers]
+            numbers = [(raw[input_name(c.name)], c.missing_value) for c in self.schema.numeric]
+            columns = [tf.where(tf.math.is_finite(x), x, missing) for x, missing in numbers]
             features["numeric"] = tf.stack(columns, axis=1)
         logits = self.model(features, training=False)
         return {"probability": tf.sigmoid(tf.reshape(logits, [-1]))}
@@ -87,36 +85,21 @@ class RawScorer(tf.Module):
     def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores serialized `tf.train.Example`s `[B]` that hold raw features.
 
-        A field of several values is a list of bytes; an absent number counts as the training mean.
+        A field of several values is a list of bytes; what is absent counts as missing.
         """
         wanted: dict = {}
         for field in self.schema.categorical:
             several = tf.io.RaggedFeature(tf.string)
             wanted[field.name] = several if field.length > 1 else _one(tf.string, "")
         for column in self.schema.numeric:
-            wanted[column.name] = _one(tf.float32, column.mean)
+            wanted[column.name] = _one(tf.float32, column.missing_value)
         raw = tf.io.parse_example(serialized, wanted)
         for field in self.schema.categorical:
             if field.length > 1:
                 raw[field.name] = tf.strings.reduce_join(
-                    raw[field.name], axis=1, separator=SEPARATOR
+                    raw[field.name], axis=1, separator=field.separator
                 )
         return self.score({input_name(name): values for name, values in raw.items()})
-
-    def _ids(self, field: zoo.Categorical, text: tf.Tensor) -> tf.Tensor:
-        """int32 `[B, length]`, as the preparation encodes the same values."""
-        table = self.tables[field.name]
-        # The preparation made tabs and line ends spaces: they would break the vocabulary file.
-        text = tf.strings.regex_replace(text, r"[\t\n\r]", " ")
-        if field.length == 1:
-            return tf.cast(table.lookup(text), tf.int32)[:, None]
-        values = tf.strings.split(text, SEPARATOR)
-        # Splitting an empty string gives one empty value; here it means no value.
-        present = tf.repeat(text != "", values.row_lengths())
-        values = tf.ragged.boolean_mask(values, values.with_flat_values(present))
-        ids = tf.ragged.map_flat_values(table.lookup, values)
-        ids = ids.to_tensor(default_value=-1, shape=[None, field.length])
-        return tf.cast(ids, tf.int32)
 
 
 def export_saved_model(model: ClickModel, data: str, out: str) -> str:
@@ -188,27 +171,6 @@ def export_run(run: str, data: str, out: str) -> str:
 
 def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
     return tf.io.FixedLenFeature([], dtype, default_value=default)
-
-
-def _lookup_table(data: str, field: str, size: int) -> tf.lookup.StaticHashTable:
-    path = vocabulary_path(data, field)
-    if not tf.io.gfile.exists(path):
-        raise DataError(f"no vocabulary at {path}; give the data folder that the run used")
-    initializer = tf.lookup.TextFileInitializer(
-        path,
-        key_dtype=tf.string,
-        key_index=0,
-        value_dtype=tf.int64,
-        value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
-        delimiter="\t",
-    )
-    table = tf.lookup.StaticHashTable(initializer, default_value=0)
-    if int(table.size()) != size:
-        raise DataError(
-            f"{path} has {int(table.size())} ids, the model's field {field!r} {size}; give the "
-            "data folder that the run used"
-        )
-    return table
 
 
 def _check_replaceable(out: str) -> None:

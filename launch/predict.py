@@ -2,7 +2,8 @@
 
 Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
 The file's header names the columns; columns that the model does not know, such as the label, are
-ignored. Several values of one field are joined by "|"; an empty number counts as missing.
+ignored. Several values of one field are joined by its separator ("|" unless the schema names
+another); what is empty counts as missing.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
         [0.27, 0.91]
     """
-    if not os.path.exists(os.path.join(saved_model, "saved_model.pb")):
+    if not tf.io.gfile.exists(f"{saved_model}/saved_model.pb"):  # local or remote
         raise ValueError(f"no SavedModel in {saved_model}; write one with launch.export")
     loaded = tf.saved_model.load(saved_model)  # kept: it owns the lookup tables
     serve = loaded.signatures["serving_default"]

@@ -43,15 +43,16 @@ def check_features(schema: Schema, features: Any) -> None:
 
 
 def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
-    """Numeric columns with zero mean and unit deviation over the training split.
+    """Numeric columns after their transform, with zero mean and unit deviation.
 
     Args:
-        schema: its numeric columns hold the mean and the deviation.
+        schema: its numeric columns hold the transform, the mean and the deviation.
         numeric: float `[B, N]`, raw.
         dtype: dtype of the result.
 
     Returns:
-        `[B, N]`, `(value - mean) / std` computed in float32.
+        `[B, N]`, `(f(value) - mean) / std` computed in float32; `f(x) = sign(x) log(1 + |x|)` for
+        columns with `transform="log"`, else x.
 
     Example:
         >>> import zoo
@@ -62,4 +63,9 @@ def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
     mean = tf.constant([column.mean for column in schema.numeric], tf.float32)
     std = tf.constant([column.std for column in schema.numeric], tf.float32)
     # Before any cast to half precision, in which a large mean would swallow the value.
-    return tf.cast((tf.cast(numeric, tf.float32) - mean) / std, dtype)
+    numbers = tf.cast(numeric, tf.float32)
+    is_log = [column.transform == "log" for column in schema.numeric]
+    if any(is_log):
+        logs = tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))
+        numbers = logs if all(is_log) else tf.where(is_log, logs, numbers)
+    return tf.cast((numbers - mean) / std, dtype)

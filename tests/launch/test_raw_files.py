@@ -113,7 +113,7 @@ def test_home_and_relative_paths(tmp_path, monkeypatch):
 
 def test_what_cannot_be_read_is_said_in_one_line(folder, tmp_path, monkeypatch):
     put(folder, "day/a.csv", b"x")
-    with pytest.raises(DataError, match="no file .*none.csv; check the path"):
+    with pytest.raises(DataError, match=r"no file .*none\.csv; check the path"):
         RawFile(f"{folder}/none.csv")
     with pytest.raises(DataError, match="day is a folder; name a file"):
         RawFile(f"{folder}/day")

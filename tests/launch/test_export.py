@@ -1,0 +1,144 @@
+"""SavedModels of every kind of column score raw features as the model scores encoded ones."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from launch.export import export_saved_model
+from zoo.encoding import hash_ids
+from zoo.vocabulary import save_vocabulary
+
+SCHEMA = zoo.Schema(
+    "served",
+    [
+        zoo.Categorical("user", 4),
+        zoo.Categorical("site.id", 4, missing="bucket"),
+        zoo.Categorical("tags", 4, length=3, separator=", "),
+        zoo.Categorical("device", 20, encoding="hash", missing="bucket"),
+        zoo.Categorical("words", 30, encoding="hash", length=2, separator=" "),
+        zoo.Categorical("age", encoding="buckets", boundaries=(18, 65)),
+        zoo.Categorical("I1", 4, encoding="log_square", missing="bucket"),
+    ],
+    [
+        zoo.Numeric("price", mean=3.0, std=2.0),
+        zoo.Numeric("amount", mean=2.0, std=0.5, transform="log"),
+        zoo.Numeric("share", transform="none"),
+    ],
+    label="click",
+    weight="importance",
+    group="user",
+    time="seen",
+)
+VOCABULARIES = {
+    "user": ["<oov>", "ann", "b b", "7"],
+    "site.id": ["<oov>", "", "x.com", "y.com"],
+    "tags": ["<oov>", "rock", "pop", "a,b"],
+    "I1": ["<oov>", "", "5", "-1"],
+}
+NAN = float("nan")
+# user, site.id, tags, device, words, age, I1, price, amount, share
+ROWS = [
+    ("ann", "x.com", "rock, a,b", "phone", "one two", "18", "10", 1.0, 7.0, 0.5),
+    ("b\tb", "", "", "", "", "", "", NAN, NAN, NAN),
+    (
+        "bob",
+        "z.com",
+        "jazz, , rock, pop, rock",
+        "tv",
+        " one  one ",
+        "64.9",
+        "-1.9",
+        -1.0,
+        -3.0,
+        0.1,
+    ),
+    ("", "y.com", "pop", "", "two", "99", "none", 1e6, 1e9, float("inf")),
+]
+IDS = [
+    [[1], [2], [1, 3, -1], ["phone"], ["one", "two"], [2], [2]],
+    [[2], [1], [-1, -1, -1], [""], [None, None], [0], [1]],
+    [[0], [0], [0, 1, 2], ["tv"], ["one", "one"], [2], [3]],
+    [[0], [3], [2, -1, -1], [""], ["two", None], [3], [1]],
+]
+
+
+def encoded():
+    """The features of `ROWS`, from the tables above."""
+    ids = []
+    for row in IDS:
+        flat = []
+        for field, values in zip(SCHEMA.categorical, row, strict=True):
+            for value in values:
+                is_text = isinstance(value, str)
+                flat.append(
+                    hash_ids(field, [value])[0] if is_text else -1 if value is None else value
+                )
+        ids.append(flat)
+    numbers = np.array([row[7:] for row in ROWS])
+    missing = [column.missing_value for column in SCHEMA.numeric]
+    return {
+        "ids": np.array(ids, np.int32),
+        "numeric": np.where(np.isfinite(numbers), numbers, missing).astype(np.float32),
+    }
+
+
+def column_names():
+    return [column.name for column in (*SCHEMA.categorical, *SCHEMA.numeric)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    SCHEMA.save(folder)
+    for name, values in VOCABULARIES.items():
+        save_vocabulary(folder, name, values, np.ones(len(values), np.int64))
+    for name in ("device", "words"):  # counts only: nothing may be looked up here
+        size = SCHEMA.field_sizes[name]
+        names = ["<oov>", *(f"#{i}" for i in range(1, size))]
+        save_vocabulary(folder, name, names, np.ones(size, np.int64))
+    model = zoo.DeepFM(SCHEMA, embedding_dim=3, hidden_units=(4,))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.5, weight.shape))
+    logits = model(encoded()).numpy()[:, 0].astype(np.float64)
+    out = export_saved_model(model, str(folder), f"{folder}/out")
+    return out, tf.saved_model.load(out), 1 / (1 + np.exp(-logits))
+
+
+def test_columns_of_every_kind_score_as_their_ids_and_numbers_do(served):
+    _, loaded, expected = served
+    serve = loaded.signatures["serving_default"]
+    raw = {}
+    for place, name in enumerate(column_names()):
+        kind = tf.string if place < len(SCHEMA.categorical) else tf.float32
+        raw[name.replace(".", "_")] = tf.constant([row[place] for row in ROWS], kind)
+    assert set(serve.structured_input_signature[1]) == set(raw)  # no weight, group or time
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(serve(**raw)["probability"], expected, atol=1e-6)
+
+
+def test_examples_score_alike_with_values_in_lists_or_left_out(served):
+    _, loaded, expected = served
+    examples = []
+    for row in ROWS:
+        feature = {}
+        for name, value in zip(column_names(), row, strict=True):
+            if isinstance(value, float):
+                if np.isfinite(value):
+                    feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+                continue
+            field = next(f for f in SCHEMA.categorical if f.name == name)
+            values = value.split(field.separator) if field.length > 1 else [value]
+            if value:
+                content = tf.train.BytesList(value=[v.encode() for v in values])
+                feature[name] = tf.train.Feature(bytes_list=content)
+        features = tf.train.Features(feature=feature)
+        examples.append(tf.train.Example(features=features).SerializeToString())
+    found = loaded.signatures["examples"](examples=tf.constant(examples))["probability"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_only_vocabularies_that_are_looked_up_travel_along(served):
+    names = [name.removesuffix(".tsv") for name in tf.io.gfile.listdir(f"{served[0]}/assets")]
+    assert sorted(names) == sorted(VOCABULARIES)
