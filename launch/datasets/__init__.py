@@ -1,10 +1,10 @@
 """The data sets that `python -m launch.prepare` knows, by name."""
 
 from launch.datasets import frappe, movielens_1m, movielens_crossed, synthetic
-from launch.datasets.raw import Field, Loader, Options, RawData
+from launch.datasets.raw import Loader, Options, RawData
 from tf_helen.checks import nearest
 
-__all__ = ["Field", "Loader", "Options", "RawData", "available", "get"]
+__all__ = ["Loader", "Options", "RawData", "available", "get"]
 
 _LOADERS: dict[str, Loader] = {
     "frappe": frappe.load,

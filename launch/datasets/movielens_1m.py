@@ -1,32 +1,25 @@
 """MovieLens-1M (Harper & Konstan 2015) as click-through data: a rating of 4 or 5 is a click."""
 
-import hashlib
-import http.client
 import os
-import urllib.request
 import zipfile
 from collections import Counter
 
 import polars as pl
-from tqdm import tqdm
 
-from launch.datasets.raw import Field, Options, RawData
-from zoo.files import complete_or_absent
+from launch.datasets.download import download
+from launch.datasets.fields import fields_of
+from launch.datasets.raw import Options, RawData, in_memory
+from zoo.files import DataError
+from zoo.schema import Schema
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
 MD5 = "c4d9eecfca2ab87c1945afe126590906"
-_TIMEOUT = 30  # seconds without an answer
 _MAX_GENRES = 6
 _COLUMNS = {
     "ratings": ("user", "item", "rating", "time"),
     "users": ("user", "gender", "age", "occupation", "zip"),
     "movies": ("item", "title", "genres"),
 }
-_FIELDS = (
-    *(Field(name) for name in ("user", "item", "gender", "age", "occupation", "zip")),
-    Field("genres", length=_MAX_GENRES),
-    *(Field(name) for name in ("hour", "weekday")),
-)
 
 
 def load(options: Options) -> RawData:
@@ -39,15 +32,15 @@ def load(options: Options) -> RawData:
             once to `~/.cache/tf-helen`.
 
     Returns:
-        The tables.
+        The rows; the counts of what is dropped come with train.
 
     Raises:
-        ValueError: If a file is missing or broken, or the download fails.
+        DataError: If a file is missing or broken, or the download fails.
 
     Example:
         >>> load(Options(source="ml-1m.zip"))  # doctest: +SKIP
     """
-    source = options.source or _download()
+    source = options.source or download(URL, MD5)
     dropped: Counter[str] = Counter()
     tables = {name: _table(source, name, dropped) for name in _COLUMNS}
     ratings = tables["ratings"].with_columns(
@@ -58,22 +51,30 @@ def load(options: Options) -> RawData:
     described = good.join(tables["users"], on="user").join(tables["movies"], on="item")
     _count(dropped, "ratings: user or film not described", good.height - described.height)
     if described.height < 10:
-        raise ValueError(f"{source} holds {described.height} usable ratings; at least 10 needed")
+        raise DataError(f"{source} holds {described.height} usable ratings; at least 10 needed")
     when = pl.from_epoch("time")
     rows = described.sort("time", "user", "item").select(
         (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
         *("user", "item", "gender", "age", "occupation", "zip"),
         pl.col("genres").str.split("|"),
+        "time",
         when.dt.hour().alias("hour"),
         when.dt.weekday().alias("weekday"),
     )
     first, second = rows.height * 8 // 10, rows.height * 9 // 10
     splits = {
-        "train": rows[:first],
-        "valid": rows[first:second],
-        "test": rows[second:],
+        "train": in_memory(rows[:first], dropped),
+        "valid": in_memory(rows[first:second]),
+        "test": in_memory(rows[second:]),
     }
-    return RawData("movielens_1m", splits, _FIELDS, dropped=dropped)
+    fields = [
+        *fields_of(("user", "item", "gender", "age", "occupation", "zip"), options),
+        *fields_of(["genres"], options, length=_MAX_GENRES),
+        *fields_of(("hour", "weekday"), options),
+    ]
+    schema = Schema("movielens_1m", fields, group="user", time="time")
+    files = tuple(_path(source, f"{name}.dat") for name in _COLUMNS)
+    return RawData(schema, splits, tuple(dict.fromkeys(files)))
 
 
 def _table(source: str, name: str, dropped: Counter[str]) -> pl.DataFrame:
@@ -95,51 +96,26 @@ def _count(dropped: Counter[str], reason: str, rows: int) -> None:
         dropped[reason] += rows
 
 
+def _path(source: str, file: str) -> str:
+    """The file on disk that holds one of the three: itself, or the archive."""
+    if not os.path.isdir(source):
+        return source
+    inner = [os.path.join(source, *folder, file) for folder in ((), ("ml-1m",))]
+    path = next((path for path in inner if os.path.exists(path)), None)
+    if path is None:
+        raise DataError(f"{source} holds no {file}; give the extracted ml-1m folder")
+    return path
+
+
 def _content(source: str, file: str) -> bytes:
-    if os.path.isdir(source):
-        path = next(
-            (p for p in (os.path.join(source, *inner, file) for inner in ((), ("ml-1m",)))
-             if os.path.exists(p)),
-            None,
-        )  # fmt: skip
-        if path is None:
-            raise ValueError(f"{source} holds no {file}; give the extracted ml-1m folder")
-        with open(path, "rb") as stream:
-            return stream.read()
+    path = _path(source, file)
     try:
+        if path != source:
+            with open(path, "rb") as stream:
+                return stream.read()
         with zipfile.ZipFile(source) as archive:
             return archive.read(f"ml-1m/{file}")
     except FileNotFoundError:
-        raise ValueError(f"--source={source} does not exist; give ml-1m.zip") from None
+        raise DataError(f"--source={source} does not exist; give ml-1m.zip") from None
     except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise ValueError(f"{source} is not MovieLens-1M's zip: {error}") from None
-
-
-def _download() -> str:
-    folder = os.environ.get("TF_HELEN_CACHE", os.path.expanduser("~/.cache/tf-helen"))
-    path = os.path.join(folder, "ml-1m.zip")
-    if os.path.exists(path):
-        return path
-    md5 = hashlib.md5(usedforsecurity=False)
-    try:
-        with complete_or_absent(path) as temporary:
-            with (
-                urllib.request.urlopen(URL, timeout=_TIMEOUT) as answer,
-                open(temporary, "wb") as output,
-                tqdm(unit="B", unit_scale=True, desc="ml-1m.zip", disable=None) as bar,
-            ):
-                bar.total = int(answer.headers.get("Content-Length") or 0) or None
-                while chunk := answer.read(1 << 16):
-                    md5.update(chunk)
-                    bar.update(output.write(chunk))
-            if md5.hexdigest() != MD5:
-                raise ValueError(
-                    f"{URL} has the MD5 {md5.hexdigest()}, expected {MD5}; download it by hand, "
-                    "check it, and give --source=ml-1m.zip"
-                )
-    except (OSError, http.client.HTTPException) as error:
-        raise ValueError(
-            f"cannot download {URL} ({getattr(error, 'reason', error)}); download it elsewhere "
-            "and give --source=ml-1m.zip"
-        ) from None
-    return path
+        raise DataError(f"{source} is not MovieLens-1M's zip: {error}") from None

@@ -11,12 +11,12 @@ def load(options: Options) -> RawData:
         options: `source` is the folder with train, valid and test `.csv.gz`.
 
     Returns:
-        The tables.
+        The rows.
 
     Raises:
-        ValueError: If the folder or a file is missing or malformed.
+        DataError: If the folder or a file is missing or malformed.
 
     Example:
         >>> load(Options(source="raw/movielens_crossed"))  # doctest: +SKIP
     """
-    return load_csv_folder("movielens_crossed", options)
+    return load_csv_folder("movielens_crossed", options, group="user")

@@ -8,7 +8,10 @@ learn the training labels by heart through their embeddings from the second epoc
 import numpy as np
 import polars as pl
 
-from launch.datasets.raw import Field, Options, RawData
+from launch.datasets.fields import fields_of
+from launch.datasets.raw import Options, RawData, in_memory
+from zoo.files import DataError
+from zoo.schema import Schema
 
 _ROWS = 200_000
 _RANK = 8  # of the hidden interaction of users and items
@@ -46,27 +49,28 @@ def load(options: Options) -> RawData:
         options: `rows` is the number of training rows (default 200,000); `seed` decides all.
 
     Returns:
-        The tables: integer columns, and crossed columns as strings such as "17_4".
+        The rows: integer columns, and crossed columns as strings such as "17_4".
 
     Raises:
-        ValueError: If `rows` is below 8.
+        DataError: If `rows` is below 8.
 
     Example:
-        >>> load(Options(rows=80)).splits["valid"].shape
+        >>> from launch.datasets.raw import RowAccount
+        >>> next(load(Options(rows=80)).splits["valid"](RowAccount())).shape
         (10, 17)
     """
     rows = _ROWS if options.rows is None else options.rows
     if rows < 8:
-        raise ValueError(f"--rows={rows}; use at least 8")
+        raise DataError(f"--rows={rows}; use at least 8")
     held_out = rows // 8
     table = _generate(rows + 2 * held_out, np.random.default_rng(options.seed))
     splits = {
-        "train": table[:rows],
-        "valid": table[rows : rows + held_out],
-        "test": table[rows + held_out :],
+        "train": in_memory(table[:rows]),
+        "valid": in_memory(table[rows : rows + held_out]),
+        "test": in_memory(table[rows + held_out :]),
     }
-    fields = tuple(Field(name) for name in table.columns if name != "label")
-    return RawData("synthetic", splits, fields)
+    fields = fields_of((name for name in table.columns if name != "label"), options)
+    return RawData(Schema("synthetic", fields, group="user"), splits)
 
 
 def _generate(rows: int, random: np.random.Generator) -> pl.DataFrame:

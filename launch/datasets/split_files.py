@@ -1,0 +1,125 @@
+"""Data sets that come split already: a file for train, valid and test each."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from launch.datasets.download import download, unzip
+from launch.datasets.raw import Options
+from launch.datasets.tables import column_names, is_table
+from launch.raw_files import list_raw
+from zoo.files import DataError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published zip archive of one CSV file per split.
+
+    Args:
+        name: Name that its publishers give the data set.
+        md5: Published MD5 of `<split>.csv`, by split.
+        url: Address; None is that of BARS (https://github.com/reczoo/Datasets).
+
+    Example:
+        >>> Archive("Frappe_x1", {"train": "ba73..."}).address
+        'https://huggingface.co/datasets/reczoo/Frappe_x1/resolve/main/Frappe_x1.zip'
+    """
+
+    name: str
+    md5: Mapping[str, str]
+    url: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it can be downloaded."""
+        base = f"https://huggingface.co/datasets/reczoo/{self.name}/resolve/main"
+        return self.url or f"{base}/{self.name}.zip"
+
+
+def named_files(source: str) -> dict[str, str]:
+    """Finds the tables in a folder.
+
+    Args:
+        source: Folder, pattern or file, local or `scheme://...`.
+
+    Returns:
+        Path of each table by the first part of its name ("train" of `train.csv.gz`).
+
+    Raises:
+        DataError: If there is no such file.
+
+    Example:
+        >>> named_files("raw/frappe")["train"]  # doctest: +SKIP
+        'raw/frappe/train.csv.gz'
+    """
+    files = [path for path in list_raw(source) if is_table(path)]
+    # Reversed, so that of train.csv and train.csv.gz the first one counts.
+    return {posixpath.basename(path.replace(os.sep, "/")).split(".")[0]: path
+            for path in reversed(files)}  # fmt: skip
+
+
+def split_files(
+    options: Options, archive: Archive | None, splits: Sequence[str] = SPLITS
+) -> dict[str, str]:
+    """Finds the files of the splits in a folder or a zip archive, or downloads the archive.
+
+    Args:
+        options: `source` is a folder with a table per split, such as `train.csv.gz`, or the zip
+            archive; None downloads it.
+        archive: What is published, or None if nothing can be downloaded.
+        splits: Names of the splits.
+
+    Returns:
+        Path of each split's file.
+
+    Raises:
+        DataError: If a file is missing, or the download fails.
+
+    Example:
+        >>> split_files(Options(source="raw/frappe"), None)  # doctest: +SKIP
+        {'train': 'raw/frappe/train.csv.gz', 'valid': ..., 'test': ...}
+    """
+    wanted = ", ".join(f"{split}.csv" for split in splits)
+    if options.source is None and archive is None:
+        raise DataError(f"no --source; give a folder with {wanted} (also .csv.gz or .parquet)")
+    if archive and (options.source is None or options.source.endswith(".zip")):
+        source = options.source or download(archive.address)
+        members = {f"{split}.csv": archive.md5.get(split) for split in splits}
+        return dict(zip(splits, unzip(source, members).values(), strict=True))
+    files = named_files(options.source)
+    for split in splits:
+        if split not in files:
+            raise DataError(
+                f"{options.source}: {split}.csv.gz is missing; put {wanted} (also .csv.gz or "
+                ".parquet) there"
+            )
+    return {split: files[split] for split in splits}
+
+
+def check_columns(files: Mapping[str, str], columns: Sequence[str], what: str) -> None:
+    """Raises unless every file has the columns of a data set.
+
+    Args:
+        files: Path of each split's file; they have headers.
+        columns: Names that must be there.
+        what: The data set, for the message.
+
+    Raises:
+        DataError: Naming the first column that is missing.
+
+    Example:
+        >>> check_columns({"train": "train.csv"}, ["user"], "frappe")  # doctest: +SKIP
+    """
+    for path in files.values():
+        found = column_names(path)
+        for column in columns:
+            if column not in found:
+                raise DataError(
+                    f"{path} has no column {column!r}, which {what} has; it has "
+                    f"{', '.join(found[:50])}. Is this another data set?"
+                )
