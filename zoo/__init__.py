@@ -5,9 +5,9 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 `Ledger` counts what damaged files lost.
 """
 
+from zoo.checksums import verify_files
 from zoo.files import DataError
 from zoo.ledger import Ledger
-from zoo.manifest import verify_files
 from zoo.models import DNN, ClickModel, DeepFM
 from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError

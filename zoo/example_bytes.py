@@ -16,28 +16,11 @@ import google_crc32c
 import numpy as np
 
 from zoo.batch_check import Rows
+from zoo.record_frame import FOOTER, HEADER, header, masked
 from zoo.record_layout import Feature, record_layout
 from zoo.schema import Schema
 
-HEADER = 12  # bytes of a record's length and of that length's checksum
-FOOTER = 4  # bytes of the checksum of its data
 _LONGEST = 10  # bytes of protobuf's varint of -1, the padding, and of any int64
-
-
-def masked(crc: np.ndarray | int) -> np.ndarray | int:
-    """Masks CRC-32C checksums as TFRecord files hold them.
-
-    Args:
-        crc: Checksums, a Python integer or int64 of any shape.
-
-    Returns:
-        The same, rotated and offset, 32 bits each.
-
-    Example:
-        >>> masked(0)
-        2726488792
-    """
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class RecordBytes:
@@ -56,7 +39,7 @@ class RecordBytes:
         >>> schema = Schema("tiny", [Categorical("user", 10)])
         >>> rows = checked_batch({"ids": [[3]], "label": [1]}, schema, first_row=0)
         >>> len(RecordBytes(schema).of(rows))
-        53
+        51
     """
 
     def __init__(self, schema: Schema, layout: str = "packed"):
@@ -69,7 +52,7 @@ class RecordBytes:
         most = sum(entry.most for entry in self._entries)
         self._heads = _table(b"\x0a" + _varint(size) for size in range(most + 1))
         most += self._heads.width
-        self._headers = _table(_header(size) for size in range(most + 1)).content
+        self._headers = _table(header(size) for size in range(most + 1)).content
         self._width = HEADER + self._heads.width + sum(e.room for e in self._entries) + FOOTER
 
     def of(self, rows: Rows) -> bytes:
@@ -187,11 +170,6 @@ def _table(strings) -> _Table:
     content = np.zeros(used.shape, np.uint8)
     content[used] = np.frombuffer(b"".join(strings), np.uint8)
     return _Table(content, used, lengths)
-
-
-def _header(length: int) -> bytes:
-    size = length.to_bytes(8, "little")
-    return size + masked(google_crc32c.value(size)).to_bytes(4, "little")
 
 
 def _entry_head(key: bytes, kind: int, payload: int) -> bytes:

@@ -1,11 +1,15 @@
 """The account of records read and records lost, by file and offset."""
 
+from __future__ import annotations
+
 import os
 import posixpath
 from dataclasses import asdict, dataclass, field
 
-from zoo.files import write_json
+from zoo.columns import SchemaMismatchError
+from zoo.files import DataError, write_json
 
+MAX_LOST = 1e-4  # share of the records of a split that may be lost
 _SHOWN = 5  # damaged places printed per file
 
 
@@ -17,6 +21,7 @@ class Damage:
         offset: Byte at which the damage starts (of the decompressed content for GZIP).
         reason: What is wrong there, e.g. "data checksum".
         exact: True if exactly one record is lost there, False if it may be more.
+        misfit: True if the record is sound, but its content is not what the schema allows.
 
     Example:
         >>> Damage(123, "data checksum").reason
@@ -26,6 +31,7 @@ class Damage:
     offset: int
     reason: str
     exact: bool = True
+    misfit: bool = False
 
 
 @dataclass
@@ -64,6 +70,26 @@ class FileAccount:
             f"{name}: {at_least}{self.lost:,} damaged {records} skipped at {places}, "
             f"{self.read:,} rows read"
         )
+
+
+def mismatch(file: str, damage: Damage) -> str:
+    """Says that a file and the schema are not of one kind.
+
+    Args:
+        file: Path of the file.
+        damage: Its first record that does not fit.
+
+    Returns:
+        The message of an error.
+
+    Example:
+        >>> mismatch("a.tfrecord", Damage(0, "the label is 7.0", misfit=True))
+        'a.tfrecord, record at byte 0: the label is 7.0; the file and the schema do not belong ...'
+    """
+    return (
+        f"{file}, record at byte {damage.offset}: {damage.reason}; the file and the schema do not "
+        "belong together, prepare the data again"
+    )
 
 
 class Ledger:
@@ -109,6 +135,39 @@ class Ledger:
     def exact(self) -> bool:
         """Whether `total_lost` is exact rather than a lower bound."""
         return all(account.exact for account in self._accounts.values())
+
+    def check(self, max_lost: float = MAX_LOST) -> None:
+        """Raises if too many records are lost.
+
+        Args:
+            max_lost: Share of all records that may be lost, from 0 to 1.
+
+        Raises:
+            SchemaMismatchError: If that many sound records do not fit the schema.
+            DataError: If too many records are lost, or none can be read.
+
+        Example:
+            >>> ledger = Ledger()
+            >>> ledger.add(FileAccount("a.tfrecord", 9, 1, True, [Damage(70, "data checksum")]))
+            >>> ledger.check(max_lost=0.1)
+        """
+        accounts, total = self._accounts.values(), self.total_read + self.total_lost
+        misfits = [(a.file, damage) for a in accounts for damage in a.damages if damage.misfit]
+        if len(misfits) > max_lost * total:
+            raise SchemaMismatchError(mismatch(*misfits[0]))
+        damaged = [account.line() for account in accounts if account.damages]
+        if not self.total_read:
+            raise DataError(
+                f"no readable record in {len(accounts)} files ({next(iter(self._accounts), '')} "
+                f"...); prepare the data again. {' '.join(damaged[:_SHOWN])}".rstrip()
+            )
+        if self.total_lost > max_lost * total:
+            at_least = "" if self.exact else "at least "
+            raise DataError(
+                f"{at_least}{self.total_lost:,} of {total:,} records are lost, a share of "
+                f"{self.total_lost / total:.2g}, allowed is max_lost={max_lost:.2g}: "
+                f"{'; '.join(damaged[:_SHOWN])}. Prepare the data again, or raise max_lost"
+            )
 
     def report(self) -> str:
         """Describes the losses: one line per file that lost records, then the totals.

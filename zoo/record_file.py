@@ -14,38 +14,20 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-import google_crc32c
 import tensorflow as tf
 
 from zoo.files import complete_or_absent
 from zoo.ledger import Damage
+from zoo.record_frame import FOOTER, HEADER, masked_crc32c
 
-_HEADER = 12  # length and its checksum
-_FOOTER = 4  # checksum of the data
 _CHUNK = 1 << 16  # bytes per read when a file is decompressed
+_BATCH = 1024  # records that are screened at once
 _LENGTH = struct.Struct("<QI")
 _NON_ZERO = re.compile(rb"[^\0]")
 _CRC = struct.Struct("<I")
-
-
-def masked_crc32c(data: bytes) -> int:
-    """Computes TFRecord's masked CRC-32C of some bytes.
-
-    Args:
-        data: Any bytes.
-
-    Returns:
-        The checksum, 32 bits, rotated and offset as the format asks.
-
-    Example:
-        >>> masked_crc32c(b"")
-        2726488792
-    """
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
@@ -77,7 +59,7 @@ def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
                 continue
         # The length is wrong, or leads nowhere because bytes were lost or added within the data.
         following = _next_frame(content, position + 1, end)
-        cut_short = end - position < _HEADER or _header_is_good(content, position)
+        cut_short = end - position < HEADER or _header_is_good(content, position)
         if following == end and length is None and cut_short:
             reason = "truncated record"
         else:
@@ -86,13 +68,20 @@ def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
         position = following
 
 
-def copy_good_records(path: str, compression: str, target: str) -> tuple[int, list[Damage]]:
+def copy_good_records(
+    path: str,
+    compression: str,
+    target: str,
+    screen: Callable[[list[int], list[bytes]], list[Damage]] = lambda offsets, records: [],
+) -> tuple[int, list[Damage]]:
     """Copies the good records of a file, frame by frame, to an uncompressed TFRecord file.
 
     Args:
         path: TFRecord file, local or remote.
         compression: "" or "GZIP".
         target: Local file to write, completely or not at all.
+        screen: Called with the offsets and the contents of sound records, many at a time; gives
+            the damage of those that are not to be copied.
 
     Returns:
         The number of good records and the damaged places.
@@ -112,38 +101,57 @@ def copy_good_records(path: str, compression: str, target: str) -> tuple[int, li
         plain, damages = _plain_local_file(path, compression, scratch)
         good = 0
         with complete_or_absent(target) as temporary, open(temporary, "wb") as output:
-            if os.path.getsize(plain):  # an empty file cannot be mapped
-                with (
-                    open(plain, "rb") as file,
-                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-                ):
-                    for found in walk(content):
-                        if isinstance(found, Damage):
-                            damages.append(found)
-                        else:
-                            good += 1
-                            output.write(content[found[0] : found[0] + found[1]])
+            for batch in _batches(plain, damages):
+                misfits = screen(
+                    [offset for offset, _ in batch],
+                    [frame[HEADER:-FOOTER] for _, frame in batch],
+                )
+                damages += misfits
+                left_out = {damage.offset for damage in misfits}
+                kept = [frame for offset, frame in batch if offset not in left_out]
+                good += len(kept)
+                output.write(b"".join(kept))
     return good, sorted(damages, key=lambda damage: damage.offset)
 
 
+def _batches(plain: str, damages: list[Damage]) -> Iterator[list[tuple[int, bytes]]]:
+    """Offset and bytes of the sound frames of a file; adds what is damaged to `damages`."""
+    if not os.path.getsize(plain):  # an empty file cannot be mapped
+        return
+    batch = []
+    with (
+        open(plain, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        for found in walk(content):
+            if isinstance(found, Damage):
+                damages.append(found)
+                continue
+            batch.append((found[0], content[found[0] : found[0] + found[1]]))
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    yield batch
+
+
 def _header_is_good(content: bytes | mmap.mmap, position: int) -> bool:
-    header = content[position : position + _HEADER]
-    return len(header) == _HEADER and masked_crc32c(header[:8]) == _LENGTH.unpack(header)[1]
+    header = content[position : position + HEADER]
+    return len(header) == HEADER and masked_crc32c(header[:8]) == _LENGTH.unpack(header)[1]
 
 
 def _data_is_good(content: bytes | mmap.mmap, position: int, frame: int) -> bool:
     after = position + frame
-    (expected,) = _CRC.unpack(content[after - _FOOTER : after])
-    return masked_crc32c(content[position + _HEADER : after - _FOOTER]) == expected
+    (expected,) = _CRC.unpack(content[after - FOOTER : after])
+    return masked_crc32c(content[position + HEADER : after - FOOTER]) == expected
 
 
 def _frame_length(content: bytes | mmap.mmap, position: int, end: int) -> int | None:
     """Length of the frame at `position`, or None if there is no whole frame with a good header."""
-    header = content[position : position + _HEADER]
-    if len(header) < _HEADER:
+    header = content[position : position + HEADER]
+    if len(header) < HEADER:
         return None
     length, crc = _LENGTH.unpack(header)
-    frame = length + _HEADER + _FOOTER
+    frame = length + HEADER + FOOTER
     # Comparing the length first spares nearly every checksum while resynchronising.
     if position + frame > end or masked_crc32c(header[:8]) != crc:
         return None
@@ -162,7 +170,7 @@ def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
         if length is not None and _data_is_good(content, zeros - 4, length):
             return zeros - 4
         following = zeros + 1
-        if content[zeros - 4 : zeros + 8] == b"\0" * _HEADER:
+        if content[zeros - 4 : zeros + 8] == b"\0" * HEADER:
             # A hole filled with zeros, as file systems leave: no header is all zeros, so go on
             # at the first that is not.
             after = _NON_ZERO.search(content, zeros)

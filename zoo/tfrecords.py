@@ -1,4 +1,4 @@
-"""Writes and reads packed TFRecord files: `ids`, `numeric` and `label` of one row per record."""
+"""Writes and reads the TFRecord files of a split: one `tf.train.Example` per row."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,13 @@ from absl import logging
 from tqdm import tqdm
 
 from zoo.files import DataError, join
-from zoo.ledger import Ledger
+from zoo.ledger import MAX_LOST, Ledger
 from zoo.manifest import Split, find_split, load_manifest, save_split
-from zoo.record_check import parser, usable_file
+from zoo.record_check import Expected, usable_file
+from zoo.record_order import batches_of, record_order
+from zoo.record_parse import parser
 from zoo.schema import Schema
 from zoo.shard_writer import shard_bounds, split_of, write_shards
-
-_SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
-_OPEN_FILES = 16  # shards read side by side
-_BLOCK = 64  # consecutive rows in a shard; reading one row of each file in turn is half as fast
 
 
 def write_tfrecords(
@@ -109,13 +107,21 @@ def read_tfrecords(
     ledger: Ledger | None = None,
     cache: bool = False,
     verify: bool = True,
+    max_lost: float = MAX_LOST,
+    group: bool = False,
+    shard: tuple[int, int] | None = None,
+    layout: str | None = None,
 ) -> tf.data.Dataset:
     """Reads one split as batches, past damaged records, every loss counted.
 
-    Damage is found before the first epoch: all records are checked once, natively. Of a damaged
+    Damage is found before the first epoch: all records are checked once, natively. A record whose
+    checksum is wrong or whose content is not what the schema allows loses itself only: of such a
     file the good records are copied to the temporary folder and read from there; each such file
-    is logged with byte offsets, and entered in `ledger`. Each epoch has a new order if shuffled;
-    with a seed all orders are reproducible.
+    is logged with byte offsets, and entered in `ledger`.
+
+    Unshuffled, rows come in the order in which they were written. Shuffled, each epoch has a new
+    order; with a seed all orders are reproducible, and `tf.train.Checkpoint` of an iterator gives
+    the very same rest of them.
 
     Args:
         directory: Data folder.
@@ -123,21 +129,30 @@ def read_tfrecords(
         schema: Columns expected; None takes the folder's own schema.
         batch_size: Rows per batch.
         shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the
-            order of the files is shuffled too.
+            order of the files is shuffled too, and up to 16 of them are read side by side.
         seed: Makes the order reproducible; several workers (`TF_CONFIG`) take 0 for None.
         drop_remainder: Leaves out a last, smaller batch.
         repeat: False, True (for ever) or the number of epochs.
         ledger: Receives the account of each file.
         cache: Keeps the (serialised) records in memory after the first epoch.
         verify: False skips the check; damage then raises `tf.errors.DataLossError` while reading.
+        max_lost: Share of the records that may be lost, from 0 to 1.
+        group: Whether to give the group ids as `features["group"]`, int64 [B, 1].
+        shard: `(index, count)`: the part of one of `count` workers, instead of TensorFlow's
+            automatic sharding. Whole files if their number is a multiple of `count`, else every
+            `count`-th row of each file.
+        layout: Layout of the records in a folder without a manifest, "packed" by default.
 
     Returns:
         A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
-        with "ids" and "numeric" only if the schema has such columns.
+        with "ids" and "numeric" only if the schema has such columns, and with the weight, float32
+        [B, 1], as a third part if the schema has one.
 
     Raises:
-        DataError: If data is missing, an argument is out of range, or no record is readable.
-        SchemaMismatchError: If the folder's schema or a record differs from `schema`.
+        DataError: If data is missing, an argument is out of range, more than `max_lost` of the
+            records are lost, or none is readable.
+        SchemaMismatchError: If the folder's schema differs from `schema`, or more than `max_lost`
+            of the records do not fit it.
 
     Example:
         >>> import tempfile
@@ -152,84 +167,58 @@ def read_tfrecords(
     for name, value in (("batch_size", batch_size), ("shuffle", shuffle), ("repeat", repeat)):
         if value < (name == "batch_size"):
             raise DataError(f"{name}={value!r}; use a positive integer")
+    if not 0 <= max_lost <= 1:
+        raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
+    if shard is not None and not 0 <= shard[0] < shard[1]:
+        raise DataError(f"shard={shard!r}; use (index, count) with index from 0 to count - 1")
     found = find_split(directory, split)
     if schema is None:
         schema = Schema.load(directory)
     elif tf.io.gfile.exists(join(directory, "schema.json")):
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
-    paths = [join(directory, name) for name in found.files]
-    compressions = [found.compression] * len(paths)
+    if group and schema.group is None:
+        raise DataError(f"group=True, but schema {schema.name!r} names no group; leave it out")
+    if layout and found.layout not in (None, layout):
+        raise DataError(
+            f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
+            f"{found.layout!r}; leave it out"
+        )
+    expected = Expected(schema, found.layout or layout or "packed", found.compression)
+    parse = parser(schema, expected.layout, group)
+    files = [(join(directory, name), found.compression) for name in found.files]
     if verify:
-        paths, compressions = _usable(paths, found, schema, Ledger() if ledger is None else ledger)
-    return _pipeline(
-        paths, compressions, schema, batch_size, shuffle, seed, drop_remainder, repeat, cache
-    )
+        files = _usable(files, found, expected, Ledger() if ledger is None else ledger, max_lost)
+    data = record_order(files, shuffle, seed, cache, shard)
+    return batches_of(data, parse, batch_size, drop_remainder, repeat)
 
 
 def _usable(
-    paths: list[str], split: Split, schema: Schema, ledger: Ledger
-) -> tuple[list[str], list[str]]:
+    files: list[tuple[str, str]],
+    split: Split,
+    expected: Expected,
+    ledger: Ledger,
+    max_lost: float,
+) -> list[tuple[str, str]]:
     """Checks all files, enters them in the ledger, and gives what to read instead of each."""
-    usable, readable = [], 0
-    files = list(zip(paths, split.rows, strict=True))
-    for path, rows in tqdm(files, desc="checking records", unit="file", delay=2.0, leave=False):
-        good_path, compression, account = usable_file(path, split.compression, rows, schema)
+    rows = split.total_rows
+    if rows is None:  # no more than this: a frame has 16 bytes, GZIP makes them 1032 times smaller
+        rows = sum(tf.io.gfile.stat(path).length for path, _ in files)
+        rows = rows // 16 * (1032 if expected.compression else 1)
+    usable, own = [], Ledger()
+    progress = tqdm(
+        zip(files, split.rows, strict=True),
+        "checking records",
+        len(files),
+        unit="file",
+        delay=2.0,
+        leave=False,
+    )
+    for (path, _), promised in progress:
+        *good, account = usable_file(path, expected, promised, max_lost * rows)
+        usable.append(tuple(good))
+        own.add(account)
         ledger.add(account)
         if account.damages:
             logging.warning("%s", account.line())
-        readable += account.read
-        usable.append((good_path, compression))
-    if not readable:
-        raise DataError(
-            f"no readable record in {len(paths)} files ({paths[0]} ...); prepare the data again"
-        )
-    return [path for path, _ in usable], [compression for _, compression in usable]
-
-
-def _pipeline(
-    paths: list[str],
-    compressions: list[str],
-    schema: Schema,
-    batch_size: int,
-    shuffle: bool | int,
-    seed: int | None,
-    drop_remainder: bool,
-    repeat: bool | int,
-    cache: bool,
-) -> tf.data.Dataset:
-    workers = _workers()
-    if workers > 1 and seed is None:
-        seed = 0  # all workers must deal the same order, or they share rows and miss others
-    ordered = not shuffle or seed is not None
-    data = tf.data.Dataset.from_tensor_slices((paths, compressions))
-    if shuffle:
-        data = data.shuffle(len(paths), seed=seed)
-    data = data.interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=min(len(paths), _OPEN_FILES) if shuffle else 1,
-        block_length=_BLOCK,
-        # With a single file the hand-over between threads only costs (up to five times as slow).
-        num_parallel_calls=tf.data.AUTOTUNE if len(paths) > 1 else None,
-        deterministic=ordered if len(paths) > 1 else None,
-    )
-    if cache:
-        data = data.cache()
-    if shuffle:
-        data = data.shuffle(_SHUFFLE_BUFFER if shuffle is True else shuffle, seed=seed)
-    # Parsing whole batches is several times faster than single records.
-    data = data.batch(batch_size, drop_remainder=drop_remainder)
-    data = data.map(parser(schema), num_parallel_calls=tf.data.AUTOTUNE, deterministic=ordered)
-    if repeat:
-        data = data.repeat(None if repeat is True else repeat)
-    options = tf.data.Options()
-    # Dealing by file, TensorFlow's default, fails with fewer files than workers.
-    by_file = 1 < len(paths) >= workers
-    policies = tf.data.experimental.AutoShardPolicy
-    options.experimental_distribute.auto_shard_policy = policies.AUTO if by_file else policies.DATA
-    return data.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _workers() -> int:
-    """Number of workers that `TF_CONFIG` speaks of, 0 without it."""
-    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
-    return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+    own.check(max_lost)
+    return usable

@@ -213,19 +213,19 @@ def test_another_schema_is_refused_on_both_ways(tmp_path):
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (b"no example at all", ["record 3", "tf.train.Example", "17 bytes"]),
-        (b"", ["record 3", "expected 1 values", "'label'", "found 0"]),
+        (b"no example at all", ["record at byte", "tf.train.Example", "17 bytes"]),
+        (b"", ["record at byte", "expected 4 values", "'ids'", "found 0"]),
         (
             serialize_examples(np.zeros((1, 3), int), np.zeros((1, 2)), np.zeros(1))[0],
-            ["record 3", "expected 4 values of type int64_list in 'ids', found 3"],
+            ["record at byte", "expected 4 values of type int64_list in 'ids', found 3"],
         ),
         (
             serialize_examples(np.full((1, 4), 300), np.zeros((1, 2)), np.zeros(1))[0],
-            ["record 3", "'tags'", "id 300", "size 300"],
+            ["record at byte", "'tags'", "id 300", "size 300"],
         ),
         (
             serialize_examples(np.zeros((1, 4), int), np.zeros((1, 1)), np.zeros(1))[0],
-            ["record 3", "'numeric', found 1"],
+            ["record at byte", "'numeric', found 1"],
         ),
     ],
 )
