@@ -1,27 +1,31 @@
-"""Prepares a data set: vocabularies, schema and TFRecord files.
+"""Prepares a data set: vocabularies, schema and TFRecord files, in two streaming passes.
 
-Example: `python -m launch.prepare --dataset=synthetic --out=data/synthetic`.
+Examples:
+    python -m launch.prepare --dataset=synthetic --out=data/synthetic
+    python -m launch.prepare --infer --source=clicks.parquet --schema=clicks.json
+    python -m launch.prepare --schema=clicks.json --source=clicks.parquet --out=data/clicks
 """
 
-import os
-import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
 
-import numpy as np
-import tensorflow as tf
+import os
+from collections.abc import Sequence
+
 from absl import flags
-from tqdm import tqdm
 
 from launch import cli, datasets
+from launch.datasets import own_table
 from launch.datasets.raw import Options, RawData
-from launch.encoder import Encoder
-from zoo.files import DataError, join
-from zoo.manifest import FILE_NAME as MANIFEST
-from zoo.manifest import Split
-from zoo.tfrecords import write_tfrecords
-from zoo.vocabulary import save_vocabulary
+from launch.preparation.passes import Files, count_pass, write_pass
+from launch.preparation.report import summary, write_report
+from launch.preparation.workspace import Workspace, check_free, fingerprint
+from zoo.files import DataError
+from zoo.manifest import save_split
+from zoo.schema import Schema
+from zoo.shard_writer import split_of
 
 _FLAGS = flags.FLAGS
+MOST_LOST = 1e-4  # share of damaged rows above which a preparation stops
 
 
 def prepare(
@@ -29,23 +33,29 @@ def prepare(
     out: str | os.PathLike[str],
     shards: int = 1,
     compression: str | None = None,
-    min_count: int = 1,
     overwrite: bool = False,
+    layout: str = "packed",
+    max_lost: float = MOST_LOST,
+    key: str = "",
 ) -> str:
     """Encodes a data set and writes it to a folder, completely or not at all.
 
-    The same input gives the same bytes.
+    The rows are read twice and never held in memory: once to count the values of the training
+    split, once to encode all splits. The same input gives the same bytes. An interrupted
+    preparation goes on where it was if it is repeated with the same arguments and files.
 
     Args:
         raw: The data set.
-        out: Folder to write.
+        out: Folder to write, local or remote.
         shards: Record files per split.
         compression: None or "GZIP".
-        min_count: Values with fewer training occurrences become id 0.
         overwrite: Replaces an already prepared folder.
+        layout: "packed" (ids and numbers as two vectors) or "columns" (one feature per column).
+        max_lost: Largest share of damaged raw rows, in [0, 1].
+        key: What beside the files and the schema decides the rows, such as a seed.
 
     Returns:
-        A summary to print.
+        A summary to print; `report.json` in the folder says the same.
 
     Raises:
         ValueError: If the folder is in use or an argument or the data are wrong.
@@ -58,113 +68,84 @@ def prepare(
         split    rows   positives
     """
     out = os.fspath(out).rstrip("/")
-    _check_free(out, overwrite)
-    encoder = Encoder(raw, min_count)
-    parent, name = posixpath.split(out)
-    partial = posixpath.join(parent, f".{name}.{os.getpid()}.partial")
-    try:
-        for field, (values, counts) in encoder.vocabularies.items():
-            save_vocabulary(partial, field, values, counts)
-        written = {
-            split: write_tfrecords(
-                partial,
-                encoder.schema,
-                split,
-                _with_progress(encoder.batches(table), split, table.height),
-                shards,
-                compression,
-            )
-            for split, table in raw.splits.items()
-        }
-        if tf.io.gfile.exists(out):
-            tf.io.gfile.rmtree(out)
-        tf.io.gfile.rename(partial, out)
-    finally:
-        if tf.io.gfile.exists(partial):
-            tf.io.gfile.rmtree(partial)
-    return _summary(raw, encoder, written)
-
-
-def _check_free(out: str, overwrite: bool) -> None:
-    if not out:
-        raise DataError("--out is empty; name the folder to write")
-    if not tf.io.gfile.exists(out):
-        return
-    if not tf.io.gfile.isdir(out):
-        raise DataError(f"--out={out} is a file; name a folder")
-    if tf.io.gfile.listdir(out):
-        if not overwrite:
-            raise DataError(f"--out={out} is not empty; name another folder or add --overwrite")
-        if not tf.io.gfile.exists(join(out, MANIFEST)):
-            raise DataError(
-                f"--out={out} holds files but no {MANIFEST}, so --overwrite will not delete it; "
-                "name another folder"
-            )
-
-
-def _with_progress(
-    batches: Iterable[dict[str, np.ndarray]], split: str, rows: int
-) -> Iterator[dict[str, np.ndarray]]:
-    # disable=None: no bar where the output is not a terminal, such as a log file
-    with tqdm(total=rows, desc=split, unit="row", unit_scale=True, disable=None) as bar:
-        for batch in batches:
-            yield batch
-            bar.update(len(batch["label"]))
-
-
-def _summary(raw: RawData, encoder: Encoder, written: dict[str, Split]) -> str:
-    width = max(len(f"{split.total_rows:,}") for split in written.values())
-    lines = [f"{'split':<8} {'rows':>{width}}   positives"]
-    for name, split in written.items():
-        share = split.positives / split.total_rows
-        lines.append(f"{name:<8} {split.total_rows:>{width},}   {share:>8.2%}")
-    sizes = encoder.schema.field_sizes
-    lines += ["", f"{'field':<24} {'features':>10}"]
-    for name, size in sizes.items():
-        lines.append(f"{name:<24} {size:>10,}")
-    lines.append(f"{len(sizes):>3} fields in all {'':<9} {sum(sizes.values()):>10,}")
-    for column in encoder.schema.numeric:
-        lines.append(f"{column.name:<24} number, mean {column.mean:.6g}, std {column.std:.6g}")
-    lines += [f"dropped {count:,} rows: {reason}" for reason, count in sorted(raw.dropped.items())]
-    lines += [f"changed {count:,} {what}" for what, count in sorted(encoder.changes.items())]
-    return "\n".join(lines)
+    if not 0 <= max_lost <= 1:
+        raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
+    files = Files(shards, compression, layout)
+    # Without files only the caller knows whether the rows are still the same.
+    decisive = (repr(raw.schema), files, key, os.urandom(8) if not raw.files else "")
+    with Workspace(out, overwrite, fingerprint(raw.files, *decisive)) as work:
+        counted = count_pass(raw, work, max_lost)
+        written, changed = write_pass(raw, counted, work, files)
+        for split, done in written.items():
+            save_split(work.path, split, split_of(done, layout, compression))
+        report = write_report(work.path, counted, changed, raw.published)
+        schema = Schema.load(work.path)
+        work.finish()
+    return summary(report, schema)
 
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    if not _FLAGS.dataset or not _FLAGS.out:
+    if _FLAGS.infer:
+        print(own_table.propose(_FLAGS.source, _FLAGS.schema, _FLAGS.label, _FLAGS.overwrite))
+        return
+    if bool(_FLAGS.dataset) == bool(_FLAGS.schema) or not _FLAGS.out:
         raise ValueError(
-            "give --dataset=NAME and --out=DIRECTORY; data sets: " + ", ".join(datasets.available())
+            "give --out=DIRECTORY, and --dataset=NAME or --schema=FILE with --source=DATA (or "
+            "--infer to propose a schema); data sets: " + ", ".join(datasets.available())
         )
-    synthetic = _FLAGS.dataset == "synthetic"
-    if synthetic and _FLAGS.source is not None:
-        raise ValueError(f"--source={_FLAGS.source} has no use with --dataset=synthetic; leave out")
-    if not synthetic and _FLAGS.rows is not None:
-        raise ValueError(f"--rows={_FLAGS.rows} is for --dataset=synthetic only; leave it out")
-    options = Options(source=_FLAGS.source, rows=_FLAGS.rows, seed=_FLAGS.seed)
-    _check_free(_FLAGS.out, _FLAGS.overwrite)  # before a long read of the source
-    summary = prepare(
-        datasets.get(_FLAGS.dataset)(options),
+    check_free(_FLAGS.out.rstrip("/"), _FLAGS.overwrite)  # before a long read of the source
+    options = Options(_FLAGS.source, _FLAGS.rows, _FLAGS.seed, _FLAGS.min_count)
+    shares = own_table.parse_shares(_FLAGS.split)
+    raw = _own(options, shares) if _FLAGS.schema else _known(options)
+    text = prepare(
+        raw,
         _FLAGS.out,
         _FLAGS.shards,
         _FLAGS.compression,
-        _FLAGS.min_count,
         _FLAGS.overwrite,
+        _FLAGS.layout,
+        _FLAGS.max_lost,
+        key=repr((_FLAGS.dataset, options, shares, _FLAGS.split_by)),
     )
-    print(summary)
+    print(text)
     print(f"written to {_FLAGS.out}")
+
+
+def _own(options: Options, shares: dict[str, float]) -> RawData:
+    if options.rows is not None:
+        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; leave it out")
+    return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by)
+
+
+def _known(options: Options) -> RawData:
+    synthetic = _FLAGS.dataset == "synthetic"
+    if synthetic and options.source is not None:
+        raise ValueError(
+            f"--source={options.source} has no use with --dataset=synthetic; leave out"
+        )
+    if not synthetic and options.rows is not None:
+        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; leave it out")
+    return datasets.get(_FLAGS.dataset)(options)
 
 
 def _define_flags() -> None:
     names = ", ".join(datasets.available())
     flags.DEFINE_string("dataset", None, f"Data set: {names}.")
     flags.DEFINE_string("out", None, "Folder to write.")
-    flags.DEFINE_string("source", None, "Local file or folder of the raw data.")
-    flags.DEFINE_integer("shards", 1, "Record files per split.")
+    flags.DEFINE_string("source", None, "File, folder or pattern of the raw data, local or remote.")
+    flags.DEFINE_string("schema", None, "Schema file (.json) of your own CSV, TSV or Parquet data.")
+    flags.DEFINE_boolean("infer", False, "Write a proposed --schema for --source, to edit.")
+    flags.DEFINE_string("label", None, "Name of the label column, for --infer.")
+    flags.DEFINE_string("split", "0.8,0.1,0.1", "Shares of train, valid and test (--schema).")
+    flags.DEFINE_enum("split_by", None, ["random", "time"], "How to split (--schema).")
+    flags.DEFINE_integer("shards", 1, "Record files per split.", lower_bound=1)
     flags.DEFINE_enum("compression", None, ["GZIP"], "Compression of the record files.")
-    flags.DEFINE_integer("min_count", 1, "Rarer training values become id 0.")
+    flags.DEFINE_enum("layout", "packed", ["packed", "columns"], "Layout of the records.")
+    flags.DEFINE_integer("min_count", None, "Rarer training values become id 0.", lower_bound=1)
+    flags.DEFINE_float("max_lost", MOST_LOST, "Largest share of damaged raw rows.")
     flags.DEFINE_integer("rows", None, "Training rows to generate (synthetic).")
-    flags.DEFINE_integer("seed", 0, "Seed (synthetic).")
+    flags.DEFINE_integer("seed", 0, "Seed of a random split, sampled negatives, synthetic data.")
     flags.DEFINE_boolean("overwrite", False, "Replace an already prepared folder.")
 
 

@@ -1,0 +1,199 @@
+"""Anybody's CSV, TSV or Parquet files, described by a schema file."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping
+
+import polars as pl
+import tensorflow as tf
+
+from launch.datasets.raw import Options, RawData, RowAccount
+from launch.datasets.splitting import random_splits, time_splits
+from launch.datasets.tables import is_table, table_rows
+from launch.infer import infer_schema
+from launch.preparation.fields import WITH_VOCABULARY
+from launch.raw_files import list_raw
+from zoo.files import DataError, write_text
+from zoo.schema import Schema
+from zoo.schema_text import schema_to_text
+
+_SPLITS = {
+    "train": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "test": "test",
+}
+_SAMPLE = 200_000  # rows looked at to propose a schema
+
+
+def load(
+    schema: str, options: Options, shares: Mapping[str, float], split_by: str | None = None
+) -> RawData:
+    """Reads tables that a schema file describes.
+
+    Files or folders whose names begin with train, valid (validation, val) and test are these
+    splits; otherwise all files are one table, which is split by `shares`.
+
+    Args:
+        schema: Schema file (`.json`).
+        options: `source` is a file, folder or pattern; `min_count`, if given, replaces that of
+            every field with a vocabulary.
+        shares: Share of each split, in order of time if split by time.
+        split_by: "random", "time", or None: by time if the schema has a time column.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: If the schema or the files are missing or wrong.
+
+    Example:
+        >>> load("clicks.json", Options(source="clicks.csv"), {"train": 1.0})  # doctest: +SKIP
+    """
+    found = Schema.load(schema)
+    if options.min_count is not None:
+        found = dataclasses.replace(
+            found,
+            categorical=tuple(
+                dataclasses.replace(field, min_count=options.min_count)
+                if field.encoding in WITH_VOCABULARY
+                else field
+                for field in found.categorical
+            ),
+        )
+    files = _tables(options.source)
+    named = _by_split(files, options.source)
+    if named and split_by is None:
+        if None in named:
+            raise DataError(
+                f"{options.source} holds train files and others ({', '.join(named[None][:5])}); "
+                "name every file after its split, or give --split_by"
+            )
+        splits = {split: table_rows(group) for split, group in named.items()}
+        return RawData(found, splits, tuple(files))
+    rows = table_rows(files)
+    if split_by is None:
+        split_by = "random" if found.time is None else "time"
+    if split_by == "time":
+        if found.time is None:
+            raise DataError(f"{schema} names no time column; add one or use --split_by=random")
+        return RawData(found, time_splits(rows, found.time, shares), tuple(files))
+    return RawData(found, random_splits(rows, shares, options.seed), tuple(files))
+
+
+def propose(
+    source: str | None, schema: str | None, label: str | None = None, overwrite: bool = False
+) -> str:
+    """Writes a proposed schema for tables, to be read and edited.
+
+    Args:
+        source: File, folder or pattern; the first 200,000 rows are looked at.
+        schema: Schema file (`.json`) to write.
+        label: Name of the label column; None guesses it.
+        overwrite: Replaces a file that is there.
+
+    Returns:
+        What to print: a line per column saying why.
+
+    Raises:
+        ValueError: If the files are missing, the schema file exists, or no label can be found.
+
+    Example:
+        >>> print(propose("clicks.csv", "clicks.json"))  # doctest: +SKIP
+    """
+    if not schema or not schema.endswith(".json"):
+        raise DataError(f"--schema={schema}; name the .json file to write")
+    if tf.io.gfile.exists(schema) and not overwrite:
+        raise DataError(f"--schema={schema} exists; name another file or add --overwrite")
+    files = _tables(source)
+    groups = _by_split(files, source)
+    sample, rows = [], 0
+    for frame in table_rows(groups.get("train") or files)(RowAccount()):
+        sample.append(frame)
+        rows += frame.height
+        if rows >= _SAMPLE:
+            break
+    if not rows:
+        raise DataError(f"{source} holds no rows; give files with rows")
+    name = posixpath.basename(schema).removesuffix(".json")
+    proposed, notes = infer_schema(pl.concat(sample).head(_SAMPLE), name, label)
+    write_text(schema, schema_to_text(proposed))
+    source_text = f"--schema={schema} --source={source} --out=DIRECTORY"
+    notes.append(
+        f"written to {schema}; read and edit it, then: python -m launch.prepare {source_text}"
+    )
+    return "\n".join(notes)
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Reads the shares of train, valid and test.
+
+    Args:
+        text: Two or three numbers above 0, with commas between, together 1; of two the second is
+            valid.
+
+    Returns:
+        The shares by split.
+
+    Raises:
+        ValueError: Saying what to write.
+
+    Example:
+        >>> parse_shares("0.8,0.1,0.1")
+        {'train': 0.8, 'valid': 0.1, 'test': 0.1}
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (2, 3) or min(values) <= 0 or abs(sum(values) - 1) > 1e-6:
+        raise DataError(
+            f"--split={text}; use two or three numbers above 0 that add up to 1, such as "
+            "0.8,0.1,0.1"
+        )
+    return dict(zip(("train", "valid", "test"), values, strict=False))
+
+
+def _tables(source: str | None) -> list[str]:
+    if not source:
+        raise DataError("give --source=FILE, a folder of files, or a pattern")
+    names = list_raw(source)
+    if not any(map(is_table, names)):
+        deeper = [f"{source.rstrip('/')}/{split}*/*" for split in ("train", "val", "test")]
+        names = [name for pattern in deeper for name in _or_none(pattern)] or names
+    tables = [name for name in names if is_table(name)]
+    if not tables:
+        raise DataError(
+            f"{source} holds no .csv, .tsv, .txt or .parquet file (compressed or not); found "
+            f"{', '.join(names[:5])}"
+        )
+    return tables
+
+
+def _or_none(pattern: str) -> list[str]:
+    try:
+        return list_raw(pattern)
+    except DataError:
+        return []
+
+
+def _by_split(files: list[str], source: str) -> dict[str | None, list[str]]:
+    """Files by the split that their names tell, None for others; empty if there is no train."""
+    found: dict[str | None, list[str]] = {}
+    for path in files:
+        found.setdefault(_split_of(path, source), []).append(path)
+    return found if "train" in found else {}
+
+
+def _split_of(path: str, source: str) -> str | None:
+    """Goes by the file's name, and by that of its folder if that lies within the source."""
+    folder = source.rstrip("/") + "/"
+    below = path.removeprefix(folder) if path.startswith(folder) else posixpath.basename(path)
+    for part in reversed(below.split("/")):
+        word = part.replace("-", ".").replace("_", ".").split(".")[0].lower()
+        if word in _SPLITS:
+            return _SPLITS[word]
+    return None

@@ -1,0 +1,194 @@
+"""The first pass: counts values, learns vocabularies, boundaries, means and deviations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import polars as pl
+
+from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
+from launch.preparation.texts import finite_numbers, texts
+from zoo.columns import Categorical, Numeric
+from zoo.files import DataError
+from zoo.schema import Schema
+from zoo.vocabulary import OOV
+
+
+class TrainingCounts:
+    """Counts what the training rows hold, a slice at a time.
+
+    Args:
+        schema: The columns; their sizes and statistics are what is learned.
+
+    Example:
+        >>> counts = TrainingCounts(Schema("tiny", [Categorical("user")]))
+        >>> counts.add(pl.DataFrame({"user": ["ann", "bob", "ann"]}))
+        >>> schema, vocabularies = counts.finish()
+        >>> schema.field_sizes, vocabularies["user"][0].to_list()
+        ({'user': 3}, ['<oov>', 'ann', 'bob'])
+    """
+
+    def __init__(self, schema: Schema):
+        self._schema = schema
+        self._fields = [_counter(field) for field in schema.categorical]
+        self._numbers = [_Moments(column) for column in schema.numeric]
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Counts a slice of the training rows."""
+        for counter in (*self._fields, *self._numbers):
+            counter.add(rows[counter.column.name])
+
+    def finish(self) -> tuple[Schema, dict[str, tuple[pl.Series, np.ndarray]]]:
+        """Gives the schema with what was learned, and the vocabularies.
+
+        Returns:
+            The schema, and by field the values by id and their int64 counts.
+        """
+        done = [counter.finish() for counter in self._fields]
+        schema = dataclasses.replace(
+            self._schema,
+            categorical=tuple(field for field, _, _ in done),
+            numeric=tuple(moments.finish() for moments in self._numbers),
+        )
+        return schema, {field.name: (values, counts) for field, values, counts in done}
+
+
+def vocabulary(values: pl.Series, counts: np.ndarray, field: Categorical) -> pl.DataFrame:
+    """Orders counted values by id: `<oov>`, the missing bucket if there is one, the most frequent.
+
+    Args:
+        values: [k] distinct texts; "" is a missing value.
+        counts: [k] their occurrences in the training split.
+        field: Its `min_count` and `missing` decide what gets an id; ties go by value.
+
+    Returns:
+        Columns `value` and `count`; the count of `<oov>` is that of all values without an id.
+
+    Example:
+        >>> field = Categorical("user", min_count=2, missing="bucket")
+        >>> vocabulary(pl.Series(["b", "a", ""]), np.array([2, 1, 1]), field).rows()
+        [('<oov>', 1), ('', 1), ('b', 2)]
+    """
+    counted = pl.DataFrame({"value": values, "count": counts.astype(np.int64)})
+    # A raw value that reads "<oov>" would make the file's keys ambiguous; it is unknown too.
+    kept = counted.filter(
+        (pl.col("count") >= field.min_count) & ~pl.col("value").is_in([OOV, ""])
+    ).sort("count", "value", descending=[True, False])
+    first = pl.DataFrame({"value": [OOV], "count": [0]})
+    if field.missing == "bucket" and field.length == 1:
+        missing = counted.filter(pl.col("value") == "")["count"].sum()
+        first = first.extend(pl.DataFrame({"value": [""], "count": [missing]}))
+    unknown = int(counts.sum()) - int(kept["count"].sum()) - int(first["count"].sum())
+    first[0, "count"] = unknown
+    return pl.concat([first, kept])
+
+
+class _TextCounter:
+    """Counts the distinct texts of a field that gets a vocabulary."""
+
+    def __init__(self, field: Categorical):
+        self.column = field
+        self.codes, self.counts = Codes(), np.zeros(0, np.int64)
+
+    def add(self, column: pl.Series) -> None:
+        self.add_texts(texts(column, self.column, Counter()).values)
+
+    def add_texts(self, values: pl.Series) -> None:
+        found = np.bincount(self.codes.of(values), minlength=len(self.counts))
+        if len(found) > len(self.counts):  # with room to grow: few copies
+            room = np.zeros(max(len(found), 2 * len(self.counts)), np.int64)
+            room[: len(self.counts)] = self.counts
+            self.counts = room
+        self.counts[: len(found)] += found
+
+    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
+        values = self.codes.texts()
+        table = vocabulary(values, self.counts[: len(values)], self.column)
+        field = dataclasses.replace(self.column, size=table.height)
+        return field, table["value"], table["count"].to_numpy()
+
+
+class _IdCounter:
+    """Counts the ids of a field whose encoding is known beforehand."""
+
+    def __init__(self, field: Categorical):
+        self.column = field
+        self._encoder = FieldEncoder(field)
+        self._counts = np.zeros(field.size, np.int64)
+
+    def add(self, column: pl.Series) -> None:
+        ids = self._encoder.ids(column, Counter())
+        self._counts += np.bincount(ids[ids >= 0], minlength=self.column.size)
+
+    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
+        return _numbered(self.column, self._counts)
+
+
+class _QuantileCounter(_TextCounter):
+    """Counts distinct numbers, and chooses boundaries between which lie equally many."""
+
+    def add(self, column: pl.Series) -> None:
+        self.add_texts(finite_numbers(column).cast(pl.String).fill_null(""))
+
+    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
+        values = self.codes.texts()
+        table = pl.DataFrame(
+            {"x": values.cast(pl.Float64, strict=False), "n": self.counts[: len(values)]}
+        ).sort("x")
+        known = table.drop_nulls("x")
+        if known.is_empty():
+            raise DataError(f"no training row has a number in {self.column.name!r}; drop the field")
+        up_to = known["n"].cum_sum().to_numpy()
+        shares = np.arange(1, self.column.size - 1) / (self.column.size - 1)
+        at = np.searchsorted(up_to, shares * up_to[-1], side="left")
+        # Boundaries belong to the bucket above; the smallest number bounds nothing.
+        found = np.unique(known["x"].to_numpy()[at])
+        boundaries = tuple(found[found > known["x"][0]].tolist()) or (float(known["x"][0]),)
+        field = dataclasses.replace(self.column, boundaries=boundaries, size=len(boundaries) + 2)
+        place = 1 + np.searchsorted(boundaries, known["x"], side="right")
+        counts = np.bincount(place, known["n"], minlength=field.size).astype(np.int64)
+        counts[0] = int(table["n"].sum()) - int(up_to[-1])
+        return _numbered(field, counts)
+
+
+class _Moments:
+    """Mean and deviation of a number column, merged slice by slice (Chan, Golub, LeVeque 1983)."""
+
+    def __init__(self, column: Numeric):
+        self.column = column
+        self._rows, self._mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, column: pl.Series) -> None:
+        values = finite_numbers(column, pl.Float32).drop_nulls().to_numpy()
+        if self.column.transform == "none" or not len(values):
+            return
+        if self.column.transform == "log":
+            values = np.copysign(np.log1p(np.abs(values)), values)
+        mean, rows = float(values.mean()), self._rows + len(values)
+        gap = mean - self._mean
+        self._squares += float(((values - mean) ** 2).sum())
+        self._squares += gap * gap * self._rows * len(values) / rows
+        self._mean += gap * len(values) / rows
+        self._rows = rows
+
+    def finish(self) -> Numeric:
+        if not self._rows:
+            return self.column
+        std = float(np.sqrt(self._squares / self._rows))
+        return dataclasses.replace(self.column, mean=self._mean, std=std if std > 0 else 1.0)
+
+
+def _counter(field: Categorical) -> _TextCounter | _IdCounter:
+    if field.encoding in WITH_VOCABULARY:
+        return _TextCounter(field)
+    if field.encoding == "buckets" and not field.boundaries:
+        return _QuantileCounter(field)
+    return _IdCounter(field)
+
+
+def _numbered(field: Categorical, counts: np.ndarray) -> tuple[Categorical, pl.Series, np.ndarray]:
+    """A vocabulary of numbers, which holds the counts; nothing is looked up in it."""
+    numbers = pl.Series(np.arange(1, field.size)).cast(pl.String)
+    return field, pl.concat([pl.Series([OOV]), "#" + numbers]), counts

@@ -1,0 +1,88 @@
+"""The second pass: rows of raw values become rows of ids and numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+import tensorflow as tf
+
+from launch.preparation.fields import WITH_VOCABULARY, FieldEncoder
+from launch.preparation.texts import numbers
+from zoo.schema import Schema
+
+_LARGEST = 2**63 - 1  # of an int64, in which records hold the group
+
+
+class RowEncoder:
+    """Encodes slices of rows.
+
+    Args:
+        schema: The columns, with sizes and statistics.
+        vocabularies: The values by id, `<oov>` first, of each field that has a vocabulary.
+
+    Attributes:
+        changed: How many values had to be changed, by reason.
+
+    Example:
+        >>> from zoo import Categorical
+        >>> schema = Schema("tiny", [Categorical("user", 2)])
+        >>> encoder = RowEncoder(schema, {"user": pl.Series(["<oov>", "ann"])})
+        >>> encoder.encode(pl.DataFrame({"label": [1.0], "user": ["ann"]}))["ids"].tolist()
+        [[1]]
+    """
+
+    def __init__(self, schema: Schema, vocabularies: Mapping[str, pl.Series]):
+        self._schema = schema
+        self._fields = [
+            FieldEncoder(f, vocabularies[f.name] if f.encoding in WITH_VOCABULARY else None)
+            for f in schema.categorical
+        ]
+        self.changed: Counter[str] = Counter()
+
+    def encode(self, rows: pl.DataFrame) -> dict[str, np.ndarray]:
+        """Encodes a slice.
+
+        Args:
+            rows: n rows of raw values; label and weight are numbers.
+
+        Returns:
+            "label" float32 [n], and as far as the schema has such columns "ids" int32 [n, W],
+            "numeric" float32 [n, N], "weight" float32 [n], "group" int64 [n].
+        """
+        schema = self._schema
+        batch = {"label": rows[schema.label].cast(pl.Float32).to_numpy()}
+        if schema.categorical:
+            ids = [encoder.ids(rows[encoder.field.name], self.changed) for encoder in self._fields]
+            batch["ids"] = np.concatenate(ids, axis=1)
+        if schema.numeric:
+            columns = [numbers(rows[c.name], c, self.changed) for c in schema.numeric]
+            batch["numeric"] = np.stack(columns, axis=1)
+        if schema.weight is not None:
+            batch["weight"] = rows[schema.weight].cast(pl.Float32).to_numpy()
+        if schema.group is not None:
+            batch["group"] = fingerprints(rows[schema.group])
+        return batch
+
+
+def fingerprints(column: pl.Series) -> np.ndarray:
+    """Numbers that stand for the values of a column: equal values, equal numbers, on any machine.
+
+    Args:
+        column: [n] raw values; a missing one counts as "".
+
+    Returns:
+        int64 [n], FarmHash64 of the text.
+
+    Example:
+        >>> first, second = fingerprints(pl.Series(["ann", "ann"]))
+        >>> bool(first == second)
+        True
+    """
+    distinct = column.cast(pl.String).fill_null("").alias("value").to_frame()
+    distinct = distinct.with_columns(pl.col("value").rank("dense").alias("place") - 1)
+    values = distinct.unique("value").sort("place")["value"]
+    hashed = tf.strings.to_hash_bucket_fast(tf.constant(values.to_list(), tf.string), _LARGEST)
+    return hashed.numpy()[distinct["place"].to_numpy()]

@@ -1,0 +1,106 @@
+"""Turns the texts of a field into ids: by vocabulary, by hash, by bucket."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+
+from launch.preparation.texts import finite_numbers, note_unread, texts
+from zoo.columns import Categorical
+from zoo.encoding import hash_ids
+
+WITH_VOCABULARY = ("vocabulary", "log_square")
+
+
+class Codes:
+    """Numbers the distinct texts of a column as they come: a hash table that stays.
+
+    A join would build its hash table anew for every slice, which takes longer than all the rest
+    once a vocabulary has millions of entries.
+
+    Example:
+        >>> codes = Codes()
+        >>> codes.of(pl.Series(["b", "a", "b"])).tolist(), codes.texts().to_list()
+        ([0, 1, 0], ['b', 'a'])
+    """
+
+    def __init__(self) -> None:
+        self._categories = pl.Categories.random()
+        self._dtype = pl.Categorical(self._categories)
+        # polars forgets the texts once no column refers to them.
+        self._kept = pl.Series([], dtype=self._dtype)
+
+    def of(self, values: pl.Series) -> np.ndarray:
+        """uint32 numbers [n] of texts [n]."""
+        return values.cast(self._dtype).to_physical().to_numpy()
+
+    def texts(self) -> pl.Series:
+        """All texts so far, by number."""
+        return self._categories.to_series()
+
+
+class FieldEncoder:
+    """Gives the ids of a field, as `zoo.encoding.ids_from_text` does in a served model.
+
+    Args:
+        field: What the schema says of it; its size is known.
+        values: The vocabulary by id, `<oov>` first, for the encodings that have one.
+
+    Example:
+        >>> encoder = FieldEncoder(Categorical("user", 2), pl.Series(["<oov>", "ann"]))
+        >>> encoder.ids(pl.Series(["ann", "zoe"]), Counter()).tolist()
+        [[1], [0]]
+    """
+
+    def __init__(self, field: Categorical, values: pl.Series | None = None):
+        self.field = field
+        self._codes = Codes()
+        self._ids = np.zeros(0, np.int32)  # by code, with room to grow; 0 for what is unknown
+        self._hashed = 0  # codes whose ids are known, for hashed texts
+        if values is not None:
+            codes = self._codes.of(values)
+            self._ids = np.zeros(len(values), np.int32)
+            self._ids[codes] = np.arange(len(values))
+            self._ids[codes[0]] = 0  # a raw value that reads "<oov>" is unknown too
+
+    def ids(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
+        """Encodes raw values.
+
+        Args:
+            column: [n] raw values.
+            changed: Receives how many values were changed, by reason.
+
+        Returns:
+            int32 [n, length], padded with -1.
+        """
+        if self.field.encoding == "buckets":
+            return self._buckets(column, changed)[:, None]
+        found = texts(column, self.field, changed)
+        flat = self.of_texts(found.values)
+        if found.rows is None:
+            return flat[:, None]
+        ids = np.full((len(column), self.field.length), -1, np.int32)
+        ids[found.rows, found.places] = flat
+        return ids
+
+    def of_texts(self, values: pl.Series) -> np.ndarray:
+        """int32 ids [k] of texts [k] that `launch.preparation.texts.texts` gave."""
+        codes = self._codes.of(values)
+        known = len(self._ids)
+        top = int(codes.max(initial=0)) + 1
+        if top > known:
+            self._ids = np.concatenate([self._ids, np.zeros(max(top - known, known), np.int32)])
+        if self.field.encoding == "hash" and top > self._hashed:
+            new, at = np.unique(codes, return_index=True)
+            at = at[new >= self._hashed]
+            self._ids[codes[at]] = hash_ids(self.field, values[at].to_list())
+            self._hashed = top
+        return self._ids[codes]
+
+    def _buckets(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
+        values = finite_numbers(column)
+        note_unread(column, values, self.field.name, changed)
+        places = np.searchsorted(self.field.boundaries, values.fill_null(0.0), side="right")
+        return np.where(values.is_null().to_numpy(), 0, 1 + places).astype(np.int32)

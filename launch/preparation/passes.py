@@ -1,0 +1,243 @@
+"""The two passes over a data set: one counts, one encodes and writes."""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from launch.datasets.raw import RawData, RowAccount
+from launch.preparation.counting import TrainingCounts
+from launch.preparation.encoding import RowEncoder
+from launch.preparation.rows import prefetched, sliced_rows
+from launch.preparation.workspace import Workspace
+from launch.raw_files import RawFile
+from zoo.files import DataError
+from zoo.schema import Schema
+from zoo.shard_writer import Shard, shard_bounds, write_shards
+from zoo.vocabulary import load_vocabulary, save_vocabulary
+
+
+@dataclass
+class Counted:
+    """What the first pass found, beside the schema and the vocabularies that it wrote.
+
+    Args:
+        rows: Sound rows by split.
+        damaged: Rows that could not be read, by reason.
+        left_out: Rows that the data set's own rules leave out, by reason.
+
+    Example:
+        >>> Counted({"train": 8}, {"wrong number of columns": 2}, {}).share_lost
+        0.2
+    """
+
+    rows: dict[str, int]
+    damaged: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def share_lost(self) -> float:
+        """Damaged rows as a share of all rows."""
+        lost = sum(self.damaged.values())
+        return lost / max(1, lost + sum(self.rows.values()) + sum(self.left_out.values()))
+
+
+@dataclass(frozen=True)
+class Files:
+    """How record files are written.
+
+    Args:
+        shards: Files per split, at least 1.
+        compression: None or "GZIP".
+        layout: "packed" or "columns".
+
+    Example:
+        >>> Files(shards=4).layout
+        'packed'
+    """
+
+    shards: int = 1
+    compression: str | None = None
+    layout: str = "packed"
+
+
+def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
+    """Reads all rows once, and writes the schema and the vocabularies to the workspace.
+
+    Args:
+        raw: The data set.
+        work: Where to work; if it holds a finished first pass, that is taken.
+        max_lost: Largest share of damaged rows, in [0, 1].
+
+    Returns:
+        The numbers of rows.
+
+    Raises:
+        DataError: If too many rows are damaged, or a split has no row.
+    """
+    if work.counted is not None:
+        return Counted(**work.counted)
+    counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
+    with _bytes_bar(raw) as bar:
+        for split, part in prefetched(sliced_rows(raw, account)):
+            if split == "train":
+                counts.add(part)
+            rows[split] += part.height
+            bar.update(account.bytes_read - bar.n)
+            bar.set_postfix_str(f"{sum(rows.values()):,} rows")
+    found = Counted(dict(rows), _positive(account.damaged), _positive(account.left_out))
+    _check(raw, found, max_lost)
+    schema, vocabularies = counts.finish()
+    del counts  # half of all memory, where ids are many
+    for name, (values, occurrences) in vocabularies.items():
+        save_vocabulary(work.path, name, values.to_list(), occurrences)
+    schema.save(work.path)
+    work.counted = vars(found)
+    return found
+
+
+def write_pass(
+    raw: RawData, counted: Counted, work: Workspace, files: Files
+) -> tuple[dict[str, list[Shard]], Counter[str]]:
+    """Reads all rows again, encodes them, and writes the record files that are not there yet.
+
+    Args:
+        raw: The data set.
+        counted: What the first pass found.
+        work: Where to work, with schema and vocabularies.
+        files: How to write.
+
+    Returns:
+        The record files by split, and how many values had to be changed, by reason.
+
+    Raises:
+        DataError: If the rows are not those of the first pass.
+    """
+    schema = Schema.load(work.path)
+    encoder = RowEncoder(
+        schema,
+        {f.name: pl.Series(load_vocabulary(work.path, f.name)[0]) for f in schema.categorical},
+    )
+    with ThreadPoolExecutor(len(counted.rows)) as pool:
+        writers = {
+            split: _SplitWriter(pool, work, schema, split, rows, files)
+            for split, rows in counted.rows.items()
+        }
+        try:
+            # disable=None: no bar where the output is not a terminal, such as a log file
+            bar = tqdm(
+                total=sum(counted.rows.values()),
+                desc="writing",
+                unit="row",
+                unit_scale=True,
+                disable=None,
+            )
+            with bar:
+                for split, part in prefetched(sliced_rows(raw, RowAccount())):
+                    if split not in writers:
+                        raise DataError(f"split {split!r} had no row before; the files changed")
+                    writers[split].put(encoder.encode(part))
+                    bar.update(part.height)
+            for writer in writers.values():
+                writer.close()
+        except BaseException:
+            for writer in writers.values():
+                writer.give_up()
+            raise
+    return {split: work.shards(split) for split in counted.rows}, encoder.changed
+
+
+class _SplitWriter:
+    """Writes the files of one split in a thread of its own; rows written before are skipped."""
+
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        work: Workspace,
+        schema: Schema,
+        split: str,
+        rows: int,
+        files: Files,
+    ):
+        bounds = shard_bounds(rows, files.shards)
+        first = len(work.shards(split))
+        self._skip = bounds[first][0] if first < len(bounds) else rows
+        self._batches: queue.Queue = queue.Queue(2)
+
+        def write() -> None:
+            shards = write_shards(
+                work.path, schema, split, self._taken(), bounds, files.layout,
+                files.compression, first,
+            )  # fmt: skip
+            for shard in shards:
+                work.add_shard(split, shard)
+
+        self._done: Future = pool.submit(write)
+
+    def put(self, batch: Mapping[str, np.ndarray]) -> None:
+        """Hands rows over; raises what went wrong with those before."""
+        rows = len(batch["label"])
+        skipped = min(rows, self._skip)
+        self._skip -= skipped
+        if skipped < rows:
+            self._put({key: values[skipped:] for key, values in batch.items()})
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        self._put(None)
+        self._done.result()
+
+    def give_up(self) -> None:
+        """Ends the thread without finishing its file."""
+        while not self._done.done():
+            try:
+                self._batches.put(InterruptedError("another part failed"), timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def _put(self, item: Any) -> None:
+        while True:
+            if self._done.done():
+                return self._done.result()
+            try:
+                return self._batches.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def _taken(self) -> Iterator[Mapping[str, np.ndarray]]:
+        while (item := self._batches.get()) is not None:
+            if isinstance(item, InterruptedError):
+                raise item
+            yield item
+
+
+def _bytes_bar(raw: RawData) -> tqdm:
+    total = sum(RawFile(path).size for path in raw.files) or None
+    options = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    return tqdm(total=total, desc="counting", disable=None, **options)
+
+
+def _check(raw: RawData, found: Counted, max_lost: float) -> None:
+    name = raw.schema.name
+    if found.share_lost > max_lost:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.damaged.items())
+        raise DataError(
+            f"data set {name!r}: {found.share_lost:.4%} of the rows are damaged ({reasons}), at "
+            f"most {max_lost:.4%} may be; mend the files, or raise --max_lost"
+        )
+    empty = [split for split in ("train", *raw.splits) if not found.rows.get(split)]
+    if empty:
+        raise DataError(f"data set {name!r} has no usable {empty[0]} rows; check its source")
+
+
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if count}

@@ -1,0 +1,142 @@
+"""What a preparation came to: printed, written beside the data, compared with what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launch.datasets.raw import Published
+from launch.preparation.passes import Counted
+from zoo.columns import Categorical
+from zoo.files import join, write_json
+from zoo.manifest import load_manifest
+from zoo.schema import Schema
+
+FILE_NAME = "report.json"
+
+
+def write_report(
+    directory: str, counted: Counted, changed: Mapping[str, int], published: Published | None
+) -> dict[str, Any]:
+    """Writes `report.json` into a prepared folder.
+
+    Args:
+        directory: The folder, with schema and manifest.
+        counted: What the first pass found.
+        changed: How many values had to be changed, by reason.
+        published: What others say that the data set comes to, if anybody does.
+
+    Returns:
+        The report.
+
+    Example:
+        >>> write_report("data/frappe", counted, {}, None)["features"]  # doctest: +SKIP
+        5382
+    """
+    schema, splits = Schema.load(directory), load_manifest(directory)
+    report = {
+        "dataset": schema.name,
+        "rows": {name: split.total_rows for name, split in splits.items()},
+        "positives": {name: split.positives for name, split in splits.items()},
+        "features": sum(map(_features, schema.categorical)),
+        "fields": {field.name: _features(field) for field in schema.categorical},
+        "damaged_rows": counted.damaged,
+        "left_out_rows": counted.left_out,
+        "changed_values": dict(sorted(changed.items())),
+    }
+    if published is not None:
+        report["published"] = _compared(report, published)
+        report["published_in"] = published.where
+    write_json(join(directory, FILE_NAME), report)
+    return report
+
+
+def summary(report: Mapping[str, Any], schema: Schema) -> str:
+    """Describes a prepared data set for people.
+
+    Args:
+        report: What `write_report` gave.
+        schema: Its columns.
+
+    Returns:
+        Lines of text.
+
+    Example:
+        >>> print(summary(report, schema))  # doctest: +SKIP
+        split    rows   positives
+    """
+    rows = report["rows"]
+    width = max(len(f"{count:,}") for count in rows.values())
+    lines = [f"{'split':<8} {'rows':>{width}}   positives"]
+    for name in _in_order(rows):
+        share = report["positives"][name] / rows[name]
+        lines.append(f"{name:<8} {rows[name]:>{width},}   {share:>8.2%}")
+    lines += ["", f"{'field':<24} {'features':>10}"]
+    for name, count in report["fields"].items():
+        lines.append(f"{name:<24} {count:>10,}")
+    lines.append(f"{len(report['fields']):>3} fields in all {'':<9} {report['features']:>10,}")
+    for column in schema.numeric:
+        lines.append(
+            f"{column.name:<24} number ({column.transform}), mean {column.mean:.6g}, std "
+            f"{column.std:.6g}"
+        )
+    lines += _listed("damaged, not taken: {:,} rows, {}", report["damaged_rows"])
+    lines += _listed("left out {:,} rows: {}", report["left_out_rows"])
+    lines += _listed("changed {:,} {}", report["changed_values"])
+    lines += _comparison(report)
+    return "\n".join(lines)
+
+
+def _features(field: Categorical) -> int:
+    """Distinct values with an id of their own."""
+    return field.size - 1 - (field.missing == "bucket" and field.length == 1)
+
+
+def _compared(report: Mapping[str, Any], published: Published) -> list[dict[str, Any]]:
+    pairs = [
+        (f"{split} rows", number, report["rows"].get(split))
+        for split, number in published.rows.items()
+    ]
+    for split, share in published.positives.items():
+        rows = report["rows"].get(split)
+        ours = round(report["positives"][split] / rows, 4) if rows else None
+        pairs.append((f"{split} positives", share, ours))
+    if published.features is not None:
+        pairs.append(("features", published.features, report["features"]))
+    return [
+        {"what": what, "published": theirs, "obtained": ours, "equal": _equal(theirs, ours)}
+        for what, theirs, ours in pairs
+    ]
+
+
+def _equal(theirs: float, ours: float | None) -> bool:
+    if ours is None:
+        return False
+    # A share is published to a few digits.
+    return theirs == ours if isinstance(theirs, int) else abs(theirs - ours) < 5e-4
+
+
+def _comparison(report: Mapping[str, Any]) -> list[str]:
+    if "published" not in report:
+        return []
+    lines = ["", f"{'published in ' + report['published_in']:<32} {'published':>12} {'here':>12}"]
+    for entry in report["published"]:
+        theirs, ours = (_figure(entry[key]) for key in ("published", "obtained"))
+        mark = "" if entry["equal"] else "  DIFFERS"
+        lines.append(f"{entry['what']:<32} {theirs:>12} {ours:>12}{mark}")
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2%}"
+
+
+def _listed(text: str, counts: Mapping[str, int]) -> list[str]:
+    return [text.format(count, reason) for reason, count in sorted(counts.items())]
+
+
+def _in_order(names: Mapping[str, Any]) -> Sequence[str]:
+    usual = ("train", "valid", "test")
+    return [n for n in usual if n in names] + sorted(set(names) - set(usual))

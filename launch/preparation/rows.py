@@ -1,0 +1,144 @@
+"""The rows of a data set as the preparation takes them: sound labels, slices of one size."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import polars as pl
+
+from launch.datasets.raw import RawData, RowAccount, stream
+from zoo.files import DataError
+from zoo.schema import Schema
+
+# Rows handled at a time: bounds the memory. Always the same, whatever the files' own blocks are,
+# so that sums of floats, and with them the statistics in the schema, come out the same.
+SLICE = 1 << 17
+_TRUTH = {"true": "1", "false": "0"}
+_Item = TypeVar("_Item")
+
+
+def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Reads all splits of a data set, in slices of `SLICE` rows (the last of a split: fewer).
+
+    Rows whose label is no number from 0 to 1, or whose weight is no number of at least 0, are left
+    out and counted as damaged.
+
+    Args:
+        raw: The data set.
+        account: Receives what the pass meets.
+
+    Yields:
+        The name of a split and a slice of its rows; label and weight are float32.
+
+    Raises:
+        DataError: If a column is missing.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> table = pl.DataFrame({"label": ["1", "no"], "user": ["ann", "bob"]})
+        >>> raw = RawData(Schema("tiny", [zoo.Categorical("user")]), {"train": in_memory(table)})
+        >>> [slice["label"].to_list() for _, slice in sliced_rows(raw, RowAccount())]
+        [[1.0]]
+    """
+    wanted = list(dict.fromkeys(_wanted(raw.schema)))
+    waiting: dict[str, list[pl.DataFrame]] = {}
+    for split, frame in stream(raw, account):
+        if not frame.height:
+            continue
+        missing = [name for name in wanted if name not in frame.columns]
+        if missing:
+            raise DataError(
+                f"data set {raw.schema.name!r}: the {split} rows lack the columns "
+                f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
+            )
+        parts = waiting.setdefault(split, [])
+        parts.append(_sound(frame.select(wanted), raw.schema, account))
+        while sum(part.height for part in parts) >= SLICE:
+            joined = pl.concat(parts)
+            yield split, joined[:SLICE].rechunk()
+            parts[:] = [joined[SLICE:]]
+    for split, parts in waiting.items():
+        rest = pl.concat(parts)
+        if rest.height:
+            yield split, rest.rechunk()
+
+
+def prefetched(items: Iterable[_Item], ahead: int = 2) -> Iterator[_Item]:
+    """Makes items in a thread of its own while the caller works on those before.
+
+    Args:
+        items: What to make; its errors reach the caller.
+        ahead: Most items that wait.
+
+    Yields:
+        The items, in order.
+
+    Example:
+        >>> list(prefetched(range(3)))
+        [0, 1, 2]
+    """
+    ready: queue.Queue = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def put(entry: tuple[str, object]) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(entry, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(("item", item))
+                if stopped.is_set():
+                    return
+            put(("end", None))
+        except BaseException as error:  # of any kind: the caller must not wait for ever
+            put(("error", error))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (entry := ready.get())[0] == "item":
+            yield entry[1]
+        if entry[0] == "error":
+            raise entry[1]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _wanted(schema: Schema) -> list[str]:
+    columns = [column.name for column in (*schema.categorical, *schema.numeric)]
+    roles = [role for role in (schema.label, schema.weight, schema.group) if role is not None]
+    return [*roles, *columns]
+
+
+def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataFrame:
+    label = _number(frame[schema.label]).cast(pl.Float32)
+    good = label.is_between(0, 1).fill_null(False)  # NaN is not between
+    account.damaged[f"{schema.label} is no number from 0 to 1"] += int((~good).sum())
+    columns = [label.alias(schema.label)]
+    if schema.weight is not None:
+        weight = _number(frame[schema.weight]).cast(pl.Float32)
+        usable = (weight.is_finite() & (weight >= 0)).fill_null(False)
+        account.damaged[f"{schema.weight} is no number of at least 0"] += int(
+            (~usable & good).sum()
+        )
+        columns.append(weight.alias(schema.weight))
+        good &= usable
+    return frame.with_columns(columns).filter(good)
+
+
+def _number(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        number = text.cast(pl.Float64, strict=False)
+        if number.null_count() == column.len():  # perhaps true and false
+            number = text.str.to_lowercase().replace_strict(_TRUTH, default=None)
+        column = number
+    return column.cast(pl.Float64, strict=False)

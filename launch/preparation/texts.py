@@ -1,0 +1,161 @@
+"""Raw columns as the texts that ids stand for, and as finite numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from zoo.columns import Categorical, Numeric
+
+_BREAKS = r"[\t\n\r]"  # would end the column or the line of a vocabulary file
+_LOWEST = -(2.0**53)  # below, floats are no longer single whole numbers
+
+
+class Texts(NamedTuple):
+    """The values of a field over some rows.
+
+    Attributes:
+        values: [k] texts, "" for a missing one (only where the field has one value per row).
+        rows: [k] the row of each value, ascending; None: one value per row.
+        places: [k] its place within the row; None: one value per row.
+    """
+
+    values: pl.Series
+    rows: np.ndarray | None = None
+    places: np.ndarray | None = None
+
+
+def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts:
+    """Gives the texts that the ids of a field stand for.
+
+    A column of numbers or booleans counts as its text. Tabs and line ends become spaces. Of several
+    values the first `field.length` are kept, empty ones are dropped.
+
+    Args:
+        column: [n] raw values: text (several values with separators), numbers, booleans, or lists.
+        field: What the schema says of the column.
+        changed: Receives how many values were changed, by reason.
+
+    Returns:
+        The texts.
+
+    Example:
+        >>> texts(pl.Series(["a|b|", ""]), Categorical("tags", length=2), Counter()).rows.tolist()
+        [0, 0]
+        >>> kind = Categorical("I1", encoding="log_square")
+        >>> texts(pl.Series(["20", "-1", "x"]), kind, Counter()).values.to_list()
+        ['8', '-1', '']
+    """
+    if field.length == 1:
+        if field.encoding == "log_square":
+            return Texts(_log_squares(column, field, changed))
+        return Texts(_clean(column.cast(pl.String).fill_null(""), field, changed))
+    values, rows = _apart(column, field)
+    starts = np.searchsorted(rows, np.arange(len(column)))
+    places = np.arange(len(rows)) - starts[rows]
+    kept = places < field.length
+    _note(
+        changed, f"values beyond the first {field.length} of {field.name} left out", (~kept).sum()
+    )
+    values = _clean(values.filter(pl.Series(kept)), field, changed)
+    return Texts(values, rows[kept], places[kept])
+
+
+def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> pl.Series:
+    """Reads a column as numbers.
+
+    Args:
+        column: [n] text, numbers or booleans.
+        dtype: What the numbers must fit into.
+
+    Returns:
+        [n] float64, null for what is missing, no number, or infinite in `dtype`.
+
+    Example:
+        >>> finite_numbers(pl.Series([" 1.5", "nan", "1e39", "x", None]), pl.Float32).to_list()
+        [1.5, None, None, None, None]
+    """
+    if column.dtype == pl.String:
+        column = column.str.strip_chars()
+    values = column.cast(pl.Float64, strict=False)
+    return values.set(~values.cast(dtype).is_finite().fill_null(False), None)
+
+
+def numbers(column: pl.Series, numeric: Numeric, changed: Counter[str]) -> np.ndarray:
+    """Reads a number column; what is missing or no number becomes the column's `missing_value`.
+
+    Args:
+        column: [n] text, numbers or booleans.
+        numeric: What the schema says of the column, its mean included.
+        changed: Receives how many values were changed, by reason.
+
+    Returns:
+        [n] float32.
+
+    Example:
+        >>> numbers(pl.Series(["1", ""]), Numeric("price", mean=9.5), Counter()).tolist()
+        [1.0, 9.5]
+    """
+    values = finite_numbers(column, pl.Float32)
+    note_unread(column, values, numeric.name, changed)
+    return values.fill_null(numeric.missing_value).cast(pl.Float32).to_numpy()
+
+
+def note_unread(column: pl.Series, values: pl.Series, name: str, changed: Counter[str]) -> None:
+    """Counts what had to count as missing, and what of it was there but no number.
+
+    Args:
+        column: [n] raw values.
+        values: [n] the numbers read, null for none.
+        name: Name of the column.
+        changed: Receives the counts.
+
+    Example:
+        >>> changed = Counter()
+        >>> note_unread(pl.Series(["x", "", "1"]), pl.Series([None, None, 1.0]), "price", changed)
+        >>> sorted(changed.values())
+        [1, 1]
+    """
+    if not values.null_count():
+        return
+    absent = column.is_null()
+    if column.dtype == pl.String:
+        absent |= (column.str.strip_chars() == "").fill_null(True)
+    _note(changed, f"values of {name} missing", absent.sum())
+    unread = f"values of {name} that are no finite number taken as missing"
+    _note(changed, unread, values.null_count() - absent.sum())
+
+
+def _log_squares(column: pl.Series, field: Categorical, changed: Counter[str]) -> pl.Series:
+    values = finite_numbers(column)
+    note_unread(column, values, field.name, changed)
+    plain = values.fill_null(np.nan).to_numpy()
+    large = np.floor(np.log(np.maximum(plain, 1.0)) ** 2)
+    whole = np.where(plain > 2, large, np.trunc(np.maximum(plain, _LOWEST)))
+    whole = pl.Series(whole).fill_nan(None).cast(pl.Int64)
+    return whole.cast(pl.String).fill_null("")
+
+
+def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray]:
+    """All values that are not empty, and the row of each."""
+    if not isinstance(column.dtype, (pl.List, pl.Array)):
+        column = column.cast(pl.String).fill_null("").str.split(field.separator)
+    frame = pl.DataFrame({"row": np.arange(len(column)), "value": column})
+    frame = frame.filter(pl.col("value").list.len() > 0).explode("value")
+    frame = frame.with_columns(pl.col("value").cast(pl.String))
+    frame = frame.filter(pl.col("value").fill_null("") != "")
+    return frame["value"], frame["row"].to_numpy()
+
+
+def _clean(values: pl.Series, field: Categorical, changed: Counter[str]) -> pl.Series:
+    broken = int(values.str.contains(_BREAKS).sum())
+    _note(changed, f"values of {field.name} with a tab or line end, replaced by a space", broken)
+    return values.str.replace_all(_BREAKS, " ") if broken else values
+
+
+def _note(changed: Counter[str], reason: str, count: int) -> None:
+    if count:
+        changed[reason] += int(count)

@@ -1,0 +1,188 @@
+"""The folder in which a preparation works until all is done, and what it has done so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import posixpath
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from launch.raw_files import RawFile
+from zoo.files import DataError, join, read_text, write_json
+from zoo.manifest import FILE_NAME as MANIFEST
+from zoo.shard_writer import Shard
+
+STATE = "progress.json"
+
+
+class Workspace:
+    """The hidden folder beside the final one: survives an interruption, is renamed at the end.
+
+    Args:
+        out: Final folder.
+        overwrite: Whether an already prepared folder may be replaced.
+        fingerprint: What decides the result; work done under another one is thrown away.
+
+    Attributes:
+        path: The hidden folder.
+
+    Raises:
+        DataError: If the final folder is in use, or another process prepares it.
+
+    Example:
+        >>> import tempfile
+        >>> with Workspace(tempfile.mkdtemp() + "/data", False, "any") as work:
+        ...     work.finish()
+    """
+
+    def __init__(self, out: str, overwrite: bool, fingerprint: str):
+        check_free(out, overwrite)
+        self._out = out
+        parent, name = posixpath.split(out)
+        self.path = posixpath.join(parent, f".{name}.partial")
+        self._lock = _Lock(posixpath.join(parent, f".{name}.lock"), out)
+        self._fingerprint = fingerprint
+        self._state: dict[str, Any] = {}
+        self._guard = threading.Lock()  # splits are written by threads of their own
+
+    def __enter__(self) -> Workspace:
+        self._lock.take()
+        state = self._found()
+        if state.get("fingerprint") != self._fingerprint:
+            self._remove()
+            state = {"fingerprint": self._fingerprint, "counted": None, "shards": {}}
+        self._state = state
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        # What is wrong with the data or the arguments will be so again; an interruption, a full
+        # disk or a lost connection leave work to go on with.
+        if isinstance(error, ValueError) or not self._state.get("counted"):
+            self._remove()
+        self._lock.release()
+
+    @property
+    def counted(self) -> dict[str, Any] | None:
+        """What the first pass found, or None before it is done."""
+        return self._state["counted"]
+
+    @counted.setter
+    def counted(self, content: dict[str, Any]) -> None:
+        self._state["counted"] = content
+        self._save()
+
+    def shards(self, split: str) -> list[Shard]:
+        """The record files of a split that are done."""
+        return [Shard(**entry) for entry in self._state["shards"].get(split, [])]
+
+    def add_shard(self, split: str, shard: Shard) -> None:
+        """Notes that a record file is done."""
+        with self._guard:
+            self._state["shards"].setdefault(split, []).append(dataclasses.asdict(shard))
+            self._save()
+
+    def finish(self) -> None:
+        """Gives the folder its final name."""
+        if tf.io.gfile.exists(join(self.path, STATE)):
+            tf.io.gfile.remove(join(self.path, STATE))
+        tf.io.gfile.makedirs(self.path)
+        if tf.io.gfile.exists(self._out):
+            tf.io.gfile.rmtree(self._out)
+        tf.io.gfile.rename(self.path, self._out)
+
+    def _found(self) -> dict[str, Any]:
+        try:
+            return json.loads(read_text(join(self.path, STATE)))
+        except (tf.errors.NotFoundError, ValueError):
+            return {}
+
+    def _save(self) -> None:
+        write_json(join(self.path, STATE), self._state)
+
+    def _remove(self) -> None:
+        if tf.io.gfile.exists(self.path):
+            tf.io.gfile.rmtree(self.path)
+
+
+def check_free(out: str, overwrite: bool) -> None:
+    """Raises unless a folder can be written.
+
+    Args:
+        out: The folder.
+        overwrite: Whether an already prepared folder may be replaced.
+
+    Raises:
+        DataError: Saying what is in the way.
+
+    Example:
+        >>> import tempfile
+        >>> check_free(tempfile.mkdtemp(), overwrite=False)
+    """
+    if not out:
+        raise DataError("--out is empty; name the folder to write")
+    if not tf.io.gfile.exists(out):
+        return
+    if not tf.io.gfile.isdir(out):
+        raise DataError(f"--out={out} is a file; name a folder")
+    if tf.io.gfile.listdir(out):
+        if not overwrite:
+            raise DataError(f"--out={out} is not empty; name another folder or add --overwrite")
+        if not tf.io.gfile.exists(join(out, MANIFEST)):
+            raise DataError(
+                f"--out={out} holds files but no {MANIFEST}, so --overwrite will not delete it; "
+                "name another folder"
+            )
+
+
+def fingerprint(files: Iterable[str], *decisive: object) -> str:
+    """Sums up what decides the result of a preparation.
+
+    Args:
+        files: The raw files; their sizes, and local ones' times of change, count.
+        *decisive: Whatever else decides; its `repr` counts.
+
+    Returns:
+        A SHA-256 in hexadecimal.
+
+    Example:
+        >>> fingerprint([], "a") == fingerprint([], "b")
+        False
+    """
+    parts = []
+    for path in files:
+        changed = os.stat(path).st_mtime_ns if os.path.exists(path) else None
+        parts.append((path, RawFile(path).size, changed))
+    return hashlib.sha256(repr((parts, decisive)).encode()).hexdigest()
+
+
+class _Lock:
+    """Keeps a second process from preparing the same folder; local file systems only."""
+
+    def __init__(self, path: str, out: str):
+        self._path, self._out, self._file = path, out, None
+
+    def take(self) -> None:
+        if "://" in self._path:
+            return
+        import fcntl
+
+        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        self._file = open(self._path, "w")  # noqa: SIM115 - held until `release`
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise DataError(
+                f"another process prepares {self._out}; wait for it or name another folder"
+            ) from None
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.remove(self._path)
+            self._file.close()
