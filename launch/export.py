@@ -5,6 +5,7 @@ Example: `python -m launch.export --run=out/frappe --data=data/frappe --out=out/
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -15,10 +16,12 @@ from launch.predict import input_name
 from launch.quiet import quiet
 from launch.training import load_best
 from zoo.encoding import ids_from_text, lookup_table
-from zoo.files import DataError
+from zoo.files import DataError, publish_folder
 from zoo.models import ClickModel
+from zoo.remote import check_reachable
 
 _FLAGS = flags.FLAGS
+_MARKER = "saved_model.pb"
 
 
 class RawScorer(tf.Module):
@@ -125,7 +128,8 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
         >>> export_saved_model(load_best("out/frappe"), "data/frappe", "served")  # doctest: +SKIP
     """
     _check_replaceable(out)
-    partial = f"{out.rstrip('/')}.partial"
+    folder, name = posixpath.split(out.rstrip("/"))
+    partial = posixpath.join(folder, f".{name}.partial")
     with model.settled():
         scorer = RawScorer(model, data)
 
@@ -146,9 +150,7 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
             served.variables_ = [variable.value for variable in model.variables]
             served.tables = scorer.tables
             tf.saved_model.save(served, partial, signatures=signatures)
-            if tf.io.gfile.exists(out):
-                tf.io.gfile.rmtree(out)
-            tf.io.gfile.rename(partial, out)
+            publish_folder(partial, out, last=_MARKER)
         finally:
             if tf.io.gfile.exists(partial):
                 tf.io.gfile.rmtree(partial)
@@ -174,11 +176,12 @@ def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
 
 
 def _check_replaceable(out: str) -> None:
+    check_reachable(out)
     if not tf.io.gfile.exists(out):
         return
     if not tf.io.gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
-    if tf.io.gfile.listdir(out) and not tf.io.gfile.exists(f"{out}/saved_model.pb"):
+    if tf.io.gfile.listdir(out) and not tf.io.gfile.exists(f"{out}/{_MARKER}"):
         raise DataError(f"{out} holds something else than a SavedModel; name another folder")
 
 

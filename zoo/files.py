@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from zoo.remote import check_reachable, is_remote
+
 
 class DataError(ValueError):
     """Data files are missing, unusable or not what their manifest says."""
@@ -17,6 +19,8 @@ class DataError(ValueError):
 def join(directory: str | os.PathLike[str], *parts: str) -> str:
     """Joins path parts with "/", which local and remote (`gs://`, `s3://`) file systems accept.
 
+    All our files are named through it, so here a file system that is not there is noticed.
+
     Args:
         directory: Folder to start from.
         *parts: Names below it.
@@ -24,10 +28,14 @@ def join(directory: str | os.PathLike[str], *parts: str) -> str:
     Returns:
         The joined path.
 
+    Raises:
+        ValueError: If TensorFlow has no file system for the folder.
+
     Example:
         >>> join("data/frappe", "vocabulary", "user.tsv")
         'data/frappe/vocabulary/user.tsv'
     """
+    check_reachable(directory)
     return posixpath.join(os.fspath(directory), *parts)
 
 
@@ -54,7 +62,7 @@ def complete_or_absent(path: str) -> Iterator[str]:
         >>> open(target).read()
         'done'
     """
-    folder, name = posixpath.split(path)
+    folder, name = posixpath.split(join(path))
     if folder:
         tf.io.gfile.makedirs(folder)
     temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
@@ -64,6 +72,48 @@ def complete_or_absent(path: str) -> Iterator[str]:
     finally:
         if tf.io.gfile.exists(temporary):
             tf.io.gfile.remove(temporary)
+
+
+def publish_folder(partial: str, out: str, last: str) -> None:
+    """Gives a finished folder its final name, in place of what is there.
+
+    On a local file system that is one rename. Object stores have no folders to rename: there the
+    files are moved one by one, `last` at the end, so that who looks for it finds all or nothing.
+
+    Args:
+        partial: The finished folder.
+        out: Its final name; a folder there is removed.
+        last: A file of the folder without which nobody takes it for complete.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> write_text(join(folder, "new", "data", "a.txt"), "one")
+        >>> write_text(join(folder, "new", "index"), "a.txt")
+        >>> publish_folder(join(folder, "new"), join(folder, "final"), last="index")
+        >>> read_text(join(folder, "final", "data", "a.txt"))
+        'one'
+    """
+    if tf.io.gfile.exists(join(out, last)):
+        tf.io.gfile.remove(join(out, last))
+    if tf.io.gfile.exists(out):
+        tf.io.gfile.rmtree(out)
+    if not is_remote(out):
+        tf.io.gfile.rename(partial, out)
+        return
+    names = [
+        posixpath.join(folder, name)[len(partial) :].lstrip("/")
+        for folder, _, names in tf.io.gfile.walk(partial)
+        for name in names
+    ]
+    for name in sorted(names, key=lambda name: name == last):
+        target = join(out, name)
+        tf.io.gfile.makedirs(posixpath.dirname(target))
+        tf.io.gfile.rename(join(partial, name), target, overwrite=True)
+    tf.io.gfile.rmtree(partial)
 
 
 def write_text(path: str, text: str) -> None:

@@ -142,7 +142,7 @@ class Schema:
             >>> Schema.load(folder).name
             'tiny'
         """
-        path = os.fspath(directory)
+        path = join(directory)
         if not path.endswith(".json"):
             path = join(directory, FILE_NAME)
         if not tf.io.gfile.exists(path):

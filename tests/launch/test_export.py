@@ -87,9 +87,11 @@ def column_names():
     return [column.name for column in (*SCHEMA.categorical, *SCHEMA.numeric)]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
+@pytest.fixture(scope="module", params=["local", "remote"])
+def served(request, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("served"))
+    if request.param == "remote":
+        folder = f"ram:/{folder}"  # TensorFlow's file system in memory
     SCHEMA.save(folder)
     for name, values in VOCABULARIES.items():
         save_vocabulary(folder, name, values, np.ones(len(values), np.int64))
@@ -102,7 +104,9 @@ def served(tmp_path_factory):
     for weight in model.weights:
         weight.assign(rng.normal(0, 0.5, weight.shape))
     logits = model(encoded()).numpy()[:, 0].astype(np.float64)
-    out = export_saved_model(model, str(folder), f"{folder}/out")
+    for _ in range(2):  # the second replaces the first
+        out = export_saved_model(model, folder, f"{folder}/out")
+    assert not [name for name in tf.io.gfile.listdir(folder) if "partial" in name]
     return out, tf.saved_model.load(out), 1 / (1 + np.exp(-logits))
 
 

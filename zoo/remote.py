@@ -1,0 +1,91 @@
+"""Paths on other machines: says early and clearly when TensorFlow cannot read one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+
+import tensorflow as tf
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_EXTRA = "pip install 'tf-helen[io]'"
+# What tensorflow-io registers where it works; see its documentation.
+_OF_TENSORFLOW_IO = ("az", "hdfs", "http", "https", "oss", "s3", "s3e", "s3n", "viewfs")
+_READ_ONLY = ("http", "https")
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Tells paths of other file systems from local ones.
+
+    Args:
+        path: any path.
+
+    Returns:
+        Whether it begins with `scheme://`, and another scheme than `file`.
+
+    Example:
+        >>> is_remote("gs://bucket/data"), is_remote("data"), is_remote("file:///data")
+        (True, False, False)
+    """
+    found = _SCHEME.match(os.fspath(path))
+    return found is not None and found[1] != "file"
+
+
+def check_reachable(path: str | os.PathLike[str]) -> None:
+    """Raises unless TensorFlow has a file system for a path; loads tensorflow-io if it must.
+
+    It does not look whether there is anything at the path: nothing is sent over the network.
+
+    Args:
+        path: local, or `scheme://...`.
+
+    Raises:
+        ValueError: naming the scheme, those that there are, and what to install or do.
+
+    Example:
+        >>> check_reachable("data/frappe")
+        >>> check_reachable("gs://bucket/data")
+        >>> check_reachable("nosuch://bucket/data")
+        Traceback (most recent call last):
+        ...
+        ValueError: nosuch://bucket/data: TensorFlow has no file system for nosuch://, only for ...
+    """
+    path = os.fspath(path)
+    found = _SCHEME.match(path)
+    if not found or found[1] in _schemes():
+        return
+    scheme = found[1]
+    trouble = _load_tensorflow_io()
+    if scheme in _schemes():
+        return
+    known = ", ".join(f"{name}://" for name in _schemes())
+    message = f"{path}: TensorFlow has no file system for {scheme}://, only for {known}. "
+    if scheme in _READ_ONLY:
+        message += "Download it first, and name the copy. "
+    elif scheme in _OF_TENSORFLOW_IO:
+        message += (
+            f"{_EXTRA} adds it, with TensorFlow 2.16 or 2.17, the last that tensorflow-io works "
+            f"with ({trouble}; this is TensorFlow {tf.__version__}). Or copy the data to a local "
+            "folder or to gs://. "
+        )
+    else:
+        message += "Check the spelling, or copy the data to a local folder or to gs://. "
+    raise ValueError(message.strip())
+
+
+def _load_tensorflow_io() -> str:
+    """Imports tensorflow-io, which registers its file systems; says how that went."""
+    try:
+        importlib.import_module("tensorflow_io")
+    except ModuleNotFoundError as error:
+        if error.name == "tensorflow_io":
+            return "it is not installed"
+        return f"it is installed but cannot be imported: {error}"
+    except Exception as error:  # whatever a build for another TensorFlow may run into
+        return f"it is installed but cannot be imported: {type(error).__name__}: {error}"
+    return "it is installed, but does not fit this TensorFlow"
+
+
+def _schemes() -> list[str]:
+    return sorted(name for name in tf.io.gfile.get_registered_schemes() if name)
