@@ -24,8 +24,9 @@ from launch import cli
 from launch.cleaning import remove_comparison
 from launch.compare import compare, parse_contenders
 from launch.datasets import csv_folder, movielens_1m, synthetic
-from launch.datasets.raw import Options, RawData
-from launch.export import SEPARATOR, export_run
+from launch.datasets.raw import Options, RawData, RowAccount
+from launch.datasets.splitting import random_splits
+from launch.export import export_run
 from launch.prepare import prepare
 from launch.quiet import quiet
 from launch.results import results_table
@@ -71,9 +72,11 @@ def load_raw(source: str | None) -> tuple[RawData, str]:
 def _at_most(raw: RawData, rows: int) -> RawData:
     """The data set with at most `rows` training rows, drawn at random."""
     train = raw.splits["train"]
-    if train.height <= rows:
+    total = sum(frame.height for frame in train(RowAccount()))
+    if total <= rows:
         return raw
-    drawn = train.sample(rows, seed=0, shuffle=False)
+    shares = {"taken": rows / total, "left": 1 - rows / total}
+    drawn = random_splits(train, shares, seed=0)["taken"]
     return dataclasses.replace(raw, splits={**raw.splits, "train": drawn})
 
 
@@ -88,12 +91,15 @@ def write_raw_rows(raw: RawData, rows: int, path: str) -> list[float]:
     Returns:
         Their labels.
     """
-    table = raw.splits["test"].head(rows)
-    labels = table[raw.label].to_list()
-    several = [pl.col(f.name).cast(pl.List(pl.String)).list.join(SEPARATOR)
-               for f in raw.fields if f.length > 1]  # fmt: skip
+    table = next(t for t in raw.splits["test"](RowAccount()) if t.height).head(rows)
+    labels = table[raw.schema.label].cast(pl.Float64).to_list()
+    several = [
+        pl.col(field.name).cast(pl.List(pl.String)).list.join(field.separator)
+        for field in raw.schema.categorical
+        if isinstance(table[field.name].dtype, pl.List)
+    ]
     with complete_or_absent(path) as temporary:
-        table.with_columns(several).drop(raw.label).write_csv(temporary)
+        table.with_columns(several).drop(raw.schema.label).write_csv(temporary)
     return labels
 
 
@@ -131,15 +137,15 @@ def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int =
     started = time.perf_counter()
     raw, where = load_raw(source)
     raw = _at_most(raw, rows)
-    print(f"data: {where}; {raw.splits['train'].height:,} training rows", flush=True)
+    print(f"data: {where}", flush=True)
     data = join(out, "data")
     remove_comparison(join(out, "runs"))
-    prepare(raw, data, overwrite=True)
+    print(prepare(raw, data, overwrite=True), flush=True)
     common = RunConfig(data, join(out, "runs"), model="deepfm", epochs=epochs, learning_rate=1e-3)
-    alpha = _ALPHA_GENERATED if raw.name == "synthetic" else _ALPHA
+    alpha = _ALPHA_GENERATED if raw.schema.name == "synthetic" else _ALPHA
     contenders = parse_contenders(_CONTENDERS.format(alpha=alpha))
-    runs = compare(common, contenders, seeds=[0], title=f"{raw.name}: DeepFM")
-    print(f"\nDeepFM on {raw.name}: AUC per epoch")
+    runs = compare(common, contenders, seeds=[0], title=f"{raw.schema.name}: DeepFM")
+    print(f"\nDeepFM on {raw.schema.name}: AUC per epoch")
     print(results_table(runs))
     best = max(contenders, key=lambda c: runs[c.label][0].best.valid_auc)
     print(f"\nlearning curves: {join(common.out, 'curves.png')}")

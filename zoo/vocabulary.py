@@ -54,7 +54,7 @@ def save_vocabulary(
         >>> import tempfile
         >>> _ = save_vocabulary(tempfile.mkdtemp(), "user", ["<oov>", "ann"], np.array([0, 3]))
     """
-    if len(values) != len(counts) or values[:1] != [OOV]:
+    if len(values) != len(counts) or list(values[:1]) != [OOV]:
         raise DataError(
             f"field {field!r}: {len(values)} values (first {values[:1]}) and {len(counts)} counts; "
             f"give as many counts as values, {OOV!r} first"

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
+from launch.preparation.rows import in_parallel
 from launch.preparation.texts import finite_numbers, texts
 from zoo.columns import Categorical, Numeric
 from zoo.files import DataError
@@ -37,8 +38,7 @@ class TrainingCounts:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Counts a slice of the training rows."""
-        for counter in (*self._fields, *self._numbers):
-            counter.add(rows[counter.column.name])
+        in_parallel(lambda c: c.add(rows[c.column.name]), (*self._fields, *self._numbers))
 
     def finish(self) -> tuple[Schema, dict[str, tuple[pl.Series, np.ndarray]]]:
         """Gives the schema with what was learned, and the vocabularies.

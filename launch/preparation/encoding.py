@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow as tf
 
 from launch.preparation.fields import WITH_VOCABULARY, FieldEncoder
+from launch.preparation.rows import in_parallel
 from launch.preparation.texts import numbers
 from zoo.schema import Schema
 
@@ -55,7 +56,7 @@ class RowEncoder:
         schema = self._schema
         batch = {"label": rows[schema.label].cast(pl.Float32).to_numpy()}
         if schema.categorical:
-            ids = [encoder.ids(rows[encoder.field.name], self.changed) for encoder in self._fields]
+            ids = in_parallel(lambda f: f.ids(rows[f.field.name], self.changed), self._fields)
             batch["ids"] = np.concatenate(ids, axis=1)
         if schema.numeric:
             columns = [numbers(rows[c.name], c, self.changed) for c in schema.numeric]
