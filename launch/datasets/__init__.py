@@ -1,16 +1,36 @@
 """The data sets that `python -m launch.prepare` knows, by name."""
 
-from launch.datasets import frappe, movielens_1m, movielens_crossed, synthetic
+from launch.datasets import (
+    amazon_electronics,
+    avazu_x4,
+    criteo_x1,
+    criteo_x4,
+    frappe,
+    ipinyou_x1,
+    movielens_1m,
+    movielens_crossed,
+    movielens_latest,
+    synthetic,
+    taobao_ad,
+)
 from launch.datasets.raw import Loader, Options, RawData
 from tf_helen.checks import nearest
 
 __all__ = ["Loader", "Options", "RawData", "available", "get"]
 
 _LOADERS: dict[str, Loader] = {
+    "amazon_electronics": amazon_electronics.load,
+    "avazu_x4_001": avazu_x4.load,
+    "criteo_x1": criteo_x1.load,
+    "criteo_x4_001": criteo_x4.load_001,
+    "criteo_x4_002": criteo_x4.load_002,
     "frappe": frappe.load,
+    "ipinyou_x1": ipinyou_x1.load,
     "movielens_1m": movielens_1m.load,
     "movielens_crossed": movielens_crossed.load,
+    "movielens_latest": movielens_latest.load,
     "synthetic": synthetic.load,
+    "taobao_ad": taobao_ad.load,
 }
 
 

@@ -57,7 +57,7 @@ def named_files(source: str) -> dict[str, str]:
         >>> named_files("raw/frappe")["train"]  # doctest: +SKIP
         'raw/frappe/train.csv.gz'
     """
-    files = [path for path in list_raw(source) if is_table(path)]
+    files = [path for path in list_raw(source) if is_table(path) or path.endswith(".gz")]
     # Reversed, so that of train.csv and train.csv.gz the first one counts.
     return {posixpath.basename(path.replace(os.sep, "/")).split(".")[0]: path
             for path in reversed(files)}  # fmt: skip
@@ -99,6 +99,40 @@ def split_files(
                 ".parquet) there"
             )
     return {split: files[split] for split in splits}
+
+
+def split_or_whole(options: Options, archive: Archive, whole: str) -> dict[str, str]:
+    """Finds the files of the splits, or the one file that the splits are still to be made of.
+
+    Args:
+        options: `source` is what `split_files` takes, or the original file or its folder.
+        archive: What is published.
+        whole: Name of the original file, up to its first "." and for messages.
+
+    Returns:
+        Path of each split's file, or of the original file under the name "whole".
+
+    Raises:
+        DataError: If neither is there, or the download fails.
+
+    Example:
+        >>> split_or_whole(Options(source="dac"), Archive("x", {}), "train.txt")  # doctest: +SKIP
+        {'whole': 'dac/train.txt'}
+    """
+    if options.source is None or options.source.endswith(".zip"):
+        return split_files(options, archive)
+    found = list_raw(options.source)
+    if found == [options.source]:
+        return {"whole": options.source}
+    files = named_files(options.source)
+    if all(split in files for split in SPLITS):
+        return {split: files[split] for split in SPLITS}
+    if whole.split(".")[0] not in files:
+        raise DataError(
+            f"{options.source} holds neither {whole} nor train, valid and test .csv; name the "
+            "file or the folder"
+        )
+    return {"whole": files[whole.split(".")[0]]}
 
 
 def check_columns(files: Mapping[str, str], columns: Sequence[str], what: str) -> None:

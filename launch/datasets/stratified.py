@@ -1,0 +1,84 @@
+"""The stratified folds that AutoInt and BARS split Criteo and Avazu by.
+
+They were made with scikit-learn 0.19.1. Version 0.22 changed how `StratifiedKFold` deals rows to
+folds, so that today's gives other rows and, for Avazu, other sizes; what 0.19.1 did is here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from launch.datasets.raw import RowAccount, Rows
+from zoo.files import DataError
+
+
+def stratified_folds(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Deals the rows of each class to folds of equal size, at random.
+
+    Each class is shuffled by a generator of its own that starts from the same seed, and cut into
+    `folds` pieces, of which the first `n mod folds` are one row larger.
+
+    Args:
+        classes: Integers [n], the class of each row.
+        folds: Number of folds, 2 to 255.
+        seed: Seed of NumPy's `RandomState`, whose numbers are the same in every version.
+
+    Returns:
+        uint8 [n], the fold of each row.
+
+    Raises:
+        DataError: If the number of folds is out of range.
+
+    Example:
+        >>> np.bincount(stratified_folds(np.array([0, 1] * 10), 10, seed=2018)).tolist()
+        [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    """
+    if not 2 <= folds <= 255:
+        raise DataError(f"{folds} folds; use 2 to 255")
+    result = np.zeros(len(classes), np.uint8)
+    for value in np.unique(classes):
+        members = classes == value
+        size = int(members.sum())
+        # int32: half the memory of arange's int64, and the generator draws the same numbers.
+        order = np.arange(size, dtype=np.int32)
+        np.random.RandomState(seed).shuffle(order)
+        fold = np.empty(size, np.uint8)
+        # What does not fill up all folds goes to the first ones.
+        sizes = np.full(folds, size // folds)
+        sizes[: size % folds] += 1
+        fold[order] = np.repeat(np.arange(folds, dtype=np.uint8), sizes)
+        result[members] = fold
+    return result
+
+
+def label_classes(rows: Rows, column: str, what: str) -> np.ndarray:
+    """Reads the labels of a stream, one byte per row.
+
+    Args:
+        rows: The stream.
+        column: The label.
+        what: What stands before the progress bar.
+
+    Returns:
+        int8 [n]: 0, 1, or -1 for anything else.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> label_classes(in_memory(pl.DataFrame({"y": ["1", "0", "?"]})), "y", "labels").tolist()
+        [1, 0, -1]
+    """
+    parts = [np.empty(0, np.int8)]
+    with tqdm(unit="rows", unit_scale=True, desc=what, disable=None, leave=False) as bar:
+        for frame in rows(RowAccount()):
+            value = (
+                frame[column].str.strip_chars()
+                if frame[column].dtype == pl.String
+                else frame[column]
+            )
+            label = value.cast(pl.Float32, strict=False)
+            known = label.is_in([0.0, 1.0]).fill_null(False).to_numpy()
+            parts.append(np.where(known, label.fill_null(-1).to_numpy(), -1).astype(np.int8))
+            bar.update(frame.height)
+    return np.concatenate(parts)
