@@ -106,7 +106,9 @@ def _described(path: str, key: str, columns: tuple[str, ...], met: RowAccount) -
     for column in (key, *columns):
         if column not in named.values():
             raise DataError(f"{path} has no column {column!r}; it has {', '.join(named)}")
-    frames = [frame.rename(named).select(key, *columns) for frame in table_rows([path])(met)]
+    frames = [pl.DataFrame(schema=dict.fromkeys((key, *columns), pl.String))]
+    for frame in table_rows([path])(met):
+        frames.append(frame.rename(named).select(key, *columns))
     table = pl.concat(frames).with_columns(pl.all().replace("NULL", None))
     once = table.unique(key, keep="first", maintain_order=True)
     if once.height < table.height:
