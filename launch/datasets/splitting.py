@@ -12,6 +12,7 @@ from zoo.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
 def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
@@ -101,7 +102,7 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
 
     Args:
         rows: The stream, in any order.
-        column: Numbers (such as seconds), or dates and times as text.
+        column: Numbers (such as seconds), or dates and times as ISO 8601 writes them.
         shares: Share of each split in order of time, above 0, together 1.
 
     Returns:
@@ -166,8 +167,10 @@ def _times(frame: pl.DataFrame, column: str) -> pl.Series:
         text = values.str.strip_chars()
         numbers = text.cast(pl.Float64, strict=False)
         if numbers.null_count() > (text == "").sum():
-            dates = text.str.to_datetime(strict=False, time_unit="us", exact=True)
-            numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6)
+            plain = text.str.replace("T", " ", literal=True).str.strip_suffix("Z")
+            for form in _DATES:
+                dates = plain.str.to_datetime(form, strict=False, time_unit="us")
+                numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6)
         values = numbers
     else:
         values = values.cast(pl.Float64, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -198,4 +199,4 @@ def _ending(path: str) -> str:
     name = path.partition("?")[0].lower() if "://" in path else path.lower()
     for compression in _COMPRESSIONS:
         name = name.removesuffix(compression)
-    return "." + name.rsplit("/", 1)[-1].rpartition(".")[2]
+    return os.path.splitext(name)[1]

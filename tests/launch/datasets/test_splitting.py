@@ -1,0 +1,103 @@
+"""Splits of one stream: every row in one split, whatever the blocks are, in the stream's order."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from launch.datasets.own_table import parse_shares
+from launch.datasets.raw import RawData, RowAccount, in_memory, stream
+from launch.datasets.splitting import fold_splits, random_splits, time_splits
+from zoo import Categorical, Schema
+
+SHARES = {"train": 0.7, "valid": 0.2, "test": 0.1}
+
+
+def blocks(values, size):
+    frames = [pl.DataFrame({"x": values[i : i + size]}) for i in range(0, len(values), size)]
+    return lambda account: iter(frames)
+
+
+def taken(rows, account=None):
+    return [x for frame in rows(account or RowAccount()) for x in frame["x"].to_list()]
+
+
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 2**40))
+@settings(max_examples=40, deadline=None)
+def test_a_random_split_is_a_partition_and_knows_no_blocks(rows, size, seed):
+    values = list(range(rows))
+    splits = random_splits(blocks(values, size), SHARES, seed)
+    found = {name: taken(part) for name, part in splits.items()}
+    assert sorted(x for part in found.values() for x in part) == values
+    assert all(part == sorted(part) for part in found.values())
+    whole = random_splits(blocks(values, rows), SHARES, seed)
+    assert {name: taken(part) for name, part in whole.items()} == found
+    together = {name: [] for name in SHARES}
+    raw = RawData(Schema("s", [Categorical("x")]), splits)
+    for name, frame in stream(raw, RowAccount()):
+        together[name] += frame["x"].to_list()
+    assert together == found
+
+
+def test_shares_are_kept_up_to_chance_and_seeds_differ():
+    rows = blocks(list(range(100_000)), 7001)
+    sizes = {n: len(taken(part)) for n, part in random_splits(rows, SHARES, 0).items()}
+    for name, share in SHARES.items():
+        # Five standard deviations of a binomial.
+        assert abs(sizes[name] - 1e5 * share) < 5 * np.sqrt(1e5 * share * (1 - share))
+    one, other = (set(taken(random_splits(rows, SHARES, seed)["test"])) for seed in (1, 2))
+    assert abs(len(one & other) - 1000) < 200
+
+
+def test_folds_go_to_their_splits_and_the_count_must_fit():
+    folds = np.array([0, 2, 1, 2, 3], np.uint8)
+    parts = {"train": (2, 3), "test": (0,)}
+    splits = fold_splits(blocks([10, 11, 12, 13, 14], 2), folds, parts)
+    assert {name: taken(part) for name, part in splits.items()} == {
+        "train": [11, 13, 14], "test": [10]}  # fmt: skip
+    for other in ([1, 2, 3, 4], [1, 2, 3, 4, 5, 6]):
+        with pytest.raises(ValueError, match="another number of rows than the 5"):
+            taken(fold_splits(blocks(other, 2), folds, parts)["train"])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [5, 1, 4, 2, 3, 3, 3, 9, 8, 7],
+        ["5", "1", "4", " 2", "3", "3", "3", "9.0", "8", "7"],
+        [f"2024-01-0{d}" for d in (5, 1, 4, 2, 3, 3, 3, 9, 8, 7)],
+        [dt.datetime(2024, 1, d) for d in (5, 1, 4, 2, 3, 3, 3, 9, 8, 7)],
+    ],
+)
+def test_a_split_by_time_keeps_equal_times_together(times):
+    table = pl.DataFrame({"x": range(10), "t": times})
+    splits = time_splits(in_memory(table), "t", {"train": 0.4, "test": 0.6})
+    assert taken(splits["train"]) == [1, 3, 4, 5, 6]
+    assert taken(splits["test"]) == [0, 2, 7, 8, 9]
+
+
+def test_rows_without_a_time_are_damaged_and_in_no_split():
+    table = pl.DataFrame({"x": range(4), "t": ["3", "", "yesterday", "1"]})
+    splits = time_splits(in_memory(table), "t", {"train": 0.5, "test": 0.5})
+    account = RowAccount()
+    assert taken(splits["train"], account) == [3]
+    assert account.damaged == {"no time in 't'": 2}
+    assert taken(splits["test"]) == [0]
+    with pytest.raises(ValueError, match="no time in column 'x' can be read"):
+        time_splits(in_memory(table.with_columns(x=pl.lit("?"))), "x", SHARES)
+    with pytest.raises(ValueError, match="no time column 'day'"):
+        time_splits(in_memory(table), "day", SHARES)
+
+
+@pytest.mark.parametrize("text", ["", "1", "0.5,0.6", "0.5,-0.5,1", "a,b", "0.2,0.2,0.2,0.4"])
+def test_shares_that_cannot_be_are_refused(text):
+    with pytest.raises(ValueError, match="--split="):
+        parse_shares(text)
+
+
+def test_shares_of_a_call_must_add_up():
+    with pytest.raises(ValueError, match=r"0\.5.*add up to 1"):
+        random_splits(in_memory(pl.DataFrame()), {"train": 0.5}, 0)

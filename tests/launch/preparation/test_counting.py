@@ -1,0 +1,54 @@
+"""What the first pass learns: vocabularies, means and deviations, the same for any slicing."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from launch.preparation.counting import TrainingCounts
+from zoo import Categorical, Numeric, Schema
+
+VALUES = st.lists(st.sampled_from(["a", "b", "c", "dd", "", "<oov>"]), min_size=1, max_size=40)
+
+
+@given(VALUES, st.integers(1, 3), st.sampled_from(["oov", "bucket"]), st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_a_vocabulary_holds_the_frequent_values_in_order(values, least, missing, size):
+    counts = TrainingCounts(Schema("s", [Categorical("f", min_count=least, missing=missing)]))
+    for start in range(0, len(values), size):
+        counts.add(pl.DataFrame({"f": values[start : start + size]}))
+    schema, vocabularies = counts.finish()
+    found, occurrences = vocabularies["f"]
+    special = ["<oov>", ""] if missing == "bucket" else ["<oov>"]
+    own = [(v, values.count(v)) for v in set(values) - {"", "<oov>"} if values.count(v) >= least]
+    own.sort(key=lambda pair: (-pair[1], pair[0]))
+    assert found.to_list() == special + [value for value, _ in own]
+    assert occurrences.tolist()[len(special) :] == [count for _, count in own]
+    assert occurrences.sum() == len(values)
+    if missing == "bucket":
+        assert occurrences[1] == values.count("")
+    assert schema.field_sizes["f"] == len(found)
+
+
+@pytest.mark.parametrize(
+    ("transform", "function"),
+    [("standardise", lambda x: x), ("log", lambda x: np.sign(x) * np.log1p(np.abs(x)))],
+)
+def test_mean_and_deviation_are_those_of_the_whole_column(transform, function):
+    values = np.random.default_rng(0).lognormal(9, 2, 5000) - 1000
+    counts = TrainingCounts(Schema("s", [], [Numeric("x", transform=transform)]))
+    for part in np.split(values, [7, 100, 4000]):
+        counts.add(pl.DataFrame({"x": pl.Series(part).extend_constant(None, 1)}))
+    (column,) = counts.finish()[0].numeric
+    assert column.mean == pytest.approx(function(values).mean(), rel=1e-12)
+    assert column.std == pytest.approx(function(values).std(), rel=1e-12)
+
+
+def test_a_column_without_spread_or_without_transform():
+    schema = Schema("s", [], [Numeric("x"), Numeric("y", transform="none"), Numeric("z")])
+    counts = TrainingCounts(schema)
+    counts.add(pl.DataFrame({"x": ["2", "2", "x"], "y": [5, 7, 9], "z": [None, "", "nan"]}))
+    x, y, z = counts.finish()[0].numeric
+    assert (x.mean, x.std) == (2.0, 1.0)
+    assert y == schema.numeric[1] and z == schema.numeric[2]
