@@ -5,8 +5,8 @@
 2. Tabs and line ends in a value become spaces: they would break the vocabulary file.
 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
    FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
-4. `log_square` and `buckets` take numbers: `NUMBER`, with spaces around it or not, read as float64;
-   anything else and what overflows is missing. `log_square` looks up the decimal text of
+4. `log_square` and `buckets` take numbers: `NUMBER`, white space (Unicode's) around it or not, read
+   as float64; anything else and what overflows is missing. `log_square` looks up the decimal text of
    `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where x < -2^53 counts as -2^53; `buckets` gives
    `1 +` the number of boundaries `<= x`.
 5. A missing value is the empty text. Its id is 0; with `missing="bucket"` it is 1, which is its
@@ -27,6 +27,7 @@ from zoo.vocabulary import vocabulary_path
 
 # What a number looks like, the same in RE2 (TensorFlow), Rust (polars) and Python.
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_SPACE = r"[\p{Z}\t\n\v\f\r\x{85}]"  # Unicode's White_Space
 _LOWEST = -(2.0**53)
 _NEEDS_A_VOCABULARY = ("vocabulary", "log_square")
 
@@ -162,7 +163,8 @@ def _log_square(text: tf.Tensor) -> tf.Tensor:
 
 def _numbers(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """float64 numbers `[n]`, 0 where there is none, and whether there is one."""
-    is_number = tf.strings.regex_full_match(text, f" *{NUMBER} *")
+    text = tf.strings.regex_replace(text, f"^{_SPACE}+|{_SPACE}+$", "")
+    is_number = tf.strings.regex_full_match(text, NUMBER)
     numbers = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)
     present = is_number & tf.math.is_finite(numbers)
     return tf.where(present, numbers, tf.zeros_like(numbers)), present
