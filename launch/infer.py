@@ -6,55 +6,27 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from launch.infer_columns import Profile, is_time, profile, propose
+from launch.infer_columns import propose
+from launch.infer_profile import Profile, is_time, profile
 from tf_helen.checks import nearest
 from zoo.columns import Categorical, Numeric, check_name
 from zoo.schema import Schema
 
-# The likelier comes first.
-_LABELS = [
-    "label",
-    "click",
-    "clicked",
-    "clk",
-    "is_click",
-    "is_clicked",
-    "is_clk",
-    "target",
-    "y",
-    "conversion",
-    "converted",
-    "is_conversion",
-    "purchase",
-    "purchased",
-    "buy",
-    "response",
-    "outcome",
-    "rating",
-]
-_WEIGHTS = [
-    "sample_weight",
-    "example_weight",
-    "instance_weight",
-    "importance_weight",
-    "importance",
-    "weight",
-]
-_GROUPS = [
-    "user_id",
-    "userid",
-    "user",
-    "uid",
-    "member_id",
-    "customer_id",
-    "visitor_id",
-    "session_id",
-    "sessionid",
-    "session",
-    "reviewerid",
-    "device_id",
-]
-_TIMES = ["timestamp", "event_time", "datetime", "time", "ts", "date", "hour", "day"]
+# Names in lower case; the likelier comes first.
+_LABELS = (
+    *("label", "click", "clicked", "clk", "is_click", "is_clicked", "is_clk", "target", "y"),
+    *("conversion", "converted", "is_conversion", "purchase", "purchased", "buy", "response"),
+    *("outcome", "rating"),
+)
+_WEIGHTS = (
+    *("sample_weight", "example_weight", "instance_weight", "importance_weight"),
+    *("importance", "weight"),
+)
+_GROUPS = (
+    *("user_id", "userid", "user", "uid", "member_id", "customer_id", "visitor_id"),
+    *("session_id", "sessionid", "session", "reviewerid", "device_id"),
+)
+_TIMES = ("timestamp", "event_time", "datetime", "time", "ts", "date", "hour", "day")
 
 
 def infer_schema(

@@ -1,15 +1,11 @@
-"""What a sample of a column says about it: is it an id, a number, several values, a time?"""
+"""Proposes what a column becomes: a field, a field of several values, a number, nothing."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import cached_property
-
 import polars as pl
 
+from launch.infer_profile import Profile, is_time, words
 from zoo.columns import Categorical, Numeric
-from zoo.encoding import NUMBER
 
 _FEW_INTEGERS = 32  # at most so many distinct whole numbers are categories: hours, ratings, ages
 _FEW_FRACTIONS = 10
@@ -17,233 +13,9 @@ _ENOUGH_ROWS = 20  # below, that all values differ says nothing
 _HEAVY_TAIL = 2.0  # skewness from which an amount is taken for its logarithm
 _LONGEST = 50  # values of one field
 _MIN_COUNTS = ((100_000, 10), (10_000, 5), (1_000, 2))  # distinct values in the sample
-_NO_NUMBER = ("nan", "na", "n/a", "null", "none", "\\n", "-", "?")  # what stands for a missing one
 _SEPARATORS = {"|": 0.3, ";": 0.3, "^": 0.3, ",": 0.5, " ": 0.5}  # share of values that have one
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?$"
 _THOUSANDS = r"^[0-9]{1,3}(,[0-9]{3})+$"
-_IDS = frozenset(
-    [
-        "id",
-        "ids",
-        "code",
-        "key",
-        "hash",
-        "zip",
-        "zipcode",
-        "type",
-        "category",
-        "cat",
-        "cate",
-        "class",
-        "kind",
-        "genre",
-        "genres",
-        "tag",
-        "tags",
-        "user",
-        "item",
-        "movie",
-        "ad",
-        "adgroup",
-        "campaign",
-        "creative",
-        "advertiser",
-        "publisher",
-        "customer",
-        "member",
-        "visitor",
-        "session",
-        "brand",
-        "site",
-        "app",
-        "device",
-        "product",
-        "sku",
-        "shop",
-        "store",
-        "seller",
-        "page",
-        "url",
-        "domain",
-        "query",
-        "ip",
-        "city",
-        "country",
-        "state",
-        "region",
-        "gender",
-        "sex",
-        "language",
-        "locale",
-        "os",
-        "browser",
-        "channel",
-        "slot",
-        "artist",
-        "song",
-        "track",
-        "model",
-        "version",
-        "occupation",
-        "author",
-    ]
-)
-_NO_IDS = frozenset(
-    [
-        "bid",
-        "paid",
-        "valid",
-        "invalid",
-        "grid",
-        "solid",
-        "fluid",
-        "aid",
-        "void",
-        "avoid",
-        "mid",
-        "rapid",
-    ]
-)
-_ROW_IDS = frozenset(
-    ["id", "index", "idx", "row", "rowid", "row_id", "uuid", "guid", "request_id", "event_id"]
-)
-_TIMES = frozenset(
-    ["time", "timestamp", "ts", "date", "datetime", "hour", "day", "created", "updated", "seen"]
-)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a sample says of one column.
-
-    Args:
-        name: the column's name.
-        values: its values, none missing: text, or lists of text.
-        rows: rows of the sample.
-        temporal: whether the column has a type of dates or times.
-
-    Attributes:
-        missing: rows without a value (null, NaN, "" or an empty list).
-        distinct: different values.
-        numbers: the values as float64 if all are numbers, else None.
-
-    Example:
-        >>> column = profile(pl.Series("age", ["18", "", "44"]))
-        >>> column.missing, column.distinct, column.numbers.to_list()
-        (1, 2, [18.0, 44.0])
-    """
-
-    name: str
-    values: pl.Series
-    rows: int
-    temporal: bool = False
-
-    @property
-    def missing(self) -> int:
-        return self.rows - len(self.values)
-
-    @cached_property
-    def distinct(self) -> int:
-        return self.values.n_unique()
-
-    @property
-    def is_list(self) -> bool:
-        return self.values.dtype == pl.List
-
-    @cached_property
-    def numbers(self) -> pl.Series | None:
-        if self.is_list or not len(self.values):
-            return None
-        values = self.values.filter(~self.values.str.to_lowercase().is_in(_NO_NUMBER))
-        if not len(values) or not values.str.contains(f"^ *{NUMBER} *$").all():
-            return None
-        numbers = values.str.strip_chars(" ").str.strip_prefix("+").cast(pl.Float64, strict=False)
-        return numbers.filter(numbers.is_finite())
-
-    @cached_property
-    def words(self) -> list[str]:
-        """The words of the name, in lower case: `userId` and `user_id` have user and id."""
-        return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", self.name)]
-
-    @cached_property
-    def named_as_id(self) -> bool:
-        """Whether the name speaks of ids: user_id, itemid, brand, C14."""
-        ends_so = any(word.endswith("id") and word not in _NO_IDS for word in self.words)
-        return (
-            ends_so or not _IDS.isdisjoint(self.words) or bool(re.fullmatch("C[0-9]+", self.name))
-        )
-
-
-def profile(column: pl.Series) -> Profile:
-    """Looks at the sample of a column.
-
-    Args:
-        column: of any type.
-
-    Returns:
-        Its profile.
-
-    Raises:
-        ValueError: if the type is none that a feature can have, such as a struct.
-
-    Example:
-        >>> profile(pl.Series("tags", [["a"], [], None])).missing
-        2
-    """
-    kind = column.dtype
-    if isinstance(kind, (pl.List, pl.Array)):
-        lists = column.cast(pl.List(pl.String), strict=False)
-        return Profile(
-            column.name, lists.filter((lists.list.len() > 0).fill_null(False)), len(column)
-        )
-    if kind.is_nested() or kind == pl.Object:
-        raise ValueError(f"its type {kind} is no text, number or list")
-    if kind.is_float():
-        column = column.fill_nan(None)
-    if kind == pl.Boolean:
-        column = column.cast(pl.Int8)
-    text = column.cast(pl.String, strict=False)
-    return Profile(
-        column.name, text.filter((text != "").fill_null(False)), len(column), kind.is_temporal()
-    )
-
-
-def is_time(column: Profile) -> bool:
-    """Tells whether a column holds points in time.
-
-    Args:
-        column: its profile.
-
-    Returns:
-        True for types of time and ISO dates; where the name speaks of time also for seconds or
-        milliseconds since 1970, YYYYMMDD, YYYYMMDDHH and YYMMDDHH.
-
-    Example:
-        >>> is_time(profile(pl.Series("hour", [14102100, 14102123])))
-        True
-        >>> is_time(profile(pl.Series("hour", [0, 23])))
-        False
-    """
-    if column.temporal:
-        return True
-    if column.is_list or not len(column.values):
-        return False
-    if column.values.str.contains(_ISO).all():
-        return True
-    numbers = column.numbers
-    if numbers is None or not len(numbers) or _TIMES.isdisjoint(column.words):
-        return False
-    low, high = numbers.min(), numbers.max()
-    if any(946e6 * unit <= low and high < 4.1e9 * unit for unit in (1, 1000)):  # 2000 to 2100
-        return True
-    padded = column.values + "00"  # an hour alone is no time to the parser
-    formats = (("%Y%m%d%H%M", r"^[0-9]{10}$"), ("%y%m%d%H%M", "^[0-9]{8}$"))
-    dates = column.values.str.to_date("%Y%m%d", strict=False).null_count() == 0
-    return (dates and bool(column.values.str.contains("^[0-9]{8}$").all())) or any(
-        column.values.str.contains(shape).all()
-        and padded.str.to_datetime(form, strict=False).null_count() == 0
-        for form, shape in formats
-    )
+_ROW_IDS = words("id index idx row rowid row_id uuid guid request_id event_id")
 
 
 def propose(column: Profile) -> tuple[Categorical | Numeric | None, str]:
@@ -256,6 +28,7 @@ def propose(column: Profile) -> tuple[Categorical | Numeric | None, str]:
         A field or number column, or None if the column says nothing; and why.
 
     Example:
+        >>> from launch.infer_profile import profile
         >>> propose(profile(pl.Series("color", ["red", "blue", "red"])))[1]
         'field of 2 values'
     """

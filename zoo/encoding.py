@@ -5,10 +5,10 @@
 2. Tabs and line ends in a value become spaces: they would break the vocabulary file.
 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
    FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
-4. `log_square` and `buckets` take numbers: `NUMBER`, white space (Unicode's) around it or not, read
-   as float64; anything else and what overflows is missing. `log_square` looks up the decimal text of
-   `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where x < -2^53 counts as -2^53; `buckets` gives
-   `1 +` the number of boundaries `<= x`.
+4. `log_square` and `buckets` take numbers: `NUMBER`, Unicode's white space around it or not, read
+   as float64; anything else and what overflows is missing. `log_square` looks up the decimal text
+   of `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where x < -2^53 counts as -2^53; `buckets`
+   gives `1 +` the number of boundaries `<= x`.
 5. A missing value is the empty text. Its id is 0; with `missing="bucket"` it is 1, which is its
    line in a vocabulary.
 """
