@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 
 from launch.history import Epoch
-from zoo.files import complete_or_absent
+from zoo.files import write_bytes
 
 matplotlib.use("Agg")  # no display is needed to write a file
 from matplotlib import pyplot as plt
@@ -55,9 +56,10 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
     # Below the panels: inside, it would hide whichever curve ends there.
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     figure.suptitle(title)
-    with complete_or_absent(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=130)
     plt.close(figure)
+    write_bytes(path, image.getvalue())
     return path
 
 

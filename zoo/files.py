@@ -116,6 +116,24 @@ def publish_folder(partial: str, out: str, last: str) -> None:
     tf.io.gfile.rmtree(partial)
 
 
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file completely or not at all.
+
+    Args:
+        path: File to write.
+        content: Its whole content.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_bytes(join(tempfile.mkdtemp(), "a.bin"), b"hello")
+    """
+    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        file.write(content)
+
+
 def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 text file completely or not at all.
 
@@ -130,8 +148,7 @@ def write_text(path: str, text: str) -> None:
         >>> import tempfile
         >>> write_text(join(tempfile.mkdtemp(), "a.txt"), "hello")
     """
-    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
-        file.write(text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str, content: Any) -> None:
