@@ -21,6 +21,13 @@ def test_rows_are_taken_as_they_are_and_ragged_ones_counted(tmp_path, write, loa
         assert found.raw.schema.group is None
 
 
+def test_line_ends_of_the_published_files_are_no_part_of_a_value(tmp_path, write, load):
+    text = "label,user,city\r\n1,ann,rome\r\n"
+    assert load("frappe", write(tmp_path, three(text, text)))["test"].rows() == [
+        ("1", "ann", "rome")
+    ]
+
+
 def test_the_user_is_the_group_and_the_minimum_count_can_be_chosen(tmp_path, write, load):
     text = "label,item,user\n1,x,y\n"
     raw = load("frappe", write(tmp_path, three(text, text)), min_count=4).raw
