@@ -121,21 +121,24 @@ def profile(column: pl.Series) -> Profile:
         2
     """
     kind = column.dtype
-    if isinstance(kind, (pl.List, pl.Array)):
-        lists = column.cast(pl.List(pl.String), strict=False)
-        return Profile(
-            column.name, lists.filter((lists.list.len() > 0).fill_null(False)), len(column)
-        )
-    if kind.is_nested() or kind == pl.Object:
-        raise ValueError(f"its type {kind} is no text, number or list")
-    if kind.is_float():
-        column = column.fill_nan(None)
-    if kind == pl.Boolean:
-        column = column.cast(pl.Int8)
-    text = column.cast(pl.String, strict=False)
-    return Profile(
-        column.name, text.filter((text != "").fill_null(False)), len(column), kind.is_temporal()
-    )
+    is_list = isinstance(kind, (pl.List, pl.Array))
+    try:
+        if kind.is_nested() and not is_list:
+            raise pl.exceptions.InvalidOperationError
+        if is_list:
+            lists = column.cast(pl.List(pl.String))
+            lists = lists.list.eval(pl.element().filter(pl.element().fill_null("") != ""))
+            present = (lists.list.len() > 0).fill_null(False)
+            return Profile(column.name, lists.filter(present), len(column))
+        if kind.is_float():
+            column = column.fill_nan(None)
+        if kind == pl.Boolean:
+            column = column.cast(pl.Int8)
+        text = column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        raise ValueError(f"its type {kind} is no text, number or list of them") from None
+    present = (text != "").fill_null(False)
+    return Profile(column.name, text.filter(present), len(column), kind.is_temporal())
 
 
 def is_time(column: Profile) -> bool:

@@ -71,6 +71,9 @@ COLUMNS = {
     "empty": ([None, ""] * 9, None, "left out: it is the same in every row"),
     "row ids": ([f"{i:x}-{i * 7919:x}" for i in range(99)], None, "left out: every row has"),
     "row numbers": (range(7, 99), None, "left out: every row has another value"),
+    "lists of nothing": ([["", None], []] * 9, None, "left out: it is the same in every row"),
+    "nested lists": ([[["a"]], [["b"]]] * 9, None, "no text, number or list of them"),
+    "bytes": ([b"\xff", b"a"] * 9, None, "left out: its type Binary"),
     "structs": ([{"a": 1}, {"a": 2}] * 9, None, "left out: its type Struct"),
 }
 
