@@ -6,7 +6,13 @@ from launch.datasets.amazon_reviews import review_splits
 from launch.datasets.fields import fields_of
 from launch.datasets.histories import newest
 from launch.datasets.raw import Options, Published, RawData
-from launch.datasets.split_files import Archive, check_columns, named_files, split_files
+from launch.datasets.split_files import (
+    Archive,
+    check_columns,
+    named_files,
+    split_files,
+    validated_on_test,
+)
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import table_rows
 from launch.raw_files import list_raw
@@ -58,8 +64,7 @@ def load(options: Options) -> RawData:
         check_columns(found, ("label", "user_id", "item_id", "cate_id", *HISTORIES), ARCHIVE.name)
         splits = {split: mapped(table_rows([path]), past) for split, path in found.items()}
         schema, files = Schema("amazon_electronics", fields, group="user_id"), found.values()
-    splits = {"train": splits["train"], "valid": splits["test"], "test": splits["test"]}
-    return RawData(schema, splits, tuple(files), PUBLISHED)
+    return RawData(schema, validated_on_test(splits), tuple(files), PUBLISHED)
 
 
 def _json_files(source: str | None) -> tuple[str, str] | tuple[None, None]:

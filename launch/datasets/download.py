@@ -95,6 +95,8 @@ def unzip(archive: str, members: Mapping[str, str | None]) -> dict[str, str]:
         >>> unzip("Frappe_x1.zip", {"train.csv": None})  # doctest: +SKIP
         {'train.csv': '/home/ann/.cache/tf-helen/Frappe_x1/train.csv'}
     """
+    if "://" in archive:
+        raise DataError(f"{archive} is on another machine; download it and give the local path")
     stem = os.path.splitext(os.path.basename(archive))[0]
     paths = {name: os.path.join(cache_folder(), stem, name) for name in members}
     try:

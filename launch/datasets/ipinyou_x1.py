@@ -6,7 +6,13 @@ import polars as pl
 
 from launch.datasets.fields import fields_of
 from launch.datasets.raw import Options, Published, RawData
-from launch.datasets.split_files import Archive, check_columns, named_files, split_files
+from launch.datasets.split_files import (
+    Archive,
+    check_columns,
+    named_files,
+    split_files,
+    validated_on_test,
+)
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import column_names, table_rows
 from zoo.files import DataError
@@ -72,8 +78,7 @@ def load(options: Options) -> RawData:
         check_columns(files, (label, *names), "its train split")
         splits = {split: table_rows([path]) for split, path in files.items()}
         schema = Schema("ipinyou_x1", fields_of(names, options), label=label)
-    splits = {"train": splits["train"], "valid": splits["test"], "test": splits["test"]}
-    return RawData(schema, splits, tuple(files.values()), PUBLISHED)
+    return RawData(schema, validated_on_test(splits), tuple(files.values()), PUBLISHED)
 
 
 def _features(frame: pl.DataFrame) -> pl.DataFrame:

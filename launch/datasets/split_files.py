@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launch.datasets.download import download, unzip
-from launch.datasets.raw import Options
+from launch.datasets.raw import Options, Rows
 from launch.datasets.tables import column_names, is_table
 from launch.raw_files import list_raw
 from zoo.files import DataError
@@ -133,6 +133,23 @@ def split_or_whole(options: Options, archive: Archive, whole: str) -> dict[str, 
             "file or the folder"
         )
     return {"whole": files[whole.split(".")[0]]}
+
+
+def validated_on_test(splits: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Makes valid of test, where nothing else is published and BARS does so too.
+
+    Args:
+        splits: Train and test.
+
+    Returns:
+        Train, valid and test.
+
+    Example:
+        >>> from launch.datasets.raw import in_memory
+        >>> list(validated_on_test({"train": in_memory(None), "test": in_memory(None)}))
+        ['train', 'valid', 'test']
+    """
+    return {"train": splits["train"], "valid": splits["test"], "test": splits["test"]}
 
 
 def check_columns(files: Mapping[str, str], columns: Sequence[str], what: str) -> None:

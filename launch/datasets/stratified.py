@@ -1,7 +1,8 @@
 """The stratified folds that AutoInt and BARS split Criteo and Avazu by.
 
-They were made with scikit-learn 0.19.1. Version 0.22 changed how `StratifiedKFold` deals rows to
-folds, so that today's gives other rows and, for Avazu, other sizes; what 0.19.1 did is here.
+They were made with scikit-learn 0.19.1. Its `StratifiedKFold` changed how it shuffles in version
+0.21 (pull request 13124) and how it deals rows to folds in 0.22 (14704), so that today's gives
+other rows and, for Avazu, other sizes. What 0.19.1 did is here.
 """
 
 from __future__ import annotations

@@ -18,7 +18,13 @@ from launch.datasets.raw import (
     Rows,
     SharedSplits,
 )
-from launch.datasets.split_files import Archive, check_columns, named_files, split_files
+from launch.datasets.split_files import (
+    Archive,
+    check_columns,
+    named_files,
+    split_files,
+    validated_on_test,
+)
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import column_names, table_rows
 from zoo.columns import Numeric
@@ -76,8 +82,7 @@ def load(options: Options) -> RawData:
     price = Numeric(_PRICE, transform="none")
     schema = Schema("taobao_ad", fields, [price], label=_LABEL, group="userid")
     splits = {split: mapped(table_rows([path]), past) for split, path in files.items()}
-    splits = {"train": splits["train"], "valid": splits["test"], "test": splits["test"]}
-    return RawData(schema, splits, tuple(files.values()), PUBLISHED)
+    return RawData(schema, validated_on_test(splits), tuple(files.values()), PUBLISHED)
 
 
 def _from_raw(options: Options, found: dict[str, str]) -> RawData:

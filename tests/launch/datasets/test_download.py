@@ -8,6 +8,7 @@ import pytest
 
 from launch import datasets
 from launch.datasets import download, split_files
+from launch.datasets.raw import Options
 from zoo.files import DataError
 
 
@@ -60,6 +61,11 @@ def test_what_is_no_archive_is_named(tmp_path, content, words):
         (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match=words):
         download.unzip(str(tmp_path / "a.zip"), {"train.csv": None})
+
+
+def test_an_archive_elsewhere_is_to_be_downloaded():
+    with pytest.raises(DataError, match="give the local path"):
+        datasets.get("criteo_x1")(Options(source="s3://bucket/Criteo_x1.zip"))
 
 
 def test_a_full_disk_is_said_before_writing(tmp_path, monkeypatch):
