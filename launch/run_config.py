@@ -12,10 +12,21 @@ import tensorflow as tf
 from launch.strategies import STRATEGIES
 from tf_helen.checks import one_of
 from zoo.files import DataError, join, read_text, write_json
+from zoo.ledger import MAX_LOST
+from zoo.remote import check_reachable
 
 FILE_NAME = "config.json"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_MAY_CHANGE = ("out", "data", "epochs", "patience", "resume", "eval_test_each_epoch", "progress")
+_MAY_CHANGE = (
+    "out",
+    "data",
+    "epochs",
+    "patience",
+    "max_lost",
+    "resume",
+    "eval_test_each_epoch",
+    "progress",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +48,7 @@ class RunConfig:
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         strategy: "none" or "mirrored".
         cpu_replicas: for "mirrored", logical CPUs instead of GPUs.
+        max_lost: share of the records of a split that may be lost to damage, from 0 to 1.
         resume: continue the run in `out`, if there is one.
         patience: stop after so many epochs without a better validation AUC; 0: never.
         eval_test_each_epoch: score the test split after every epoch too.
@@ -44,7 +56,7 @@ class RunConfig:
         progress: report progress.
 
     Raises:
-        ValueError: on a value out of range.
+        ValueError: on a value out of range, or a folder that TensorFlow has no file system for.
 
     Example:
         >>> RunConfig(data="data/frappe", out="out/run", optimizer="adamar").epochs
@@ -64,6 +76,7 @@ class RunConfig:
     precision: str = "float32"
     strategy: str = "none"
     cpu_replicas: int = 0
+    max_lost: float = MAX_LOST
     resume: bool = False
     patience: int = 0
     eval_test_each_epoch: bool = False
@@ -74,12 +87,15 @@ class RunConfig:
         for name in ("data", "out"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty; name a folder")
+            check_reachable(getattr(self, name))
         for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("cpu_replicas", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ValueError(f"`{name}` must be an integer >= {low}. Received: {value!r}")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
             raise ValueError(f"`seed` must be an integer in [0, 2^31). Received: {self.seed!r}")
+        if isinstance(self.max_lost, bool) or not 0 <= self.max_lost <= 1:
+            raise ValueError(f"`max_lost` must be a share in [0, 1]. Received: {self.max_lost!r}")
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
 

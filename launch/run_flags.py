@@ -7,6 +7,7 @@ from absl import flags
 from launch.arguments import parse_arguments
 from launch.run_config import PRECISIONS
 from launch.strategies import STRATEGIES
+from zoo.ledger import MAX_LOST
 
 _FLAGS = flags.FLAGS
 
@@ -19,6 +20,11 @@ def define_run_flags() -> None:
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
     flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
     flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
+    flags.DEFINE_float(
+        "max_lost",
+        MAX_LOST,
+        "Share of the records that may be lost to damage; beyond it: an error.",
+    )
 
 
 def run_settings() -> dict[str, Any]:
@@ -43,5 +49,6 @@ def run_settings() -> dict[str, Any]:
         "precision": _FLAGS.precision,
         "strategy": _FLAGS.strategy,
         "cpu_replicas": _FLAGS.cpu_replicas,
+        "max_lost": _FLAGS.max_lost,
         "resume": _FLAGS.resume,
     }

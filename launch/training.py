@@ -158,6 +158,7 @@ class _Data:
             # Scores do not depend on it: larger batches are faster.
             batch_size=self._config.batch_size if split == "train" else 4096,
             ledger=self._ledger if ledger is None else ledger,
+            max_lost=self._config.max_lost,
             **options,
         )
 

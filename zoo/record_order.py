@@ -2,110 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
 _SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
 _OPEN_FILES = 16  # shards read side by side when shuffled
 _BLOCK = 64  # records from each in turn; reading one of each is half as fast
+_EPOCH = 1_000_003  # between the seeds of two epochs, so that nearby seeds share none
 
 
-def record_order(
-    files: Sequence[tuple[str, str]],
-    shuffle: bool | int,
-    seed: int | None,
-    cache: bool,
-    shard: tuple[int, int] | None,
+@dataclass(frozen=True)
+class Order:
+    """How a split is read; the arguments are those of `zoo.read_tfrecords`.
+
+    Example:
+        >>> Order(shuffle=True, seed=1).repeat
+        False
+    """
+
+    shuffle: bool | int = False
+    seed: int | None = None
+    repeat: bool | int = False
+    cache: bool = False
+    shard: tuple[int, int] | None = None
+
+
+def ordered_batches(
+    files: Sequence[tuple[str, str]], order: Order, batch_size: int, drop_remainder: bool
 ) -> tf.data.Dataset:
-    """Reads serialised records in the order of one epoch.
+    """Reads batches of serialised records.
 
     Args:
         files: Path and compression ("" or "GZIP") of each file.
-        shuffle: False, True or the number of records in the buffer.
-        seed: Makes the order reproducible.
-        cache: Whether to keep the records in memory.
-        shard: `(index, count)`: the part of one worker; None for TensorFlow's own sharding.
+        order: In which order.
+        batch_size: Rows per batch.
+        drop_remainder: Leaves out a last, smaller batch of each epoch.
 
     Returns:
-        A dataset of strings [].
+        A dataset of strings [B].
 
     Example:
-        >>> record_order([("a.tfrecord", "")], False, None, False, None).element_spec.dtype
+        >>> ordered_batches([("a.tfrecord", "")], Order(), 8, False).element_spec.dtype
         tf.string
     """
     workers = _workers()
-    if workers > 1 and seed is None:
-        seed = 0  # all workers must deal the same order, or they share rows and miss others
-    ordered = not shuffle or seed is not None
-    options = tf.data.Options()
-    policies = tf.data.experimental.AutoShardPolicy
+    # All workers must deal the same order, or they share rows and miss others.
+    seed = 0 if workers > 1 and order.seed is None else order.seed
     # Dealing by file, TensorFlow's default, fails with fewer files than workers.
+    policies = tf.data.experimental.AutoShardPolicy
     policy = policies.AUTO if 1 < len(files) >= workers else policies.DATA
     skip = None
-    if shard is not None:
-        policy, (index, count) = policies.OFF, shard
-        if len(files) % count == 0:
-            files = files[index::count]
-        else:
+    if order.shard is not None:
+        policy, (index, count) = policies.OFF, order.shard
+        if len(files) % count:
             skip = (count, index)
+        else:
+            files = files[index::count]
+    kept = _records(files, order, seed, skip).cache() if order.cache else None
+
+    def epoch(seed: int | tf.Tensor | None) -> tf.data.Dataset:
+        data = _records(files, order, seed, skip) if kept is None else kept
+        if order.shuffle:
+            buffer = _SHUFFLE_BUFFER if order.shuffle is True else order.shuffle
+            data = data.shuffle(buffer, seed=seed)
+        return data.batch(batch_size, drop_remainder=drop_remainder)
+
+    options = tf.data.Options()
+    if order.repeat and order.shuffle and seed is not None:
+        # `repeat` would be shorter, but a checkpoint taken between two of its epochs does not hold
+        # the state of the shuffles; here the number of the epoch is all there is to hold.
+        policy = policies.OFF if order.shard else policies.DATA  # by file, epochs would be dealt
+        data = tf.data.Dataset.counter()
+        if order.repeat is not True:
+            data = data.take(order.repeat)
+        data = data.flat_map(lambda number: epoch(seed + number * _EPOCH))
+        # "State" is what TensorFlow calls any seed within a function; ours are all in the number.
+        options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    else:
+        data = epoch(seed)
+        if order.repeat:
+            data = data.repeat(None if order.repeat is True else order.repeat)
+    options.deterministic = not order.shuffle or seed is not None
     options.experimental_distribute.auto_shard_policy = policy
-
-    def records(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
-        content = tf.data.TFRecordDataset(path, compression)
-        return content.shard(*skip) if skip else content
-
-    data = tf.data.Dataset.from_tensor_slices(tuple(map(list, zip(*files, strict=True))))
-    if shuffle:
-        data = data.shuffle(len(files), seed=seed)
-    side_by_side = bool(shuffle) and len(files) > 1
-    data = data.interleave(
-        records,
-        cycle_length=min(len(files), _OPEN_FILES) if shuffle else 1,
-        block_length=_BLOCK,
-        # With a single file the hand-over between threads only costs (up to five times as slow).
-        num_parallel_calls=tf.data.AUTOTUNE if side_by_side else None,
-        deterministic=ordered if side_by_side else None,
-    )
-    if cache:
-        data = data.cache()
-    if shuffle:
-        data = data.shuffle(_SHUFFLE_BUFFER if shuffle is True else shuffle, seed=seed)
-    options.deterministic = ordered
     return data.with_options(options)
 
 
-def batches_of(
-    records: tf.data.Dataset,
-    parse: Callable[[tf.Tensor], Any],
-    batch_size: int,
-    drop_remainder: bool,
-    repeat: bool | int,
+def _records(
+    files: Sequence[tuple[str, str]],
+    order: Order,
+    seed: int | tf.Tensor | None,
+    skip: tuple[int, int] | None,
 ) -> tf.data.Dataset:
-    """Makes parsed batches of serialised records.
+    """Serialised records, file after file or some files side by side."""
 
-    Args:
-        records: Strings [].
-        parse: Parses [B] strings.
-        batch_size: Rows per batch.
-        drop_remainder: Leaves out a last, smaller batch.
-        repeat: False, True (for ever) or the number of epochs.
+    def content(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(path, compression)
+        return records.shard(*skip) if skip else records
 
-    Returns:
-        A dataset of what `parse` gives.
-
-    Example:
-        >>> records = tf.data.Dataset.from_tensor_slices(["a", "b", "c"])
-        >>> [len(batch) for batch in batches_of(records, tf.identity, 2, False, False)]
-        [2, 1]
-    """
-    # Parsing whole batches is several times faster than single records.
-    data = records.batch(batch_size, drop_remainder=drop_remainder)
-    data = data.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    if repeat:
-        data = data.repeat(None if repeat is True else repeat)
-    return data.prefetch(tf.data.AUTOTUNE)
+    data = tf.data.Dataset.from_tensor_slices(tuple(map(list, zip(*files, strict=True))))
+    if order.shuffle:
+        data = data.shuffle(len(files), seed=seed)
+    side_by_side = bool(order.shuffle) and len(files) > 1
+    return data.interleave(
+        content,
+        cycle_length=min(len(files), _OPEN_FILES) if order.shuffle else 1,
+        block_length=_BLOCK,
+        # With a single file the hand-over between threads only costs (up to five times as slow).
+        num_parallel_calls=tf.data.AUTOTUNE if side_by_side else None,
+        deterministic=seed is not None if side_by_side else None,
+    )
 
 
 def _workers() -> int:

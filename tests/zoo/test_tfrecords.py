@@ -1,10 +1,19 @@
 """Record files: what is written is read, in a known order, and what is wrong is named."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from record_rows import (
+    SCHEMA,
+    WEIGHTED,
+    collect,
+    cut,
+    make_rows,
+    order,
+)
 
 from zoo import (
     Categorical,
@@ -12,70 +21,105 @@ from zoo import (
     Ledger,
     Numeric,
     Schema,
+    SchemaError,
     SchemaMismatchError,
     read_tfrecords,
     write_tfrecords,
 )
 
-SCHEMA = Schema(
-    "tiny",
-    [Categorical("row", 100_000), Categorical("tags", 300, length=3)],
-    [Numeric("price"), Numeric("age")],
-)
-
-
-def serialize_examples(ids, numeric, label) -> list[bytes]:
-    """Packed records by protobuf's own writer; the arrays need not fit the schema."""
-    records = []
-    for row in range(len(label)):
-        example = tf.train.Example()
-        example.features.feature["ids"].int64_list.value.extend(ids[row])
-        example.features.feature["numeric"].float_list.value.extend(numeric[row])
-        example.features.feature["label"].float_list.value.append(label[row])
-        records.append(example.SerializeToString())
-    return records
-
-
-def make_rows(count: int, seed: int = 0) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(seed)
-    tags = random.integers(-1, 300, (count, 3))
-    return {
-        "ids": np.concatenate([np.arange(count)[:, None], tags], axis=1),
-        "numeric": random.normal(size=(count, 2)).astype(np.float32),
-        "label": (random.random(count) < 0.3).astype(np.float32),
-    }
-
-
-def collect(data: tf.data.Dataset) -> dict[str, np.ndarray]:
-    batches = [(features, label) for features, label in data.as_numpy_iterator()]
-    result = {key: np.concatenate([f[key] for f, _ in batches]) for key in batches[0][0]}
-    return {**result, "label": np.concatenate([label for _, label in batches])[:, 0]}
-
-
-def order(data: tf.data.Dataset) -> list[int]:
-    return collect(data)["ids"][:, 0].tolist()
-
 
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("compression", [None, "GZIP"])
-def test_round_trip_in_the_order_of_writing(tmp_path, shards, compression):
+@pytest.mark.parametrize("layout", ["packed", "columns"])
+def test_round_trip_in_the_order_of_writing(tmp_path, shards, compression, layout):
     rows = make_rows(1000)
-    parts = [{key: value[a : a + 300] for key, value in rows.items()} for a in range(0, 1000, 300)]
-    split = write_tfrecords(tmp_path, SCHEMA, "train", parts, shards, compression)
+    parts = cut(rows, 300)
+    split = write_tfrecords(tmp_path, SCHEMA, "train", parts, shards, compression, layout)
     ending = ".gz" if compression else ""
     assert split.files[-1] == f"train-{shards - 1:05d}-of-{shards:05d}.tfrecord{ending}"
     ledger = Ledger()
     data = read_tfrecords(tmp_path, "train", SCHEMA, batch_size=128, ledger=ledger)
     assert data.element_spec[0]["ids"].dtype == tf.int32
+    assert data.element_spec[0]["ids"].shape.as_list() == [None, 4]
     assert data.element_spec[1].dtype == tf.float32
     read = collect(data)
-    for key, value in rows.items():
-        np.testing.assert_array_equal(read[key], value)
+    assert set(read) == {"ids", "numeric", "label"}
+    for key, value in read.items():
+        np.testing.assert_array_equal(value, rows[key])
     assert (ledger.total_read, ledger.total_lost, len(ledger.files)) == (1000, 0, shards)
     manifest = json.loads((tmp_path / "manifest.json").read_text())["splits"]["train"]
     assert manifest["rows"] == 1000 == sum(file["rows"] for file in manifest["files"])
     assert manifest["positives"] == int(rows["label"].sum())
+    assert (manifest["layout"], manifest["compression"]) == (layout, compression or "")
+    for file in manifest["files"]:
+        content = (tmp_path / file["file"]).read_bytes()
+        assert file["bytes"] == len(content)
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
     assert not list(tmp_path.glob(".*"))  # no temporary file is left
+
+
+@pytest.mark.parametrize("layout", ["packed", "columns"])
+def test_weights_and_groups(tmp_path, layout):
+    rows = make_rows(200)
+    write_tfrecords(tmp_path, WEIGHTED, "train", [rows], layout=layout)
+    data = read_tfrecords(tmp_path, "train", batch_size=64)
+    assert len(data.element_spec) == 3 and set(data.element_spec[0]) == {"ids", "numeric"}
+    assert data.element_spec[2] == data.element_spec[1]
+    read = collect(read_tfrecords(tmp_path, "train", batch_size=64, group=True))
+    assert read["group"].dtype == np.int64
+    for key, value in rows.items():
+        np.testing.assert_array_equal(read[key], value)
+    write_tfrecords(tmp_path / "none", SCHEMA, "train", [rows])
+    with pytest.raises(DataError, match="group=True"):
+        read_tfrecords(tmp_path / "none", "train", group=True)
+
+
+def test_both_layouts_are_plain_examples(tmp_path):
+    rows = make_rows(50)
+    rows["ids"][0] = [99_999, 127, 128, -1]
+    rows["ids"][1, 1:] = -1
+    found = {}
+    for layout in ("packed", "columns"):
+        split = write_tfrecords(tmp_path / layout, WEIGHTED, "t", [rows], layout=layout)
+        data = tf.data.TFRecordDataset(str(tmp_path / layout / split.files[0]))
+        found[layout] = [
+            tf.train.Example.FromString(record).features.feature
+            for record in data.as_numpy_iterator()
+        ]
+        assert len(found[layout]) == 50
+    for index, feature in enumerate(found["packed"]):
+        assert set(feature) == {"ids", "numeric", "label", "weight", "group"}
+        assert list(feature["ids"].int64_list.value) == rows["ids"][index].tolist()
+        assert list(feature["numeric"].float_list.value) == rows["numeric"][index].tolist()
+        assert list(feature["label"].float_list.value) == [rows["label"][index]]
+    for index, feature in enumerate(found["columns"]):
+        assert set(feature) == {"row", "tags", "price", "age", "clicked", "cost", "group_id"}
+        assert list(feature["row"].int64_list.value) == [rows["ids"][index, 0]]
+        tags = [tag for tag in rows["ids"][index, 1:].tolist() if tag >= 0]
+        assert list(feature["tags"].int64_list.value) == tags
+        assert list(feature["age"].float_list.value) == [rows["numeric"][index, 1]]
+        assert list(feature["clicked"].float_list.value) == [rows["label"][index]]
+        assert list(feature["cost"].float_list.value) == [rows["weight"][index]]
+        assert list(feature["group_id"].int64_list.value) == [rows["group"][index]]
+
+
+def test_a_column_named_as_the_group_is_refused_in_columns(tmp_path):
+    schema = Schema("s", [Categorical("group_id", 5)], group="group_id")
+    rows = {"ids": [[1]], "label": [1], "group": [7]}
+    write_tfrecords(tmp_path / "packed", schema, "t", [rows])
+    with pytest.raises(SchemaError, match=r"'group_id'.*rename"):
+        write_tfrecords(tmp_path / "columns", schema, "t", [rows], layout="columns")
+
+
+def test_a_folder_without_a_manifest_is_told_its_layout(tmp_path):
+    rows = make_rows(30)
+    write_tfrecords(tmp_path, SCHEMA, "train", [rows], layout="columns")
+    with pytest.raises(DataError, match=r"layout='packed', but .* 'columns'"):
+        read_tfrecords(tmp_path, "train", layout="packed")
+    (tmp_path / "manifest.json").unlink()
+    assert order(read_tfrecords(tmp_path, "train", layout="columns")) == list(range(30))
+    with pytest.raises(SchemaMismatchError, match="'ids'"):
+        read_tfrecords(tmp_path, "train")
 
 
 def test_shapes_and_columns_that_are_absent(tmp_path):
@@ -87,59 +131,6 @@ def test_shapes_and_columns_that_are_absent(tmp_path):
     write_tfrecords(tmp_path / "b", numbers_only, "t", [{"numeric": [[1.5]], "label": [[1]]}])
     features, label = next(iter(read_tfrecords(tmp_path / "b", "t")))
     assert set(features) == {"numeric"} and features["numeric"].numpy().tolist() == [[1.5]]
-
-
-def test_records_are_plain_examples(tmp_path):
-    rows = make_rows(50)
-    rows["ids"][0] = [99_999, -1, 127, 128]
-    write_tfrecords(tmp_path, SCHEMA, "t", [rows])
-    path = tmp_path / "t-00000-of-00001.tfrecord"
-    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-    assert len(records) == 50
-    for index, record in enumerate(records):
-        feature = tf.train.Example.FromString(record).features.feature
-        assert list(feature["ids"].int64_list.value) == rows["ids"][index].tolist()
-        assert list(feature["numeric"].float_list.value) == rows["numeric"][index].tolist()
-        assert list(feature["label"].float_list.value) == [rows["label"][index]]
-
-
-@pytest.mark.parametrize("shards", [1, 3])
-def test_a_seed_fixes_the_order_of_every_epoch(tmp_path, shards):
-    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(2000)], shards)
-
-    def epochs(seed: int) -> list[list[int]]:
-        data = read_tfrecords(tmp_path, "train", batch_size=100, shuffle=500, seed=seed)
-        return [order(data) for _ in range(3)]
-
-    first, again, other = epochs(7), epochs(7), epochs(8)
-    assert first == again
-    assert first[0] != first[1] != first[2] and first[0] != other[0]
-    for epoch in (*first, *other):
-        assert sorted(epoch) == list(range(2000))
-
-
-def test_repeat_reshuffles_and_drop_remainder_drops(tmp_path):
-    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(250)])
-    twice = order(read_tfrecords(tmp_path, "train", batch_size=100, shuffle=True, seed=1, repeat=2))
-    assert len(twice) == 500 and twice[:250] != twice[250:]
-    assert sorted(twice[:250]) == sorted(twice[250:])
-    short = read_tfrecords(tmp_path, "train", batch_size=100, drop_remainder=True)
-    assert [label.shape for _, label in short] == [(100, 1), (100, 1)]
-    cached = read_tfrecords(tmp_path, "train", batch_size=100, cache=True)
-    assert order(cached) == order(cached) == list(range(250))
-
-
-@pytest.mark.parametrize(("files", "workers", "policy"), [(1, 0, 2), (2, 2, 0), (2, 3, 2)])
-def test_more_workers_than_files_share_the_rows(tmp_path, monkeypatch, files, workers, policy):
-    hosts = [f"localhost:{9000 + worker}" for worker in range(workers)]
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": hosts}} if hosts else {}))
-    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(200)], files)
-    options = read_tfrecords(tmp_path, "train").options()
-    # TensorFlow refuses to deal fewer files than workers: 0 is AUTO (by file), 2 is DATA.
-    assert options.experimental_distribute.auto_shard_policy.value == policy
-    orders = [order(read_tfrecords(tmp_path, "train", shuffle=True)) for _ in range(2)]
-    # Two workers that shuffle apart would both train on some rows and neither on others.
-    assert (orders[0] == orders[1]) == (workers > 1)
 
 
 def test_writing_a_split_again_removes_its_old_files(tmp_path):
@@ -167,12 +158,18 @@ def spoil(key: str, value) -> dict[str, np.ndarray]:
         (spoil("numeric", np.full((20, 2), np.nan)), ["'price'", "nan"]),
         (spoil("label", np.full(20, 2.0)), ["'label'", "0 to 1"]),
         (spoil("label", np.full(20, np.nan)), ["'label'"]),
+        (spoil("numeric", np.full((20, 2), 1e300)), ["'price'", "inf"]),
+        (spoil("weight", np.full(20, -1.0)), ["row 0", "'weight' is -1.0"]),
+        (spoil("weight", np.full(20, np.nan)), ["'weight'"]),
+        (spoil("weight", np.ones(19)), ["'weight'", "(19,)"]),
+        (spoil("group", np.ones(20)), ["'group'", "float64"]),
+        (spoil("group", np.full(20, 2**64 - 1, np.uint64)), ["'group'", "2**63"]),
         ({"ids": make_rows(2)["ids"], "label": np.zeros(2)}, ["'numeric'"]),
     ],
 )
 def test_bad_arrays_are_named_and_nothing_is_written(tmp_path, batch, words):
     with pytest.raises(DataError) as caught:
-        write_tfrecords(tmp_path, SCHEMA, "train", [batch])
+        write_tfrecords(tmp_path, WEIGHTED, "train", [batch])
     for word in words:
         assert word in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["schema.json"]
@@ -187,6 +184,18 @@ def test_no_row_and_bad_arguments_are_refused(tmp_path):
         write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(2)], compression="ZIP")
     with pytest.raises(DataError, match="batch_size=0"):
         read_tfrecords(tmp_path, "train", batch_size=0)
+    with pytest.raises(DataError, match="max_lost=2"):
+        read_tfrecords(tmp_path, "train", max_lost=2)
+    with pytest.raises(DataError, match=r"shard=\(2, 2\)"):
+        read_tfrecords(tmp_path, "train", shard=(2, 2))
+    with pytest.raises(DataError, match=r"layout='rows'.*packed, columns"):
+        write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(2)], layout="rows")
+    with pytest.raises(DataError, match=r"unknown number of rows.*rows=NUMBER"):
+        write_tfrecords(tmp_path, SCHEMA, "train", iter([make_rows(2)]), shards=2)
+    for rows, words in ((1, "more rows than the 1"), (3, "ends after 2 rows, 3")):
+        with pytest.raises(DataError, match=words):
+            write_tfrecords(tmp_path, SCHEMA, "train", iter([make_rows(2)]), rows=rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["schema.json"]
 
 
 def test_missing_data_says_what_to_run(tmp_path):
@@ -208,38 +217,3 @@ def test_another_schema_is_refused_on_both_ways(tmp_path):
         read_tfrecords(tmp_path, "train", other)
     with pytest.raises(SchemaMismatchError, match="'row'"):
         write_tfrecords(tmp_path, other, "valid", [make_rows(5)])
-
-
-@pytest.mark.parametrize(
-    ("record", "words"),
-    [
-        (b"no example at all", ["record at byte", "tf.train.Example", "17 bytes"]),
-        (b"", ["record at byte", "expected 4 values", "'ids'", "found 0"]),
-        (
-            serialize_examples(np.zeros((1, 3), int), np.zeros((1, 2)), np.zeros(1))[0],
-            ["record at byte", "expected 4 values of type int64_list in 'ids', found 3"],
-        ),
-        (
-            serialize_examples(np.full((1, 4), 300), np.zeros((1, 2)), np.zeros(1))[0],
-            ["record at byte", "'tags'", "id 300", "size 300"],
-        ),
-        (
-            serialize_examples(np.zeros((1, 4), int), np.zeros((1, 1)), np.zeros(1))[0],
-            ["record at byte", "'numeric', found 1"],
-        ),
-    ],
-)
-@pytest.mark.parametrize("compression", ["", "GZIP"])
-def test_a_sound_record_that_does_not_fit_is_named(tmp_path, record, words, compression):
-    rows = make_rows(6)
-    write_tfrecords(tmp_path, SCHEMA, "train", [rows], compression=compression)
-    path = next(tmp_path.glob("train-*"))
-    records = serialize_examples(rows["ids"], rows["numeric"], rows["label"])
-    records[3] = record
-    with tf.io.TFRecordWriter(str(path), compression) as writer:
-        for item in records:
-            writer.write(item)
-    with pytest.raises(SchemaMismatchError) as caught:
-        read_tfrecords(tmp_path, "train")
-    for word in [path.name, *words]:
-        assert word in str(caught.value)
