@@ -1,5 +1,6 @@
 """The two kinds of feature columns a schema is made of, and what can be wrong with them."""
 
+import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Categorical:
     |---|---|
     | `vocabulary` | its line in the vocabulary, most frequent first; unknown or rare: 0 |
     | `log_square` | the same of the text of `floor(log(x)^2)` if x > 2, else of `trunc(x)` |
-    | `hash` | `1 + FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + ... mod (size - 2)` |
+    | `hash` | `1 + FarmHash64(text) mod (size - 1)`; missing bucket: `2 + ... mod (size - 2)` |
     | `buckets` | `1 +` the number of boundaries that are at most x |
 
     Args:
@@ -46,6 +47,8 @@ class Categorical:
             of several values is then simply empty.
         separator: What stands between several values in a text column.
         boundaries: For `buckets`, ascending; a missing number or one that is none has id 0.
+        shares: Name of the field whose vocabulary, and in a model whose embeddings, this field
+            uses, such as the item for a history of items; None: its own.
 
     Raises:
         SchemaError: If a value is out of range, or arguments exclude each other.
@@ -66,6 +69,7 @@ class Categorical:
     missing: str = "oov"
     separator: str = "|"
     boundaries: tuple[float, ...] = ()
+    shares: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -99,7 +103,7 @@ class Categorical:
         except (TypeError, ValueError):
             raise SchemaError(f"{what}: boundaries={self.boundaries!r}; use numbers") from None
         object.__setattr__(self, "boundaries", boundaries)
-        ascending = all(a < b for a, b in zip(boundaries, boundaries[1:], strict=False))
+        ascending = all(a < b for a, b in itertools.pairwise(boundaries))
         if not ascending or not all(map(math.isfinite, boundaries)):
             raise SchemaError(f"{what}: boundaries={boundaries}; use ascending finite numbers")
         if self.encoding != "buckets":

@@ -69,6 +69,7 @@ class Schema:
                     f"schema {self.name!r}: the name {name!r} occurs twice; rename a column"
                 )
             seen.add(name)
+        self._check_sharing()
         for role in (self.group, self.time):
             if role is not None:
                 check_name(role)
@@ -76,6 +77,26 @@ class Schema:
                     raise SchemaError(
                         f"schema {self.name!r}: {role!r} is the label or the weight; group and "
                         "time are other columns"
+                    )
+
+    def _check_sharing(self) -> None:
+        fields = {field.name: field for field in self.categorical}
+        for field in self.categorical:
+            if field.shares is None:
+                continue
+            owner = fields.get(field.shares)
+            # A history of items is an item several times: only the number of values differs.
+            same = ("size", "encoding", "min_count", "boundaries")
+            if owner is None or owner.shares is not None or field.encoding == "buckets":
+                raise SchemaError(
+                    f"field {field.name!r}: shares={field.shares!r}; name a field that is not "
+                    "bucketised and shares with no other"
+                )
+            for what in same:
+                if getattr(field, what) != getattr(owner, what):
+                    raise SchemaError(
+                        f"field {field.name!r} shares with {owner.name!r}, but has {what}="
+                        f"{getattr(field, what)!r} and not {getattr(owner, what)!r}; make them equal"
                     )
 
     @property

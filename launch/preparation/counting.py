@@ -33,12 +33,20 @@ class TrainingCounts:
 
     def __init__(self, schema: Schema):
         self._schema = schema
-        self._fields = [_counter(field) for field in schema.categorical]
+        self._owners = {
+            field.name: _counter(field) for field in schema.categorical if field.shares is None
+        }
         self._numbers = [_Moments(column) for column in schema.numeric]
 
     def add(self, rows: pl.DataFrame) -> None:
         """Counts a slice of the training rows."""
-        in_parallel(lambda c: c.add(rows[c.column.name]), (*self._fields, *self._numbers))
+        # Fields that share a vocabulary are counted together, one after the other.
+        columns: dict[str, list] = {}
+        for field in self._schema.categorical:
+            columns.setdefault(field.shares or field.name, []).append((rows[field.name], field))
+        work = [(self._owners[owner], parts) for owner, parts in columns.items()]
+        work += [(moments, [(rows[moments.column.name], None)]) for moments in self._numbers]
+        in_parallel(lambda item: [item[0].add(*part) for part in item[1]], work)
 
     def finish(self) -> tuple[Schema, dict[str, tuple[pl.Series, np.ndarray]]]:
         """Gives the schema with what was learned, and the vocabularies.
@@ -46,13 +54,15 @@ class TrainingCounts:
         Returns:
             The schema, and by field the values by id and their int64 counts.
         """
-        done = [counter.finish() for counter in self._fields]
-        schema = dataclasses.replace(
-            self._schema,
-            categorical=tuple(field for field, _, _ in done),
-            numeric=tuple(moments.finish() for moments in self._numbers),
-        )
-        return schema, {field.name: (values, counts) for field, values, counts in done}
+        found = {owner: counter.finish() for owner, counter in self._owners.items()}
+        fields, vocabularies = [], {}
+        for field in self._schema.categorical:
+            owner, values, counts = found[field.shares or field.name]
+            fields.append(dataclasses.replace(field, size=owner.size, boundaries=owner.boundaries))
+            vocabularies[field.name] = values, counts
+        numeric = tuple(moments.finish() for moments in self._numbers)
+        schema = dataclasses.replace(self._schema, categorical=tuple(fields), numeric=numeric)
+        return schema, vocabularies
 
 
 def vocabulary(values: pl.Series, counts: np.ndarray, field: Categorical) -> pl.DataFrame:
@@ -92,8 +102,8 @@ class _TextCounter:
         self.column = field
         self.codes, self.counts = Codes(), np.zeros(0, np.int64)
 
-    def add(self, column: pl.Series) -> None:
-        self.add_texts(texts(column, self.column, Counter()).values)
+    def add(self, column: pl.Series, field: Categorical) -> None:
+        self.add_texts(texts(column, field, Counter()).values)
 
     def add_texts(self, values: pl.Series) -> None:
         found = np.bincount(self.codes.of(values), minlength=len(self.counts))
@@ -118,8 +128,8 @@ class _IdCounter:
         self._encoder = FieldEncoder(field)
         self._counts = np.zeros(field.size, np.int64)
 
-    def add(self, column: pl.Series) -> None:
-        ids = self._encoder.ids(column, Counter())
+    def add(self, column: pl.Series, field: Categorical) -> None:
+        ids = self._encoder.ids(column, Counter(), field)
         self._counts += np.bincount(ids[ids >= 0], minlength=self.column.size)
 
     def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
@@ -129,7 +139,7 @@ class _IdCounter:
 class _QuantileCounter(_TextCounter):
     """Counts distinct numbers, and chooses boundaries between which lie equally many."""
 
-    def add(self, column: pl.Series) -> None:
+    def add(self, column: pl.Series, field: Categorical) -> None:
         self.add_texts(finite_numbers(column).cast(pl.String).fill_null(""))
 
     def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
@@ -160,7 +170,7 @@ class _Moments:
         self.column = column
         self._rows, self._mean, self._squares = 0, 0.0, 0.0
 
-    def add(self, column: pl.Series) -> None:
+    def add(self, column: pl.Series, field: None) -> None:
         values = finite_numbers(column, pl.Float32).drop_nulls().to_numpy()
         if self.column.transform == "none" or not len(values):
             return

@@ -65,23 +65,27 @@ class FieldEncoder:
             self._ids[codes] = np.arange(len(values))
             self._ids[codes[0]] = 0  # a raw value that reads "<oov>" is unknown too
 
-    def ids(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
+    def ids(
+        self, column: pl.Series, changed: Counter[str], field: Categorical | None = None
+    ) -> np.ndarray:
         """Encodes raw values.
 
         Args:
             column: [n] raw values.
             changed: Receives how many values were changed, by reason.
+            field: Another field that shares the vocabulary; None: the encoder's own.
 
         Returns:
             int32 [n, length], padded with -1.
         """
+        field = field or self.field
         if self.field.encoding == "buckets":
             return self._buckets(column, changed)[:, None]
-        found = texts(column, self.field, changed)
+        found = texts(column, field, changed)
         flat = self.of_texts(found.values)
         if found.rows is None:
             return flat[:, None]
-        ids = np.full((len(column), self.field.length), -1, np.int32)
+        ids = np.full((len(column), field.length), -1, np.int32)
         ids[found.rows, found.places] = flat
         return ids
 

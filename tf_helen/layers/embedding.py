@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen import checks, tables
+from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field, positive
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
 
 
@@ -28,6 +29,8 @@ class Embedding(keras.layers.Layer):
         lengths: ids per field where it is not 1, `{name: length}`. Such a field is multi-valued:
             it takes that many columns of the input, padded with -1, and its rows are pooled.
         pooling: "mean" or "sum" over the ids present; no id gives zeros. `{name: ...}` or for all.
+        shared: fields that use the rows of another one, `{"item_history": "item"}`; both have the
+            same size, and the table has those rows once.
         embeddings_initializer: Keras initializer of the table.
         embeddings_constraint: Keras constraint; applied to the rows of a batch, as a block.
         l2: adds `l2 * sum ||e_k||^2` over the distinct rows looked up to the training loss. Under
@@ -39,7 +42,8 @@ class Embedding(keras.layers.Layer):
         field given as a size: any shape.
 
     Output shape:
-        `[batch, fields, output_dim]`; with a single size: input shape + `[output_dim]`.
+        `[batch, fields, output_dim]`; with a single size: input shape + `[output_dim]`. Called with
+        `pool=False`: a row per column, `[batch, sum of lengths, output_dim]`, zeros for padding.
 
     Raises:
         ValueError: on sizes, lengths, `output_dim` < 1, a negative l2, an unknown pooling.
@@ -59,6 +63,7 @@ class Embedding(keras.layers.Layer):
         *,
         lengths: Mapping[str, int] | None = None,
         pooling: str | Mapping[str, str] = "mean",
+        shared: Mapping[str, str] | None = None,
         embeddings_initializer: Any = "uniform",
         embeddings_constraint: Any = None,
         l2: float = 0.0,
@@ -66,12 +71,12 @@ class Embedding(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.single = isinstance(fields, (int, np.integer))
-        self.fields = _named_sizes(fields)
-        self.output_dim = _positive("output_dim", output_dim)
-        self.lengths = _per_field("lengths", lengths or {}, self.fields, 1)
+        self.fields = named_sizes(fields)
+        self.output_dim = positive("output_dim", output_dim)
+        self.lengths = per_field("lengths", lengths or {}, self.fields, 1)
         for name, length in self.lengths.items():
-            _positive(f"lengths[{name!r}]", length)
-        self.pooling = _per_field("pooling", pooling, self.fields, "mean")
+            positive(f"lengths[{name!r}]", length)
+        self.pooling = per_field("pooling", pooling, self.fields, "mean")
         for name, how in self.pooling.items():
             checks.one_of(f"pooling[{name!r}]", how, ("mean", "sum"))
         if self.single and self.lengths != {"ids": 1}:
@@ -81,11 +86,15 @@ class Embedding(keras.layers.Layer):
         self.l2 = checks.number_in_range("l2", l2)
         # XLA cannot compile the range check's message, and `tf.unique` only with bounds.
         self.supports_jit = False
-        self._table = tables.Table(self.fields)
+        self.shared = checked_sharing(shared or {}, self.fields)
+        owned = {name: size for name, size in self.fields.items() if name not in self.shared}
+        self._table = tables.Table(owned)
+        first_row = dict(zip(owned, self._table.offsets, strict=False))
+        self._first_rows = np.array([first_row[self.shared.get(f, f)] for f in self.fields])
 
     @property
     def offsets(self) -> np.ndarray:
-        """int64 `[fields + 1]`: the first row of each field, then the number of rows."""
+        """int64: the first row of each field that has rows of its own, then the number of rows."""
         return self._table.offsets
 
     def build(self, input_shape=None):
@@ -109,7 +118,7 @@ class Embedding(keras.layers.Layer):
         tables.mark(self.embeddings, self._table)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, pool=True):
         ids = tf.convert_to_tensor(inputs)
         if ids.dtype not in (tf.int32, tf.int64):
             ids = tf.cast(ids, tf.int32)
@@ -122,9 +131,20 @@ class Embedding(keras.layers.Layer):
             return outputs
         ids = self._checked(ids)
         if all(length == 1 for length in self.lengths.values()):
-            rows = self._read(tf.reshape(ids + self.offsets[:-1], [-1]), training)
+            rows = self._read(tf.reshape(ids + self._first_rows, [-1]), training)
             return tf.reshape(rows, [-1, len(self.fields), self.output_dim])
-        return self._pooled(ids, training)
+        # The ids that are present only: padding must not count as an occurrence.
+        column_field = np.repeat(np.arange(len(self.fields)), list(self.lengths.values()))
+        present = tf.where(ids >= 0)
+        field = tf.gather(tf.constant(column_field, tf.int64), present[:, 1])
+        first_rows = tf.gather(tf.constant(self._first_rows, ids.dtype), field)
+        rows = self._read(tf.gather_nd(ids, present) + first_rows, training)
+        if not pool:
+            shape = tf.concat([tf.shape(ids, tf.int64), [self.output_dim]], 0)
+            outputs = tf.scatter_nd(present, rows, shape)
+            outputs.set_shape([None, len(column_field), self.output_dim])
+            return outputs
+        return self._pooled(rows, present[:, 0], field, tf.shape(ids)[0])
 
     def _read(self, rows: tf.Tensor, training) -> tf.Tensor:
         values = self._table.read(self.embeddings, rows)
@@ -137,15 +157,11 @@ class Embedding(keras.layers.Layer):
             self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))
         return tf.cast(values, self.compute_dtype)
 
-    def _pooled(self, ids: tf.Tensor, training) -> tf.Tensor:
-        """Looks up the ids that are present only: padding must not count as an occurrence."""
-        field_of_column = np.repeat(np.arange(len(self.fields)), list(self.lengths.values()))
-        batch, n_fields = tf.shape(ids)[0], len(self.fields)
-        present = tf.where(ids >= 0)
-        field = tf.gather(tf.constant(field_of_column, tf.int64), present[:, 1])
-        first_rows = tf.gather(tf.constant(self.offsets[:-1], ids.dtype), field)
-        rows = self._read(tf.gather_nd(ids, present) + first_rows, training)
-        cell = present[:, 0] * n_fields + field
+    def _pooled(
+        self, rows: tf.Tensor, example: tf.Tensor, field: tf.Tensor, batch: tf.Tensor
+    ) -> tf.Tensor:
+        n_fields = len(self.fields)
+        cell = example * n_fields + field
         cells = batch * n_fields
         pooled = tf.math.unsorted_segment_sum(rows, cell, cells)
         times = tf.math.unsorted_segment_sum(tf.ones_like(cell, rows.dtype), cell, cells)
@@ -200,34 +216,8 @@ class Embedding(keras.layers.Layer):
             "output_dim": self.output_dim,
             "lengths": None if self.single else dict(self.lengths),
             "pooling": "mean" if self.single else dict(self.pooling),
+            "shared": dict(self.shared),
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
             "l2": self.l2,
         }
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"`{name}` must be an integer >= 1. Received: {value!r}")
-    return int(value)
-
-
-def _named_sizes(fields) -> dict[str, int]:
-    if isinstance(fields, (int, np.integer)):
-        fields = {"ids": fields}
-    elif not isinstance(fields, Mapping):
-        fields = {f"field_{i}": size for i, size in enumerate(fields)}
-    if not fields:
-        raise ValueError("`fields` must name at least one field. Received: none")
-    return {name: _positive(f"fields[{name!r}]", size) for name, size in fields.items()}
-
-
-def _per_field(name: str, given, fields: Mapping[str, int], default) -> dict:
-    if not isinstance(given, Mapping):
-        return dict.fromkeys(fields, given)
-    unknown = sorted(set(given) - set(fields))
-    if unknown:
-        raise ValueError(
-            f"`{name}` names unknown fields: {unknown}. Known: {', '.join(list(fields)[:20])}."
-        )
-    return {field: given.get(field, default) for field in fields}

@@ -52,3 +52,18 @@ def test_a_column_without_spread_or_without_transform():
     x, y, z = counts.finish()[0].numeric
     assert (x.mean, x.std) == (2.0, 1.0)
     assert y == schema.numeric[1] and z == schema.numeric[2]
+
+
+@pytest.mark.parametrize("encoding", ["vocabulary", "hash"])
+def test_fields_that_share_are_counted_together(encoding):
+    size = 9 if encoding == "hash" else None
+    item = Categorical("item", size, encoding=encoding)
+    past = Categorical("past", size, 3, encoding=encoding, shares="item", separator=" ")
+    counts = TrainingCounts(Schema("s", [past, item]))
+    counts.add(pl.DataFrame({"item": ["a", "b"], "past": ["b b c", ""]}))
+    schema, vocabularies = counts.finish()
+    assert schema.field_sizes["past"] == schema.field_sizes["item"]
+    assert vocabularies["past"][0].equals(vocabularies["item"][0])
+    assert sorted(vocabularies["past"][1].tolist())[-3:] == [1, 1, 3]
+    if encoding == "vocabulary":
+        assert vocabularies["item"][0].to_list() == ["<oov>", "b", "a", "c"]

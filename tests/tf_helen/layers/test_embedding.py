@@ -185,3 +185,37 @@ def test_helen_learns_the_fields():
     np.testing.assert_array_equal(
         table.field_of_rows(tf.constant([0, 9, 10, 14, 15])), [0, 0, 1, 1, 2]
     )
+
+
+def test_a_field_may_share_the_rows_of_another():
+    layer = tf_helen.layers.Embedding(
+        {"past": 5, "item": 5, "user": 3}, 2, lengths={"past": 3}, shared={"past": "item"}
+    )
+    ids = np.array([[4, 1, -1, 4, 2], [-1, -1, -1, 0, 1]])
+    pooled = layer(ids).numpy()
+    table = layer.embeddings.numpy()
+    assert table.shape == (8, 2) and layer.offsets.tolist() == [0, 5, 8]
+    np.testing.assert_allclose(pooled[0], [(table[4] + table[1]) / 2, table[4], table[7]], 1e-6)
+    columns = layer(ids, pool=False).numpy()
+    np.testing.assert_array_equal(columns[0], [table[4], table[1], [0, 0], table[4], table[7]])
+    np.testing.assert_array_equal(columns[1], [[0, 0]] * 3 + [table[0], table[6]])
+    again = tf_helen.layers.Embedding.from_config(layer.get_config())
+    assert again.shared == {"past": "item"}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(ids)[0])
+    gradient = tape.gradient(loss, layer.embeddings.value)
+    counts = np.bincount(gradient.indices.numpy(), minlength=8)
+    assert counts.tolist() == [1, 1, 0, 0, 2, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("shared", "words"),
+    [
+        ({"past": "itme"}, "'past' to 'itme'"),
+        ({"past": "user"}, "'past' has 5 ids, 'user' 3"),
+        ({"past": "item", "item": "past"}, "rows of its own"),
+    ],
+)
+def test_sharing_that_cannot_be_is_named(shared, words):
+    with pytest.raises(ValueError, match=words):
+        tf_helen.layers.Embedding({"past": 5, "item": 5, "user": 3}, 2, shared=shared)

@@ -1,0 +1,49 @@
+"""Checks what `Embedding` is told about its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"`{name}` must be an integer >= 1. Received: {value!r}")
+    return int(value)
+
+
+def named_sizes(fields) -> dict[str, int]:
+    if isinstance(fields, (int, np.integer)):
+        fields = {"ids": fields}
+    elif not isinstance(fields, Mapping):
+        fields = {f"field_{i}": size for i, size in enumerate(fields)}
+    if not fields:
+        raise ValueError("`fields` must name at least one field. Received: none")
+    return {name: positive(f"fields[{name!r}]", size) for name, size in fields.items()}
+
+
+def checked_sharing(shared: Mapping[str, str], fields: Mapping[str, int]) -> dict[str, str]:
+    for name, owner in shared.items():
+        if name not in fields or owner not in fields or owner in shared:
+            raise ValueError(
+                f"`shared` maps {name!r} to {owner!r}; use names of fields, and as the second one "
+                f"a field with rows of its own. Fields: {', '.join(list(fields)[:20])}."
+            )
+        if fields[name] != fields[owner]:
+            raise ValueError(
+                f"`shared`: {name!r} has {fields[name]} ids, {owner!r} {fields[owner]}; fields "
+                "that share rows must have the same size."
+            )
+    return dict(shared)
+
+
+def per_field(name: str, given, fields: Mapping[str, int], default) -> dict:
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(fields, given)
+    unknown = sorted(set(given) - set(fields))
+    if unknown:
+        raise ValueError(
+            f"`{name}` names unknown fields: {unknown}. Known: {', '.join(list(fields)[:20])}."
+        )
+    return {field: given.get(field, default) for field in fields}
