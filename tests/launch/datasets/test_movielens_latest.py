@@ -47,6 +47,18 @@ def test_each_tag_comes_with_two_that_were_not_given(tmp_path, write, load):
     assert found.raw.schema.group == "user_id"
 
 
+def test_negatives_are_uniform_over_the_tags_not_given(tmp_path, write, load):
+    lines = [f"{user},1,t{tag:02},5" for user in range(400) for tag in range(10)]
+    lines += [f"999,1,t{tag:02},5" for tag in range(10, 20)]
+    text = "userId,movieId,tag,timestamp\n" + "\n".join(lines) + "\n"
+    rows = everything(load("movielens_latest", write(tmp_path, {"tags.csv": text})))
+    drawn = rows.filter((pl.col("label") == 0) & (pl.col("user_id") != "999"))
+    counts = drawn["tag_id"].value_counts().sort("tag_id")
+    assert counts["tag_id"].to_list() == [f"t{tag:02}" for tag in range(10, 20)]
+    expected = 400 * 10 * 2 / 10
+    assert ((counts["count"] - expected).abs() < 5 * expected**0.5).all()
+
+
 def test_a_zip_its_folder_and_its_file_are_the_same(tmp_path, write, load, monkeypatch):
     monkeypatch.setenv("TF_HELEN_CACHE", str(tmp_path / "cache"))
     folder = write(tmp_path / "ml-20m", {"tags.csv": tags_csv(), "movies.csv": "a\n"})
