@@ -50,7 +50,7 @@ def order(data: tf.data.Dataset) -> list[int]:
     return collect(data)["ids"][:, 0].tolist()
 
 
-def packed_examples(ids, numeric, label, **more) -> list[bytes]:
+def packed_examples(ids, numeric, label, weight=None) -> list[bytes]:
     """Packed records by protobuf's own writer; the arrays need not fit a schema."""
     records = []
     for row in range(len(label)):
@@ -59,8 +59,8 @@ def packed_examples(ids, numeric, label, **more) -> list[bytes]:
         feature["ids"].int64_list.value.extend(ids[row])
         feature["numeric"].float_list.value.extend(numeric[row])
         feature["label"].float_list.value.append(label[row])
-        for key, values in more.items():
-            feature[key].float_list.value.append(values[row])
+        if weight is not None:
+            feature["weight"].float_list.value.append(weight[row])
         records.append(example.SerializeToString())
     return records
 
