@@ -3,10 +3,10 @@
     python benchmarks/input_pipeline.py [--rows=400000] [--batch_size=4096] [--rounds=5]
 
 Writes generated rows of Criteo's shape (26 categorical fields, 13 numbers) to temporary folders, in
-both layouts, plain and GZIP. Then, in turn, reads each as training does (shuffled, parsed, batched),
-checks it as the first reading does, and trains DeepFM on a batch that is already in memory. With
-the packed layout the reader shall be at least three times as fast as training, or it holds training
-back; the writer shall reach 150,000 rows/s on one core.
+both layouts, plain and GZIP. Then, in turn, it reads each as training does (shuffled, parsed,
+batched), checks it as the first reading does, and trains DeepFM on a batch that is already in
+memory. With the packed layout the reader shall be at least three times as fast as training, or it
+holds training back; the writer shall reach 150,000 rows/s on one core.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ class RecordBytes:
 
     Raises:
         DataError: If there is no such layout.
-        SchemaError: If a column has a name that the layout needs for the group.
+        SchemaError: If a column has a name that the layout needs for the group, or a field has no
+            size yet.
 
     Example:
         >>> from zoo.batch_check import checked_batch
@@ -44,12 +45,13 @@ class RecordBytes:
 
     def __init__(self, schema: Schema, layout: str = "packed"):
         widths = {"group": [_LONGEST], "ids": []}
+        sizes = schema.field_sizes if schema.categorical else {}
         for field in schema.categorical:
             padded = field.length > 1 and layout == "packed"
-            room = _LONGEST if padded else len(_varint(field.size - 1))
+            room = _LONGEST if padded else len(_varint(sizes[field.name] - 1))
             widths["ids"] += [room] * field.length
         self._entries = [_Entry(f, widths.get(f.part)) for f in record_layout(schema, layout)]
-        most = sum(entry.most for entry in self._entries)
+        most = sum(entry.room for entry in self._entries)
         self._heads = _table(b"\x0a" + _varint(size) for size in range(most + 1))
         most += self._heads.width
         self._headers = _table(header(size) for size in range(most + 1)).content
@@ -102,18 +104,15 @@ class _Entry:
         key, kind = feature.key.encode(), 3 if widths else 2
         sizes = range(payload + 1) if widths else [payload]
         self._heads = _table(_entry_head(key, kind, size) for size in sizes)
-        self.room = self._heads.width + payload
-        self.most = self.room  # bytes, at most
+        self.room = self._heads.width + payload  # bytes, at most
 
     def fill(self, values: np.ndarray, block: np.ndarray, used: np.ndarray) -> np.ndarray:
         """Writes the entry of each row; returns its lengths."""
-        head, payload = self._heads.width, np.zeros(len(values), np.int64)
-        values = values.reshape(len(values), -1)[:, self._columns]
+        head, values = self._heads.width, values.reshape(len(values), -1)[:, self._columns]
         if self._widths is None:
             values = np.ascontiguousarray(values, "<f4").view(np.uint8)
             block[:, head:] = values
-            index = payload  # all heads are the same
-            payload = payload + values.shape[1]
+            index, payload = None, values.shape[1]
         else:
             column, place = 0, head
             for width, run in itertools.groupby(self._widths):
@@ -151,16 +150,22 @@ class _Table(NamedTuple):
     content: np.ndarray  # [strings, width]
     used: np.ndarray
     lengths: np.ndarray
+    ragged: bool  # whether the lengths differ
 
     @property
     def width(self) -> int:
         return self.content.shape[1]
 
-    def fill(self, index: np.ndarray, block: np.ndarray, used: np.ndarray) -> np.ndarray:
+    def fill(self, index: np.ndarray | None, block: np.ndarray, used: np.ndarray) -> np.ndarray:
         """Writes the string of each index into a row of the block; returns the lengths."""
-        block[:] = self.content[index]
-        used[:] = self.used[index]
-        return self.lengths[index]
+        if len(self.lengths) == 1:
+            block[:] = self.content
+            return self.lengths
+        # `take` is several times as fast as indexing.
+        block[:] = self.content.take(index, axis=0)
+        if self.ragged:
+            used[:] = self.used.take(index, axis=0)
+        return self.lengths.take(index)
 
 
 def _table(strings) -> _Table:
@@ -169,7 +174,7 @@ def _table(strings) -> _Table:
     used = np.arange(lengths.max()) < lengths[:, None]
     content = np.zeros(used.shape, np.uint8)
     content[used] = np.frombuffer(b"".join(strings), np.uint8)
-    return _Table(content, used, lengths)
+    return _Table(content, used, lengths, ragged=not used.all())
 
 
 def _entry_head(key: bytes, kind: int, payload: int) -> bytes:

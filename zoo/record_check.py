@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from zoo.files import DataError, join
 from zoo.ledger import Damage, FileAccount, mismatch
@@ -111,7 +112,9 @@ def _repaired(
         lost, exact = rows - good, True
         if lost and not damages:
             damages = [Damage(stat.length, "file ends early", exact=False)]
-    return copy, "", FileAccount(path, good, lost, exact, damages)
+    account = FileAccount(path, good, lost, exact, damages)
+    logging.warning("%s", account.line())  # here: once per process, not once per epoch
+    return copy, "", account
 
 
 def _native_count(path: str, expected: Expected) -> int | None:

@@ -49,8 +49,9 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
     """Lists the features of a record.
 
     - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, those there are.
-    - `columns`: one per column, under its name; a field of several values without its padding;
-      the group under `group_id`.
+    - `columns`: one per column, under its name; the group under `group_id`. A field of several
+      values has its actual ones only: read again, all padding stands at the end, and a field that
+      is absent, as TFX leaves it, is one without values.
 
     Args:
         schema: Columns of the rows.

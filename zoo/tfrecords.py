@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from tqdm import tqdm
 
 from zoo.files import DataError, join
@@ -220,7 +219,5 @@ def _usable(
         usable.append(tuple(good))
         own.add(account)
         ledger.add(account)
-        if account.damages:
-            logging.warning("%s", account.line())
     own.check(max_lost)
     return usable

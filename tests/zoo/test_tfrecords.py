@@ -198,6 +198,12 @@ def test_no_row_and_bad_arguments_are_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["schema.json"]
 
 
+def test_a_schema_without_sizes_is_refused(tmp_path):
+    with pytest.raises(SchemaError, match="field 'user' has no size yet"):
+        rows = {"ids": [[1]], "label": [1]}
+        write_tfrecords(tmp_path, Schema("s", [Categorical("user")]), "train", [rows])
+
+
 def test_missing_data_says_what_to_run(tmp_path):
     for folder in (tmp_path / "absent", tmp_path):
         with pytest.raises(DataError, match=r"python -m launch\.prepare"):
