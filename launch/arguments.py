@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import keras
 import tf_helen
 import zoo
 from tf_helen.checks import nearest, one_of
+from tf_helen.constructors import constructor_arguments
 from tf_helen.optimizers import registry as optimizers
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 from zoo.models import ClickModel
@@ -80,34 +80,6 @@ def _value(value: str, part: str) -> Any:
             f"cannot read the value in {part.strip()!r}; use a number, a word, or a Python "
             "literal such as (64,32) or 'text'"
         ) from None
-
-
-def constructor_arguments(cls: type, last: type | None = None) -> dict[str, Any]:
-    """Finds the arguments that a class takes, those that reach its bases included.
-
-    Args:
-        cls: the class.
-        last: the base at which to stop, its own arguments included.
-
-    Returns:
-        The default by name, those of the class first; `inspect.Parameter.empty` for none.
-
-    Example:
-        >>> constructor_arguments(tf_helen.AdamAR)["amsgrad"]
-        False
-    """
-    found: dict[str, Any] = {}
-    for base in cls.__mro__:
-        if "__init__" not in base.__dict__:
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()
-        for p in parameters:
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p.default)
-        if base is last or not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    found.pop("self", None)
-    return found
 
 
 def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[str, Any]) -> Any:

@@ -96,7 +96,7 @@ class Schema:
                 if getattr(field, what) != getattr(owner, what):
                     raise SchemaError(
                         f"field {field.name!r} shares with {owner.name!r}, but has {what}="
-                        f"{getattr(field, what)!r} and not {getattr(owner, what)!r}; make them equal"
+                        f"{getattr(field, what)!r}, not {getattr(owner, what)!r}; make them equal"
                     )
 
     @property

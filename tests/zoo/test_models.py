@@ -176,7 +176,7 @@ def test_l2_counts_each_row_of_the_batch_once():
     schema = zoo.Schema("one", [zoo.Categorical("user", 5)])
     model = randomized(zoo.DNN(schema, embedding_dim=2, hidden_units=(3,), embedding_l2=0.5))
     model({"ids": np.array([[1], [3], [1]])}, training=True)
-    table = model.embedding.table.embeddings.numpy()
+    table = model.embedding.tables[2].embeddings.numpy()
     expected = 0.5 * (np.square(table[1]).sum() + np.square(table[3]).sum())
     np.testing.assert_allclose(float(sum(model.losses)), expected, rtol=1e-5)
 

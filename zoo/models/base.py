@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 import tf_helen
+from tf_helen.constructors import constructor_arguments
 from zoo.features import check_features
-from zoo.layers import MLP, FieldEmbedding
+from zoo.layers import FieldEmbedding, Linear
 from zoo.schema import Categorical, Numeric, Schema
 
 
 class ClickModel(tf_helen.Model):
-    """Base of the models: embedded fields, an MLP, and a logit.
+    """Base of the models: features in, logits out.
 
-    A subclass makes its own layers in `make_layers` and writes `logits`.
+    A subclass makes its layers in `__init__`, with the settings as arguments, and writes `logits`;
+    nothing else. Serialization, building and the checks of features are done here.
 
     Args:
         schema: the columns of the data.
         embedding_dim: width d of the embeddings.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: dropout after each hidden layer, in [0, 1).
-        batch_norm: batch normalization before each activation.
+        embedding_dims: columns of another width, `{name: width}`; for models that set the vectors
+            side by side.
         embedding_l2: `embedding_l2 * sum ||e_k||^2` over the distinct rows of the batch is added to
             the loss.
         embeddings_initializer: Keras initializer of the embeddings; `None`: normal, 0.01 wide.
@@ -46,76 +48,81 @@ class ClickModel(tf_helen.Model):
         self,
         schema: Schema,
         embedding_dim: int = 16,
-        hidden_units: Sequence[int] = (200, 200),
-        activation: Any = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
+        *,
+        embedding_dims: Mapping[str, int] | None = None,
         embedding_l2: float = 0.0,
         embeddings_initializer: Any = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.schema = _as_schema(schema)
-        is_int = isinstance(embedding_dim, int) and not isinstance(embedding_dim, bool)
-        if not is_int or embedding_dim < 1:
-            raise ValueError(
-                f"`embedding_dim` must be an integer >= 1. Received: {embedding_dim!r}"
-            )
-        if not isinstance(batch_norm, bool):
-            raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
-        if isinstance(hidden_units, int) or not isinstance(hidden_units, Sequence):
-            raise ValueError(
-                f"`hidden_units` must be widths such as (200, 200). Received: {hidden_units!r}"
-            )
-        self.settings = {
-            "embedding_dim": embedding_dim,
-            "hidden_units": list(hidden_units),
-            "activation": activation,
-            "dropout": dropout,
-            "batch_norm": batch_norm,
-            "embedding_l2": embedding_l2,
-            "embeddings_initializer": embeddings_initializer,
+        check_positive("embedding_dim", embedding_dim)
+        self.embedding_dim = embedding_dim
+        self._embedding = {
+            "dims": embedding_dims,
+            "l2": embedding_l2,
+            "initializer": embeddings_initializer,
         }
-        self.embedding = FieldEmbedding(
-            self.schema,
-            embedding_dim,
-            l2=embedding_l2,
-            initializer=embeddings_initializer,
-            dtype=self.dtype_policy,
-            name="embedding",
-        )
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
-        # The last sum is one number per row: float32 costs nothing and keeps the loss exact.
-        self.output_unit = keras.layers.Dense(1, dtype="float32", name="output_unit")
-        self.make_layers()
-        # At once: optimizers can be built, checkpoints restored and `summary()` read.
-        self.build(self.feature_shapes())
+        self.settings: dict[str, Any] = {}
 
-    def make_layers(self) -> None:
-        """Makes what a model has beside the embedding, the MLP and the output unit."""
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Lets a model be built, and remember its arguments, once its constructor is through."""
+        super().__init_subclass__(**kwargs)
+        construct = cls.__init__
+
+        @functools.wraps(construct)
+        def init(self, *args: Any, **named: Any) -> None:
+            construct(self, *args, **named)
+            if type(self) is cls:
+                self._finish(inspect.signature(construct).bind(self, *args, **named))
+
+        cls.__init__ = init
+
+    def _finish(self, bound: inspect.BoundArguments) -> None:
+        given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
+        known = constructor_arguments(type(self), last=ClickModel)
+        del known["schema"]
+        self.settings = {name: given.get(name, default) for name, default in known.items()}
+        if not self.built:
+            # At once: optimizers can be built, checkpoints restored and `summary()` read.
+            self.build(self.feature_shapes())
+
+    def embed(self, dim: int | None = None, **options: Any) -> FieldEmbedding:
+        """Makes the embedding of all columns, as the model's arguments say.
+
+        Args:
+            dim: width; `None`: the model's.
+            **options: `flat=True` sets the vectors side by side; `name`.
+
+        Returns:
+            A layer from features to `[B, fields, d]`, or flat to `[B, sum of widths]`.
+        """
+        options = {"name": "embedding", "dtype": self.dtype_policy, **self._embedding, **options}
+        return FieldEmbedding(self.schema, dim or self.embedding_dim, **options)
+
+    def linear_part(self) -> Linear:
+        """Makes the linear part, with the penalty of the embeddings."""
+        return Linear(self.schema, l2=self._embedding["l2"], name="linear")
+
+    def output_layer(self, name: str = "output_unit", use_bias: bool = True) -> keras.layers.Dense:
+        """Makes the last layer, one number per row."""
+        # In float32: it costs nothing and keeps the loss exact.
+        return keras.layers.Dense(1, dtype="float32", use_bias=use_bias, name=name)
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, each of which has an embedding."""
+        return len(self.schema.categorical) + len(self.schema.numeric)
 
     def build(self, input_shape: Any) -> None:
         if self.built:
             return
-        for layer in self.layers:
-            if layer not in (self.mlp, self.output_unit):
-                layer.build(input_shape)
-        mlp_input = (None, self.mlp_input_width())
-        self.mlp.build(mlp_input)
-        self.output_unit.build(self.mlp.compute_output_shape(mlp_input))
+        shapes = self.feature_shapes()
+        features = {key: tf.zeros((1, shape[1]), _DTYPES[key]) for key, shape in shapes.items()}
+        # A row of zeros builds every layer; ids 0 are always there.
+        with tf.init_scope():
+            self.logits(features, training=False)
         self.built = True
-
-    def mlp_input_width(self) -> int:
-        """What the MLP takes: all embeddings side by side."""
-        columns = len(self.schema.categorical) + len(self.schema.numeric)
-        return columns * self.settings["embedding_dim"]
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         """The model's formula: features to `[B, 1]`."""
@@ -124,11 +131,6 @@ class ClickModel(tf_helen.Model):
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         check_features(self.schema, inputs)
         return tf.cast(self.logits(inputs, training), tf.float32)
-
-    def deep_logit(self, embedded: tf.Tensor, training: bool) -> tf.Tensor:
-        """`w . MLP(flatten(embedded)) + b`: `[B, fields, d]` to `[B, 1]`."""
-        flat = tf.reshape(embedded, [-1, self.mlp_input_width()])
-        return self.output_unit(self.mlp(flat, training=training))
 
     def feature_shapes(self) -> dict[str, tuple]:
         """The shapes of the features that the schema describes."""
@@ -140,20 +142,53 @@ class ClickModel(tf_helen.Model):
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.settings, "schema": dataclasses.asdict(self.schema), "name": self.name}
-        for key in ("activation", "embeddings_initializer"):
-            if config[key] is not None and not isinstance(config[key], (str, dict)):
-                config[key] = keras.saving.serialize_keras_object(config[key])
+        config = {key: _plain(value) for key, value in config.items()}
         return {**config, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ClickModel:
-        config = dict(config)
-        for key in ("activation", "embeddings_initializer", "dtype"):
-            if isinstance(config.get(key), dict):
-                config[key] = keras.saving.deserialize_keras_object(
-                    config[key], custom_objects=custom_objects
-                )
-        return cls(**config)
+        found = {}
+        for key, value in config.items():
+            serialized = isinstance(value, dict) and "class_name" in value
+            found[key] = (
+                keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+                if serialized
+                else value
+            )
+        return cls(**found)
+
+
+_DTYPES = {"ids": tf.int32, "numeric": tf.float32}
+
+
+def check_positive(name: str, value: Any, least: int = 1) -> None:
+    """Raises unless a setting is an integer of at least `least`.
+
+    Args:
+        name: of the setting.
+        value: what was given.
+        least: the smallest that is allowed.
+
+    Raises:
+        ValueError: naming all three.
+
+    Example:
+        >>> check_positive("cross_layers", 3)
+    """
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if not is_int or value < least:
+        raise ValueError(f"`{name}` must be an integer >= {least}. Received: {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    """What a `.keras` file can hold: numbers, texts, lists, dicts, serialized Keras objects."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return keras.saving.serialize_keras_object(value)
 
 
 def _as_schema(schema: Any) -> Schema:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from zoo.layers import MLP
 from zoo.models.base import ClickModel
+from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DNN(ClickModel):
-    """Embeddings of all fields, concatenated, into an MLP.
+    """Embeddings of all columns, side by side, into an MLP.
 
     `logit = w . MLP([e_1; ...; e_F]) + b`
 
@@ -19,17 +24,9 @@ class DNN(ClickModel):
         embedding_dim: width d of the embeddings.
         hidden_units: widths of the MLP.
         activation: Keras activation of the MLP.
-        dropout: dropout after each hidden layer, in [0, 1).
+        dropout: after each hidden layer, in [0, 1); one rate or one for each.
         batch_norm: batch normalization before each activation.
-        embedding_l2: strength of the L2 penalty on the distinct rows of the batch.
-        embeddings_initializer: Keras initializer; `None`: normal, 0.01 wide.
-        **kwargs: Keras's `name` and `dtype`.
-
-    Input shape:
-        `{"ids": int [B, W], "numeric": float [B, N]}` as `zoo.read_tfrecords` yields them.
-
-    Output shape:
-        `[B, 1]`, logits, float32.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
@@ -44,5 +41,29 @@ class DNN(ClickModel):
         TensorShape([2, 1])
     """
 
+    def __init__(
+        self,
+        schema: Schema,
+        embedding_dim: int = 16,
+        *,
+        hidden_units: Sequence[int] = (200, 200),
+        activation: Any = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(schema, embedding_dim, **kwargs)
+        self.embedding = self.embed(flat=True)
+        self.mlp = MLP(
+            hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            dtype=self.dtype_policy,
+            name="mlp",
+        )
+        self.output_unit = self.output_layer()
+
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-        return self.deep_logit(self.embedding(features, training=training), training)
+        embedded = self.embedding(features, training=training)
+        return self.output_unit(self.mlp(embedded, training=training))

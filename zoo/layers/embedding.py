@@ -1,0 +1,183 @@
+"""Columns as vectors: the embedding layer that all models share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen.layers import Embedding
+from zoo.features import check_features, standardized
+from zoo.schema import Schema
+
+EMBEDDING_STDDEV = 0.01  # small: what a first epoch has not taught must not speak loudly
+
+
+class FieldEmbedding(keras.layers.Layer):
+    """Embeds every column as one vector: ids by lookup, a number as its value times a vector.
+
+    `e_j = table[ids_j]` (several values: their mean or sum), `e_n = (f(x_n) - mean_n) / std_n v_n`.
+    All fields of one width share one table; fields that share a vocabulary share their rows too.
+
+    Args:
+        schema: the columns.
+        output_dim: width d of the vectors.
+        dims: columns of another width, `{name: width}`; the output must then be flat.
+        flat: gives all vectors side by side.
+        l2: strength of the L2 penalty on the distinct rows of the batch, added to the loss.
+        initializer: Keras initializer of the table and the vectors; by default normal, 0.01 wide.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        `{"ids": int [B, W], "numeric": float [B, N]}`.
+
+    Output shape:
+        `[B, fields + N, d]`: the categorical fields in the schema's order, then the numbers; flat:
+        `[B, sum of widths]`.
+
+    Raises:
+        ValueError: on features that do not fit the schema, a column that is unknown, or several
+            widths where the output is not flat.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = Schema("s", [zoo.Categorical("user", 9)], [zoo.Numeric("price")])
+        >>> FieldEmbedding(schema, 4)({"ids": np.array([[3]]), "numeric": np.array([[0.5]])}).shape
+        TensorShape([1, 2, 4])
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        output_dim: int,
+        *,
+        dims: Mapping[str, int] | None = None,
+        flat: bool = False,
+        l2: float = 0.0,
+        initializer: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        schema.field_sizes  # noqa: B018 - raises if a size is not known yet
+        self.schema = schema
+        self.flat = flat
+        self.widths = _widths(schema, output_dim, dims or {})
+        if len(set(self.widths.values())) > 1 and not flat:
+            raise ValueError(
+                "this model needs vectors of one width, because it compares or adds them. "
+                f"Received: embedding_dim={output_dim} and embedding_dims={dict(dims)}; leave the "
+                "latter out, or use a model that sets vectors side by side, such as DNN or DCNv2"
+            )
+        self.initializer = keras.initializers.get(
+            initializer or keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
+        )
+        groups: dict[int, list] = {}
+        for field in schema.categorical:
+            groups.setdefault(self.widths[field.name], []).append(field)
+        self.tables = {width: self._table(fields, l2) for width, fields in groups.items()}
+        only = len(self.tables) == 1
+        for width, table in self.tables.items():
+            table.name = "table" if only else f"table_{width}"
+
+    def _table(self, fields: list, l2: float) -> Embedding:
+        return Embedding(
+            {field.name: field.size for field in fields},
+            self.widths[fields[0].name],
+            lengths={field.name: field.length for field in fields},
+            pooling={field.name: field.pooling for field in fields},
+            shared={field.name: field.shares for field in fields if field.shares is not None},
+            # Its own copy: a seeded initializer refuses to be used twice.
+            embeddings_initializer=self.initializer.clone(),
+            l2=l2,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        for table in self.tables.values():
+            table.build((None, sum(table.lengths.values())))
+        self.vectors = None
+        if self.schema.numeric:
+            shape = (sum(self.widths[column.name] for column in self.schema.numeric),)
+            if not self.flat or len(set(self.widths.values())) == 1:
+                shape = (len(self.schema.numeric), self.widths[self.schema.numeric[0].name])
+            self.vectors = self.add_weight(shape, self.initializer.clone(), name="numeric_vectors")
+        self.built = True
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        check_features(self.schema, inputs)
+        if len(set(self.widths.values())) > 1:
+            return self._side_by_side(inputs, training)
+        parts = []
+        for table in self.tables.values():
+            parts.append(table(inputs["ids"], training=training))
+        if self.vectors is not None:
+            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
+            parts.append(numbers[:, :, None] * tf.cast(self.vectors, self.compute_dtype))
+        stacked = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+        return tf.reshape(stacked, [-1, sum(self.widths.values())]) if self.flat else stacked
+
+    def rows(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Looks up every id by itself instead of pooling those of a field.
+
+        Args:
+            inputs: the features.
+            training: whether the penalty counts.
+
+        Returns:
+            `[B, W, d]`, zeros where the id is padding (-1).
+        """
+        check_features(self.schema, inputs)
+        (table,) = self.tables.values()
+        return table(inputs["ids"], training=training, pool=False)
+
+    def _side_by_side(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+        parts: dict[str, tf.Tensor] = {}
+        columns = _columns(self.schema)
+        for table in self.tables.values():
+            places = np.concatenate([columns[name] for name in table.fields])
+            ids = tf.gather(inputs["ids"], places, axis=1)
+            found = table(ids, training=training)
+            parts |= dict(zip(table.fields, tf.unstack(found, axis=1), strict=True))
+        if self.vectors is not None:
+            widths = [self.widths[column.name] for column in self.schema.numeric]
+            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
+            wide = tf.repeat(numbers, widths, axis=1) * tf.cast(self.vectors, self.compute_dtype)
+            names = [column.name for column in self.schema.numeric]
+            parts |= dict(zip(names, tf.split(wide, widths, axis=1), strict=True))
+        return tf.concat([parts[name] for name in self.widths], axis=1)
+
+    def compute_output_shape(self, input_shape: Any = None) -> tuple:
+        if self.flat:
+            return (None, sum(self.widths.values()))
+        return (None, len(self.widths), next(iter(self.widths.values())))
+
+
+def _widths(schema: Schema, output_dim: int, dims: Mapping[str, int]) -> dict[str, int]:
+    names = [column.name for column in (*schema.categorical, *schema.numeric)]
+    for name, width in dims.items():
+        if name not in names:
+            raise ValueError(
+                f"embedding_dims names {name!r}; the columns are {', '.join(names[:50])}"
+            )
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise ValueError(f"embedding_dims[{name!r}]={width!r}; use an integer >= 1")
+    widths = {name: dims.get(name, output_dim) for name in names}
+    for field in schema.categorical:
+        if field.shares is not None and widths[field.name] != widths[field.shares]:
+            raise ValueError(
+                f"fields {field.name!r} and {field.shares!r} share their embeddings; give both "
+                "the same width"
+            )
+    return widths
+
+
+def _columns(schema: Schema) -> dict[str, np.ndarray]:
+    """The places of each field's ids."""
+    ends = np.cumsum([field.length for field in schema.categorical])
+    return {
+        field.name: np.arange(end - field.length, end)
+        for field, end in zip(schema.categorical, ends, strict=True)
+    }

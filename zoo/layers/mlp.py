@@ -1,0 +1,113 @@
+"""The multilayer perceptron of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalization with the constants that the published results were found with.
+
+    Keras's own are `momentum=0.99, epsilon=1e-3`; PyTorch's, which the benchmarks used, are these.
+
+    Args:
+        **kwargs: Keras's arguments.
+
+    Example:
+        >>> BatchNorm().epsilon
+        1e-05
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"momentum": 0.9, "epsilon": 1e-5, **kwargs})
+
+
+class MLP(keras.layers.Layer):
+    """Hidden layers, each `dropout(activation(batch_norm(W x + b)))`.
+
+    Args:
+        hidden_units: width of each hidden layer; none: the input is returned.
+        activation: Keras activation.
+        dropout: share of units dropped in training, in [0, 1); one for all layers or one for each.
+        batch_norm: normalize before the activation.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        `[B, k]`.
+
+    Output shape:
+        `[B, hidden_units[-1]]`.
+
+    Raises:
+        ValueError: on a width < 1, dropout outside [0, 1), or fewer or more rates than layers.
+
+    Example:
+        >>> import numpy as np
+        >>> MLP((8, 4), dropout=0.1)(np.ones((2, 3))).shape
+        TensorShape([2, 4])
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int],
+        *,
+        activation: Any = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(batch_norm, bool):
+            raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
+        if isinstance(hidden_units, (int, str)) or not isinstance(hidden_units, Sequence):
+            raise ValueError(
+                f"`hidden_units` must be widths such as (200, 200). Received: {hidden_units!r}"
+            )
+        rates = _rates(dropout, len(hidden_units))
+        self.steps = []
+        for i, units in enumerate(hidden_units):
+            if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+                raise ValueError(
+                    f"`hidden_units` must be integers >= 1, such as (200, 200). "
+                    f"Received: {tuple(hidden_units)!r}"
+                )
+            policy = {"dtype": self.dtype_policy}
+            self.steps.append(keras.layers.Dense(units, name=f"dense_{i}", **policy))
+            if batch_norm:
+                self.steps.append(BatchNorm(name=f"norm_{i}", **policy))
+            self.steps.append(keras.layers.Activation(activation, name=f"act_{i}", **policy))
+            if rates[i]:
+                self.steps.append(keras.layers.Dropout(rates[i], name=f"drop_{i}", **policy))
+
+    def build(self, input_shape: tuple) -> None:
+        for step in self.steps:
+            step.build(input_shape)
+            input_shape = step.compute_output_shape(input_shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        for step in self.steps:
+            takes_training = isinstance(
+                step, (keras.layers.Dropout, keras.layers.BatchNormalization)
+            )
+            inputs = step(inputs, training=training) if takes_training else step(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        for step in self.steps:
+            input_shape = step.compute_output_shape(input_shape)
+        return input_shape
+
+
+def _rates(dropout: float | Sequence[float], layers: int) -> list[float]:
+    rates = list(dropout) if isinstance(dropout, Sequence) else [dropout] * layers
+    if len(rates) != layers or not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(
+            f"`dropout` must be a number in [0, 1), or one for each of {layers} layers. "
+            f"Received: {dropout!r}"
+        )
+    return rates
