@@ -67,8 +67,8 @@ def usable_file(
     Example:
         >>> usable_file("a.tfrecord", Expected(schema, "packed", ""), 9, 0)  # doctest: +SKIP
     """
-    stat = tf.io.gfile.stat(path)
-    key = (path, stat.length, stat.mtime_nsec, rows, expected)
+    state = _state(path)
+    key = (path, state, rows, expected)
     if key not in _checked:
         counted = _native_count(path, expected)
         # Without a promised number the walk is needed: TensorFlow takes a file that ends within
@@ -76,14 +76,23 @@ def usable_file(
         if counted is not None and counted == rows:
             _checked[key] = path, expected.compression, FileAccount(path, counted)
         else:
-            _checked[key] = _repaired(path, expected, rows, most, stat)
+            _checked[key] = _repaired(path, expected, rows, most, state)
     return _checked[key]
 
 
+def _state(path: str) -> tuple[int, int]:
+    """Size of a file and its time of change, by which a change is noticed."""
+    if os.path.exists(path):  # of local files too, TensorFlow tells whole seconds only
+        stat = os.stat(path)
+        return stat.st_size, stat.st_mtime_ns
+    stat = tf.io.gfile.stat(path)
+    return stat.length, stat.mtime_nsec
+
+
 def _repaired(
-    path: str, expected: Expected, rows: int | None, most: float, stat: tf.io.gfile.stat
+    path: str, expected: Expected, rows: int | None, most: float, state: tuple[int, int]
 ) -> tuple[str, str, FileAccount]:
-    key = hashlib.sha256(repr((path, stat.length, stat.mtime_nsec, expected)).encode())
+    key = hashlib.sha256(repr((path, state, expected)).encode())
     name = f"{key.hexdigest()[:16]}-{os.path.basename(path)}.repaired"
     copy = join(_repair_folder(), name)
     misfits = 0
@@ -111,7 +120,7 @@ def _repaired(
     else:
         lost, exact = rows - good, True
         if lost and not damages:
-            damages = [Damage(stat.length, "file ends early", exact=False)]
+            damages = [Damage(state[0], "file ends early", exact=False)]
     account = FileAccount(path, good, lost, exact, damages)
     logging.warning("%s", account.line())  # here: once per process, not once per epoch
     return copy, "", account

@@ -1,6 +1,7 @@
 """Sound records that do not fit the schema: each loses itself only, up to a limit."""
 
 import math
+import os
 import tempfile
 
 import numpy as np
@@ -25,6 +26,7 @@ from zoo import (
     read_tfrecords,
     write_tfrecords,
 )
+from zoo.record_file import walk
 
 ONE = {"ids": [[5, 1, 2, -1]], "numeric": [[0.5, 0.5]], "label": [1.0], "weight": [1.0]}
 LARGE = Schema("large", [Categorical("user", 2**31 - 1)])
@@ -199,3 +201,21 @@ def test_damage_and_misfits_are_counted_together(tmp_path):
     ]
     with pytest.raises(DataError, match=r"2 of 6 records are lost, a share of 0.33"):
         read_tfrecords(tmp_path, "train", max_lost=0.2)
+
+
+def test_a_file_that_changes_is_checked_again(tmp_path):
+    """Within a second, and with its size as before."""
+    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(6)])
+    path = next(tmp_path.glob("train-*"))
+    content = path.read_bytes()
+    offsets = [offset for offset, _ in walk(content)]
+    for row in range(3):
+        assert order(read_tfrecords(tmp_path, "train")) == list(range(6))
+        spoilt = bytearray(content)
+        spoilt[offsets[row] + 20] ^= 1
+        path.write_bytes(spoilt)
+        os.utime(path, ns=(0, row + 1))
+        left = [other for other in range(6) if other != row]
+        assert order(read_tfrecords(tmp_path, "train", max_lost=0.2)) == left
+        path.write_bytes(content)
+        os.utime(path, ns=(0, row + 100))
