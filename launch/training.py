@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import gc
 import math
+import os
+import tempfile
 
 import keras
 import tensorflow as tf
@@ -89,9 +91,11 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
 
 
 def _save_best(model, out: str) -> None:
-    with complete_or_absent(join(out, BEST)) as temporary:
-        model.save(f"{temporary}.keras")  # Keras insists on the ending
-        tf.io.gfile.rename(f"{temporary}.keras", temporary)
+    # Keras writes to local files only.
+    with complete_or_absent(join(out, BEST)) as temporary, tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, BEST)
+        model.save(local)
+        tf.io.gfile.copy(local, temporary)
 
 
 def load_best(out: str) -> zoo.models.ClickModel:

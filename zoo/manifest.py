@@ -121,7 +121,7 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
         zoo.files.DataError: no data folder /no/such/folder; prepare the data first: ...
     """
     how = "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
-    if not tf.io.gfile.isdir(os.fspath(directory)):
+    if not tf.io.gfile.isdir(join(directory)):
         raise DataError(f"no data folder {os.fspath(directory)}; prepare the data first: {how}")
     splits = load_manifest(directory)
     split = splits.get(name) or _by_name(directory, name)

@@ -28,6 +28,7 @@ PUBLISHED = Published(
     {"train": 2_608_764, "valid": 384_806, "test": 384_806},
     positives={"train": 0.5, "valid": 0.5, "test": 0.5},
 )
+_TARGETS = ("item_id", "cate_id")
 HISTORIES = ("item_history", "cate_history")
 LENGTH = 100
 
@@ -52,8 +53,8 @@ def load(options: Options) -> RawData:
     """
     reviews, meta = _json_files(options.source)
     fields = [
-        *fields_of(("item_id", "cate_id"), options),
-        *fields_of(HISTORIES, options, length=LENGTH),
+        *fields_of(_TARGETS, options),
+        *fields_of(HISTORIES, options, length=LENGTH, shares=_TARGETS),
     ]
     if reviews:
         splits, files = review_splits(reviews, meta, LENGTH, options.seed), (reviews, meta)

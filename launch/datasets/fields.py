@@ -8,7 +8,11 @@ from zoo.columns import Categorical
 
 
 def fields_of(
-    names: Iterable[str], options: Options, min_count: int = 1, **arguments: Any
+    names: Iterable[str],
+    options: Options,
+    min_count: int = 1,
+    shares: Iterable[str | None] = (),
+    **arguments: Any,
 ) -> list[Categorical]:
     """Makes categorical fields that differ by name only.
 
@@ -16,6 +20,7 @@ def fields_of(
         names: Names of the fields.
         options: Its `min_count`, if any, replaces that of the data set.
         min_count: The data set's own: values with fewer training occurrences become id 0.
+        shares: By name's place, the field whose vocabulary it shares; none by default.
         **arguments: Further arguments of `Categorical`.
 
     Returns:
@@ -29,4 +34,9 @@ def fields_of(
         [10, 10]
     """
     least = min_count if options.min_count is None else options.min_count
-    return [Categorical(name, min_count=least, **arguments) for name in names]
+    names = list(names)
+    owners = list(shares) or [None] * len(names)
+    return [
+        Categorical(name, min_count=least, shares=owner, **arguments)
+        for name, owner in zip(names, owners, strict=True)
+    ]

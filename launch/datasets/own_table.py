@@ -12,6 +12,7 @@ import tensorflow as tf
 from launch.datasets.raw import Options, RawData, RowAccount
 from launch.datasets.splitting import random_splits, time_splits
 from launch.datasets.tables import is_table, table_rows
+from launch.infer import infer_schema
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.raw_files import list_raw
 from zoo.files import DataError, write_text
@@ -103,8 +104,6 @@ def propose(
     Example:
         >>> print(propose("clicks.csv", "clicks.json"))  # doctest: +SKIP
     """
-    from launch.infer import infer_schema
-
     if not schema or not schema.endswith(".json"):
         raise DataError(f"--schema={schema}; name the .json file to write")
     if tf.io.gfile.exists(schema) and not overwrite:

@@ -45,6 +45,7 @@ USER = (
 )
 AD = ("cate_id", "campaign_id", "customer", "brand")
 FIELDS = ("userid", *USER, "adgroup_id", *AD, "pid")
+_TARGETS = ("cate_id", "brand", "btag")
 HISTORIES = ("cate_his", "brand_his", "btag_his")
 LENGTH = 50
 _LABEL, _PRICE, _TIME = "clk", "price", "time_stamp"
@@ -75,7 +76,7 @@ def load(options: Options) -> RawData:
     check_columns(files, (_LABEL, *FIELDS, "btag", _PRICE, *HISTORIES), "TaobaoAd_x1")
     fields = [
         *fields_of((*FIELDS, "btag"), options, _MIN_COUNT),
-        *fields_of(HISTORIES, options, _MIN_COUNT, length=LENGTH),
+        *fields_of(HISTORIES, options, _MIN_COUNT, length=LENGTH, shares=_TARGETS),
     ]
     past = newest(HISTORIES, LENGTH)
     # The prices of these files lie in [0, 1] and are used as they are.

@@ -38,7 +38,7 @@ def write_report(
         "dataset": schema.name,
         "rows": {name: split.total_rows for name, split in splits.items()},
         "positives": {name: split.positives for name, split in splits.items()},
-        "features": sum(map(_features, schema.categorical)),
+        "features": sum(_features(f) for f in schema.categorical if f.shares is None),
         "fields": {field.name: _features(field) for field in schema.categorical},
         "damaged_rows": counted.damaged,
         "left_out_rows": counted.left_out,

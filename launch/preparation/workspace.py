@@ -14,8 +14,9 @@ from typing import Any
 import tensorflow as tf
 
 from launch.raw_files import RawFile
-from zoo.files import DataError, join, read_text, write_json
+from zoo.files import DataError, join, publish_folder, read_text, write_json
 from zoo.manifest import FILE_NAME as MANIFEST
+from zoo.remote import check_reachable
 from zoo.shard_writer import Shard
 
 STATE = "progress.json"
@@ -92,9 +93,7 @@ class Workspace:
         if tf.io.gfile.exists(join(self.path, STATE)):
             tf.io.gfile.remove(join(self.path, STATE))
         tf.io.gfile.makedirs(self.path)
-        if tf.io.gfile.exists(self._out):
-            tf.io.gfile.rmtree(self._out)
-        tf.io.gfile.rename(self.path, self._out)
+        publish_folder(self.path, self._out, last=MANIFEST)
 
     def _found(self) -> dict[str, Any]:
         try:
@@ -126,6 +125,7 @@ def check_free(out: str, overwrite: bool) -> None:
     """
     if not out:
         raise DataError("--out is empty; name the folder to write")
+    check_reachable(out)
     if not tf.io.gfile.exists(out):
         return
     if not tf.io.gfile.isdir(out):
