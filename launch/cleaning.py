@@ -7,6 +7,7 @@ import re
 import tensorflow as tf
 
 from launch.run_config import FILE_NAME as CONFIG
+from launch.run_config import LEDGER
 from zoo.files import DataError, join
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
@@ -75,4 +76,5 @@ def _foreign(path: str, name: str) -> list[str]:
 def _is_run(folder: str) -> bool:
     if not tf.io.gfile.isdir(folder):
         return False
-    return tf.io.gfile.exists(join(folder, CONFIG)) or not _names(folder)
+    # A run that stopped over damaged records leaves nothing but their account.
+    return tf.io.gfile.exists(join(folder, CONFIG)) or set(_names(folder)) <= {LEDGER}

@@ -147,7 +147,11 @@ def _run_or_reuse(config: RunConfig) -> History:
         return History(tuple(epochs[: config.epochs]))
     if not config.save_models:
         remove_run(config.out)  # half a run without a checkpoint cannot be continued
-    return train(config)
+    ledger = zoo.Ledger()
+    history = train(config, ledger)
+    if config.progress and ledger.total_lost:
+        print(f"damaged records were left out\n{ledger.report()}")
+    return history
 
 
 def _main(argv: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from zoo.ledger import MAX_LOST
 from zoo.remote import check_reachable
 
 FILE_NAME = "config.json"
+LEDGER = "ledger.json"  # the account of records that were lost
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _MAY_CHANGE = (
     "out",

@@ -38,7 +38,6 @@ def _main(argv: Sequence[str]) -> None:
     print(history.table())
     if ledger.total_lost:
         print(f"\ndamaged records were left out\n{ledger.report()}")
-        ledger.save(join(config.out, "ledger.json"))
     title = f"{zoo.Schema.load(config.data).name}: {config.model}"
     curves = join(config.out, "curves.png")
     plot_runs({config.optimizer: [history.epochs]}, curves, title)

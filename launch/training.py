@@ -18,7 +18,7 @@ from launch.checkpoints import Checkpoints
 from launch.evaluation import Evaluator
 from launch.history import Epoch, History, load_history, save_history
 from launch.progress import Progress
-from launch.run_config import RunConfig
+from launch.run_config import LEDGER, RunConfig
 from launch.strategies import make_strategy
 from zoo.files import DataError, complete_or_absent, join
 from zoo.manifest import load_manifest
@@ -30,7 +30,8 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     """Trains a model, scores it after every epoch, and keeps what is needed to go on.
 
     The folder `config.out` then holds `config.json`, `history.csv`, `best.keras` (the epoch with
-    the best validation AUC) and `checkpoints/` (the last two epochs). A run that was interrupted
+    the best validation AUC), `checkpoints/` (the last two epochs), and, if records were lost,
+    `ledger.json`. A run that was interrupted
     and resumed gives the same numbers, bit for bit on CPUs, as one that was not.
 
     Args:
@@ -57,7 +58,11 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
             f"batch_size={config.batch_size} cannot be shared by {replicas} replicas; "
             f"use a multiple of {replicas}"
         )
-    data = _Data(config, schema, ledger, drop_remainder=replicas > 1)
+    try:
+        data = _Data(config, schema, ledger, drop_remainder=replicas > 1)
+    finally:  # a run that stops because too much is lost leaves the account too
+        if ledger.total_lost:
+            ledger.save(join(config.out, LEDGER))
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
@@ -130,10 +135,12 @@ class _Data:
         has_test = not splits or "test" in splits
         self.test = self._read("test") if has_test else None
         known = zoo.Ledger()
-        self._read("train", known, **self._order(1))  # checks the records once
+        try:
+            self._read("train", known, **self._order(1))  # checks the records once
+        finally:
+            for account in known.files.values():
+                ledger.add(account)
         self._damaged = known.total_lost > 0
-        for account in known.files.values():
-            ledger.add(account)
         self.rows = known.total_read
         if drop_remainder:
             self.rows -= self.rows % config.batch_size

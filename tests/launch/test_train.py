@@ -291,7 +291,9 @@ def test_damaged_records_are_left_out_and_counted(raw, tmp_path):
     with pytest.raises(ValueError, match=r"1 of 700 records are lost.*0\.0014.*max_lost=0\.0001"):
         train(config_for(str(folder), tmp_path / "run"))
     ledger = zoo.Ledger()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["ledger.json"]
     history = train(config_for(str(folder), tmp_path / "run", max_lost=0.01), ledger)
+    assert json.loads((tmp_path / "run" / "ledger.json").read_text())["total_lost"] == 1
     assert ledger.total_lost == 1
     assert "1 damaged record skipped" in ledger.report()
     assert len(history.epochs) == 2
