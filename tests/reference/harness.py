@@ -54,6 +54,11 @@ class Torch:
         import torch
 
         self.module = module.eval()
+        # Some models hand their sigmoid on to the MLP that ends them.
+        for part in list(module.modules()):
+            for name, child in list(part.named_children()):
+                if child is module.output_activation and part is not module:
+                    setattr(part, name, torch.nn.Identity())
         module.output_activation = torch.nn.Identity()
 
     def randomize(self, rng: np.random.Generator) -> None:
@@ -61,7 +66,8 @@ class Torch:
 
         with torch.no_grad():
             for name, value in self.module.state_dict().items():
-                if name.endswith("num_batches_tracked"):
+                # Counters, masks and places are no weights.
+                if not value.is_floating_point():
                     continue
                 drawn = rng.normal(0, 0.4, value.shape)
                 if name.endswith("running_var"):
@@ -92,7 +98,7 @@ class Torch:
             columns[name] = torch.tensor(values if spec["type"] == "sequence" else values[:, 0])
             place += width
         for place, name in enumerate(NUMBERS if "numeric" in features else ()):
-            columns[name] = torch.tensor(features["numeric"][:, place])
+            columns[name] = torch.tensor(features["numeric"][:, place : place + 1])
         with torch.no_grad():
             return self.module(columns)["y_pred"].numpy().reshape(-1)
 
