@@ -18,6 +18,7 @@ class Linear(keras.layers.Layer):
     Args:
         schema: the columns. The weights of all ids are one table of width 1.
         l2: strength of the L2 penalty on the distinct rows of the batch, added to the loss.
+        use_bias: adds b; without it, another part of the model has one.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -35,21 +36,23 @@ class Linear(keras.layers.Layer):
         TensorShape([1, 1])
     """
 
-    def __init__(self, schema: Schema, *, l2: float = 0.0, **kwargs: Any):
+    def __init__(self, schema: Schema, *, l2: float = 0.0, use_bias: bool = True, **kwargs: Any):
         # One sum of few terms: half precision would cost accuracy and save nothing.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.schema = schema
+        self.use_bias = use_bias
         self.terms = FieldEmbedding(
             schema, 1, l2=l2, initializer="zeros", dtype="float32", name="weights"
         )
 
     def build(self, input_shape: Any = None) -> None:
         self.terms.build(input_shape)
-        self.bias = self.add_weight((1,), "zeros", name="bias")
+        self.bias = self.add_weight((1,), "zeros", name="bias") if self.use_bias else None
         self.built = True
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        return tf.reduce_sum(self.terms(inputs, training=training), axis=1) + self.bias
+        terms = tf.reduce_sum(self.terms(inputs, training=training), axis=1)
+        return terms if self.bias is None else terms + self.bias
 
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
         return (None, 1)

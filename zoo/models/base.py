@@ -100,9 +100,9 @@ class ClickModel(tf_helen.Model):
         options = {"name": "embedding", "dtype": self.dtype_policy, **self._embedding, **options}
         return FieldEmbedding(self.schema, dim or self.embedding_dim, **options)
 
-    def linear_part(self) -> Linear:
+    def linear_part(self, use_bias: bool = True) -> Linear:
         """Makes the linear part, with the penalty of the embeddings."""
-        return Linear(self.schema, l2=self._embedding["l2"], name="linear")
+        return Linear(self.schema, l2=self._embedding["l2"], use_bias=use_bias, name="linear")
 
     def output_layer(self, name: str = "output_unit", use_bias: bool = True) -> keras.layers.Dense:
         """Makes the last layer, one number per row."""
