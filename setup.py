@@ -10,6 +10,7 @@ README = Path(__file__).parent / "README.md"
 CORE = [
     "tensorflow>=2.16",
     "keras>=3.10",
+    "keras-rs>=0.4",
     "numpy",
     "absl-py",
     "google-crc32c",

@@ -87,18 +87,21 @@ class ClickModel(tf_helen.Model):
             # At once: optimizers can be built, checkpoints restored and `summary()` read.
             self.build(self.feature_shapes())
 
-    def embed(self, dim: int | None = None, **options: Any) -> FieldEmbedding:
+    def embed(
+        self, dim: int | None = None, *, schema: Schema | None = None, **options: Any
+    ) -> FieldEmbedding:
         """Makes the embedding of all columns, as the model's arguments say.
 
         Args:
             dim: width; `None`: the model's.
+            schema: some of the columns; `None`: all.
             **options: `flat=True` sets the vectors side by side; `name`.
 
         Returns:
             A layer from features to `[B, fields, d]`, or flat to `[B, sum of widths]`.
         """
         options = {"name": "embedding", "dtype": self.dtype_policy, **self._embedding, **options}
-        return FieldEmbedding(self.schema, dim or self.embedding_dim, **options)
+        return FieldEmbedding(schema or self.schema, dim or self.embedding_dim, **options)
 
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Makes the linear part, with the penalty of the embeddings."""
