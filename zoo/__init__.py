@@ -8,7 +8,7 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 from zoo.checksums import verify_files
 from zoo.files import DataError
 from zoo.ledger import Ledger
-from zoo.models import DNN, ClickModel, DeepFM
+from zoo.models import DNN, AutoInt, ClickModel, DeepFM
 from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
 from zoo.tfrecords import read_tfrecords, write_tfrecords
@@ -16,6 +16,7 @@ from zoo.vocabulary import load_counts
 
 __all__ = [
     "DNN",
+    "AutoInt",
     "Categorical",
     "ClickModel",
     "DataError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tf_helen.checks import nearest
-from zoo.models import DNN, ClickModel, DeepFM
+from zoo.models import DNN, AutoInt, ClickModel, DeepFM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Entry:
 _ENTRIES = (
     Entry("dnn", DNN, "Covington et al.: Deep Neural Networks for YouTube Recommendations", 2016),
     Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
+    Entry("autoint", AutoInt, "Song et al.: AutoInt, Automatic Feature Interaction Learning", 2019),
 )
 
 

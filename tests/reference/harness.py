@@ -127,10 +127,13 @@ def feature_map(schema: Mapping[str, Any] = SCHEMA, embedding_dim: int = 4) -> A
     return found
 
 
-def embedding(parameters: Mapping[str, np.ndarray], prefix: str, ours: str) -> dict:
+def embedding(
+    parameters: Mapping[str, np.ndarray], prefix: str, ours: str, schema: Mapping = SCHEMA
+) -> dict:
     """The tables of all fields as one, and the vectors of the numbers."""
     path = f"{prefix}.embedding_layers"
-    tables = [parameters[f"{path}.{name}.weight"] for name in SIZES]
+    owners = [field["name"] for field in schema["categorical"] if not field.get("shares")]
+    tables = [parameters[f"{path}.{name}.weight"] for name in owners]
     vectors = [parameters[f"{path}.{name}.weight"][:, 0] for name in NUMBERS]
     return {
         f"{ours}/table/embeddings": np.concatenate(tables),
@@ -141,10 +144,10 @@ def embedding(parameters: Mapping[str, np.ndarray], prefix: str, ours: str) -> d
 def linear(parameters: Mapping[str, np.ndarray], prefix: str) -> dict:
     """FuxiCTR's `LogisticRegression` as our `Linear`."""
     inner = f"{prefix}.embedding_layer.embedding_layer"
-    return {
-        **embedding(parameters, inner, "linear/weights"),
-        "linear/bias": parameters[f"{prefix}.bias"],
-    }
+    found = embedding(parameters, inner, "linear/weights")
+    if f"{prefix}.bias" in parameters:
+        found["linear/bias"] = parameters[f"{prefix}.bias"]
+    return found
 
 
 def dense(parameters: Mapping[str, np.ndarray], theirs: str, ours: str) -> dict:
