@@ -8,17 +8,37 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 from zoo.checksums import verify_files
 from zoo.files import DataError
 from zoo.ledger import Ledger
-from zoo.models import DNN, AutoInt, ClickModel, DeepFM
+from zoo.models import (
+    DCN,
+    DLRM,
+    DNN,
+    EDCN,
+    FM,
+    LR,
+    PNN,
+    AutoInt,
+    ClickModel,
+    DCNv2,
+    DeepFM,
+    WideDeep,
+)
 from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
 from zoo.tfrecords import read_tfrecords, write_tfrecords
 from zoo.vocabulary import load_counts
 
 __all__ = [
+    "DCN",
+    "DLRM",
     "DNN",
+    "EDCN",
+    "FM",
+    "LR",
+    "PNN",
     "AutoInt",
     "Categorical",
     "ClickModel",
+    "DCNv2",
     "DataError",
     "DeepFM",
     "Ledger",
@@ -26,6 +46,7 @@ __all__ = [
     "Schema",
     "SchemaError",
     "SchemaMismatchError",
+    "WideDeep",
     "get",
     "list_models",
     "load_counts",

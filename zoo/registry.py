@@ -5,7 +5,20 @@ from __future__ import annotations
 import dataclasses
 
 from tf_helen.checks import nearest
-from zoo.models import DNN, AutoInt, ClickModel, DeepFM
+from zoo.models import (
+    DCN,
+    DLRM,
+    DNN,
+    EDCN,
+    FM,
+    LR,
+    PNN,
+    AutoInt,
+    ClickModel,
+    DCNv2,
+    DeepFM,
+    WideDeep,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +39,17 @@ class Entry:
 
 
 _ENTRIES = (
+    Entry("lr", LR, "Richardson et al.: Predicting Clicks", 2007),
+    Entry("fm", FM, "Rendle: Factorization Machines", 2010),
     Entry("dnn", DNN, "Covington et al.: Deep Neural Networks for YouTube Recommendations", 2016),
+    Entry("pnn", PNN, "Qu et al.: Product-based Neural Networks", 2016),
+    Entry("widedeep", WideDeep, "Cheng et al.: Wide & Deep Learning for Recommender Systems", 2016),
+    Entry("dcn", DCN, "Wang et al.: Deep & Cross Network for Ad Click Predictions", 2017),
     Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
     Entry("autoint", AutoInt, "Song et al.: AutoInt, Automatic Feature Interaction Learning", 2019),
+    Entry("dlrm", DLRM, "Naumov et al.: Deep Learning Recommendation Model", 2019),
+    Entry("dcnv2", DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
+    Entry("edcn", EDCN, "Chen et al.: Enhancing Explicit and Implicit Feature Interactions", 2021),
 )
 
 

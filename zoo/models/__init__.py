@@ -2,7 +2,28 @@
 
 from zoo.models.autoint import AutoInt
 from zoo.models.base import ClickModel
+from zoo.models.dcn import DCN
+from zoo.models.dcnv2 import DCNv2
 from zoo.models.deepfm import DeepFM
+from zoo.models.dlrm import DLRM
 from zoo.models.dnn import DNN
+from zoo.models.edcn import EDCN
+from zoo.models.fm import FM
+from zoo.models.lr import LR
+from zoo.models.pnn import PNN
+from zoo.models.widedeep import WideDeep
 
-__all__ = ["DNN", "AutoInt", "ClickModel", "DeepFM"]
+__all__ = [
+    "DCN",
+    "DLRM",
+    "DNN",
+    "EDCN",
+    "FM",
+    "LR",
+    "PNN",
+    "AutoInt",
+    "ClickModel",
+    "DCNv2",
+    "DeepFM",
+    "WideDeep",
+]

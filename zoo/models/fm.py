@@ -1,0 +1,47 @@
+"""FM: a factorization machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.factorization import factorization_machine
+from zoo.models.base import ClickModel
+from zoo.schema import Schema
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class FM(ClickModel):
+    """A linear part, and the inner products of all pairs of embeddings.
+
+    `logit = b + sum_j w_j + sum_{i<j} <e_i, e_j>`, the pairs in time linear in their number of
+    columns: `0.5 sum_d ((sum_j e_j)^2 - sum_j e_j^2)`
+
+    Args:
+        schema: the columns of the data. A field of several values is one vector: their mean or sum.
+        embedding_dim: width d of the embeddings, equal for all columns.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, widths that differ, or features that do not fit the
+            schema.
+
+    Reference: Rendle, ICDM 2010, equation 1 and lemma 3.1.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> zoo.FM(schema, embedding_dim=4)({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Any):
+        super().__init__(schema, embedding_dim, **kwargs)
+        self.embedding = self.embed()
+        self.linear = self.linear_part()
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        embedded = self.embedding(features, training=training)
+        return self.linear(features, training=training) + factorization_machine(embedded)

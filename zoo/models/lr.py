@@ -1,0 +1,46 @@
+"""LR: logistic regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.models.base import ClickModel
+from zoo.schema import Schema
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class LR(ClickModel):
+    """Logistic regression on all columns: one weight for every id and every number.
+
+    `logit = b + sum_j w[ids_j] + sum_n u_n (x_n - mean_n) / std_n`
+
+    A field of several values counts with their mean or sum, as its `pooling` says; FuxiCTR always
+    takes the sum.
+
+    Args:
+        schema: the columns of the data.
+        embedding_dim: taken, and without effect, so that all models are made alike: nothing is
+            embedded here. `embedding_l2` is the penalty on the weights, which begin at zero.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, or features that do not fit the schema.
+
+    Reference: Richardson, Dominowska, Ragno: Predicting Clicks, WWW 2007, section 4, equation 2.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> zoo.LR(schema)({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Any):
+        super().__init__(schema, embedding_dim, **kwargs)
+        self.linear = self.linear_part()
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        return self.linear(features, training=training)
