@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -34,6 +34,7 @@ class MLP(keras.layers.Layer):
         activation: Keras activation.
         dropout: share of units dropped in training, in [0, 1); one for all layers or one for each.
         batch_norm: normalize before the activation.
+        layer: makes what stands for `W x + b`, from its width, name and dtype.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -58,25 +59,18 @@ class MLP(keras.layers.Layer):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        layer: Callable[..., keras.layers.Layer] = keras.layers.Dense,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if not isinstance(batch_norm, bool):
             raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
-        if isinstance(hidden_units, (int, str)) or not isinstance(hidden_units, Sequence):
-            raise ValueError(
-                f"`hidden_units` must be widths such as (200, 200). Received: {hidden_units!r}"
-            )
+        check_widths("hidden_units", hidden_units)
         rates = _rates(dropout, len(hidden_units))
         self.steps = []
         for i, units in enumerate(hidden_units):
-            if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-                raise ValueError(
-                    f"`hidden_units` must be integers >= 1, such as (200, 200). "
-                    f"Received: {tuple(hidden_units)!r}"
-                )
             policy = {"dtype": self.dtype_policy}
-            self.steps.append(keras.layers.Dense(units, name=f"dense_{i}", **policy))
+            self.steps.append(layer(units, name=f"dense_{i}", **policy))
             if batch_norm:
                 self.steps.append(BatchNorm(name=f"norm_{i}", **policy))
             self.steps.append(keras.layers.Activation(activation, name=f"act_{i}", **policy))
@@ -101,6 +95,30 @@ class MLP(keras.layers.Layer):
         for step in self.steps:
             input_shape = step.compute_output_shape(input_shape)
         return input_shape
+
+
+def check_widths(name: str, widths: Any, layers: int = 0) -> None:
+    """Raises unless a setting holds the widths of layers.
+
+    Args:
+        name: of the setting.
+        widths: what was given.
+        layers: how many there must be at least.
+
+    Raises:
+        ValueError: naming the setting, what it can be, and what was given.
+
+    Example:
+        >>> check_widths("hidden_units", (200, 200))
+    """
+    is_list = isinstance(widths, Sequence) and not isinstance(widths, str)
+    if not is_list or len(widths) < layers:
+        several = f"{layers} or more widths" if layers else "widths"
+        raise ValueError(f"`{name}` must be {several} such as (200, 200). Received: {widths!r}")
+    if not all(isinstance(w, int) and not isinstance(w, bool) and w >= 1 for w in widths):
+        raise ValueError(
+            f"`{name}` must be integers >= 1, such as (200, 200). Received: {tuple(widths)!r}"
+        )
 
 
 def _rates(dropout: float | Sequence[float], layers: int) -> list[float]:
