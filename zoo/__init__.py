@@ -9,6 +9,7 @@ from zoo.checksums import verify_files
 from zoo.files import DataError
 from zoo.ledger import Ledger
 from zoo.models import (
+    AFN,
     DCN,
     DLRM,
     DNN,
@@ -28,6 +29,7 @@ from zoo.tfrecords import read_tfrecords, write_tfrecords
 from zoo.vocabulary import load_counts
 
 __all__ = [
+    "AFN",
     "DCN",
     "DLRM",
     "DNN",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from tf_helen.checks import nearest
+
 from zoo.models import (
+    AFN,
     DCN,
     DLRM,
     DNN,
@@ -48,6 +50,7 @@ _ENTRIES = (
     Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
     Entry("autoint", AutoInt, "Song et al.: AutoInt, Automatic Feature Interaction Learning", 2019),
     Entry("dlrm", DLRM, "Naumov et al.: Deep Learning Recommendation Model", 2019),
+    Entry("afn", AFN, "Cheng et al.: Adaptive Factorization Network", 2020),
     Entry("dcnv2", DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
     Entry("edcn", EDCN, "Chen et al.: Enhancing Explicit and Implicit Feature Interactions", 2021),
 )

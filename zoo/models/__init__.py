@@ -1,5 +1,6 @@
 """Click-through-rate models."""
 
+from zoo.models.afn import AFN
 from zoo.models.autoint import AutoInt
 from zoo.models.base import ClickModel
 from zoo.models.dcn import DCN
@@ -14,6 +15,7 @@ from zoo.models.pnn import PNN
 from zoo.models.widedeep import WideDeep
 
 __all__ = [
+    "AFN",
     "DCN",
     "DLRM",
     "DNN",

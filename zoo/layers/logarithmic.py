@@ -1,0 +1,67 @@
+"""Products of columns to powers that are learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.mlp import BatchNorm
+
+
+class Logarithmic(keras.layers.Layer):
+    """AFN's logarithmic transformation: `y_k = N(exp(sum_j w_kj N(ln max(|e_j|, floor))))`.
+
+    N is batch normalization of a column (or of a neuron), over rows and dimensions. Without it, y_k
+    is the product of the columns, each to its power `w_kj`, dimension by dimension.
+
+    Args:
+        neurons: number of products.
+        floor: smallest absolute value, above 0: a logarithm needs one.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        `[B, columns, d]`.
+
+    Output shape:
+        `[B, d * neurons]`, dimension by dimension.
+
+    Raises:
+        ValueError: if the floor is not above 0.
+
+    Reference: Cheng, Shen, Huang, AAAI 2020, section 3.2.
+
+    Example:
+        >>> Logarithmic(5)(tf.ones((2, 3, 4))).shape
+        TensorShape([2, 20])
+    """
+
+    def __init__(self, neurons: int, *, floor: float = 1e-5, **kwargs: Any):
+        # Half precision cannot tell powers of nearly equal numbers apart.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if not floor > 0:
+            raise ValueError(f"`floor` must be above 0, such as 1e-5. Received: {floor!r}")
+        self.neurons, self.floor = neurons, floor
+        self.log_norm = BatchNorm(dtype="float32", name="log_norm")
+        self.exp_norm = BatchNorm(dtype="float32", name="exp_norm")
+        self.powers = keras.layers.Dense(neurons, use_bias=False, dtype="float32", name="powers")
+
+    def build(self, input_shape: tuple) -> None:
+        columns = input_shape[1]
+        self.log_norm.build((None, columns))
+        self.powers.build((None, columns))
+        self.exp_norm.build((None, self.neurons))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        columns, dim = inputs.shape[1:]
+        logs = tf.math.log(tf.maximum(tf.abs(inputs), self.floor))
+        # Rows and dimensions as one axis: what is normalized is a column.
+        logs = tf.reshape(tf.transpose(logs, [0, 2, 1]), [-1, columns])
+        logs = self.log_norm(logs, training=training)
+        products = self.exp_norm(tf.exp(self.powers(logs)), training=training)
+        return tf.reshape(products, [-1, dim * self.neurons])
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], input_shape[2] * self.neurons)
