@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from tf_helen.checks import nearest
-
 from zoo.models import (
     AFN,
     DCN,
