@@ -48,10 +48,17 @@ class Case:
 
 
 class Torch:
-    """A model of FuxiCTR; its logits are what it returns before the sigmoid."""
+    """A model of FuxiCTR; its logits are what it returns before the sigmoid.
 
-    def __init__(self, module: Any):
+    Args:
+        module: the model.
+        spread: standard deviation of its random weights.
+    """
+
+    def __init__(self, module: Any, spread: float = 0.4):
         import torch
+
+        self.spread = spread
 
         self.module = module.eval()
         # Some models hand their sigmoid on to the MLP that ends them.
@@ -69,7 +76,7 @@ class Torch:
                 # Counters, masks and places are no weights.
                 if not value.is_floating_point():
                     continue
-                drawn = rng.normal(0, 0.4, value.shape)
+                drawn = rng.normal(0, self.spread, value.shape)
                 if name.endswith("running_var"):
                     drawn = np.abs(drawn) + 0.5
                 value.copy_(torch.tensor(drawn, dtype=value.dtype))
