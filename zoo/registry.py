@@ -12,13 +12,16 @@ from zoo.models import (
     DNN,
     EDCN,
     FM,
+    GDCN,
     LR,
     PNN,
     AutoInt,
     ClickModel,
     DCNv2,
     DeepFM,
+    FiBiNET,
     WideDeep,
+    XDeepFM,
 )
 
 
@@ -47,11 +50,23 @@ _ENTRIES = (
     Entry("widedeep", WideDeep, "Cheng et al.: Wide & Deep Learning for Recommender Systems", 2016),
     Entry("dcn", DCN, "Wang et al.: Deep & Cross Network for Ad Click Predictions", 2017),
     Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
+    Entry(
+        "xdeepfm", XDeepFM, "Lian et al.: xDeepFM, Explicit and Implicit Feature Interactions", 2018
+    ),
     Entry("autoint", AutoInt, "Song et al.: AutoInt, Automatic Feature Interaction Learning", 2019),
     Entry("dlrm", DLRM, "Naumov et al.: Deep Learning Recommendation Model", 2019),
+    Entry(
+        "fibinet",
+        FiBiNET,
+        "Huang et al.: FiBiNET, Feature Importance and Bilinear Interaction",
+        2019,
+    ),
     Entry("afn", AFN, "Cheng et al.: Adaptive Factorization Network", 2020),
     Entry("dcnv2", DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
     Entry("edcn", EDCN, "Chen et al.: Enhancing Explicit and Implicit Feature Interactions", 2021),
+    Entry(
+        "gdcn", GDCN, "Wang et al.: Towards Deeper, Lighter and Interpretable Cross Network", 2023
+    ),
 )
 
 

@@ -9,10 +9,13 @@ from zoo.models.deepfm import DeepFM
 from zoo.models.dlrm import DLRM
 from zoo.models.dnn import DNN
 from zoo.models.edcn import EDCN
+from zoo.models.fibinet import FiBiNET
 from zoo.models.fm import FM
+from zoo.models.gdcn import GDCN
 from zoo.models.lr import LR
 from zoo.models.pnn import PNN
 from zoo.models.widedeep import WideDeep
+from zoo.models.xdeepfm import XDeepFM
 
 __all__ = [
     "AFN",
@@ -21,11 +24,14 @@ __all__ = [
     "DNN",
     "EDCN",
     "FM",
+    "GDCN",
     "LR",
     "PNN",
     "AutoInt",
     "ClickModel",
     "DCNv2",
     "DeepFM",
+    "FiBiNET",
     "WideDeep",
+    "XDeepFM",
 ]
