@@ -38,7 +38,8 @@ class BilinearInteraction(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         fields, d = input_shape[1:]
-        matrices = {"all": 1, "each": fields - 1, "interaction": fields * (fields - 1) // 2}
+        # The last field's own matrix is never used; the paper and its implementations count it.
+        matrices = {"all": 1, "each": fields, "interaction": fields * (fields - 1) // 2}
         # As Glorot says for one d x d matrix; Keras would take the first axis into account.
         spread = keras.initializers.RandomNormal(stddev=d**-0.5)
         # The matrices are side by side: a field's products with all later ones are one product.
