@@ -18,6 +18,7 @@ from zoo.models import (
     AutoInt,
     ClickModel,
     DCNv2,
+    DCNv3,
     DeepFM,
     FiBiNET,
     WideDeep,
@@ -67,6 +68,7 @@ _ENTRIES = (
     Entry(
         "gdcn", GDCN, "Wang et al.: Towards Deeper, Lighter and Interpretable Cross Network", 2023
     ),
+    Entry("dcnv3", DCNv3, "Li et al.: FCN, Fusing Exponential and Linear Cross Network", 2024),
 )
 
 

@@ -5,6 +5,7 @@ from zoo.models.autoint import AutoInt
 from zoo.models.base import ClickModel
 from zoo.models.dcn import DCN
 from zoo.models.dcnv2 import DCNv2
+from zoo.models.dcnv3 import DCNv3
 from zoo.models.deepfm import DeepFM
 from zoo.models.dlrm import DLRM
 from zoo.models.dnn import DNN
@@ -30,6 +31,7 @@ __all__ = [
     "AutoInt",
     "ClickModel",
     "DCNv2",
+    "DCNv3",
     "DeepFM",
     "FiBiNET",
     "WideDeep",

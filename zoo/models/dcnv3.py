@@ -1,0 +1,129 @@
+"""DCNv3, published as FCN: a cross network of linear and one of exponential order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.masked_cross import MaskedCross
+from zoo.layers.tri_bce import part_losses
+from zoo.models.base import ClickModel, check_positive
+from zoo.schema import Schema
+
+_PARTS = "_zoo_parts"
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class DCNv3(ClickModel):
+    """Two cross networks side by side, without an MLP; the logit is the mean of theirs.
+
+    In the linear one (LCN) the order of products grows by one in every layer, in the exponential
+    one (ECN) it doubles. Half of a layer's output is a masked copy of the other (self-mask).
+
+    `x_0 = [e'_1; ...; e'_F; e''_1; ...; e''_F]`, where e' and e'' are the halves of a vector;
+    `LCN: x <- x_0 * m(x) + x`, `ECN: x <- x * m(x) + x`, `m(x) = [c; c * ReLU(LN(c))] + b`,
+    `c = W x`;
+    `logit = (w . x_ECN + b + v . x_LCN + c) / 2`; of several heads the means.
+
+    Training adds the paper's Tri-BCE to the loss that was compiled: `sum_k max(0, L_k - L) L_k`
+    over the cross-entropies L_k of the two networks and L of the model, so that a network is taught
+    the more, the worse it is. It needs the labels, so `compute_loss` adds it. Evaluation has the
+    compiled loss only.
+
+    Args:
+        schema: the columns of the data.
+        embedding_dim: width d of the embeddings in each head, even.
+        exponential_layers: layers of the ECN.
+        linear_layers: layers of the LCN.
+        exponential_dropout: after each layer of the ECN, in [0, 1).
+        linear_dropout: after each layer of the LCN, in [0, 1).
+        heads: embeddings of a column; all go through the same layers.
+        layer_norm: LN in the mask.
+        batch_norm: batch normalization of c, per head.
+        tri_bce: trains with Tri-BCE.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, or features that do not fit the schema.
+
+    Reference: Li et al., 2024 (arXiv 2407.13349), sections 3.1 to 3.4; as in the authors' code, b
+        is drawn from [0, 1). Published with d = 16, 3 to 6 layers, dropout up to 0.3; Adam, batch
+        4096 for Criteo and 10000 for Avazu.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> model = zoo.DCNv3(schema, embedding_dim=4, exponential_layers=2, linear_layers=2)
+        >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        embedding_dim: int = 16,
+        *,
+        exponential_layers: int = 4,
+        linear_layers: int = 4,
+        exponential_dropout: float = 0.0,
+        linear_dropout: float = 0.0,
+        heads: int = 1,
+        layer_norm: bool = True,
+        batch_norm: bool = False,
+        tri_bce: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(schema, embedding_dim, **kwargs)
+        check_positive("exponential_layers", exponential_layers)
+        check_positive("linear_layers", linear_layers)
+        check_positive("heads", heads)
+        if embedding_dim % 2:
+            raise ValueError(
+                f"`embedding_dim` must be even: DCNv3 halves the vectors. Received: {embedding_dim}"
+            )
+        self.heads, self.tri_bce = heads, tri_bce
+        self.embedding = self.embed(embedding_dim * heads)
+        alike = {"heads": heads, "layer_norm": layer_norm, "batch_norm": batch_norm}
+        alike["dtype"] = self.dtype_policy
+        self.exponential = [
+            MaskedCross(dropout=exponential_dropout, name=f"exponential_{i}", **alike)
+            for i in range(exponential_layers)
+        ]
+        self.linear = [
+            MaskedCross(dropout=linear_dropout, name=f"linear_{i}", **alike)
+            for i in range(linear_layers)
+        ]
+        self.exponential_unit = self.output_layer("exponential_unit")
+        self.linear_unit = self.output_layer("linear_unit")
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        half = self.embedding_dim // 2
+        embedded = self.embedding(features, training=training)
+        embedded = tf.reshape(embedded, [-1, self.columns, self.heads, 2, half])
+        embedded = tf.transpose(embedded, [0, 2, 3, 1, 4])
+        # The heads of a row as rows: they share all weights.
+        first = tf.reshape(embedded, [-1, self.columns * self.embedding_dim])
+        x = first
+        for layer in self.exponential:
+            x = layer(x, x, training=training)
+        exponential = self._mean_of_heads(self.exponential_unit(x))
+        x = first
+        for layer in self.linear:
+            x = layer(first, x, training=training)
+        linear = self._mean_of_heads(self.linear_unit(x))
+        logit = 0.5 * (exponential + linear)
+        # On the tensor, not the model: replicas run the same model at the same time.
+        setattr(logit, _PARTS, (exponential, linear))
+        return logit
+
+    def _mean_of_heads(self, logits: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(tf.reshape(logits, [-1, self.heads]), axis=1, keepdims=True)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        parts = getattr(y_pred, _PARTS, None)
+        if not (training and self.tri_bce and parts):
+            return loss
+        return loss + part_losses(y, y_pred, parts, sample_weight)
