@@ -66,7 +66,7 @@ class MLP(keras.layers.Layer):
         if not isinstance(batch_norm, bool):
             raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
         check_widths("hidden_units", hidden_units)
-        rates = _rates(dropout, len(hidden_units))
+        rates = dropout_rates(dropout, len(hidden_units))
         self.steps = []
         for i, units in enumerate(hidden_units):
             policy = {"dtype": self.dtype_policy}
@@ -121,7 +121,23 @@ def check_widths(name: str, widths: Any, layers: int = 0) -> None:
         )
 
 
-def _rates(dropout: float | Sequence[float], layers: int) -> list[float]:
+def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
+    """One dropout rate for each of some layers.
+
+    Args:
+        dropout: one rate or one for each.
+        layers: how many there are.
+
+    Returns:
+        The rates.
+
+    Raises:
+        ValueError: on a rate outside [0, 1), or another number of rates.
+
+    Example:
+        >>> dropout_rates(0.5, 2)
+        [0.5, 0.5]
+    """
     rates = list(dropout) if isinstance(dropout, Sequence) else [dropout] * layers
     if len(rates) != layers or not all(0 <= rate < 1 for rate in rates):
         raise ValueError(
