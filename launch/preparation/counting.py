@@ -10,7 +10,7 @@ import polars as pl
 
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
 from launch.preparation.rows import in_parallel
-from launch.preparation.texts import finite_numbers, texts
+from launch.preparation.texts import finite_numbers, log_squares, texts
 from zoo.columns import Categorical, Numeric
 from zoo.files import DataError
 from zoo.schema import Schema
@@ -54,7 +54,9 @@ class TrainingCounts:
         Returns:
             The schema, and by field the values by id and their int64 counts.
         """
-        found = {owner: counter.finish() for owner, counter in self._owners.items()}
+        # One after the other, and each let go: with many ids they are nearly all memory there is.
+        owners = list(self._owners)
+        found = {owner: self._owners.pop(owner).finish() for owner in owners}
         fields, vocabularies = [], {}
         for field in self._schema.categorical:
             owner, values, counts = found[field.shares or field.name]
@@ -106,16 +108,28 @@ class _TextCounter:
         self.add_texts(texts(column, field, Counter()).values)
 
     def add_texts(self, values: pl.Series) -> None:
-        found = np.bincount(self.codes.of(values), minlength=len(self.counts))
-        if len(found) > len(self.counts):  # with room to grow: few copies
-            room = np.zeros(max(len(found), 2 * len(self.counts)), np.int64)
+        codes = self.codes.of(values)
+        if not len(codes):
+            return
+        top = int(codes.max()) + 1
+        if top > len(self.counts):  # with room to grow: few copies
+            room = np.zeros(max(top, 2 * len(self.counts)), np.int64)
             room[: len(self.counts)] = self.counts
             self.counts = room
-        self.counts[: len(found)] += found
+        if top < 4 * len(codes):
+            self.counts[:top] += np.bincount(codes)
+        else:  # touching every count for each slice would take longest of all
+            found, times = np.unique(codes, return_counts=True)
+            self.counts[found] += times
 
     def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
         values = self.codes.texts()
-        table = vocabulary(values, self.counts[: len(values)], self.column)
+        counts = self.counts[: len(values)]
+        if self.column.encoding == "log_square":
+            squares = pl.DataFrame({"value": log_squares(values), "count": counts})
+            squares = squares.group_by("value").agg(pl.col("count").sum())
+            values, counts = squares["value"], squares["count"].to_numpy()
+        table = vocabulary(values, counts, self.column)
         field = dataclasses.replace(self.column, size=table.height)
         return field, table["value"], table["count"].to_numpy()
 

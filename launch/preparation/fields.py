@@ -7,7 +7,13 @@ from collections import Counter
 import numpy as np
 import polars as pl
 
-from launch.preparation.texts import finite_numbers, note_unread, texts
+from launch.preparation.texts import (
+    finite_numbers,
+    log_squares,
+    note_unread,
+    texts,
+    unread,
+)
 from zoo.columns import Categorical
 from zoo.encoding import hash_ids
 
@@ -58,8 +64,13 @@ class FieldEncoder:
         self.field = field
         self._codes = Codes()
         self._ids = np.zeros(0, np.int32)  # by code, with room to grow; 0 for what is unknown
-        self._hashed = 0  # codes whose ids are known, for hashed texts
-        if values is not None:
+        self._learned = 0  # codes whose ids were found on their first occurrence
+        self._unread = np.zeros(0, np.int8)  # by code, for numbers: 1 missing, 2 no number
+        self._known = None
+        if field.encoding == "log_square":
+            ids = np.arange(len(values), dtype=np.int32)
+            self._known = pl.DataFrame({"value": values, "id": ids})[1:]
+        elif values is not None:
             codes = self._codes.of(values)
             self._ids = np.zeros(len(values), np.int32)
             self._ids[codes] = np.arange(len(values))
@@ -82,29 +93,44 @@ class FieldEncoder:
         if self.field.encoding == "buckets":
             return self._buckets(column, changed)[:, None]
         found = texts(column, field, changed)
-        flat = self.of_texts(found.values)
+        flat = self._of_texts(found.values, changed)
         if found.rows is None:
             return flat[:, None]
         ids = np.full((len(column), field.length), -1, np.int32)
         ids[found.rows, found.places] = flat
         return ids
 
-    def of_texts(self, values: pl.Series) -> np.ndarray:
+    def _of_texts(self, values: pl.Series, changed: Counter[str]) -> np.ndarray:
         """int32 ids [k] of texts [k] that `launch.preparation.texts.texts` gave."""
         codes = self._codes.of(values)
-        known = len(self._ids)
         top = int(codes.max(initial=0)) + 1
-        if top > known:
-            self._ids = np.concatenate([self._ids, np.zeros(max(top - known, known), np.int32)])
-        if self.field.encoding == "hash" and top > self._hashed:
+        if top > len(self._ids):
+            more = max(top - len(self._ids), len(self._ids))
+            self._ids = np.concatenate([self._ids, np.zeros(more, np.int32)])
+            self._unread = np.concatenate([self._unread, np.zeros(more, np.int8)])
+        if self.field.encoding in ("hash", "log_square") and top > self._learned:
             new, at = np.unique(codes, return_index=True)
-            at = at[new >= self._hashed]
-            self._ids[codes[at]] = hash_ids(self.field, values[at].to_list())
-            self._hashed = top
+            at = at[new >= self._learned]
+            self._learn(codes[at], values[at])
+            self._learned = top
+        if self._known is not None:
+            missing, unread = np.bincount(self._unread[codes], minlength=3)[1:]
+            note_unread(self.field.name, missing, unread, changed)
         return self._ids[codes]
+
+    def _learn(self, codes: np.ndarray, values: pl.Series) -> None:
+        """Finds the ids of texts that occur for the first time: there are few, rows are many."""
+        if self.field.encoding == "hash":
+            self._ids[codes] = hash_ids(self.field, values.to_list())
+            return
+        squares = log_squares(values).alias("value")
+        joined = squares.to_frame().join(self._known, on="value", how="left", maintain_order="left")
+        self._ids[codes] = joined["id"].fill_null(0).to_numpy()
+        absent = values.str.strip_chars() == ""
+        self._unread[codes] = np.where(squares == "", np.where(absent, 1, 2), 0)
 
     def _buckets(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
         values = finite_numbers(column)
-        note_unread(column, values, self.field.name, changed)
+        note_unread(self.field.name, *unread(column, values), changed)
         places = np.searchsorted(self.field.boundaries, values.fill_null(0.0), side="right")
         return np.where(values.is_null().to_numpy(), 0, 1 + places).astype(np.int32)

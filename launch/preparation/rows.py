@@ -152,7 +152,8 @@ def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataF
         )
         columns.append(weight.alias(schema.weight))
         good &= usable
-    return frame.with_columns(columns).filter(good)
+    frame = frame.with_columns(columns)
+    return frame if good.all() else frame.filter(good)
 
 
 def _number(column: pl.Series) -> pl.Series:

@@ -45,13 +45,8 @@ def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts
     Example:
         >>> texts(pl.Series(["a|b|", ""]), Categorical("tags", length=2), Counter()).rows.tolist()
         [0, 0]
-        >>> kind = Categorical("I1", encoding="log_square")
-        >>> texts(pl.Series(["20", "-1", "x"]), kind, Counter()).values.to_list()
-        ['8', '-1', '']
     """
     if field.length == 1:
-        if field.encoding == "log_square":
-            return Texts(_log_squares(column, field, changed))
         return Texts(_clean(column.cast(pl.String).fill_null(""), field, changed))
     values, rows = _apart(column, field)
     starts = np.searchsorted(rows, np.arange(len(column)))
@@ -100,38 +95,63 @@ def numbers(column: pl.Series, numeric: Numeric, changed: Counter[str]) -> np.nd
         [1.0, 9.5]
     """
     values = finite_numbers(column, pl.Float32)
-    note_unread(column, values, numeric.name, changed)
+    note_unread(numeric.name, *unread(column, values), changed)
     return values.fill_null(numeric.missing_value).cast(pl.Float32).to_numpy()
 
 
-def note_unread(column: pl.Series, values: pl.Series, name: str, changed: Counter[str]) -> None:
-    """Counts what had to count as missing, and what of it was there but no number.
+def unread(column: pl.Series, values: pl.Series) -> tuple[int, int]:
+    """Counts what had to count as missing.
 
     Args:
         column: [n] raw values.
         values: [n] the numbers read, null for none.
-        name: Name of the column.
-        changed: Receives the counts.
+
+    Returns:
+        How many are missing, and how many are there but no number.
 
     Example:
-        >>> changed = Counter()
-        >>> note_unread(pl.Series(["x", "", "1"]), pl.Series([None, None, 1.0]), "price", changed)
-        >>> sorted(changed.values())
-        [1, 1]
+        >>> unread(pl.Series(["x", "", "1"]), pl.Series([None, None, 1.0]))
+        (1, 1)
     """
     if not values.null_count():
-        return
+        return 0, 0
     absent = column.is_null()
     if column.dtype == pl.String:
         absent |= (column.str.strip_chars() == "").fill_null(True)
-    _note(changed, f"values of {name} missing", absent.sum())
-    unread = f"values of {name} that are no finite number taken as missing"
-    _note(changed, unread, values.null_count() - absent.sum())
+    missing = int(absent.sum())
+    return missing, values.null_count() - missing
 
 
-def _log_squares(column: pl.Series, field: Categorical, changed: Counter[str]) -> pl.Series:
+def note_unread(name: str, missing: int, no_number: int, changed: Counter[str]) -> None:
+    """Enters what `unread` counted.
+
+    Args:
+        name: Name of the column.
+        missing: Values that are missing.
+        no_number: Values that are no number, and count as missing.
+        changed: Receives both.
+
+    Example:
+        >>> note_unread("price", 1, 0, Counter())
+    """
+    _note(changed, f"values of {name} missing", missing)
+    _note(changed, f"values of {name} that are no finite number taken as missing", no_number)
+
+
+def log_squares(column: pl.Series) -> pl.Series:
+    """Gives the texts that stand in the vocabulary of a field with `encoding="log_square"`.
+
+    Args:
+        column: [n] texts of numbers.
+
+    Returns:
+        [n] texts: of `floor(log(x)^2)` if x > 2, else of `trunc(x)`; "" for what is no number.
+
+    Example:
+        >>> log_squares(pl.Series(["20", "-1", "x"])).to_list()
+        ['8', '-1', '']
+    """
     values = finite_numbers(column)
-    note_unread(column, values, field.name, changed)
     plain = values.fill_null(np.nan).to_numpy()
     large = np.floor(np.log(np.maximum(plain, 1.0)) ** 2)
     whole = np.where(plain > 2, large, np.trunc(np.maximum(plain, _LOWEST)))

@@ -30,7 +30,8 @@ FIELDS = [
 WORDS = st.text(alphabet="ab;\t\n\r é\u2028<o", max_size=4)
 NUMBERS = st.one_of(
     st.integers(-(10**19), 10**19).map(str),
-    st.floats(-1e6, 1e6).map(str),
+    # TensorFlow reads subnormal numbers as 0.
+    st.floats(-1e6, 1e6, allow_subnormal=False).map(str),
     st.sampled_from(["", " 3 ", "+2", "-0", "-0.9", ".5", "5.", "1e3", "1e400", "nan", "inf", "x"]),
 )
 
