@@ -14,6 +14,7 @@ CORE = [
     "numpy",
     "absl-py",
     "google-crc32c",
+    "pyyaml",
     "tqdm",
 ]
 

@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "patience",
     "max_lost",
     "resume",
+    "preset",
     "eval_test_each_epoch",
     "progress",
 )
@@ -52,6 +53,9 @@ class RunConfig:
         max_lost: share of the records of a split that may be lost to damage, from 0 to 1.
         resume: continue the run in `out`, if there is one.
         patience: stop after so many epochs without a better validation AUC; 0: never.
+        reduce_lr: factor of the learning rate, in (0, 1), after every epoch without a better
+            validation AUC, down to 1e-6; `None`: it stays.
+        preset: name of the published settings that these were made of, see `zoo.list_presets()`.
         eval_test_each_epoch: score the test split after every epoch too.
         save_models: keep checkpoints and the best model; without them nothing can be resumed.
         progress: report progress.
@@ -80,6 +84,8 @@ class RunConfig:
     max_lost: float = MAX_LOST
     resume: bool = False
     patience: int = 0
+    reduce_lr: float | None = None
+    preset: str | None = None
     eval_test_each_epoch: bool = False
     save_models: bool = True
     progress: bool = True
@@ -97,6 +103,9 @@ class RunConfig:
             raise ValueError(f"`seed` must be an integer in [0, 2^31). Received: {self.seed!r}")
         if isinstance(self.max_lost, bool) or not 0 <= self.max_lost <= 1:
             raise ValueError(f"`max_lost` must be a share in [0, 1]. Received: {self.max_lost!r}")
+        factor = self.reduce_lr
+        if factor is not None and (isinstance(factor, bool) or not 0 < factor < 1):
+            raise ValueError(f"`reduce_lr` must be a factor in (0, 1). Received: {factor!r}")
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
 

@@ -1,10 +1,13 @@
 """Trains a model of the zoo on a prepared data folder.
 
 Example: `python -m launch.train --data=data/frappe --out=out/frappe --optimizer=adamar
---optimizer_args=alpha=1e-4`. Continue an interrupted run with `--resume`.
+--optimizer_args=alpha=1e-4`, or with published settings: `--preset=frappe/deepfm --data=data/frappe
+--out=out/frappe`. Continue an interrupted run with `--resume`.
 """
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -13,6 +16,14 @@ from launch import cli
 from launch.arguments import parse_arguments
 from launch.export import export_run
 from launch.plots import plot_runs
+from launch.published import (
+    comparison,
+    fit_warning,
+    follows,
+    preset_settings,
+    published_of,
+    save_scores,
+)
 from launch.quiet import quiet
 from launch.run_config import RunConfig
 from launch.run_flags import define_run_flags, run_settings
@@ -24,21 +35,24 @@ _FLAGS = flags.FLAGS
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    config = RunConfig(
-        **run_settings(),
-        optimizer=_FLAGS.optimizer,
-        optimizer_args=parse_arguments(_FLAGS.optimizer_args),
-        seed=_FLAGS.seed,
-        patience=_FLAGS.patience,
-        eval_test_each_epoch=_FLAGS.eval_test_each_epoch,
-    )
+    config = RunConfig(**_settings())
+    schema = zoo.Schema.load(config.data)
+    if config.preset is not None:
+        preset = zoo.preset(config.preset)
+        print("\n".join(filter(None, (f"preset {preset.name}: {preset.source}", preset.note))))
+        if warning := fit_warning(preset, schema):
+            print(f"warning: {warning}", file=sys.stderr)
     ledger = zoo.Ledger()
     history = train(config, ledger)
     print(f"\n{config.model} with {config.optimizer} on {config.data}")
     print(history.table())
     if ledger.total_lost:
         print(f"\ndamaged records were left out\n{ledger.report()}")
-    title = f"{zoo.Schema.load(config.data).name}: {config.model}"
+    published = published_of(config, schema)
+    save_scores(config, history, published)
+    if published is not None:
+        print("\n" + comparison(published, history, follows(config, published)))
+    title = f"{schema.name}: {config.model}"
     curves = join(config.out, "curves.png")
     plot_runs({config.optimizer: [history.epochs]}, curves, title)
     saved = export_run(config.out, config.data, join(config.out, "saved_model"))
@@ -46,9 +60,31 @@ def _main(argv: Sequence[str]) -> None:
     print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
 
 
+def _settings() -> dict[str, Any]:
+    """The arguments of `RunConfig`: the flags, over a preset if there is one."""
+    settings = run_settings() | {
+        "optimizer": _FLAGS.optimizer,
+        "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
+        "seed": _FLAGS.seed,
+        "patience": _FLAGS.patience,
+        "reduce_lr": _FLAGS.reduce_lr,
+        "eval_test_each_epoch": _FLAGS.eval_test_each_epoch,
+    }
+    if _FLAGS.preset is None:
+        return settings
+    given = {name: value for name, value in settings.items() if _FLAGS[name].present}
+    return settings | preset_settings(zoo.preset(_FLAGS.preset), given)
+
+
 def _define_flags() -> None:
     quiet()
     define_run_flags()
+    flags.DEFINE_string(
+        "preset",
+        None,
+        "Published settings, such as frappe/deepfm; flags that are given too go before them. "
+        "python -m launch.models --presets lists all.",
+    )
     models = ", ".join(entry.name for entry in zoo.list_models())
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
@@ -64,6 +100,11 @@ def _define_flags() -> None:
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")
     flags.DEFINE_boolean("resume", False, "Continue the run in --out.")
     flags.DEFINE_integer("patience", 0, "Stop after so many epochs without a better valid AUC.")
+    flags.DEFINE_float(
+        "reduce_lr",
+        None,
+        "Factor of the learning rate after every epoch without a better valid AUC, such as 0.1.",
+    )
     flags.DEFINE_boolean("eval_test_each_epoch", False, "Score the test split every epoch.")
 
 

@@ -17,6 +17,7 @@ from launch.arguments import make_callbacks, make_model, make_optimizer
 from launch.checkpoints import Checkpoints
 from launch.evaluation import Evaluator
 from launch.history import Epoch, History, load_history, save_history
+from launch.plateau import Plateau
 from launch.progress import Progress
 from launch.run_config import LEDGER, RunConfig
 from launch.strategies import make_strategy
@@ -71,6 +72,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
             make_optimizer(config.optimizer, config.learning_rate, _optimizer_args(config, schema)),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
         )
+        plateau = Plateau(model.optimizer, config.reduce_lr)
         checkpoints = Checkpoints(config.out, model)
     done = checkpoints.restore() if config.resume else 0
     epochs = load_history(config.out)[:done] if done else []
@@ -81,6 +83,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):
             break
+        plateau.set_rate(epochs)
         epochs.append(_train_epoch(model, data, config, number, evaluate))
         save_history(config.out, epochs)
         if not config.save_models:

@@ -27,6 +27,7 @@ from zoo.models import (
     WideDeep,
     XDeepFM,
 )
+from zoo.preset_files import Preset, list_presets, preset
 from zoo.registry import get, list_models
 from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
 from zoo.tfrecords import read_tfrecords, write_tfrecords
@@ -52,6 +53,7 @@ __all__ = [
     "FiBiNET",
     "Ledger",
     "Numeric",
+    "Preset",
     "Schema",
     "SchemaError",
     "SchemaMismatchError",
@@ -59,7 +61,9 @@ __all__ = [
     "XDeepFM",
     "get",
     "list_models",
+    "list_presets",
     "load_counts",
+    "preset",
     "read_tfrecords",
     "verify_files",
     "write_tfrecords",

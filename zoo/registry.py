@@ -24,6 +24,8 @@ from zoo.models import (
     WideDeep,
     XDeepFM,
 )
+from zoo.parameter_counts import parameter_counts
+from zoo.schema import Schema, SchemaError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +37,17 @@ class Entry:
         model: the class.
         paper: authors and title.
         year: of the paper.
+        embedding_parameters: number of the embedding tables' parameters, if a schema was given and
+            the model can be made for it.
+        other_parameters: number of all others, likewise.
     """
 
     name: str
     model: type[ClickModel]
     paper: str
     year: int
+    embedding_parameters: int | None = None
+    other_parameters: int | None = None
 
 
 _ENTRIES = (
@@ -78,11 +85,22 @@ class ModelTable(tuple):
     __slots__ = ()
 
     def __str__(self) -> str:
-        width = max(len(entry.name) for entry in self)
-        paper_width = max(len(entry.paper) for entry in self)
-        lines = [f"{'name':<{width}}  {'paper':<{paper_width}}  year"]
-        lines += [f"{e.name:<{width}}  {e.paper:<{paper_width}}  {e.year}" for e in self]
-        return "\n".join(lines)
+        rows = [("name", "class", "year", "paper")]
+        rows += [(e.name, e.model.__name__, str(e.year), e.paper) for e in self]
+        if any(entry.other_parameters is not None for entry in self):
+            sizes = [("embeddings", "other")]
+            sizes += [
+                tuple(map(_number, (e.embedding_parameters, e.other_parameters))) for e in self
+            ]
+            rows = [(*row[:3], *size, row[3]) for row, size in zip(rows, sizes, strict=True)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        aligned = [str.ljust] * 3 + [str.rjust] * (len(widths) - 4) + [str.ljust]
+        return "\n".join(
+            "  ".join(
+                align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)
+            ).rstrip()
+            for row in rows
+        )
 
     __repr__ = __str__
 
@@ -112,14 +130,39 @@ def get(name: str) -> type[ClickModel]:
     return known[plain]
 
 
-def list_models() -> ModelTable:
-    """Returns every model: name, class, paper, year.
+def list_models(schema: Schema | None = None) -> ModelTable:
+    """Returns every model: name, class, paper, year and, for a schema, its size.
+
+    Args:
+        schema: counts the parameters that each model has for these columns with its default
+            settings, the embeddings' apart; `None`: without them. Each model is made for that, one
+            after the other.
 
     Returns:
-        A tuple of entries that prints as a table.
+        A tuple of entries that prints as a table. A model that cannot be made for the schema, such
+        as one of behaviour sequences without any, has no counts.
 
     Example:
         >>> "deepfm" in [entry.name for entry in list_models()]
         True
+        >>> import zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 5)])
+        >>> fm = list_models(schema)[1]
+        >>> fm.name, fm.embedding_parameters, fm.other_parameters
+        ('fm', 255, 1)
     """
-    return ModelTable(_ENTRIES)
+    return ModelTable(_ENTRIES if schema is None else (_counted(e, schema) for e in _ENTRIES))
+
+
+def _counted(entry: Entry, schema: Schema) -> Entry:
+    try:
+        embedded, other = parameter_counts(entry.model(schema))
+    except SchemaError:
+        raise
+    except ValueError:
+        return entry
+    return dataclasses.replace(entry, embedding_parameters=embedded, other_parameters=other)
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,36 @@
+"""How large a model is."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from tf_helen.layers import Embedding
+
+
+def parameter_counts(model: keras.Model) -> tuple[int, int]:
+    """Counts the trainable parameters of a built model.
+
+    Args:
+        model: such as one of the zoo.
+
+    Returns:
+        Those of the embedding tables, which grow with the vocabularies (the weights of a linear
+        part among them), and all others.
+
+    Example:
+        >>> import zoo
+        >>> parameter_counts(zoo.FM(zoo.Schema("tiny", [zoo.Categorical("user", 10)]), 4))
+        (50, 1)
+    """
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    tables = [layer for layer in layers if isinstance(layer, Embedding)]
+    # By identity: two layers may share a table.
+    weights = {id(weight): weight for table in tables for weight in table.trainable_weights}
+    everything = sum(_size(weight) for weight in model.trainable_weights)
+    embedded = sum(_size(weight) for weight in weights.values())
+    return embedded, everything - embedded
+
+
+def _size(weight: keras.Variable) -> int:
+    return int(np.prod(weight.shape))
