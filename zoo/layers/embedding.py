@@ -106,32 +106,31 @@ class FieldEmbedding(keras.layers.Layer):
             self.vectors = self.add_weight(shape, self.initializer.clone(), name="numeric_vectors")
         self.built = True
 
-    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def call(
+        self, inputs: Mapping[str, tf.Tensor], training: bool = False, pool: bool = True
+    ) -> tf.Tensor:
+        """Embeds the columns.
+
+        Args:
+            inputs: the features.
+            training: whether the penalty counts.
+            pool: combines the rows of a field. `False`, where all widths are one: each id by
+                itself, `[B, W + N, d]`, with zeros where it is padding (-1).
+
+        Returns:
+            The vectors.
+        """
         check_features(self.schema, inputs)
         if len(set(self.widths.values())) > 1:
             return self._side_by_side(inputs, training)
         parts = []
         for table in self.tables.values():
-            parts.append(table(inputs["ids"], training=training))
+            parts.append(table(inputs["ids"], training=training, pool=pool))
         if self.vectors is not None:
             numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
             parts.append(numbers[:, :, None] * tf.cast(self.vectors, self.compute_dtype))
         stacked = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
         return tf.reshape(stacked, [-1, sum(self.widths.values())]) if self.flat else stacked
-
-    def rows(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Looks up every id by itself instead of pooling those of a field.
-
-        Args:
-            inputs: the features.
-            training: whether the penalty counts.
-
-        Returns:
-            `[B, W, d]`, zeros where the id is padding (-1).
-        """
-        check_features(self.schema, inputs)
-        (table,) = self.tables.values()
-        return table(inputs["ids"], training=training, pool=False)
 
     def _side_by_side(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
         parts: dict[str, tf.Tensor] = {}

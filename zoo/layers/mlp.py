@@ -8,6 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.dice import Dice
+
+EPSILON = 1e-5  # of PyTorch's normalizations
+
 
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalization with the constants that the published results were found with.
@@ -23,7 +27,22 @@ class BatchNorm(keras.layers.BatchNormalization):
     """
 
     def __init__(self, **kwargs: Any):
-        super().__init__(**{"momentum": 0.9, "epsilon": 1e-5, **kwargs})
+        super().__init__(**{"momentum": 0.9, "epsilon": EPSILON, **kwargs})
+
+
+class LayerNorm(keras.layers.LayerNormalization):
+    """Layer normalization with PyTorch's constant, like `BatchNorm`.
+
+    Args:
+        **kwargs: Keras's arguments.
+
+    Example:
+        >>> LayerNorm().epsilon
+        1e-05
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"epsilon": EPSILON, **kwargs})
 
 
 class MLP(keras.layers.Layer):
@@ -31,7 +50,7 @@ class MLP(keras.layers.Layer):
 
     Args:
         hidden_units: width of each hidden layer; none: the input is returned.
-        activation: Keras activation.
+        activation: Keras activation, or "dice".
         dropout: share of units dropped in training, in [0, 1); one for all layers or one for each.
         batch_norm: normalize before the activation.
         layer: makes what stands for `W x + b`, from its width, name and dtype.
@@ -73,7 +92,10 @@ class MLP(keras.layers.Layer):
             self.steps.append(layer(units, name=f"dense_{i}", **policy))
             if batch_norm:
                 self.steps.append(BatchNorm(name=f"norm_{i}", **policy))
-            self.steps.append(keras.layers.Activation(activation, name=f"act_{i}", **policy))
+            if activation == "dice":
+                self.steps.append(Dice(name=f"act_{i}", **policy))
+            else:
+                self.steps.append(keras.layers.Activation(activation, name=f"act_{i}", **policy))
             if rates[i]:
                 self.steps.append(keras.layers.Dropout(rates[i], name=f"drop_{i}", **policy))
 
@@ -86,7 +108,7 @@ class MLP(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         for step in self.steps:
             takes_training = isinstance(
-                step, (keras.layers.Dropout, keras.layers.BatchNormalization)
+                step, (Dice, keras.layers.Dropout, keras.layers.BatchNormalization)
             )
             inputs = step(inputs, training=training) if takes_training else step(inputs)
         return inputs

@@ -1,0 +1,88 @@
+"""Attention of a target to the history of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.mlp import MLP
+
+
+class TargetAttention(keras.layers.Layer):
+    """DIN's activation unit: `sum_i a_i h_i`, `a_i = w . MLP([t; h_i; t - h_i; t * h_i]) + b`.
+
+    Only what is there is computed, and counts in the statistics of Dice: padding costs nothing. A
+    history without anything gives zeros.
+
+    Args:
+        hidden_units: widths of the MLP.
+        activation: Keras activation of the MLP, or "dice".
+        dropout: after each hidden layer, in [0, 1); one rate or one for each.
+        softmax: makes the weights of a history sum to 1; in the paper they need not.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        The target t `[B, k]`, the history h `[B, T, k]` with zeros for padding, and whether there
+        is something, boolean `[B, T]`.
+
+    Output shape:
+        `[B, k]`.
+
+    Reference: Zhou et al., KDD 2018 (arXiv 1706.06978), equation 3 and figure 2.
+
+    Example:
+        >>> history = tf.ones((2, 3, 4))
+        >>> TargetAttention((5,))(tf.ones((2, 4)), history, tf.ones((2, 3), tf.bool)).shape
+        TensorShape([2, 4])
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int],
+        *,
+        activation: Any = "dice",
+        dropout: float | Sequence[float] = 0.0,
+        softmax: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.softmax = softmax
+        policy = {"dtype": self.dtype_policy}
+        self.mlp = MLP(hidden_units, activation=activation, dropout=dropout, name="mlp", **policy)
+        self.score = keras.layers.Dense(1, name="score", **policy)
+
+    def build(self, target_shape: tuple, *others: tuple) -> None:
+        shape = (None, 4 * target_shape[-1])
+        self.mlp.build(shape)
+        self.score.build(self.mlp.compute_output_shape(shape))
+        self.built = True
+
+    def call(
+        self, target: tf.Tensor, history: tf.Tensor, present: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        rows = tf.shape(target)[0]
+        places = tf.where(present)
+        # The statistics of nothing are NaN: where nobody has a history, one padding, which is 0.
+        alone = tf.logical_and(tf.equal(tf.size(places), 0), rows > 0)
+        places = tf.concat([places, tf.zeros([tf.cast(alone, tf.int32), 2], tf.int64)], axis=0)
+        row = places[:, 0]
+        behaviour = tf.gather_nd(history, places)
+        wanted = tf.gather(target, row)
+        together = [wanted, behaviour, wanted - behaviour, wanted * behaviour]
+        scores = self.score(self.mlp(tf.concat(together, axis=1), training=training))
+        if self.softmax:
+            scores = self._softmax(scores, row, rows)
+        return tf.math.unsorted_segment_sum(scores * behaviour, row, rows)
+
+    def _softmax(self, scores: tf.Tensor, row: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        scores = tf.cast(scores, tf.float32)
+        highest = tf.stop_gradient(tf.math.unsorted_segment_max(scores, row, rows))
+        powers = tf.exp(scores - tf.gather(highest, row))
+        total = tf.math.unsorted_segment_sum(powers, row, rows)
+        return tf.cast(powers / tf.gather(total, row), self.compute_dtype)
+
+    def compute_output_shape(self, target_shape: tuple, *others: tuple) -> tuple:
+        return target_shape
