@@ -21,7 +21,11 @@ from zoo.models import (
     DCNv3,
     DeepFM,
     FiBiNET,
+    FinalMLP,
+    FinalNet,
+    MaskNet,
     WideDeep,
+    WuKong,
     XDeepFM,
 )
 from zoo.parameter_counts import parameter_counts
@@ -73,9 +77,18 @@ _ENTRIES = (
     Entry("dcnv2", DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
     Entry("edcn", EDCN, "Chen et al.: Enhancing Explicit and Implicit Feature Interactions", 2021),
     Entry(
+        "masknet",
+        MaskNet,
+        "Wang et al.: MaskNet, Feature-Wise Multiplication by Instance-Guided Mask",
+        2021,
+    ),
+    Entry("finalmlp", FinalMLP, "Mao et al.: FinalMLP, an Enhanced Two-Stream MLP Model", 2023),
+    Entry("finalnet", FinalNet, "Zhu et al.: FINAL, Factorized Interaction Layer", 2023),
+    Entry(
         "gdcn", GDCN, "Wang et al.: Towards Deeper, Lighter and Interpretable Cross Network", 2023
     ),
     Entry("dcnv3", DCNv3, "Li et al.: FCN, Fusing Exponential and Linear Cross Network", 2024),
+    Entry("wukong", WuKong, "Zhang et al.: Wukong, Towards a Scaling Law", 2024),
 )
 
 

@@ -2,6 +2,6 @@
 
 from zoo.layers.embedding import FieldEmbedding
 from zoo.layers.linear import Linear
-from zoo.layers.mlp import MLP, BatchNorm
+from zoo.layers.mlp import MLP, BatchNorm, LayerNorm
 
-__all__ = ["MLP", "BatchNorm", "FieldEmbedding", "Linear"]
+__all__ = ["MLP", "BatchNorm", "FieldEmbedding", "LayerNorm", "Linear"]

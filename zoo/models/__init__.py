@@ -11,11 +11,15 @@ from zoo.models.dlrm import DLRM
 from zoo.models.dnn import DNN
 from zoo.models.edcn import EDCN
 from zoo.models.fibinet import FiBiNET
+from zoo.models.finalmlp import FinalMLP
+from zoo.models.finalnet import FinalNet
 from zoo.models.fm import FM
 from zoo.models.gdcn import GDCN
 from zoo.models.lr import LR
+from zoo.models.masknet import MaskNet
 from zoo.models.pnn import PNN
 from zoo.models.widedeep import WideDeep
+from zoo.models.wukong import WuKong
 from zoo.models.xdeepfm import XDeepFM
 
 __all__ = [
@@ -34,6 +38,10 @@ __all__ = [
     "DCNv3",
     "DeepFM",
     "FiBiNET",
+    "FinalMLP",
+    "FinalNet",
+    "MaskNet",
     "WideDeep",
+    "WuKong",
     "XDeepFM",
 ]

@@ -1,0 +1,63 @@
+"""Some of a schema's columns, and their part of the features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_helen.checks import nearest
+from zoo.schema import Schema
+
+
+class ColumnSubset:
+    """Takes some columns out of the features.
+
+    Args:
+        schema: all columns.
+        names: of the columns that are wanted.
+        setting: name of the setting that they come from, for messages.
+
+    Attributes:
+        schema: of those columns, in the order of all.
+
+    Raises:
+        ValueError: on a name that is unknown or occurs twice, or no name.
+
+    Example:
+        >>> import zoo
+        >>> schema = Schema("s", [zoo.Categorical("user", 9), zoo.Categorical("item", 5)])
+        >>> subset = ColumnSubset(schema, ["item"])
+        >>> subset({"ids": tf.constant([[7, 3]])})["ids"].numpy().tolist()
+        [[3]]
+    """
+
+    def __init__(self, schema: Schema, names: Sequence[str], setting: str = "names"):
+        known = [column.name for column in (*schema.categorical, *schema.numeric)]
+        if isinstance(names, str) or not names or len(set(names)) != len(names):
+            raise ValueError(f"`{setting}` must be distinct names of columns. Received: {names!r}")
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"`{setting}`: schema {schema.name!r} has no column {name!r}."
+                    f"{nearest(name, known)}"
+                )
+        ends = np.cumsum([field.length for field in schema.categorical])
+        self._ids, fields = [], []
+        for field, end in zip(schema.categorical, ends, strict=True):
+            if field.name in names:
+                self._ids += range(end - field.length, end)
+                # Who shares with a column that is left out has its vectors for itself.
+                shares = field.shares if field.shares in names else None
+                fields.append(dataclasses.replace(field, shares=shares))
+        places = [i for i, column in enumerate(schema.numeric) if column.name in names]
+        self._numeric = places
+        numeric = tuple(schema.numeric[i] for i in places)
+        self.schema = dataclasses.replace(schema, categorical=tuple(fields), numeric=numeric)
+
+    def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The part of the features that belongs to the columns."""
+        places = {"ids": self._ids, "numeric": self._numeric}
+        return {key: tf.gather(features[key], at, axis=1) for key, at in places.items() if at}

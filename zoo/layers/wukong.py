@@ -1,0 +1,96 @@
+"""WuKong's layer: factorization machines that make new vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers.mlp import MLP, LayerNorm
+
+
+class WuKongLayer(keras.layers.Layer):
+    """New vectors from pairwise products (FMB) and from sums (LCB), plus the old ones.
+
+    `X' = LN([FMB(X); LCB(X)] + R X)`, `LCB(X) = L X`
+    `FMB(X) = reshape(V MLP(LN(flatten(X X^T Y))) + b)`
+
+    Args:
+        fmb_vectors: how many vectors the factorization machine block makes.
+        lcb_vectors: how many vectors the linear compression block makes.
+        projection: columns of Y, which make the matrix of inner products narrower.
+        hidden_units: widths of the MLP.
+        activation: Keras activation of the MLP.
+        **kwargs: Keras's layer arguments.
+
+    Input shape:
+        `[B, n, d]`.
+
+    Output shape:
+        `[B, fmb_vectors + lcb_vectors, d]`. R is the identity where that is as many as n.
+
+    Reference: Zhang et al., ICML 2024 (arXiv 2403.02545), sections 3.3 to 3.6.
+
+    Example:
+        >>> WuKongLayer(3, 2, 4, (8,))(tf.ones([2, 6, 5])).shape
+        TensorShape([2, 5, 5])
+    """
+
+    def __init__(
+        self,
+        fmb_vectors: int,
+        lcb_vectors: int,
+        projection: int,
+        hidden_units: Sequence[int],
+        activation: Any = "relu",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.fmb_vectors, self.lcb_vectors = fmb_vectors, lcb_vectors
+        self.projection = projection
+        policy = {"dtype": self.dtype_policy}
+        self.products_norm = LayerNorm(name="products_norm", **policy)
+        self.mlp = MLP(hidden_units, activation=activation, name="mlp", **policy)
+        self.norm = LayerNorm(name="norm", **policy)
+
+    def build(self, input_shape: tuple) -> None:
+        _, n, d = input_shape
+        vectors = self.fmb_vectors + self.lcb_vectors
+        self.project = self.add_weight((n, self.projection), "glorot_uniform", name="project")
+        self.compress = self.add_weight((n, self.lcb_vectors), "glorot_uniform", name="compress")
+        self.residual = None
+        if n != vectors:
+            self.residual = self.add_weight((n, vectors), "glorot_uniform", name="residual")
+        products = (None, n * self.projection)
+        self.products_norm.build(products)
+        self.mlp.build(products)
+        self.expand = keras.layers.Dense(
+            self.fmb_vectors * d, dtype=self.dtype_policy, name="expand"
+        )
+        self.expand.build(self.mlp.compute_output_shape(products))
+        self.norm.build((None, vectors, d))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        n, d = inputs.shape[1:]
+        # One product for all that is linear in the vectors.
+        matrices = [self.project, self.compress, self.residual]
+        matrices = [tf.convert_to_tensor(matrix) for matrix in matrices if matrix is not None]
+        rows = tf.reshape(tf.transpose(inputs, [0, 2, 1]), [-1, n])
+        sums = tf.reshape(tf.matmul(rows, tf.concat(matrices, axis=1)), [-1, d, _width(matrices)])
+        narrow, sums = sums[:, :, : self.projection], sums[:, :, self.projection :]
+        products = tf.reshape(tf.matmul(inputs, narrow), [-1, n * self.projection])
+        made = self.expand(self.mlp(self.products_norm(products), training=training))
+        made = tf.reshape(made, [-1, self.fmb_vectors, d])
+        sums = tf.transpose(sums, [0, 2, 1])
+        old = inputs if self.residual is None else sums[:, self.lcb_vectors :]
+        return self.norm(tf.concat([made, sums[:, : self.lcb_vectors]], axis=1) + old)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.fmb_vectors + self.lcb_vectors, input_shape[2])
+
+
+def _width(matrices: list[tf.Tensor]) -> int:
+    return sum(matrix.shape[1] for matrix in matrices)

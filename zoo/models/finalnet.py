@@ -1,0 +1,120 @@
+"""FinalNet: factorized interaction layers in place of an MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers import MLP
+from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
+from zoo.layers.mlp import check_widths
+from zoo.models.base import ClickModel, check_choice
+from zoo.schema import Schema
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class FinalNet(ClickModel):
+    """One or two blocks of factorized interaction layers; the mean of two logits.
+
+    Every layer multiplies outputs of a linear layer by each other, so that each doubles the degree
+    of the products. In training, each of two blocks learns from the mean of both as well.
+
+    `x' = dropout(act(BN([a; a * g])))` ("concat") or `a + a * g` ("sum"), `[a; g] = W x + b`
+    `y_k = w_k . block_k([e_1; ...; e_F]) + c_k`, `logit = (y_1 + y_2) / 2`
+    loss: the compiled one, and `distillation * sum_k BCE(sigmoid(y_k), sigmoid(logit))`
+
+    Args:
+        schema: the columns of the data.
+        embedding_dim: width d of the embeddings.
+        blocks: 1 or 2.
+        hidden_units: widths of the first block's layers.
+        activation: Keras activation of the layers; `None`: none.
+        dropout: after each layer of the first block, in [0, 1); one rate or one for each.
+        batch_norm: batch normalization before each activation.
+        second_hidden_units: of the second block; `None`: as the first.
+        second_dropout: of the second block; `None`: as the first.
+        residual: "concat" or "sum".
+        column_gates: gates for the first block, `[e; g * e]`, `g = W e + b` over the columns; the
+            vectors must then have one width.
+        distillation: weight of the blocks' own losses, at least 0.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, or features that do not fit the schema.
+
+    Reference: Zhu et al., SIGIR 2023 (doi 10.1145/3539618.3591988), sections "FINAL Block" and
+        "Knowledge transfer"; published with d = 10, Adam, batch normalization. As in the authors'
+        code, the gate g is linear, where the paper writes an activation.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> model = zoo.FinalNet(schema, embedding_dim=4, hidden_units=(8,))
+        >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        embedding_dim: int = 16,
+        *,
+        blocks: int = 2,
+        hidden_units: Sequence[int] = (200, 200),
+        activation: Any = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = True,
+        second_hidden_units: Sequence[int] | None = None,
+        second_dropout: float | Sequence[float] | None = None,
+        residual: str = "concat",
+        column_gates: bool = False,
+        distillation: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(schema, embedding_dim, **kwargs)
+        check_choice("blocks", blocks, (1, 2))
+        check_choice("residual", residual, RESIDUALS)
+        if isinstance(distillation, bool) or not distillation >= 0:
+            raise ValueError(f"`distillation` must be a number >= 0. Received: {distillation!r}")
+        self.distillation = distillation
+        self.embedding = self.embed(flat=not column_gates)
+        policy = {"dtype": self.dtype_policy}
+        self.gate = ColumnGate(name="column_gate", **policy) if column_gates else None
+
+        def layer(units: int, **options: Any) -> FactorizedInteraction:
+            return FactorizedInteraction(units, residual, **options)
+
+        first = (hidden_units, dropout)
+        second = (second_hidden_units, second_dropout)
+        second = [a if b is None else b for a, b in zip(first, second, strict=True)]
+        self.blocks, self.output_units = [], []
+        for i, (units, rate) in enumerate((first, second)[:blocks]):
+            check_widths("hidden_units", units, layers=1)
+            shared = {"activation": activation, "batch_norm": batch_norm, "layer": layer, **policy}
+            self.blocks.append(MLP(units, dropout=rate, name=f"block_{i}", **shared))
+            self.output_units.append(self.output_layer(f"output_unit_{i}"))
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        embedded = self.embedding(features, training=training)
+        width = sum(self.embedding.widths.values())
+        inputs = [tf.reshape(embedded, [-1, width])] * len(self.blocks)
+        if self.gate is not None:
+            inputs[0] = tf.reshape(self.gate(embedded), [-1, 2 * width])
+        logits = [
+            unit(block(x, training=training))
+            for unit, block, x in zip(self.output_units, self.blocks, inputs, strict=True)
+        ]
+        mean = tf.add_n(logits) / len(logits)
+        if training and self.distillation and len(logits) > 1:
+            teacher = tf.stop_gradient(tf.sigmoid(mean))
+            for logit in logits:
+                # A replica may have no rows.
+                loss = tf.reduce_sum(
+                    tf.nn.sigmoid_cross_entropy_with_logits(labels=teacher, logits=logit)
+                )
+                rows = tf.cast(tf.shape(logit)[0], tf.float32)
+                self.add_loss(self.distillation * tf.math.divide_no_nan(loss, rows))
+        return mean

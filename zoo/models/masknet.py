@@ -1,0 +1,125 @@
+"""MaskNet: hidden layers under masks that depend on the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers import MLP
+from zoo.layers.mask_block import ColumnNorm, MaskBlock
+from zoo.layers.mlp import check_widths, dropout_rates
+from zoo.models.base import ClickModel, check_choice, check_positive
+from zoo.schema import Schema
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class MaskNet(ClickModel):
+    """Layers whose inputs are multiplied by masks that a small MLP makes of the embeddings.
+
+    The first input is the embeddings, normalized column by column. Serial: each block's output is
+    the next one's input. Parallel: all blocks see the embeddings, an MLP their outputs.
+
+    `block(h) = act(LN(W (m * h)))`, `m = M2 relu(M1 [e_1; ...; e_F] + b1) + b2`
+    `v = [LN(e_1); ...; LN(e_F)]`
+    `logit = w . block_L(... block_1(v)) + c` (serial)
+    `logit = w . MLP([block_1(v); ...; block_n(v)]) + c` (parallel)
+
+    Args:
+        schema: the columns of the data.
+        embedding_dim: width d of the embeddings; at least 2 where they are normalized.
+        structure: "serial" or "parallel".
+        hidden_units: widths of the blocks (serial) or of the MLP (parallel).
+        blocks: number of blocks of the parallel structure.
+        block_units: width of each of them.
+        reduction: units of a mask's hidden layer for each unit of the mask, above 0.
+        activation: Keras activation of the blocks and the MLP.
+        dropout: after each block and hidden layer, in [0, 1); one rate or, in the serial
+            structure, one for each block.
+        embedding_norm: whether to normalize the embeddings.
+        layer_norm: whether to normalize in the blocks.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, or features that do not fit the schema.
+
+    Reference: Wang, She, Zhang, DLP-KDD 2021 (arXiv 2102.07619), sections "MaskBlock" and
+        "MaskNet"; published with d = 10, layers of 400, reduction 2, Adam.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> model = zoo.MaskNet(schema, embedding_dim=4, structure="serial", hidden_units=(8,))
+        >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        embedding_dim: int = 16,
+        *,
+        structure: str = "parallel",
+        hidden_units: Sequence[int] = (200, 200),
+        blocks: int = 3,
+        block_units: int = 64,
+        reduction: float = 1.0,
+        activation: Any = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        embedding_norm: bool = True,
+        layer_norm: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(schema, embedding_dim, **kwargs)
+        check_choice("structure", structure, ("serial", "parallel"))
+        check_widths("hidden_units", hidden_units, layers=structure == "serial")
+        check_positive("blocks", blocks)
+        check_positive("block_units", block_units)
+        if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
+            raise ValueError(f"`reduction` must be a number > 0. Received: {reduction!r}")
+        if embedding_norm:
+            # A vector of one number, normalized, is zero.
+            check_positive("embedding_dim", embedding_dim, least=2)
+        self.serial = structure == "serial"
+        if self.serial:
+            widths, rates = hidden_units, dropout_rates(dropout, len(hidden_units))
+        elif isinstance(dropout, Sequence):
+            raise ValueError(
+                f"`dropout` must be one number with structure='parallel'. Received: {dropout!r}"
+            )
+        else:
+            widths, rates = [block_units] * blocks, dropout_rates(dropout, blocks)
+        policy = {"dtype": self.dtype_policy}
+        self.embedding = self.embed()
+        self.norm = ColumnNorm(name="embedding_norm", **policy) if embedding_norm else None
+        self.blocks = [
+            MaskBlock(
+                width,
+                reduction=reduction,
+                activation=activation,
+                dropout=rate,
+                layer_norm=layer_norm,
+                name=f"block_{i}",
+                **policy,
+            )
+            for i, (width, rate) in enumerate(zip(widths, rates, strict=True))
+        ]
+        units = () if self.serial else hidden_units
+        self.mlp = MLP(units, activation=activation, dropout=dropout, name="mlp", **policy)
+        self.output_unit = self.output_layer()
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        embedded = self.embedding(features, training=training)
+        width = self.columns * self.embedding_dim
+        flat = tf.reshape(embedded, [-1, width])
+        hidden = flat if self.norm is None else tf.reshape(self.norm(embedded), [-1, width])
+        if self.serial:
+            for block in self.blocks:
+                hidden = block(hidden, flat, training=training)
+            return self.output_unit(hidden)
+        side_by_side = tf.concat(
+            [block(hidden, flat, training=training) for block in self.blocks], 1
+        )
+        return self.output_unit(self.mlp(side_by_side, training=training))

@@ -1,0 +1,113 @@
+"""WuKong: a stack of factorization machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.layers import MLP
+from zoo.layers.mlp import check_widths
+from zoo.layers.wukong import WuKongLayer
+from zoo.models.base import ClickModel, check_positive
+from zoo.schema import Schema
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class WuKong(ClickModel):
+    """Layers that each make new vectors from pairwise products and from sums; then an MLP.
+
+    The factorization machine block (FMB) turns the inner products of all vectors into new ones, the
+    linear compression block (LCB) adds the old ones up. L layers reach products of 2^L vectors.
+
+    `X_0 = (e_1, ..., e_F)`, `X_{l+1} = LN([FMB(X_l); LCB(X_l)] + R_l X_l)`, `LCB(X) = L X`
+    `FMB(X) = reshape(V MLP(LN(flatten(X X^T Y))) + b)`; `logit = w . MLP(flatten(X_L)) + c`
+
+    Args:
+        schema: the columns of the data.
+        embedding_dim: width d of the embeddings, at least 2.
+        layers: number of layers, at least 1.
+        fmb_vectors: vectors that a factorization machine block makes.
+        lcb_vectors: vectors that a linear compression block makes.
+        projection: columns of Y, which make the matrix of inner products narrower.
+        fmb_units: widths of the MLP in the factorization machine block.
+        hidden_units: widths of the last MLP.
+        activation: Keras activation of all MLPs.
+        dropout: after each hidden layer of the last MLP, in [0, 1); one rate or one for each.
+        batch_norm: batch normalization before each activation of the last MLP.
+        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+
+    Raises:
+        ValueError: on a value out of range, or features that do not fit the schema.
+
+    Reference: Zhang et al., "Wukong: Towards a Scaling Law for Large-Scale Recommendation", ICML
+        2024 (arXiv 2403.02545), sections 3.2 to 3.6. R is the identity where the number of vectors
+        stays the same, as in the paper; Y is learned and the same for all rows, without the paper's
+        optional attention. FuxiCTR's model of this name differs from the paper: its LCB and its
+        output are linear layers over flattened vectors, and one LN spans them all.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10), zoo.Categorical("item", 20)])
+        >>> model = zoo.WuKong(schema, embedding_dim=4, layers=2, hidden_units=(8,))
+        >>> model({"ids": np.array([[3, 5], [3, 6]])}).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        embedding_dim: int = 16,
+        *,
+        layers: int = 3,
+        fmb_vectors: int = 16,
+        lcb_vectors: int = 16,
+        projection: int = 16,
+        fmb_units: Sequence[int] = (200,),
+        hidden_units: Sequence[int] = (200, 200),
+        activation: Any = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(schema, embedding_dim, **kwargs)
+        # A vector of one number, normalized, is zero.
+        check_positive("embedding_dim", embedding_dim, least=2)
+        settings = {"layers": layers, "projection": projection}
+        settings |= {"fmb_vectors": fmb_vectors, "lcb_vectors": lcb_vectors}
+        for name, value in settings.items():
+            check_positive(name, value)
+        check_widths("fmb_units", fmb_units)
+        policy = {"dtype": self.dtype_policy}
+        self.embedding = self.embed()
+        self.width = (fmb_vectors + lcb_vectors) * embedding_dim
+        self.interactions = [
+            WuKongLayer(
+                fmb_vectors,
+                lcb_vectors,
+                projection,
+                fmb_units,
+                activation,
+                name=f"layer_{i}",
+                **policy,
+            )
+            for i in range(layers)
+        ]
+        self.mlp = MLP(
+            hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            name="mlp",
+            **policy,
+        )
+        self.output_unit = self.output_layer()
+
+    def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        vectors = self.embedding(features, training=training)
+        for layer in self.interactions:
+            vectors = layer(vectors, training=training)
+        flat = tf.reshape(vectors, [-1, self.width])
+        return self.output_unit(self.mlp(flat, training=training))
