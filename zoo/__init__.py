@@ -11,6 +11,7 @@ from zoo.ledger import Ledger
 from zoo.models import (
     AFN,
     DCN,
+    DIN,
     DLRM,
     DNN,
     EDCN,
@@ -40,6 +41,7 @@ from zoo.vocabulary import load_counts
 __all__ = [
     "AFN",
     "DCN",
+    "DIN",
     "DLRM",
     "DNN",
     "EDCN",

@@ -8,6 +8,7 @@ from tf_helen.checks import nearest
 from zoo.models import (
     AFN,
     DCN,
+    DIN,
     DLRM,
     DNN,
     EDCN,
@@ -62,6 +63,7 @@ _ENTRIES = (
     Entry("widedeep", WideDeep, "Cheng et al.: Wide & Deep Learning for Recommender Systems", 2016),
     Entry("dcn", DCN, "Wang et al.: Deep & Cross Network for Ad Click Predictions", 2017),
     Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
+    Entry("din", DIN, "Zhou et al.: Deep Interest Network for Click-Through Rate Prediction", 2018),
     Entry(
         "xdeepfm", XDeepFM, "Lian et al.: xDeepFM, Explicit and Implicit Feature Interactions", 2018
     ),

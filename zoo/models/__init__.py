@@ -7,6 +7,7 @@ from zoo.models.dcn import DCN
 from zoo.models.dcnv2 import DCNv2
 from zoo.models.dcnv3 import DCNv3
 from zoo.models.deepfm import DeepFM
+from zoo.models.din import DIN
 from zoo.models.dlrm import DLRM
 from zoo.models.dnn import DNN
 from zoo.models.edcn import EDCN
@@ -25,6 +26,7 @@ from zoo.models.xdeepfm import XDeepFM
 __all__ = [
     "AFN",
     "DCN",
+    "DIN",
     "DLRM",
     "DNN",
     "EDCN",
