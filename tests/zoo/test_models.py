@@ -37,7 +37,9 @@ def randomized(model, seed=1):
     """Weights far from their initial values, so that every term of a formula counts."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        weight.assign(rng.normal(0, 0.5, weight.shape))
+        drawn = rng.normal(0, 0.5, weight.shape)
+        # A variance is positive.
+        weight.assign(abs(drawn) + 0.5 if weight.path.endswith("moving_variance") else drawn)
     return model
 
 
