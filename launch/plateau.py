@@ -46,6 +46,7 @@ class Plateau:
     Args:
         optimizer: before training, with its first learning rate.
         factor: of the learning rate, in (0, 1); `None`: it stays.
+        report: print every change.
 
     Raises:
         ValueError: if the optimizer's learning rate follows a schedule of its own.
@@ -56,8 +57,8 @@ class Plateau:
         0.05
     """
 
-    def __init__(self, optimizer: Any, factor: float | None):
-        self._optimizer, self._factor = optimizer, factor
+    def __init__(self, optimizer: Any, factor: float | None, report: bool = False):
+        self._optimizer, self._factor, self._report = optimizer, factor, report
         if factor is None:
             return
         schedule = keras.optimizers.schedules.LearningRateSchedule
@@ -80,5 +81,7 @@ class Plateau:
         if self._factor is None:
             return None
         rate = reduced_rate(epochs, self._rate, self._factor)
+        if self._report and rate != reduced_rate(epochs[:-1], self._rate, self._factor):
+            print(f"no better valid AUC: learning rate {rate:.3g} from now on")
         self._optimizer.learning_rate = rate
         return rate

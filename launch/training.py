@@ -72,7 +72,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
             make_optimizer(config.optimizer, config.learning_rate, _optimizer_args(config, schema)),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
         )
-        plateau = Plateau(model.optimizer, config.reduce_lr)
+        plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
         checkpoints = Checkpoints(config.out, model)
     done = checkpoints.restore() if config.resume else 0
     epochs = load_history(config.out)[:done] if done else []

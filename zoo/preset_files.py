@@ -160,7 +160,7 @@ def _preset(dataset: str, name: str, common: Mapping, own: Mapping) -> Preset:
     for key in ("model_args", "optimizer_args"):
         merged = {**common.get(key, {}), **own.get(key, {})}
         settings[key] = {argument: _frozen(value) for argument, value in merged.items()}
-    if "://" not in settings["source"]:
+    if "://" not in settings["source"]:  # below the folder that all have
         settings["source"] = f"{common['source']}/{own['source']}"
     settings["published"] = Published(**settings["published"])
     return Preset(name=f"{dataset}/{name}", dataset=dataset, **settings)
