@@ -74,7 +74,7 @@ class MaskNet(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         check_choice("structure", structure, ("serial", "parallel"))
-        check_widths("hidden_units", hidden_units, layers=structure == "serial")
+        check_widths("hidden_units", hidden_units, layers=int(structure == "serial"))
         check_positive("blocks", blocks)
         check_positive("block_units", block_units)
         if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
@@ -106,8 +106,10 @@ class MaskNet(ClickModel):
             )
             for i, (width, rate) in enumerate(zip(widths, rates, strict=True))
         ]
-        units = () if self.serial else hidden_units
-        self.mlp = MLP(units, activation=activation, dropout=dropout, name="mlp", **policy)
+        if not self.serial:
+            self.mlp = MLP(
+                hidden_units, activation=activation, dropout=dropout, name="mlp", **policy
+            )
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

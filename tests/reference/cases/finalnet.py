@@ -10,7 +10,7 @@ def reference(**settings):
 
     units = {"block1_hidden_units": UNITS[0], "block2_hidden_units": UNITS[1]}
     model = FinalNet(feature_map(), embedding_dim=4, **units, **settings, **PLAIN)
-    return Torch(model, spread=0.8)
+    return Torch(model, spread=0.5)
 
 
 def weights(theirs):
