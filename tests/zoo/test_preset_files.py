@@ -99,7 +99,7 @@ def test_every_model_of_the_zoo_that_bars_has_is_there():
     for dataset in ("frappe", "movielens_latest", "criteo_x4_001", "avazu_x4_001"):
         assert {one.model for one in zoo.list_presets(dataset)} >= set(common.split())
     taobao = {one.model for one in zoo.list_presets("taobao_ad")}
-    assert taobao == set(["fm", "dnn", "deepfm", "dcn", "dcnv2", "xdeepfm", "autoint", "din"])
+    assert taobao == {"fm", "dnn", "deepfm", "dcn", "dcnv2", "xdeepfm", "autoint", "din"}
 
 
 def test_a_penalty_is_half_of_the_one_in_the_log():
