@@ -1,0 +1,143 @@
+"""What every model of the zoo promises, checked on a small one of each; training: see beside it."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click_features import features_of
+from zoo_cases import MODELS, SCHEMA, batch, shared, small
+
+import zoo
+from launch.export import export_saved_model
+from zoo.vocabulary import save_vocabulary
+
+KINDS = {
+    "numbers": zoo.Schema("numbers", [], SCHEMA.numeric),
+    "ids": zoo.Schema("ids", [zoo.Categorical("user", 10), zoo.Categorical("item", 8)]),
+    "ids of several values": zoo.Schema("several", SCHEMA.categorical),
+    "one id": zoo.Schema(
+        "one id",
+        [
+            zoo.Categorical("item", 1),
+            zoo.Categorical("tags", 1, length=2),
+            zoo.Categorical("seen", 1, length=3, shares="item"),
+        ],
+        SCHEMA.numeric,
+    ),
+}
+# What models say to columns they cannot use.
+NO_HISTORY = r"needs histories, and schema .* has none.*another model"
+REFUSED = {("din", "numbers"): NO_HISTORY, ("din", "ids"): NO_HISTORY}
+# keras.ops.add takes `[0, k]` for a bias, and keras-rs uses it.
+FAILS_ON_NOTHING = {"dcnv2"}
+ONE_WIDTH = r"vectors of one width.*embedding_dims.*leave the latter out"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_do_not_know_each_other(name):
+    features, _ = batch()
+    model = shared(name)
+    output = model(features).numpy()
+    assert output.dtype == np.float32
+    assert output.shape == (16, 1)
+    assert np.isfinite(output).all()
+    assert len(np.unique(output)) > 8
+    order = np.random.default_rng(3).permutation(16)
+    for rows in (order, order[:1], order[: name in FAILS_ON_NOTHING]):
+        chosen = model({key: value[rows] for key, value in features.items()}).numpy()
+        np.testing.assert_allclose(chosen, output[rows], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_keras_file_gives_the_model_back(name, tmp_path):
+    features, _ = batch()
+    model = shared(name)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is type(model)
+    assert again.get_config() == model.get_config()
+    assert [w.path for w in again.weights] == [w.path for w in model.weights]
+    np.testing.assert_array_equal(again(features), model(features))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_summary_names_the_layers_and_counts(name):
+    lines = []
+    shared(name).summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert type(shared(name)).__name__.lower() in text.replace("_", "").lower()
+    assert f"Total params: {shared(name).count_params():,}" in text
+    assert "(unbuilt)" not in text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mixed_precision_keeps_weights_and_logits_in_float32(name):
+    features, _ = batch()
+    exact = shared(name)
+    half = small(name, dtype="mixed_bfloat16")
+    assert half.compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
+    output, expected = half(features), exact(features).numpy()
+    assert output.dtype == tf.float32
+    assert np.corrcoef(output[:, 0], expected[:, 0])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_schema_works_or_is_refused_clearly(name, kind):
+    schema = KINDS[kind]
+    if (name, kind) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name, kind]):
+            small(name, schema)
+        return
+    model = small(name, schema)
+    features = features_of(schema, 6)
+    assert np.isfinite(model(features)).all()
+    if "ids" in features and schema.field_lengths.get("tags", 1) > 1:
+        several = np.repeat([f.length > 1 for f in schema.categorical], _lengths(schema))
+        features["ids"][:, several] = -1
+        assert np.isfinite(model(features, training=True)).all()
+        assert all(np.isfinite(weight).all() for weight in model.weights)
+
+
+def _lengths(schema):
+    return list(schema.field_lengths.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_columns_of_another_width_work_or_are_refused_clearly(name):
+    try:
+        model = small(name, embedding_dims={"user": 2})
+    except ValueError as error:
+        assert re.search(ONE_WIDTH, str(error)), error
+        return
+    assert np.isfinite(model(batch()[0])).all()
+
+
+@pytest.fixture(scope="module")
+def vocabularies(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("vocabularies"))
+    SCHEMA.save(folder)
+    for field in SCHEMA.categorical:
+        values = ["<oov>", *(f"v{i}" for i in range(1, field.size))]
+        save_vocabulary(folder, field.name, values, np.ones(field.size, np.int64))
+    return folder
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_export_scores_raw_features_as_the_model_does(name, vocabularies, tmp_path):
+    features, _ = batch()
+    ids = np.split(features["ids"], np.cumsum(_lengths(SCHEMA))[:-1], axis=1)
+    raw = {}
+    for field, columns in zip(SCHEMA.categorical, ids, strict=True):
+        # An id that is no line of the vocabulary is 0; padding is left out.
+        texts = [field.separator.join(f"v{i}" for i in row if i >= 0) for row in columns]
+        raw[field.name] = tf.constant(texts)
+    for place, column in enumerate(SCHEMA.numeric):
+        raw[column.name] = tf.constant(features["numeric"][:, place])
+    out = export_saved_model(shared(name), vocabularies, str(tmp_path / "served"))
+    found = tf.saved_model.load(out).signatures["serving_default"](**raw)["probability"]
+    expected = tf.sigmoid(shared(name)(features)[:, 0])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
