@@ -1,4 +1,4 @@
-"""Models: their formulas against NumPy, symmetries, serialization, every kind of schema."""
+"""Two models in detail: formulas against NumPy, symmetries, serialization; what errors say."""
 
 import keras
 import numpy as np
@@ -8,7 +8,6 @@ from click_features import features_of
 
 import tf_helen
 import zoo
-from tf_helen.constructors import constructor_arguments
 
 BOTH = zoo.Schema(
     "both",
@@ -23,14 +22,6 @@ IDS_ONLY = zoo.Schema("ids", [zoo.Categorical("user", 10), zoo.Categorical("item
 NUMBERS_ONLY = zoo.Schema("numbers", [], [zoo.Numeric("a"), zoo.Numeric("b", 1.0, 2.0)])
 SCHEMAS = {"both": BOTH, "ids": IDS_ONLY, "numbers": NUMBERS_ONLY}
 MODELS = [entry.name for entry in zoo.list_models()]
-
-
-def make(name, schema, **settings):
-    """A model with those of the settings that it takes: LR and FM have no MLP."""
-    taken = constructor_arguments(zoo.get(name))
-    return zoo.get(name)(
-        schema, embedding_dim=4, **{key: settings[key] for key in settings if key in taken}
-    )
 
 
 def randomized(model, seed=1):
@@ -81,7 +72,7 @@ def numpy_deep(weights, embedded):
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
 @pytest.mark.parametrize("name", ["dnn", "deepfm"])
 def test_output_equals_the_formula(name, schema):
-    model = randomized(make(name, schema, hidden_units=(5, 3)))
+    model = randomized(zoo.get(name)(schema, embedding_dim=4, hidden_units=(5, 3)))
     features = features_of(schema, 9)
     w = numpy_weights(model)
     embedded = numpy_embedded(
@@ -106,18 +97,6 @@ def test_output_equals_the_formula(name, schema):
     np.testing.assert_allclose(model(features).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-@pytest.mark.parametrize("name", MODELS)
-def test_permuting_the_batch_permutes_the_outputs(name, schema):
-    model = randomized(make(name, schema, hidden_units=(5,)))
-    features = features_of(schema, 12)
-    order = np.random.default_rng(3).permutation(12)
-    output = model(features).numpy()
-    permuted = model({key: value[order] for key, value in features.items()}).numpy()
-    assert len(np.unique(output)) > 1
-    np.testing.assert_allclose(permuted, output[order], rtol=1e-5, atol=1e-6)
-
-
 def test_the_order_of_values_and_their_padding_do_not_matter():
     model = randomized(zoo.DeepFM(BOTH, embedding_dim=4, hidden_units=(5,)))
     numeric = np.zeros((3, 2), np.float32)
@@ -127,12 +106,12 @@ def test_the_order_of_values_and_their_padding_do_not_matter():
 
 
 @pytest.mark.parametrize("schema", [BOTH, NUMBERS_ONLY], ids=["both", "numbers"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["dnn", "deepfm"])
 def test_keras_file_gives_the_trained_model_back(name, schema, tmp_path):
     features = features_of(schema, 16)
     label = np.random.default_rng(0).integers(0, 2, (16, 1)).astype(np.float32)
-    model = make(
-        name, schema, hidden_units=(5, 3), activation="tanh", dropout=0.2,
+    model = zoo.get(name)(
+        schema, embedding_dim=4, hidden_units=(5, 3), activation="tanh", dropout=0.2,
         batch_norm=True, embedding_l2=1e-4,
         embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
     )  # fmt: skip
@@ -147,18 +126,6 @@ def test_keras_file_gives_the_trained_model_back(name, schema, tmp_path):
         model.predict(features, verbose=0), again.predict(features, verbose=0)
     )
     assert int(again.optimizer.iterations.numpy()) == 3
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_training_reaches_every_weight(name):
-    features = features_of(BOTH, 64)
-    label = np.random.default_rng(0).integers(0, 2, (64, 1)).astype(np.float32)
-    model = randomized(make(name, BOTH, hidden_units=(5, 3)))
-    before = [weight.numpy() for weight in model.weights]
-    model.compile(tf_helen.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
-    model.fit(features, label, verbose=0)
-    for weight, old in zip(model.weights, before, strict=True):
-        assert np.abs(weight.numpy() - old).max() > 0, weight.path
 
 
 def test_a_model_is_built_at_once_and_its_parameters_are_those_of_the_formula():
