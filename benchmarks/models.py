@@ -1,0 +1,123 @@
+"""Parameters, FLOPs per row and rows per second of every model, beside FuxiCTR and DeepCTR.
+
+    python benchmarks/models.py [--models=deepfm,dcn]
+        [--fuxictr_python=ENV/bin/python --fuxictr=CLONE] [--deepctr_python=ENV/bin/python]
+
+The shape is Criteo's: 26 fields with a million ids in all, 13 numbers, dimension 16, MLP
+400-400-400, batch 4096, Adam. Every model runs in a process of its own, ours and the peers' in
+turn. The peers live in environments of their own (`benchmarks/peers`); without them only ours are
+measured. Results go to `docs/results/models.json` and are printed as a table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import app, flags
+from peers.deepctr_models import MODELS as IN_DEEPCTR
+from peers.fuxictr_models import MODELS as IN_FUXICTR
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+_MODELS = flags.DEFINE_list("models", None, "Models; by default all.")
+_FUXICTR = flags.DEFINE_string("fuxictr", None, "Clone of FuxiCTR.")
+_FUXICTR_PYTHON = flags.DEFINE_string("fuxictr_python", None, "Its Python, with torch.")
+_DEEPCTR_PYTHON = flags.DEFINE_string("deepctr_python", None, "Python with deepctr.")
+_ONE = flags.DEFINE_string("one", None, "Measures one of our models and prints JSON.")
+
+
+def measure(name: str) -> dict:
+    """One of our models, in this process."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from flops import flops_per_row
+    from peers.timing import rows_per_second
+    from shape import BATCH, DIM, FIELDS, HIDDEN, NUMBERS, SIZE, batches
+
+    import tf_helen
+    import zoo
+    from tf_helen.constructors import constructor_arguments
+
+    fields = [zoo.Categorical(f"c{place}", SIZE) for place in range(FIELDS)]
+    numbers = [zoo.Numeric(f"n{place}", transform="none") for place in range(NUMBERS)]
+    schema = zoo.Schema("shape", fields, numbers)
+    cls = zoo.get(name)
+    takes = constructor_arguments(cls)
+    settings = {"hidden_units": HIDDEN} if "hidden_units" in takes else {}
+    model = cls(schema, embedding_dim=DIM, **settings)
+    model.compile(tf_helen.Adam(), keras.losses.BinaryCrossentropy(from_logits=True))
+    data = [
+        ({key: tf.constant(batch[key]) for key in ("ids", "numeric")}, tf.constant(batch["label"]))
+        for batch in batches()
+    ]
+    step = tf.function(lambda x, y: model.train_step((x, y)))
+    serve = tf.function(lambda x: model(x, training=False))
+    return {
+        "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
+        "flops": flops_per_row(cls, schema, settings),
+        "trained": rows_per_second(lambda number: step(*data[number]), BATCH),
+        "inferred": rows_per_second(lambda number: serve(data[number][0]), BATCH),
+    }
+
+
+def asked(*command: str) -> dict | None:
+    """What a process prints as its last line; None, and a word why, if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        print(f"{' '.join(command[-2:])} failed: {done.stderr.strip().splitlines()[-1:]}")
+        return None
+
+
+def main(_) -> None:
+    if _ONE.value:
+        print(json.dumps(measure(_ONE.value)))
+        return
+    import zoo
+
+    peers = _ROOT / "benchmarks" / "peers"
+    path = _ROOT / "docs" / "results" / "models.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    for name in _MODELS.value or [entry.name for entry in zoo.list_models()]:
+        if name == "din":  # it needs histories, which this shape has not
+            continue
+        runs = {"ours": asked(sys.executable, __file__, f"--one={name}")}
+        if _FUXICTR_PYTHON.value and name in IN_FUXICTR:
+            script = str(peers / "fuxictr_models.py")
+            runs["fuxictr"] = asked(_FUXICTR_PYTHON.value, script, _FUXICTR.value, name)
+        if _DEEPCTR_PYTHON.value and name in IN_DEEPCTR:
+            runs["deepctr"] = asked(_DEEPCTR_PYTHON.value, str(peers / "deepctr_models.py"), name)
+        found[name] = {library: result for library, result in runs.items() if result}
+        path.write_text(json.dumps(found, indent=1) + "\n")
+        print(line(name, found[name]), flush=True)
+    print(HEAD + "\n".join(line(name, runs) for name, runs in found.items()))
+
+
+HEAD = (
+    "| model | parameters | kFLOP/row | trained: rows/s | FuxiCTR | DeepCTR "
+    "| inferred: rows/s | FuxiCTR | DeepCTR |\n|---|---|---|---|---|---|---|---|---|\n"
+)
+
+
+def line(name: str, runs: dict) -> str:
+    """A row of the table; peers as our speed over theirs."""
+    ours = runs["ours"]
+    cells = [name, f"{ours['parameters']:,}", f"{ours['flops'] / 1e3:,.0f}"]
+    for what in ("trained", "inferred"):
+        cells.append(f"{ours[what]:,.0f}")
+        for peer in ("fuxictr", "deepctr"):
+            cells.append(f"{ours[what] / runs[peer][what]:.2f} x" if peer in runs else "")
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""Other libraries' models, timed in processes and environments of their own."""

@@ -1,0 +1,65 @@
+"""DeepCTR's model on the shape of `benchmarks/shape.py`; prints a line of JSON.
+
+    python benchmarks/peers/deepctr_models.py MODEL
+
+Runs in an environment with `deepctr` and a TensorFlow that it works with (2.12; later ones have no
+`tensorflow.python.keras` that it could import).
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from shape import BATCH, DIM, FIELDS, HIDDEN, NUMBERS, SIZE, batches
+
+from peers.timing import rows_per_second
+
+MLP = {"dnn_hidden_units": HIDDEN}
+MODELS = {
+    "widedeep": ("WDL", MLP),
+    "pnn": ("PNN", MLP),
+    "deepfm": ("DeepFM", MLP),
+    "dcn": ("DCN", {**MLP, "cross_num": 3}),
+    "dcnv2": ("DCN", {**MLP, "cross_num": 3, "cross_parameterization": "matrix"}),
+    "xdeepfm": ("xDeepFM", {**MLP, "cin_layer_size": (16, 16, 16)}),
+    "fibinet": ("FiBiNET", {**MLP, "bilinear_type": "interaction"}),
+    "autoint": ("AutoInt", {**MLP, "att_layer_num": 2, "att_head_num": 2, "att_embedding_size": 8}),
+    "edcn": ("EDCN", {"cross_num": 3}),
+    "afn": ("AFN", {**MLP, "ltl_hidden_size": 100}),
+}
+
+
+def main(name: str) -> None:
+    """Builds, trains and serves a model."""
+    import deepctr.models as zoo
+    import numpy as np
+    import tensorflow as tf
+    from deepctr.feature_column import DenseFeat, SparseFeat
+
+    cls, settings = MODELS[name]
+    columns = [SparseFeat(f"c{place}", SIZE, DIM) for place in range(FIELDS)]
+    if name != "edcn":  # its columns must all have the embedding's width
+        columns += [DenseFeat(f"n{place}", 1) for place in range(NUMBERS)]
+    sides = [columns] if cls == "PNN" else [columns, columns]
+    model = getattr(zoo, cls)(*sides, **settings)
+    model.compile("adam", "binary_crossentropy")
+    data = []
+    for batch in batches():
+        features = {f"c{place}": batch["ids"][:, place : place + 1] for place in range(FIELDS)}
+        features |= {f"n{p}": batch["numeric"][:, p : p + 1] for p in range(NUMBERS)}
+        features = {key: tf.constant(features[key]) for key in model.input_names}
+        data.append((features, tf.constant(batch["label"])))
+    step = tf.function(lambda x, y: model.train_step((x, y)))
+    serve = tf.function(lambda x: model(x, training=False))
+    trained = rows_per_second(lambda number: step(*data[number]), BATCH)
+    inferred = rows_per_second(lambda number: serve(data[number][0]), BATCH)
+    parameters = int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+    print(json.dumps({"parameters": parameters, "trained": trained, "inferred": inferred}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,20 @@
+"""How every library is timed: rounds of steps, the median of the rounds."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+ROUNDS, STEPS, WARM_UP = 5, 8, 3
+
+
+def rows_per_second(step: Callable[[int], object], batch: int) -> float:
+    """Median rows per second of a step, which takes the number of the batch."""
+    for number in range(WARM_UP):
+        step(number)
+    rates = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for number in range(STEPS):
+            step(number)
+        rates.append(STEPS * batch / (time.perf_counter() - start))
+    return statistics.median(rates)
