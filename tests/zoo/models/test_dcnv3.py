@@ -64,8 +64,3 @@ def test_the_gradient_is_that_of_the_whole_formula():
     expected = kernel.numpy() - 0.1 * tape.gradient(total, kernel.value).numpy()
     made.train_on_batch(FEATURES, LABEL)
     np.testing.assert_allclose(kernel.numpy(), expected, rtol=1e-5)
-
-
-def test_odd_widths_are_refused():
-    with pytest.raises(ValueError, match=r"embedding_dim.*even.*5"):
-        zoo.DCNv3(SCHEMA, 5)

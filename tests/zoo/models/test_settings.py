@@ -1,0 +1,33 @@
+"""Settings that models refuse, and what they say."""
+
+import pytest
+
+import zoo
+
+SCHEMA = zoo.Schema("ids", [zoo.Categorical("user", 10), zoo.Categorical("item", 8)])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("autoint", {"attention_layers": 0}, "attention_layers.*>= 1.*0"),
+        ("autoint", {"attention_dim": 7, "heads": 2}, "divide.*7 units and 2 heads"),
+        ("autoint", {"heads": 0}, "heads.*>= 1"),
+        ("autoint", {"attention_dropout": 1.0}, r"dropout.*\[0, 1\).*1.0"),
+        ("autoint", {"hidden_units": 5}, "hidden_units.*5"),
+        ("edcn", {"cross_layers": 0}, "cross_layers.*>= 1.*0"),
+        ("edcn", {"bridge": "products"}, "'product', 'sum'.*'products'.*Did you mean 'product'"),
+        ("edcn", {"temperature": 0}, "temperature.*above 0"),
+        ("edcn", {"dropout": -0.5}, r"dropout.*\[0, 1\).*-0.5"),
+        ("afn", {"neurons": 0}, "neurons.*>= 1.*0"),
+        ("afn", {"floor": 0.0}, "floor.*above 0.*0.0"),
+        ("dcnv3", {"linear_layers": 0}, "linear_layers.*>= 1.*0"),
+        ("dcnv3", {"exponential_layers": 1.5}, "exponential_layers.*>= 1.*1.5"),
+        ("dcnv3", {"heads": -1}, "heads.*>= 1.*-1"),
+        ("dcnv3", {"embedding_dim": 5}, "embedding_dim.*even.*5"),
+        ("dcnv3", {"linear_dropout": 2}, r"dropout.*\[0, 1\).*2"),
+    ],
+)
+def test_settings_out_of_range_are_named(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.get(name)(SCHEMA, **settings)
