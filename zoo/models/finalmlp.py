@@ -48,9 +48,10 @@ class FinalMLP(ClickModel):
         ValueError: on a value out of range, or features that do not fit the schema.
 
     Reference: Mao et al., AAAI 2023 (arXiv 2304.00902), sections "Stream-Specific Feature
-        Selection" and "Stream-Level Interaction Aggregation"; published with d = 10, widths of 400
-        for Criteo, Adam. The learned context starts near zero; the authors' code starts it at zero,
-        where its gradient is zero too.
+        Selection" and "Stream-Level Interaction Aggregation"; in BARS for Criteo_x4_001 with
+        d = 16, MLPs of five times 1000 (dropout 0.2) and of 500 (dropout 0.1), 50 heads, no gates,
+        Adam. As in the authors' code, the fusion has two biases. The learned context starts near
+        zero; the authors' code starts it at zero, where its gradient is zero too.
 
     Example:
         >>> import numpy as np, zoo

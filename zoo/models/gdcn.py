@@ -39,8 +39,7 @@ class GDCN(ClickModel):
         ValueError: on a value out of range, or features that do not fit the schema.
 
     Reference: Wang et al., "Towards Deeper, Lighter and Interpretable Cross Network for CTR
-        Prediction", CIKM 2023 (arXiv 2311.04635), sections "Gated Cross Network" and "GDCN";
-        published with d = 16, an MLP of 400-400-400, Adam.
+        Prediction", CIKM 2023 (arXiv 2311.04635), sections "Gated Cross Network" and "GDCN".
 
     Example:
         >>> import numpy as np, zoo

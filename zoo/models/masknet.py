@@ -46,7 +46,8 @@ class MaskNet(ClickModel):
         ValueError: on a value out of range, or features that do not fit the schema.
 
     Reference: Wang, She, Zhang, DLP-KDD 2021 (arXiv 2102.07619), sections "MaskBlock" and
-        "MaskNet"; published with d = 10, layers of 400, reduction 2, Adam.
+        "MaskNet"; BARS's best for Criteo_x4_001: d = 16, two parallel blocks of 500, reduction 0.1,
+        no normalization, an MLP of five times 1000, dropout 0.3, Adam.
 
     Example:
         >>> import numpy as np, zoo
