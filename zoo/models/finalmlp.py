@@ -85,10 +85,12 @@ class FinalMLP(ClickModel):
         first = (hidden_units, dropout, batch_norm)
         second = [a if b is None else b for a, b in zip(first, given, strict=True)]
         check_positive("heads", heads)
+        check_widths("gate_units", gate_units)
+        check_widths("hidden_units", hidden_units, layers=1)
+        check_widths("second_hidden_units", second[0], layers=1)
         policy = {"dtype": self.dtype_policy}
         self.mlps = []
         for name, (units, rate, norm) in (("first_mlp", first), ("second_mlp", second)):
-            check_widths("hidden_units", units, layers=1)
             if units[-1] % heads:
                 raise ValueError(
                     f"`heads` must divide the last width of both MLPs. Received: heads={heads} and "

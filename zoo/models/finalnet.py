@@ -91,9 +91,10 @@ class FinalNet(ClickModel):
         first = (hidden_units, dropout)
         second = (second_hidden_units, second_dropout)
         second = [a if b is None else b for a, b in zip(first, second, strict=True)]
+        check_widths("hidden_units", hidden_units, layers=1)
+        check_widths("second_hidden_units", second[0], layers=1)
         self.blocks, self.output_units = [], []
         for i, (units, rate) in enumerate((first, second)[:blocks]):
-            check_widths("hidden_units", units, layers=1)
             shared = {"activation": activation, "batch_norm": batch_norm, "layer": layer, **policy}
             self.blocks.append(MLP(units, dropout=rate, name=f"block_{i}", **shared))
             self.output_units.append(self.output_layer(f"output_unit_{i}"))

@@ -78,6 +78,8 @@ def test_columns_of_several_widths_keep_them_in_a_context():
         ({"heads": 0}, "`heads` must be an integer >= 1"),
         ({"second_hidden_units": (8, 3), "heads": 2}, r"`heads` must divide.*\(8, 3\)"),
         ({"hidden_units": ()}, "`hidden_units` must be 1 or more widths"),
+        ({"second_hidden_units": ()}, "`second_hidden_units` must be 1 or more widths"),
+        ({"gate_units": 64}, "`gate_units` must be widths.*64"),
         ({"first_context": ["prize"]}, "no column 'prize'. Did you mean 'price'"),
         ({"second_context": "price"}, "`second_context` must be distinct names"),
         ({"second_context": ["age", "age"]}, "`second_context` must be distinct names"),

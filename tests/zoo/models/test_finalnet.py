@@ -77,6 +77,7 @@ def test_only_column_gates_need_one_width():
         ({"residual": "add"}, "`residual` must be one of 'concat', 'sum'.*'add'"),
         ({"distillation": -1.0}, "`distillation` must be a number >= 0.*-1"),
         ({"hidden_units": ()}, "`hidden_units` must be 1 or more widths"),
+        ({"second_hidden_units": (0,)}, "`second_hidden_units` must be integers >= 1.*0"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
