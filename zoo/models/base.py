@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 import tf_helen
 from tf_helen.constructors import constructor_arguments
@@ -31,7 +32,9 @@ class ClickModel(tf_helen.Model):
             side by side.
         embedding_l2: `embedding_l2 * sum ||e_k||^2` over the distinct rows of the batch is added to
             the loss.
-        embeddings_initializer: Keras initializer of the embeddings; `None`: normal, 0.01 wide.
+        embeddings_initializer: Keras initializer of the embeddings; `None`: normal, 0.01 wide. With
+            "zeros" nothing behind a ReLU would ever train: its gradient at 0 is 0, and biases begin
+            there too; a warning says so.
         **kwargs: Keras's `name` and `dtype`.
 
     Input shape:
@@ -58,6 +61,12 @@ class ClickModel(tf_helen.Model):
         self.schema = _as_schema(schema)
         check_positive("embedding_dim", embedding_dim)
         self.embedding_dim = embedding_dim
+        if isinstance(keras.initializers.get(embeddings_initializer), keras.initializers.Zeros):
+            logging.warning(
+                "%s: embeddings that begin at zero get no gradient through products or ReLU layers "
+                "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead.",
+                type(self).__name__,
+            )
         self._embedding = {
             "dims": embedding_dims,
             "l2": embedding_l2,

@@ -31,3 +31,13 @@ SCHEMA = zoo.Schema("ids", [zoo.Categorical("user", 10), zoo.Categorical("item",
 def test_settings_out_of_range_are_named(name, settings, message):
     with pytest.raises(ValueError, match=message):
         zoo.get(name)(SCHEMA, **settings)
+
+
+def test_embeddings_that_would_never_train_are_warned_of(caplog):
+    schema = zoo.Schema("one", [zoo.Categorical("user", 5)])
+    with caplog.at_level("WARNING"):
+        zoo.DNN(schema, embeddings_initializer="zeros")
+    assert "begin at zero" in caplog.text
+    caplog.clear()
+    zoo.DNN(schema)
+    assert not caplog.text
