@@ -31,7 +31,7 @@ class FiBiNET(ClickModel):
         embedding_dim: width d of the embeddings.
         bilinear: whose matrices W and V are: of "all" pairs, of "each" left field, of each
             "interaction" (pair).
-        reduction: fields per unit in the middle of SENET, at least 1.
+        reduction: fields per unit in the middle of SENET, above 0.
         excitation: Keras activation of the weights; the paper's and FuxiCTR's is "relu".
         hidden_units: widths of the MLP.
         activation: Keras activation of the MLP.
@@ -71,9 +71,9 @@ class FiBiNET(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         check_choice("bilinear", bilinear, KINDS)
-        if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction < 1:
+        if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
             raise ValueError(
-                f"`reduction` must be a number >= 1, such as 3. Received: {reduction!r}"
+                f"`reduction` must be a number > 0, such as 3. Received: {reduction!r}"
             )
         if self.columns < 2:
             raise ValueError(

@@ -42,8 +42,8 @@ def test_fields_are_weighed(reduction, units):
     ("arguments", "message"),
     [
         ({"bilinear": "pairs"}, "`bilinear` must be one of 'all'.*'pairs'"),
-        ({"reduction": 0}, "`reduction` must be a number >= 1.*0"),
-        ({"reduction": "3"}, "`reduction` must be a number >= 1.*'3'"),
+        ({"reduction": 0}, "`reduction` must be a number > 0.*0"),
+        ({"reduction": "3"}, "`reduction` must be a number > 0.*'3'"),
         ({"excitation": "rellu"}, "rellu"),
         ({"embedding_dims": {"user": 3}}, "vectors of one width"),
     ],
