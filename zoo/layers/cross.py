@@ -47,7 +47,7 @@ class VectorCross(keras.layers.Layer):
 class MatrixCross(keras_rs.layers.FeatureCross):
     """The cross layer of DCN-V2: `x_0 * (W x + b) + x`, where W may be the product of two.
 
-    The formula is keras-rs's. Here the weights are made in `build` and have the same names in every
+    The layers are keras-rs's. Here the weights are made in `build` and have the same names in every
     process, as checkpoints need it.
 
     Args:
@@ -77,6 +77,11 @@ class MatrixCross(keras_rs.layers.FeatureCross):
             width = self.projection_dim
         self.dense.name = "dense"
         self.dense.build((None, width))
+
+    def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        # keras.ops.add, which keras-rs sums with, takes a tensor of no rows for a bias.
+        inner = x if self.projection_dim is None else self.down_proj_dense(x)
+        return x0 * tf.cast(self.dense(inner), self.compute_dtype) + x
 
     def compute_output_shape(self, input_shape: tuple, *others: tuple) -> tuple:
         return input_shape
