@@ -32,6 +32,16 @@ _FUXICTR_PYTHON = flags.DEFINE_string("fuxictr_python", None, "Its Python, with 
 _DEEPCTR_PYTHON = flags.DEFINE_string("deepctr_python", None, "Python with deepctr.")
 _ONE = flags.DEFINE_string("one", None, "Measures one of our models and prints JSON.")
 
+# Beside the MLP, what makes our model the peers' (see the settings in `peers`).
+SETTINGS = {
+    "afn": {"neurons": 100},
+    "autoint": {"attention_layers": 2, "attention_dim": 16, "heads": 2},
+    "dlrm": {"bottom_units": (64, 64)},
+    "finalnet": {"blocks": 1},
+    "gdcn": {"structure": "parallel"},
+    "masknet": {"structure": "serial"},
+}
+
 
 def measure(name: str) -> dict:
     """One of our models, in this process."""
@@ -52,6 +62,7 @@ def measure(name: str) -> dict:
     cls = zoo.get(name)
     takes = constructor_arguments(cls)
     settings = {"hidden_units": HIDDEN} if "hidden_units" in takes else {}
+    settings |= SETTINGS.get(name, {})
     model = cls(schema, embedding_dim=DIM, **settings)
     model.compile(tf_helen.Adam(), keras.losses.BinaryCrossentropy(from_logits=True))
     data = [
