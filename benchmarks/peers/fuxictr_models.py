@@ -48,7 +48,11 @@ MODELS = {
         "FinalMLP",
         {"mlp1_hidden_units": UNITS, "mlp2_hidden_units": UNITS, "num_heads": 1},
     ),
-    "finalnet": ("FinalNet.src.FinalNet", "FinalNet", {"block1_hidden_units": UNITS}),
+    "finalnet": (
+        "FinalNet.src.FinalNet",
+        "FinalNet",
+        {"block_type": "1B", "block1_hidden_units": UNITS},
+    ),
     "gdcn": (
         "GDCN.src.GDCN",
         "GDCNP",
@@ -63,7 +67,11 @@ MODELS = {
         {**DNN, "attention_layers": 2, "num_heads": 2, "attention_dim": 16},
     ),
     "edcn": ("EDCN.src.EDCN", "EDCN", {"num_cross_layers": 3}),
-    "afn": ("AFN.src.AFN", "AFN", {"afn_hidden_units": UNITS, "logarithmic_neurons": 100}),
+    "afn": (
+        "AFN.src.AFN",
+        "AFN",
+        {"afn_hidden_units": UNITS, "logarithmic_neurons": 100, "ensemble_dnn": False},
+    ),
 }
 PLAIN = {
     "gpu": -1, "optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC"],
