@@ -118,8 +118,9 @@ def propose(
             break
     if not rows:
         raise DataError(f"{source} holds no rows; give files with rows")
+    table = pl.concat(sample, how="vertical_relaxed").head(_SAMPLE)
     name = posixpath.basename(schema).removesuffix(".json")
-    proposed, notes = infer_schema(pl.concat(sample).head(_SAMPLE), name, label)
+    proposed, notes = infer_schema(table, name, label)
     write_text(schema, schema_to_text(proposed))
     source_text = f"--schema={schema} --source={source} --out=DIRECTORY"
     notes.append(

@@ -12,6 +12,8 @@ from zoo.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+# Z, +02:00, -0800 or +02 after a time of day.
+_ZONE = r"(?<before>:\d\d(?:\.\d+)?) ?(?:Z|(?<sign>[+-])(?<hours>\d\d):?(?<minutes>\d\d)?)$"
 _DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -161,17 +163,30 @@ def _times(frame: pl.DataFrame, column: str) -> pl.Series:
     if column not in frame.columns:
         raise DataError(f"no time column {column!r}; there are {', '.join(frame.columns)}")
     values = frame[column]
+    if values.dtype.is_nested() or values.dtype in (pl.Time, pl.Duration, pl.Binary):
+        raise DataError(
+            f"the time column {column!r} has the type {values.dtype}; use numbers or dates"
+        )
     if values.dtype.is_temporal():
         values = values.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
     elif values.dtype == pl.String:
         text = values.str.strip_chars()
         numbers = text.cast(pl.Float64, strict=False)
         if numbers.null_count() > (text == "").sum():
-            plain = text.str.replace("T", " ", literal=True).str.strip_suffix("Z")
+            ahead = _ahead(text)
+            plain = text.str.replace("T", " ", literal=True).str.replace(_ZONE, "$before")
             for form in _DATES:
                 dates = plain.str.to_datetime(form, strict=False, time_unit="us")
-                numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6)
+                numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6 - ahead)
         values = numbers
     else:
         values = values.cast(pl.Float64, strict=False)
     return values.set(~values.is_finite().fill_null(False), None)
+
+
+def _ahead(text: pl.Series) -> pl.Series:
+    """Seconds by which the zone of an ISO time is ahead of UTC; 0 without a zone."""
+    zone = text.str.extract_groups(_ZONE).struct.unnest()
+    hours, minutes = (zone[n].fill_null("0").cast(pl.Int64) for n in ("hours", "minutes"))
+    west = zone["sign"].fill_null("") == "-"
+    return (hours * 60 + minutes) * 60 * (1 - 2 * west.cast(pl.Int64))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from launch.datasets.raw import RowAccount, Rows
+from launch.datasets.table_types import as_text, check_same_types, plain_types
 from launch.raw_files import RawFile
 from zoo.files import DataError
 
@@ -28,6 +29,8 @@ def table_rows(
 
     Every CSV column is text, so that what a column means is decided in one place, the schema.
     Rows with a wrong number of columns or with bytes that are no UTF-8 are left out and counted.
+    Columns of a Parquet file keep their types, but dictionaries become their texts, arrays of
+    fixed length lists.
 
     Args:
         files: `.csv`, `.tsv`, `.tab`, `.txt` (tabs), each also compressed (`.gz`, `.bz2`, `.zst`,
@@ -39,8 +42,8 @@ def table_rows(
         The rows.
 
     Raises:
-        DataError: While reading, if a file is missing, unreadable, or has other columns than the
-            first.
+        DataError: While reading, if a file is missing, unreadable, or has other columns, or columns
+            of other types, than the first.
 
     Example:
         >>> import tempfile
@@ -51,16 +54,12 @@ def table_rows(
     """
 
     def rows(account: RowAccount) -> Iterator[pl.DataFrame]:
-        columns: list[str] | None = None
+        types: dict[str, pl.DataType] = {}
         for path in files:
             before = account.bytes_read
             for frame in _read(path, names, separator, account):
-                columns = columns or frame.columns
-                if frame.columns != columns:
-                    raise DataError(
-                        f"{path} has the columns {', '.join(frame.columns)}, {files[0]} has "
-                        f"{', '.join(columns)}; give files with the same columns"
-                    )
+                check_same_types(path, frame, files[0], types or dict(frame.schema))
+                types |= {n: t for n, t in frame.schema.items() if types.get(n, pl.Null) == pl.Null}
                 yield frame
             account.bytes_read = before + RawFile(path).size
 
@@ -92,8 +91,8 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
             with RawFile(path) as file:
                 reader = csv.open_csv(file.stream, parse_options=_parsing(path, separator, None))
                 found = reader.schema.names
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}") from None
+    except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from None
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise DataError(f"{path}: the column {twice[0]!r} stands twice in its header; rename one")
@@ -127,10 +126,20 @@ def _read(
     try:
         yield from reading
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: Exception) -> DataError:
+    advice = ""
+    if "straddling object" in str(error):
+        advice = ". Has a value a quotation mark at its beginning and none at its end?"
+    elif "CSV parse error: Expected" in str(error):  # else it would have been left out
+        advice = ". This row holds bytes that are no UTF-8 besides; mend or delete it"
+    return DataError(f"{path} cannot be read as a table: {str(error).strip()}{advice}")
 
 
 def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
+    column_names(path)  # says which one stands twice
     file = RawFile(path)
     before = account.bytes_read
     with file.open_random() as stream:
@@ -139,7 +148,7 @@ def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
         for batch in table.iter_batches(_PARQUET_ROWS):
             done += batch.num_rows
             account.bytes_read = before + file.size * done // total
-            yield pl.from_arrow(batch)
+            yield plain_types(pl.from_arrow(batch), account)
 
 
 def _read_csv(
@@ -162,7 +171,7 @@ def _read_csv(
         )
         for batch in reader:
             account.bytes_read = before + file.position()
-            yield _as_text(pl.from_arrow(batch), account)
+            yield as_text(pl.from_arrow(batch), account, header)
 
 
 def _parsing(path: str, separator: str | None, account: RowAccount | None) -> csv.ParseOptions:
@@ -170,29 +179,18 @@ def _parsing(path: str, separator: str | None, account: RowAccount | None) -> cs
 
     def skip(row: csv.InvalidRow) -> str:
         if account is not None:
-            account.damaged["wrong number of columns"] += 1
+            # A quotation mark that nothing ends until the next one makes one row of many lines.
+            account.damaged["wrong number of columns"] += 1 + row.text.rstrip("\n").count("\n")
         return "skip"
 
     # Files with tabs are written without quotes; a quotation mark is then a character.
     quote = False if separator == "\t" else '"'
-    return csv.ParseOptions(delimiter=separator, quote_char=quote, invalid_row_handler=skip)
-
-
-def _as_text(frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
-    try:
-        return frame.cast(pl.String)
-    except pl.exceptions.ComputeError:
-        good = pl.Series([all(map(_is_utf8, row)) for row in frame.iter_rows()])
-        account.damaged["bytes that are no UTF-8"] += int((~good).sum())
-        return frame.filter(good).cast(pl.String)
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return csv.ParseOptions(
+        delimiter=separator,
+        quote_char=quote,
+        newlines_in_values=bool(quote),
+        invalid_row_handler=skip,
+    )
 
 
 def _ending(path: str) -> str:

@@ -18,7 +18,7 @@ from zoo.schema import Schema
 # Rows handled at a time: bounds the memory. Always the same, whatever the files' own blocks are,
 # so that sums of floats, and with them the statistics in the schema, come out the same.
 SLICE = 1 << 17
-_TRUTH = {"true": "1", "false": "0"}
+_TRUTH = {"true": 1.0, "false": 0.0}
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _pool = ThreadPoolExecutor(os.cpu_count())
@@ -38,7 +38,7 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
         The name of a split and a slice of its rows; label and weight are float32.
 
     Raises:
-        DataError: If a column is missing.
+        DataError: If a column is missing, or has a type that nothing can be made of.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -58,14 +58,15 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
                 f"data set {raw.schema.name!r}: the {split} rows lack the columns "
                 f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
             )
+        _check_types(frame, raw.schema)
         parts = waiting.setdefault(split, [])
         parts.append(_sound(frame.select(wanted), raw.schema, account))
         while sum(part.height for part in parts) >= SLICE:
-            joined = pl.concat(parts)
+            joined = pl.concat(parts, how="vertical_relaxed")
             yield split, joined[:SLICE].rechunk()
             parts[:] = [joined[SLICE:]]
     for split, parts in waiting.items():
-        rest = pl.concat(parts)
+        rest = pl.concat(parts, how="vertical_relaxed")
         if rest.height:
             yield split, rest.rechunk()
 
@@ -139,6 +140,23 @@ def _wanted(schema: Schema) -> list[str]:
     return [*roles, *columns]
 
 
+def _check_types(frame: pl.DataFrame, schema: Schema) -> None:
+    several = {field.name for field in schema.categorical if field.length > 1}
+    texts = {f.name for f in schema.categorical if f.encoding in ("vocabulary", "hash")}
+    for name in _wanted(schema):
+        kind = frame.schema[name]
+        inner = kind.inner if isinstance(kind, pl.List) else kind
+        if inner.is_nested() or inner in (pl.Binary, pl.Object, pl.Duration):
+            fix = "make it text, numbers or lists of them"
+        elif inner is not kind and name not in several:
+            fix = "lists are for a field with a length of 2 or more"
+        elif inner.is_temporal() and name not in texts and name != schema.group:
+            fix = "make it a number, or a field with a vocabulary"
+        else:
+            continue
+        raise DataError(f"column {name!r} has the type {kind}; {fix}")
+
+
 def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataFrame:
     label = _number(frame[schema.label]).cast(pl.Float32)
     good = label.is_between(0, 1).fill_null(False)  # NaN is not between
@@ -160,7 +178,8 @@ def _number(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         number = text.cast(pl.Float64, strict=False)
-        if number.null_count() == column.len():  # perhaps true and false
-            number = text.str.to_lowercase().replace_strict(_TRUTH, default=None)
+        if number.null_count():  # perhaps true and false
+            truth = text.str.to_lowercase().replace_strict(_TRUTH, default=None)
+            number = number.fill_null(truth)
         column = number
     return column.cast(pl.Float64, strict=False)

@@ -47,6 +47,8 @@ def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts
         [0, 0]
     """
     if field.length == 1:
+        if column.dtype.is_float():
+            column = column.fill_nan(None)
         return Texts(_clean(column.cast(pl.String).fill_null(""), field, changed))
     values, rows = _apart(column, field)
     starts = np.searchsorted(rows, np.arange(len(column)))
@@ -165,6 +167,8 @@ def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray
         column = column.cast(pl.String).fill_null("").str.split(field.separator)
     frame = pl.DataFrame({"row": np.arange(len(column)), "value": column})
     frame = frame.filter(pl.col("value").list.len() > 0).explode("value")
+    if frame["value"].dtype.is_float():
+        frame = frame.with_columns(pl.col("value").fill_nan(None))
     frame = frame.with_columns(pl.col("value").cast(pl.String))
     frame = frame.filter(pl.col("value").fill_null("") != "")
     return frame["value"], frame["row"].to_numpy()

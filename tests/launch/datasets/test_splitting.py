@@ -70,6 +70,11 @@ def test_folds_go_to_their_splits_and_the_count_must_fit():
         ["5", "1", "4", " 2", "3", "3", "3", "9.0", "8", "7"],
         [f"2024-01-0{d}" for d in (5, 1, 4, 2, 3, 3, 3, 9, 8, 7)],
         [dt.datetime(2024, 1, d) for d in (5, 1, 4, 2, 3, 3, 3, 9, 8, 7)],
+        [
+            *("2024-01-05T00:00:00+00:00", "2024-01-04T18:00:00-0300", "2024-01-05T00:59:59+01"),
+            *("2024-01-05T01:00+02:00", *["2024-01-05T00:30:00+01:00"] * 3, "2025-01-01"),
+            *("2024-01-05 00:00:01Z", "2024-01-05T01:30:00.5+01:00"),
+        ],
     ],
 )
 def test_a_split_by_time_keeps_equal_times_together(times):
@@ -88,6 +93,8 @@ def test_rows_without_a_time_are_damaged_and_in_no_split():
     assert taken(splits["test"]) == [0]
     with pytest.raises(ValueError, match="no time in column 'x' can be read"):
         time_splits(in_memory(table.with_columns(x=pl.lit("?"))), "x", SHARES)
+    with pytest.raises(ValueError, match=r"time column 'x' has the type Time; use"):
+        time_splits(in_memory(table.with_columns(x=dt.time(1))), "x", SHARES)
     with pytest.raises(ValueError, match="no time column 'day'"):
         time_splits(in_memory(table), "day", SHARES)
 

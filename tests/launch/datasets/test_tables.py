@@ -3,10 +3,13 @@
 import gzip
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from launch.datasets.raw import RowAccount
 from launch.datasets.tables import column_names, is_table, table_rows
+from zoo.files import DataError
 
 
 def read(*paths, **options):
@@ -45,6 +48,47 @@ def test_tabs_go_without_quotes_and_names_may_be_given(tmp_path):
     assert table.rows() == [("1", 'it"s'), ("0", '"x'), ("1", "last")]
 
 
+def test_line_ends_within_quotes_may_lie_at_the_end_of_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("launch.datasets.tables._BLOCK", 64)
+    rows = [(str(i), f"a\nb{i % 3},c" if i % 2 else "plain") for i in range(200)]
+    pl.DataFrame(rows, ["label", "user"], orient="row").write_csv(tmp_path / "rows.csv")
+    table, account = read(tmp_path / "rows.csv")
+    assert table.rows() == rows and not account.damaged
+
+
+def test_a_quotation_mark_without_end_is_counted_by_the_lines_it_takes(tmp_path, monkeypatch):
+    (tmp_path / "rows.csv").write_text('user,label\nann,1\n"bob,0\n' + "eve,1\n" * 50)
+    table, account = read(tmp_path / "rows.csv")
+    assert table.height + account.total_damaged == 52
+    monkeypatch.setattr("launch.datasets.tables._BLOCK", 64)
+    with pytest.raises(DataError, match=r"rows\.csv cannot be read.*quotation mark"):
+        read(tmp_path / "rows.csv")
+
+
+def test_dictionaries_arrays_and_bytes_of_parquet_become_plain(tmp_path):
+    table = {
+        "label": pa.array(["1", "0", "1"]).dictionary_encode(),
+        "pair": pa.array([[1, 2], [3, 4], None], pa.list_(pa.int64(), 2)),
+        "tags": pa.array([["a"], [], None], pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+        "word": [b"a", b"\xff", None],
+    }
+    parquet.write_table(pa.table(table), tmp_path / "rows.parquet")
+    found, account = read(tmp_path / "rows.parquet")
+    assert found.rows() == [("1", [1, 2], ["a"], "a"), ("1", None, None, None)]
+    assert account.damaged == {"bytes that are no UTF-8": 1}
+
+
+def test_files_of_a_table_have_types_with_the_same_texts(tmp_path):
+    tables = {"a": [None, None], "b": [1, 2], "c": pl.Series([3, 4], dtype=pl.UInt8)}
+    for name, users in tables.items():
+        pl.DataFrame({"user": users}).write_parquet(tmp_path / f"{name}.parquet")
+    files = [str(tmp_path / f"{name}.parquet") for name in tables]
+    assert sum(frame.height for frame in table_rows(files)(RowAccount())) == 6
+    pl.DataFrame({"user": [1.0]}).write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(DataError, match=r"d\.parquet: the column 'user' has the type Float64"):
+        read(*files[1:2], tmp_path / "d.parquet")
+
+
 def test_parquet_keeps_its_types(tmp_path):
     table = pl.DataFrame({"label": [1, None, 0], "tags": [["a"], None, []]})
     table.write_parquet(tmp_path / "rows.parquet")
@@ -54,10 +98,13 @@ def test_parquet_keeps_its_types(tmp_path):
     assert column_names(str(tmp_path / "rows.parquet")) == ["label", "tags"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of Arrow
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("a.csv", b"", "cannot be read as a table: Empty"),
+        ("a.csv", b"label,us\xe9r\n1,a\n", r"a\.csv cannot be read as a table: 'utf-8'"),
+        ("a.csv", b"label,user\n1,\xff,a\n", "holds bytes that are no UTF-8 besides"),
         ("a.csv", b"x,y,x\n1,2,3\n", "'x' stands twice"),
         ("a.csv.gz", gzip.compress(b"x\n" + b"1\n" * 999)[:-9], "cannot be read as a table"),
         ("a.parquet", b"PAR1 not", "cannot be read as a table"),
