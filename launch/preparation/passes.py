@@ -84,7 +84,9 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
         DataError: If too many rows are damaged, or a split has no row.
     """
     if work.counted is not None:
-        return Counted(**work.counted)
+        found = Counted(**work.counted)
+        _check(raw, found, max_lost)  # which may be less than it was then
+        return found
     counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
     with _bytes_bar(raw) as bar:
         for split, part in prefetched(sliced_rows(raw, account)):

@@ -48,12 +48,18 @@ class Workspace:
         parent, name = posixpath.split(out)
         self.path = posixpath.join(parent, f".{name}.partial")
         self._lock = _Lock(posixpath.join(parent, f".{name}.lock"), out)
+        self._overwrite = overwrite
         self._fingerprint = fingerprint
         self._state: dict[str, Any] = {}
         self._guard = threading.Lock()  # splits are written by threads of their own
 
     def __enter__(self) -> Workspace:
         self._lock.take()
+        try:
+            check_free(self._out, self._overwrite)  # who held the lock may just have finished
+        except ValueError:
+            self._lock.release()
+            raise
         state = self._found()
         if state.get("fingerprint") != self._fingerprint:
             self._remove()
@@ -173,14 +179,20 @@ class _Lock:
         import fcntl
 
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-        self._file = open(self._path, "w")  # noqa: SIM115 - held until `release`
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        while True:
+            self._file = open(self._path, "w")  # noqa: SIM115 - held until `release`
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                    return
+            except FileNotFoundError:
+                pass  # another process removed it between our two calls: a new one, then
+            except OSError:
+                self._file.close()
+                raise DataError(
+                    f"another process prepares {self._out}; wait for it or name another folder"
+                ) from None
             self._file.close()
-            raise DataError(
-                f"another process prepares {self._out}; wait for it or name another folder"
-            ) from None
 
     def release(self) -> None:
         if self._file is not None:

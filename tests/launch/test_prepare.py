@@ -16,6 +16,7 @@ from launch import datasets
 from launch.datasets import own_table
 from launch.datasets.raw import Options, Published, RawData, RowAccount, in_memory
 from launch.preparation import passes
+from launch.preparation.workspace import Workspace
 from launch.prepare import prepare
 from zoo import Categorical, Ledger, Numeric, Schema, load_counts, read_tfrecords
 from zoo.vocabulary import load_vocabulary
@@ -151,6 +152,9 @@ def test_an_occupied_folder_is_kept_unless_told_otherwise(tmp_path):
         (lambda t: t.with_columns(label=pl.lit(3)), "no usable valid rows|are damaged"),
         (lambda t: t.drop("user"), "lack the columns user"),
         (lambda t: t.clear(), "no usable valid rows"),
+        (lambda t: t.with_columns(user=["a"]), r"'user' has the type List.*length of 2"),
+        (lambda t: t.with_columns(tags=pl.struct("user")), "'tags' has the type Struct"),
+        (lambda t: t.with_columns(price=pl.date(2024, 1, 1)), "'price' has the type Date"),
     ],
 )
 def test_a_failure_leaves_nothing_behind(tmp_path, bad, words):
@@ -290,6 +294,39 @@ def test_work_under_other_arguments_or_files_is_not_taken(tmp_path, clicks, monk
     prepare(own(tmp_path, tmp_path / "rows.csv"), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert sum(report["rows"].values()) == 900
+
+
+def test_a_smaller_limit_of_losses_holds_for_work_gone_on_with(tmp_path, clicks, monkeypatch):
+    clicks.with_columns(label=clicks["label"] * 2).write_csv(tmp_path / "rows.csv")
+    raw = own(tmp_path, tmp_path / "rows.csv")
+    monkeypatch.setattr(passes, "write_shards", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        prepare(raw, tmp_path / "out", max_lost=0.9)
+    with pytest.raises(ValueError, match="are damaged"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_what_another_process_finished_meanwhile_stays(tmp_path, monkeypatch):
+    first = Workspace(str(tmp_path / "out"), False, "a")
+    prepare(tiny(), tmp_path / "out")
+    with pytest.raises(ValueError, match="not empty"), first:
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_lock_that_is_removed_while_it_is_taken_is_none(tmp_path, monkeypatch):
+    import fcntl
+
+    real, gone = fcntl.flock, []
+
+    def flock(*arguments):
+        real(*arguments)
+        if not gone:
+            gone.append((tmp_path / ".out.lock").unlink())
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Workspace(str(tmp_path / "out"), False, "a"):
+        assert (tmp_path / ".out.lock").exists()
 
 
 def test_two_processes_do_not_prepare_the_same_folder(tmp_path):
