@@ -86,7 +86,9 @@ class Schema:
                 continue
             owner = fields.get(field.shares)
             # A history of items is an item several times: only the number of values differs.
-            same = ("size", "encoding", "min_count", "boundaries")
+            same = ["size", "encoding", "min_count", "boundaries"]
+            if field.encoding == "hash" or field.length == 1:
+                same.append("missing")  # decides which id a text, or a missing value, has
             if owner is None or owner.shares is not None or field.encoding == "buckets":
                 raise SchemaError(
                     f"field {field.name!r}: shares={field.shares!r}; name a field that is not "

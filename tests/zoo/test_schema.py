@@ -39,6 +39,16 @@ def test_schema_is_frozen_and_hashable():
         make_schema().name = "other"
 
 
+def sharing(encoding: str, size: int | None = None, length: int = 1) -> Schema:
+    item = Categorical("item", size, encoding=encoding, missing="bucket")
+    history = Categorical("history", size, length, encoding=encoding, shares="item")
+    return Schema("s", [item, history])
+
+
+def test_a_history_may_share_a_vocabulary_with_a_missing_bucket():
+    assert sharing("vocabulary", length=3).categorical[1].missing == "oov"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -47,6 +57,8 @@ def test_schema_is_frozen_and_hashable():
         (lambda: Schema("s", [Categorical("a", 2)], [Numeric("a")]), ["'a'", "twice"]),
         (lambda: Schema("s", [Categorical("label", 2)]), ["'label'", "twice"]),
         (lambda: Schema("s", [Categorical("a", 2)], version=9), ["version 9", "update"]),
+        (lambda: sharing("hash", size=9, length=3), ["'history'", "missing='oov', not 'bucket'"]),
+        (lambda: sharing("vocabulary"), ["missing='oov', not 'bucket'"]),
         (lambda: Categorical("a", 0), ["'a'", "size=0"]),
         (lambda: Categorical("a", 2**31), ["size=2147483648"]),
         (lambda: Categorical("a", 2.0), ["size=2.0"]),
