@@ -64,6 +64,7 @@ class Workspace:
         if state.get("fingerprint") != self._fingerprint:
             self._remove()
             state = {"fingerprint": self._fingerprint, "counted": None, "shards": {}}
+        self._remove_unfinished()
         self._state = state
         return self
 
@@ -109,6 +110,13 @@ class Workspace:
 
     def _save(self) -> None:
         write_json(join(self.path, STATE), self._state)
+
+    def _remove_unfinished(self) -> None:
+        """Removes the temporary files of a process that was killed."""
+        for folder, _, names in list(tf.io.gfile.walk(self.path)):
+            for name in names:
+                if name.startswith(".") and name.endswith(".tmp"):
+                    tf.io.gfile.remove(join(folder, name))
 
     def _remove(self) -> None:
         if tf.io.gfile.exists(self.path):

@@ -273,6 +273,9 @@ def test_an_interrupted_preparation_goes_on(tmp_path, clicks, monkeypatch, stop_
     assert not (tmp_path / "out").exists()
     before = list(written)
     stop_after = 99
+    for name in ("x.tfrecord", "vocabulary/user.tsv"):  # what a process that is killed leaves
+        folder, name = os.path.split(tmp_path / ".out.partial" / name)
+        (Path(folder) / f".{name}.7.tmp").write_text("")
     monkeypatch.setattr(passes.TrainingCounts, "add", None)  # counted already
     prepare(raw, tmp_path / "out", **options)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
