@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from absl import app, flags
 
-_USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
-_USER_ERRORS += (PermissionError, tf.errors.OpError)
+_USER_ERRORS = (ValueError, OSError, tf.errors.OpError)
 _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
 _INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
@@ -17,7 +16,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
-    or unreadable files), which is printed as one line `error: ...` on the standard error, or 130
+    or unreadable files, a full disk), which is printed as one line `error: ...` on the standard error, or 130
     after Ctrl-C. Other errors are bugs and keep their stack trace.
 
     Args:

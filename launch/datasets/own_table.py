@@ -15,7 +15,7 @@ from launch.datasets.tables import is_table, table_rows
 from launch.infer import infer_schema
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.raw_files import list_raw
-from zoo.files import DataError, write_text
+from zoo.files import DataError, join, write_text
 from zoo.schema import Schema
 from zoo.schema_text import schema_to_text
 
@@ -53,6 +53,11 @@ def load(
     Example:
         >>> load("clicks.json", Options(source="clicks.csv"), {"train": 1.0})  # doctest: +SKIP
     """
+    if not schema.endswith(".json") or not tf.io.gfile.exists(join(schema)):
+        raise DataError(
+            f"no schema at {schema}; name a .json file, or let one be proposed: python -m "
+            f"launch.prepare --infer --source={options.source} --schema=FILE.json"
+        )
     found = Schema.load(schema)
     if options.min_count is not None:
         found = dataclasses.replace(

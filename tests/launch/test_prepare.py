@@ -362,6 +362,7 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path):
         (["--dataset=synthetc", "--out=unused"], "Did you mean 'synthetic'"),
         (["--dataset=synthetic", "--out=unused", "--source=x"], "--source=x has no use"),
         (["--schema=/no/such.json", "--source=x", "--out=unused"], "no schema at /no/such.json"),
+        (["--dataset=synthetic", "--rows=9", "--out=README.md/x"], "File exists: 'README.md'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1(arguments, words):
