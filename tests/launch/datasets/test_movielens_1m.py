@@ -1,14 +1,19 @@
 """MovieLens-1M: the three files joined and sorted by time; downloads that are checked."""
 
 import zipfile
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from launch import datasets
 from launch.datasets import movielens_1m
 from launch.datasets.raw import Options
+from launch.prepare import prepare
+from zoo import Schema, load_counts
+from zoo.vocabulary import load_vocabulary
 
 START = 978_300_000  # a Sunday, 22:00 UTC
 
@@ -83,3 +88,33 @@ def test_the_download_is_checked(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="expected c4d9eecfca2ab87c1945afe126590906"):
         movielens_1m.load(Options())
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_prepared_twice_it_is_the_same_and_the_counts_are_right(tmp_path):
+    """A zip of the real one's form, with some thousand ratings; the real one cannot be had here."""
+    rng = np.random.default_rng(0)
+    users = [f"{u}::{'FM'[u % 2]}::{25}::{u % 20}::{10000 + u}" for u in range(1, 201)]
+    movies = [f"{m}::Film {m} (1999)::{'Drama|War' if m % 3 else 'Comedy'}" for m in range(1, 301)]
+    pairs = rng.choice(200 * 300, 4000, replace=False)
+    rated = [(1 + p // 300, 1 + p % 300, 1 + p % 5, START + 60 * i) for i, p in enumerate(pairs)]
+    path = tmp_path / "ml-1m.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        ratings = ["::".join(map(str, row)) for row in rated]
+        for name, lines in (("users", users), ("movies", movies), ("ratings", ratings)):
+            archive.writestr(f"ml-1m/{name}.dat", "\n".join(lines) + "\n")
+    files = []
+    for out in ("one", "two"):
+        prepare(movielens_1m.load(Options(source=str(path))), tmp_path / out, shards=2)
+        folder = sorted(file for file in (tmp_path / out).rglob("*") if file.is_file())
+        files.append({str(f.relative_to(tmp_path / out)): f.read_bytes() for f in folder})
+    assert files[0] == files[1]
+    schema = Schema.load(tmp_path / "one")
+    counts = load_counts(tmp_path / "one", schema)
+    own = Counter(str(item) for _, item, _, _ in rated[:3200])
+    values, _ = load_vocabulary(tmp_path / "one", "item")
+    assert dict(zip(values[1:], counts["item"][1:].tolist(), strict=True)) == own
+    genres = Counter()
+    for _, item, _, _ in rated[:3200]:
+        genres.update(["Drama", "War"] if item % 3 else ["Comedy"])
+    values, _ = load_vocabulary(tmp_path / "one", "genres")
+    assert dict(zip(values[1:], counts["genres"][1:].tolist(), strict=True)) == genres
