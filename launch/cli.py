@@ -16,8 +16,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
-    or unreadable files, a full disk), which is printed as one line `error: ...` on the standard error, or 130
-    after Ctrl-C. Other errors are bugs and keep their stack trace.
+    or unreadable files, a full disk), which is printed as one line `error: ...` on the standard
+    error, or 130 after Ctrl-C. Other errors are bugs and keep their stack trace.
 
     Args:
         main: The command; receives the arguments that are not flags, the program's name first.

@@ -28,6 +28,7 @@ def words(text: str) -> frozenset[str]:
 
 
 _NO_NUMBER = ("nan", "na", "n/a", "null", "none", "\\n", "-", "?")  # what stands for a missing one
+_TRUTH = ("true", "false")
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?$"
 _IDS = words(
     "id ids code key hash zip zipcode type category cat cate class kind genre genres tag tags user "
@@ -53,7 +54,7 @@ class Profile:
     Attributes:
         missing: rows without a value (null, NaN, "" or an empty list).
         distinct: different values.
-        numbers: the values as float64 if all are numbers, else None.
+        numbers: the values as float64 if all are numbers, or all true and false, else None.
 
     Example:
         >>> column = profile(pl.Series("age", ["18", "", "44"]))
@@ -82,7 +83,10 @@ class Profile:
     def numbers(self) -> pl.Series | None:
         if self.is_list or not len(self.values):
             return None
-        values = self.values.filter(~self.values.str.to_lowercase().is_in(_NO_NUMBER))
+        plain = self.values.str.to_lowercase()
+        if plain.is_in(_TRUTH).all():  # as the preparation takes them in a label
+            return (plain == "true").cast(pl.Float64)
+        values = self.values.filter(~plain.is_in(_NO_NUMBER))
         if not len(values) or not values.str.contains(f"^ *{NUMBER} *$").all():
             return None
         numbers = values.str.strip_chars(" ").str.strip_prefix("+").cast(pl.Float64, strict=False)

@@ -95,7 +95,7 @@ def _open(path: str):
     if not os.path.isfile(path):
         raise ValueError(f"no file {path}; give a CSV file with a header")
     opener = gzip.open if path.endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8", newline="")
+    return opener(path, "rt", encoding="utf-8-sig", newline="")  # a mark may begin the file
 
 
 def _column(batch: list[dict], name: str, dtype: tf.DType, path: str, line: int) -> tf.Tensor:

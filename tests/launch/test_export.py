@@ -1,11 +1,14 @@
 """SavedModels of every kind of column score raw features as the model scores encoded ones."""
 
+import csv
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import zoo
 from launch.export import export_saved_model
+from launch.predict import predict
 from zoo.encoding import hash_ids
 from zoo.vocabulary import save_vocabulary
 
@@ -120,6 +123,14 @@ def test_columns_of_every_kind_score_as_their_ids_and_numbers_do(served):
     assert set(serve.structured_input_signature[1]) == set(raw)  # no weight, group or time
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(serve(**raw)["probability"], expected, atol=1e-6)
+
+
+def test_rows_of_a_file_score_alike(served, tmp_path):
+    # As a spreadsheet writes it: with a byte order mark before the first name.
+    with open(tmp_path / "rows.csv", "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([column_names(), *ROWS])
+    found = list(predict(served[0], str(tmp_path / "rows.csv")))
+    np.testing.assert_allclose(found, served[2], atol=1e-6)
 
 
 def test_examples_score_alike_with_values_in_lists_or_left_out(served):

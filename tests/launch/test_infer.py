@@ -176,7 +176,9 @@ def test_labels():
     _, notes = infer_schema(table, "s", label="user")
     assert "it holds no numbers" in notes[0]
     booleans = pl.DataFrame({"user": ["a", "b"], "clk": [True, False]})
-    assert infer_schema(booleans, "s")[0].label == "clk"
+    for table in (booleans, booleans.with_columns(clk=pl.Series(["True", "False"]))):
+        schema, notes = infer_schema(table, "s")
+        assert schema.label == "clk" and notes[1] == "clk: the label, by its name"
 
 
 def test_what_cannot_be_proposed_is_said():
