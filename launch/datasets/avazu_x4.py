@@ -69,7 +69,7 @@ def load(options: Options) -> RawData:
 
 
 def _clean(frame: pl.DataFrame) -> pl.DataFrame:
-    raw = pl.col("hour").str.strip_chars()  # YYMMDDHH
+    raw = pl.col("hour").cast(pl.String).str.strip_chars()  # YYMMDDHH
     well_formed = raw.str.contains(r"^\d{8}$")
     day = pl.when(well_formed).then(raw.str.slice(0, 6)).str.to_date("%y%m%d", strict=False)
     hour = pl.when(well_formed).then(raw.str.slice(6)).cast(pl.Int64, strict=False)

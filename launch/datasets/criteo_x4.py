@@ -95,6 +95,6 @@ def _clean(frame: pl.DataFrame) -> pl.DataFrame:
     # BARS fills missing counts with 0 and then takes the bucket of 0 for "missing", which has no
     # id of its own: a count of 0 and a missing one are the same feature, id 0.
     # A text that is no number stays, to be counted as such.
-    zero = pl.col(COUNTS).str.strip_chars().cast(pl.Float64, strict=False) == 0
+    zero = pl.col(COUNTS).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False) == 0
     kept = pl.when(~zero.fill_null(False)).then(pl.col(COUNTS))
     return frame.with_columns(kept.name.keep())

@@ -84,7 +84,7 @@ def load(options: Options) -> RawData:
 def _features(frame: pl.DataFrame) -> pl.DataFrame:
     """The 16 fields of a log: the user agent is a system and a browser, the price a range."""
     agent = pl.col("useragent").str.to_lowercase()
-    price = pl.col("slotprice").str.strip_chars().cast(pl.Float64, strict=False)
+    price = pl.col("slotprice").cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     bucket = pl.when(price.is_null()).then(None)
     for least, name in _PRICES:
         bucket = bucket.when(price > least).then(pl.lit(name))

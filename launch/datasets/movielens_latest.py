@@ -85,7 +85,7 @@ class _Sampled:
     def __init__(self, path: str, seed: int):
         self._met = RowAccount()
         empty = pl.DataFrame(schema=dict.fromkeys(_TAGS, pl.String))
-        frames = [frame.select(*_TAGS) for frame in table_rows([path])(self._met)]
+        frames = [frame.select(*_TAGS).cast(pl.String) for frame in table_rows([path])(self._met)]
         table = pl.concat([empty, *frames]).rename(_TAGS)
         full = table.filter(pl.all_horizontal(pl.col(FIELDS).str.strip_chars() != ""))
         if not full.height:

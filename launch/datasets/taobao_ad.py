@@ -114,7 +114,7 @@ def _described(path: str, key: str, columns: tuple[str, ...], met: RowAccount) -
             raise DataError(f"{path} has no column {column!r}; it has {', '.join(named)}")
     frames = [pl.DataFrame(schema=dict.fromkeys((key, *columns), pl.String))]
     for frame in table_rows([path])(met):
-        frames.append(frame.rename(named).select(key, *columns))
+        frames.append(frame.rename(named).select(key, *columns).cast(pl.String))
     table = pl.concat(frames).with_columns(pl.all().replace("NULL", None))
     once = table.unique(key, keep="first", maintain_order=True)
     if once.height < table.height:
@@ -127,7 +127,7 @@ def _joined(samples: Rows, ads: pl.DataFrame, users: pl.DataFrame, met: RowAccou
         account.damaged.update(met.damaged)
         account.left_out.update(met.left_out)
         for frame in samples(account):
-            frame = frame.rename({"user": "userid"})
+            frame = frame.cast(pl.String).rename({"user": "userid"})
             for key, table in (("userid", users), ("adgroup_id", ads)):
                 before = frame.height
                 frame = frame.join(table, on=key, how="inner", maintain_order="left")

@@ -1,6 +1,7 @@
 """Avazu: the hour taken apart, `id` dropped, folds as published."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from launch import datasets
@@ -31,6 +32,11 @@ def test_the_hour_becomes_hour_weekday_and_weekend(tmp_path, write, load):
         start, start + 95 * 3600, start + 97 * 3600, start + 132 * 3600, None, None, start
     ]  # fmt: skip
     assert "id" not in train.columns
+    table = pl.DataFrame({name: [0, 1] for name in HEADER.split(",")})
+    for split in ("train", "valid", "test"):
+        table.with_columns(hour=14102423).write_parquet(tmp_path / f"{split}.parquet")
+        (tmp_path / f"{split}.csv.gz").unlink()
+    assert load("avazu_x4_001", tmp_path)["train"]["hour"].to_list() == [23, 23]
 
 
 @pytest.mark.parametrize("name", ["train.gz", "train.csv", "train"])

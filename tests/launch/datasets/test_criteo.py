@@ -1,6 +1,7 @@
 """Criteo: raw file and splits give the same rows, zeros are missing, folds as published."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from launch import datasets
@@ -52,6 +53,12 @@ def test_published_splits_give_what_is_in_them(tmp_path, write, load):
     assert found.heights() == [5, 2, 3]
     assert found["train"]["I3"].to_list() == [None, "1", "2", "3", "4"]
     assert found["train"]["I2"].null_count() == 5
+    for split in ("train", "valid", "test"):  # another copy of the data has types
+        pl.read_csv(tmp_path / f"{split}.csv").write_parquet(tmp_path / f"{split}.parquet")
+        (tmp_path / f"{split}.csv").unlink()
+    typed = load("criteo_x4_002", tmp_path)
+    assert typed["train"]["I3"].to_list() == [None, 1, 2, 3, 4]
+    assert typed["train"]["I2"].null_count() == 5
 
 
 def test_the_settings_are_the_published_ones(tmp_path, write, load, raw_text):
