@@ -150,18 +150,34 @@ class _IdCounter:
         return _numbered(self.column, self._counts)
 
 
-class _QuantileCounter(_TextCounter):
-    """Counts distinct numbers, and chooses boundaries between which lie equally many."""
+class _QuantileCounter:
+    """Counts distinct numbers, and chooses boundaries between which lie equally many.
+
+    A number that differs in every row costs 16 bytes a row, and as much again while they are
+    merged; its text in a hash table would cost several times that.
+    """
+
+    def __init__(self, field: Categorical):
+        self.column = field
+        self._known = pl.DataFrame(schema={"x": pl.Float64, "n": pl.Int64})
+        self._waiting: list[pl.Series] = []
+        self._missing = 0
 
     def add(self, column: pl.Series, field: Categorical) -> None:
-        self.add_texts(finite_numbers(column).cast(pl.String).fill_null(""))
+        numbers = finite_numbers(column)
+        self._missing += numbers.null_count()
+        self._waiting.append(numbers.drop_nulls())
+        if sum(map(len, self._waiting)) > max(1 << 20, self._known.height):
+            self._merge()
+
+    def _merge(self) -> None:
+        new = [pl.DataFrame({"x": x, "n": np.ones(len(x), np.int64)}) for x in self._waiting]
+        self._waiting = []
+        self._known = pl.concat([self._known, *new]).group_by("x").agg(pl.col("n").sum())
 
     def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
-        values = self.codes.texts()
-        table = pl.DataFrame(
-            {"x": values.cast(pl.Float64, strict=False), "n": self.counts[: len(values)]}
-        ).sort("x")
-        known = table.drop_nulls("x")
+        self._merge()
+        known = self._known.sort("x")
         if known.is_empty():
             raise DataError(f"no training row has a number in {self.column.name!r}; drop the field")
         up_to = known["n"].cum_sum().to_numpy()
@@ -173,7 +189,7 @@ class _QuantileCounter(_TextCounter):
         field = dataclasses.replace(self.column, boundaries=boundaries, size=len(boundaries) + 2)
         place = 1 + np.searchsorted(boundaries, known["x"], side="right")
         counts = np.bincount(place, known["n"], minlength=field.size).astype(np.int64)
-        counts[0] = int(table["n"].sum()) - int(up_to[-1])
+        counts[0] = self._missing
         return _numbered(field, counts)
 
 
@@ -204,7 +220,7 @@ class _Moments:
         return dataclasses.replace(self.column, mean=self._mean, std=std if std > 0 else 1.0)
 
 
-def _counter(field: Categorical) -> _TextCounter | _IdCounter:
+def _counter(field: Categorical) -> _TextCounter | _IdCounter | _QuantileCounter:
     if field.encoding in WITH_VOCABULARY:
         return _TextCounter(field)
     if field.encoding == "buckets" and not field.boundaries:

@@ -18,6 +18,7 @@ from zoo.columns import Categorical
 from zoo.encoding import hash_ids
 
 WITH_VOCABULARY = ("vocabulary", "log_square")
+_MOST_LEARNED = 1 << 22  # texts whose ids are kept at a time, some 400 MB
 
 
 class Codes:
@@ -102,13 +103,16 @@ class FieldEncoder:
 
     def _of_texts(self, values: pl.Series, changed: Counter[str]) -> np.ndarray:
         """int32 ids [k] of texts [k] that `launch.preparation.texts.texts` gave."""
+        learns = self.field.encoding in ("hash", "log_square")
+        if learns and self._learned > _MOST_LEARNED:
+            self._forget()
         codes = self._codes.of(values)
         top = int(codes.max(initial=0)) + 1
         if top > len(self._ids):
             more = max(top - len(self._ids), len(self._ids))
             self._ids = np.concatenate([self._ids, np.zeros(more, np.int32)])
             self._unread = np.concatenate([self._unread, np.zeros(more, np.int8)])
-        if self.field.encoding in ("hash", "log_square") and top > self._learned:
+        if learns and top > self._learned:
             new, at = np.unique(codes, return_index=True)
             at = at[new >= self._learned]
             self._learn(codes[at], values[at])
@@ -117,6 +121,11 @@ class FieldEncoder:
             missing, unread = np.bincount(self._unread[codes], minlength=3)[1:]
             note_unread(self.field.name, missing, unread, changed)
         return self._ids[codes]
+
+    def _forget(self) -> None:
+        """Begins anew: a hashed field may have as many texts as there are rows."""
+        self._codes, self._learned = Codes(), 0
+        self._ids, self._unread = np.zeros(0, np.int32), np.zeros(0, np.int8)
 
     def _learn(self, codes: np.ndarray, values: pl.Series) -> None:
         """Finds the ids of texts that occur for the first time: there are few, rows are many."""

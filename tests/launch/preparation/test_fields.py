@@ -74,6 +74,20 @@ def test_codes_stay_over_slices_and_are_those_of_one_column():
     assert codes.texts().to_list() == ["b", "a", "c"]
 
 
+@pytest.mark.parametrize("encoding", ["hash", "log_square"])
+def test_ids_are_the_same_after_many_texts_are_forgotten(monkeypatch, encoding):
+    hashed = encoding == "hash"
+    field = Categorical("f", 50 if hashed else 4, encoding=encoding)
+    values = None if hashed else pl.Series(["<oov>", "5", "1", "0"])
+    whole, part = FieldEncoder(field, values), FieldEncoder(field, values)
+    slices = [pl.Series([f"{i + j}" for j in range(7)]) for i in range(0, 30, 3)]
+    expected = [whole.ids(texts, Counter()).tolist() for texts in slices]
+    monkeypatch.setattr("launch.preparation.fields._MOST_LEARNED", 5)
+    first = part._codes
+    assert [part.ids(texts, Counter()).tolist() for texts in slices] == expected
+    assert part._codes is not first
+
+
 def test_quantile_buckets_hold_equally_many(tmp_path):
     numbers = np.random.default_rng(0).lognormal(size=4000)
     field, _, _, counts = trained(FIELDS[-1], [*map(str, numbers), "", "x"], str(tmp_path))
