@@ -16,6 +16,8 @@ from zoo.files import DataError
 from zoo.schema import Schema
 from zoo.vocabulary import OOV
 
+_NO_SPREAD = 1e-13  # deviation, as a share of the mean, that comes of rounding
+
 
 class TrainingCounts:
     """Counts what the training rows hold, a slice at a time.
@@ -217,7 +219,9 @@ class _Moments:
         if not self._rows:
             return self.column
         std = float(np.sqrt(self._squares / self._rows))
-        return dataclasses.replace(self.column, mean=self._mean, std=std if std > 0 else 1.0)
+        # The sums of a column that is the same in every row may differ in their last digits.
+        spread = std > _NO_SPREAD * abs(self._mean)
+        return dataclasses.replace(self.column, mean=self._mean, std=std if spread else 1.0)
 
 
 def _counter(field: Categorical) -> _TextCounter | _IdCounter | _QuantileCounter:

@@ -54,6 +54,15 @@ def test_a_column_without_spread_or_without_transform():
     assert y == schema.numeric[1] and z == schema.numeric[2]
 
 
+@pytest.mark.parametrize("transform", ["standardise", "log"])
+@pytest.mark.parametrize(("value", "rows"), [(0.1, 3), (0.1, 1000), (1 / 3, 45), (9.99, 131_072)])
+def test_a_column_of_one_value_has_no_deviation_by_rounding(value, rows, transform):
+    counts = TrainingCounts(Schema("s", [], [Numeric("x", transform=transform)]))
+    for _ in range(2):
+        counts.add(pl.DataFrame({"x": [value] * rows}))
+    assert counts.finish()[0].numeric[0].std == 1.0
+
+
 @pytest.mark.parametrize("encoding", ["vocabulary", "hash"])
 def test_fields_that_share_are_counted_together(encoding):
     size = 9 if encoding == "hash" else None
