@@ -171,7 +171,8 @@ def _read_csv(
         )
         for batch in reader:
             account.bytes_read = before + file.position()
-            yield as_text(pl.from_arrow(batch), account, header)
+            frame = pl.from_arrow(batch)  # which names a column without a name
+            yield as_text(frame, account, frame.columns)
 
 
 def _parsing(path: str, separator: str | None, account: RowAccount | None) -> csv.ParseOptions:

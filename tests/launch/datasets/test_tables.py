@@ -27,6 +27,12 @@ def test_csv_text_stays_text_and_bad_rows_are_counted(tmp_path):
     assert account.bytes_read == path.stat().st_size
 
 
+def test_a_column_without_a_name_is_text_too(tmp_path):
+    (tmp_path / "rows.csv").write_text(",label\n0,1\n1,0\n")  # as pandas writes its index
+    table, _ = read(tmp_path / "rows.csv")
+    assert table.rows() == [("0", "1"), ("1", "0")]
+
+
 def test_bad_rows_of_every_block_are_counted_once(tmp_path, monkeypatch):
     monkeypatch.setattr("launch.datasets.tables._BLOCK", 256)
     lines = [b"%d,user%d" % (i, i) for i in range(500)]
