@@ -10,20 +10,19 @@ from launch.datasets.raw import RowAccount
 from zoo.files import DataError
 
 
-def plain_types(frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
-    """Makes texts of dictionaries and bytes, and lists of arrays of fixed length.
+def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
+    """Makes texts of dictionaries, and lists of arrays of fixed length.
 
     Args:
         frame: Rows of a Parquet file.
-        account: Receives the rows that are left out because bytes are no UTF-8.
 
     Returns:
         The rows; other types stay.
 
     Example:
         >>> colors = pl.Series("color", ["red", "blue"], dtype=pl.Categorical)
-        >>> plain_types(colors.to_frame(), RowAccount()).schema
-        Schema({'color': String})
+        >>> plain_types(colors.to_frame()).dtypes
+        [String]
     """
     changed = []
     for column in frame:
@@ -34,9 +33,7 @@ def plain_types(frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
         if isinstance(inner, (pl.Categorical, pl.Enum)):
             column = column.cast(pl.String if inner is kind else pl.List(pl.String))
         changed.append(column)
-    frame = frame.with_columns(changed)
-    raw = [name for name, kind in frame.schema.items() if kind == pl.Binary]
-    return as_text(frame, account, raw) if raw else frame
+    return frame.with_columns(changed)
 
 
 def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) -> pl.DataFrame:

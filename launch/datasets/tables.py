@@ -148,7 +148,7 @@ def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
         for batch in table.iter_batches(_PARQUET_ROWS):
             done += batch.num_rows
             account.bytes_read = before + file.size * done // total
-            yield plain_types(pl.from_arrow(batch), account)
+            yield plain_types(pl.from_arrow(batch))
 
 
 def _read_csv(

@@ -12,6 +12,7 @@ from typing import TypeVar
 import polars as pl
 
 from launch.datasets.raw import RawData, RowAccount, stream
+from launch.datasets.table_types import as_text
 from zoo.files import DataError
 from zoo.schema import Schema
 
@@ -60,7 +61,11 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
             )
         _check_types(frame, raw.schema)
         parts = waiting.setdefault(split, [])
-        parts.append(_sound(frame.select(wanted), raw.schema, account))
+        frame = frame.select(wanted)
+        bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]
+        if bytes_:  # as some Parquet writers name a text
+            frame = as_text(frame, account, bytes_)
+        parts.append(_sound(frame, raw.schema, account))
         while sum(part.height for part in parts) >= SLICE:
             joined = pl.concat(parts, how="vertical_relaxed")
             yield split, joined[:SLICE].rechunk()
@@ -146,7 +151,7 @@ def _check_types(frame: pl.DataFrame, schema: Schema) -> None:
     for name in _wanted(schema):
         kind = frame.schema[name]
         inner = kind.inner if isinstance(kind, pl.List) else kind
-        if inner.is_nested() or inner in (pl.Binary, pl.Object, pl.Duration):
+        if inner.is_nested() or inner in (pl.Object, pl.Duration):
             fix = "make it text, numbers or lists of them"
         elif inner is not kind and name not in several:
             fix = "lists are for a field with a length of 2 or more"

@@ -174,6 +174,14 @@ def test_damaged_rows_are_counted_and_too_many_stop(tmp_path):
     assert rows_of(tmp_path / "out", "train")[1].tolist() == [1, 0]
 
 
+def test_bytes_are_texts_and_damaged_only_where_they_are_used(tmp_path):
+    train = next(tiny().splits["train"](RowAccount()))
+    train = train.with_columns(user=pl.Series([b"b", b"\xff", b"b", None]), image=b"\xff")
+    summary = prepare(tiny(train=train), tmp_path / "out", max_lost=0.5)
+    assert "damaged, not taken: 1 rows, bytes that are no UTF-8" in summary
+    assert load_vocabulary(tmp_path / "out", "user")[0] == ["<oov>", "", "b"]
+
+
 def test_published_numbers_stand_beside_ours(tmp_path):
     published = Published("a paper", {"train": 4, "test": 9}, 5, {"train": 0.5})
     raw = tiny()
