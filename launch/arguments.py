@@ -173,7 +173,7 @@ def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtyp
     Example:
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
         >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").settings["hidden_units"]
-        [8]
+        (8,)
     """
     cls = zoo.get(name)
     known = constructor_arguments(cls, last=ClickModel)

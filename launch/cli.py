@@ -12,7 +12,7 @@ _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
 _INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
@@ -21,6 +21,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
     Args:
         main: The command; receives the arguments that are not flags, the program's name first.
+        advice: What to say after Ctrl-C, such as how to go on.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -41,8 +42,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 raise
             _stop(error)
         except KeyboardInterrupt:
-            advice = "; continue with --resume" if "resume" in flags.FLAGS else ""
-            print(f"\ninterrupted{advice}", file=sys.stderr)
+            way_on = "continue with --resume" if "resume" in flags.FLAGS else advice
+            print("\n" + "; ".join(filter(None, ("interrupted", way_on))), file=sys.stderr)
             sys.exit(_INTERRUPTED)
 
     app.run(guarded, flags_parser=_parse_flags)

@@ -131,7 +131,7 @@ def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int =
     Args:
         source: see `load_raw`.
         out: folder for everything; what an earlier demo left there is replaced.
-        rows: training rows at most.
+        rows: training rows; where there are more, about so many are drawn.
         epochs: passes over them.
     """
     started = time.perf_counter()
@@ -179,7 +179,7 @@ def _define_flags() -> None:
     quiet()
     flags.DEFINE_string("source", None, "ml-1m.zip, its folder, or a folder of CSV files.")
     flags.DEFINE_string("out", None, "Folder to write; by default in the temporary folder.")
-    flags.DEFINE_integer("rows", _MOST_ROWS, "Training rows at most.", lower_bound=1)
+    flags.DEFINE_integer("rows", _MOST_ROWS, "Training rows; of more, a sample.", lower_bound=1)
     flags.DEFINE_integer("epochs", 4, "Passes over the training rows.", lower_bound=1)
 
 

@@ -151,4 +151,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    cli.run(_main)
+    cli.run(_main, advice="the same command goes on where it was")

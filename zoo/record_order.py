@@ -69,6 +69,12 @@ def ordered_batches(
             data = data.shuffle(buffer, seed=seed)
         return data.batch(batch_size, drop_remainder=drop_remainder)
 
+    def numbered(number: tf.Tensor) -> tf.data.Dataset:
+        # TensorFlow pairs the seed of a shuffle with the global one and compares the two in Python,
+        # which fails for a tensor once the global one is 0. This graph is the function's own.
+        tf.compat.v1.get_default_graph().seed = None
+        return epoch(seed + number * _EPOCH)
+
     options = tf.data.Options()
     if order.repeat and order.shuffle and seed is not None:
         # `repeat` would be shorter, but a checkpoint taken between two of its epochs does not hold
@@ -77,7 +83,7 @@ def ordered_batches(
         data = tf.data.Dataset.counter()
         if order.repeat is not True:
             data = data.take(order.repeat)
-        data = data.flat_map(lambda number: epoch(seed + number * _EPOCH))
+        data = data.flat_map(numbered)
         # "State" is what TensorFlow calls any seed within a function; ours are all in the number.
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     else:

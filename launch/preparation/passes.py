@@ -172,7 +172,7 @@ class _SplitWriter:
         bounds = shard_bounds(rows, files.shards)
         first = len(work.shards(split))
         self._skip = bounds[first][0] if first < len(bounds) else rows
-        self._batches: queue.Queue = queue.Queue(2)
+        self._batches: queue.Queue = queue.Queue(1)
 
         def write() -> None:
             shards = write_shards(

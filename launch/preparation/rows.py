@@ -18,7 +18,7 @@ from zoo.schema import Schema
 
 # Rows handled at a time: bounds the memory. Always the same, whatever the files' own blocks are,
 # so that sums of floats, and with them the statistics in the schema, come out the same.
-SLICE = 1 << 17
+SLICE = 1 << 16
 _TRUTH = {"true": 1.0, "false": 0.0}
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -76,7 +76,7 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
             yield split, rest.rechunk()
 
 
-def prefetched(items: Iterable[_Item], ahead: int = 2) -> Iterator[_Item]:
+def prefetched(items: Iterable[_Item], ahead: int = 1) -> Iterator[_Item]:
     """Makes items in a thread of its own while the caller works on those before.
 
     Args:

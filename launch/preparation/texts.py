@@ -163,13 +163,14 @@ def log_squares(column: pl.Series) -> pl.Series:
 
 def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray]:
     """All values that are not empty, and the row of each."""
-    if not isinstance(column.dtype, (pl.List, pl.Array)):
-        column = column.cast(pl.String).fill_null("").str.split(field.separator)
+    if isinstance(column.dtype, (pl.List, pl.Array)):
+        # As a served model gets it: a value with a separator in it would there be two.
+        joined = column.cast(pl.List(pl.String)).list.join(field.separator, ignore_nulls=True)
+    else:
+        joined = column.cast(pl.String)
+    column = joined.fill_null("").str.split(field.separator)
     frame = pl.DataFrame({"row": np.arange(len(column)), "value": column})
     frame = frame.filter(pl.col("value").list.len() > 0).explode("value")
-    if frame["value"].dtype.is_float():
-        frame = frame.with_columns(pl.col("value").fill_nan(None))
-    frame = frame.with_columns(pl.col("value").cast(pl.String))
     frame = frame.filter(pl.col("value").fill_null("") != "")
     return frame["value"], frame["row"].to_numpy()
 

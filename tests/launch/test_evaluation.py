@@ -27,7 +27,7 @@ def make_rows(rows=1000):
 def test_scores_match_scikit_learn(weighted):
     features, label, weight = make_rows()
     model = zoo.DNN(SCHEMA, embedding_dim=2, hidden_units=(4,))
-    model.embedding.table.embeddings.assign(np.random.default_rng(1).normal(size=(20, 2)))
+    model.embedding.tables[2].embeddings.assign(np.random.default_rng(1).normal(size=(20, 2)))
     rows = (features, label, weight) if weighted else (features, label)
     scores = Evaluator(model)(tf.data.Dataset.from_tensor_slices(rows).batch(128))
     probabilities = tf.sigmoid(model.predict(features, verbose=0)).numpy()[:, 0].astype(np.float64)
