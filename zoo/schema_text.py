@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from zoo.columns import Categorical, Numeric, SchemaError
 
-if TYPE_CHECKING:
-    from zoo.schema import Schema
-
+_Schema = TypeVar("_Schema")  # zoo.Schema, which imports this file
 _ROLES = ("label", "weight", "group", "time")
 _KINDS = {"categorical": Categorical, "numeric": Numeric}
 
 
-def schema_to_text(schema: Schema) -> str:
+def schema_to_text(schema: Any) -> str:
     """Writes a schema as JSON.
 
     Args:
@@ -47,7 +45,7 @@ def schema_to_text(schema: Schema) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def schema_from_text(text: str, path: str, cls: type[Schema], version: int) -> Schema:
+def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> _Schema:
     """Reads a schema from JSON.
 
     Args:
