@@ -37,6 +37,7 @@ SETTINGS = {
     "afn": {"neurons": 100},
     "autoint": {"attention_layers": 2, "attention_dim": 16, "heads": 2},
     "dlrm": {"bottom_units": (64, 64)},
+    "edcn": {"batch_norm": False},
     "finalnet": {"blocks": 1},
     "gdcn": {"structure": "parallel"},
     "masknet": {"structure": "serial"},

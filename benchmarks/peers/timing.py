@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-ROUNDS, STEPS, WARM_UP = 5, 8, 3
+ROUNDS, STEPS, WARM_UP = 3, 5, 2
 
 
 def rows_per_second(step: Callable[[int], object], batch: int) -> float:

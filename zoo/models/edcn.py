@@ -37,7 +37,8 @@ class EDCN(ClickModel):
         cross_residual: adds its input to the output of a cross layer.
         activation: Keras activation of the deep layers, which are as wide as all embeddings.
         dropout: after each deep layer, in [0, 1).
-        batch_norm: batch normalization of the views.
+        batch_norm: batch normalization of the views, as published: without it the products of small
+            embeddings vanish from layer to layer, and a run may never leave the mean.
         **kwargs: of `ClickModel`; there are the shapes of features and logits too.
 
     Raises:
@@ -65,7 +66,7 @@ class EDCN(ClickModel):
         cross_residual: bool = True,
         activation: Any = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool = True,
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)

@@ -76,7 +76,7 @@ def weights(theirs):
     return found
 
 
-SETTINGS = {"embedding_dim": 4, "cross_layers": LAYERS}
+SETTINGS = {"embedding_dim": 4, "cross_layers": LAYERS, "batch_norm": False}
 AS_THEIRS = {**SETTINGS, "cross_residual": False}
 CASES = {
     "edcn": Case(
