@@ -29,7 +29,6 @@ MODELS = {
     "fibinet": ("FiBiNET", {**MLP, "bilinear_type": "interaction"}),
     "autoint": ("AutoInt", {**MLP, "att_layer_num": 2, "att_head_num": 2, "att_embedding_size": 8}),
     "edcn": ("EDCN", {"cross_num": 3}),
-    "afn": ("AFN", {**MLP, "ltl_hidden_size": 100}),
 }
 
 
