@@ -108,7 +108,7 @@ def main(name: str) -> None:
     data = []
     for batch in batches():
         columns = {f"c{place}": torch.tensor(batch["ids"][:, place]) for place in range(FIELDS)}
-        columns |= {f"n{p}": torch.tensor(batch["numeric"][:, p]) for p in range(NUMBERS)}
+        columns |= {f"n{p}": torch.tensor(batch["numeric"][:, p : p + 1]) for p in range(NUMBERS)}
         data.append({**columns, "label": torch.tensor(batch["label"][:, 0])})
     model.train()
     trained = rows_per_second(lambda number: model.train_step(data[number]), BATCH)
