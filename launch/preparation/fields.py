@@ -118,8 +118,8 @@ class FieldEncoder:
             self._learn(codes[at], values[at])
             self._learned = top
         if self._known is not None:
-            missing, unread = np.bincount(self._unread[codes], minlength=3)[1:]
-            note_unread(self.field.name, missing, unread, changed)
+            missing, no_number = np.bincount(self._unread[codes], minlength=3)[1:]
+            note_unread(self.field.name, missing, no_number, changed)
         return self._ids[codes]
 
     def _forget(self) -> None:

@@ -164,6 +164,9 @@ def log_squares(column: pl.Series) -> pl.Series:
 def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray]:
     """All values that are not empty, and the row of each."""
     if isinstance(column.dtype, (pl.List, pl.Array)):
+        if column.dtype.inner.is_float():  # NaN is missing, as in a column of single values
+            column = column.cast(pl.List(column.dtype.inner))
+            column = column.list.eval(pl.element().fill_nan(None))
         # As a served model gets it: a value with a separator in it would there be two.
         joined = column.cast(pl.List(pl.String)).list.join(field.separator, ignore_nulls=True)
     else:

@@ -116,6 +116,9 @@ def test_lists_numbers_and_booleans_count_as_their_texts():
     changed = Counter()
     assert several.ids(column, changed).tolist() == [[1, 2], [-1, -1], [-1, -1], [2, -1]]
     assert changed == {"values beyond the first 2 of f left out": 1}
+    floats = FieldEncoder(Categorical("f", 3, length=2), pl.Series(["<oov>", "1.5", "NaN"]))
+    assert floats.ids(pl.Series([[float("nan"), 1.5]]), changed).tolist() == [[1, -1]]
+    assert several.ids(pl.Series([["1|2"]]), changed).tolist() == [[1, 2]]  # as when served
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3)), min_size=1, max_size=20))
