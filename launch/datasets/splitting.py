@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
+from launch.datasets.table_types import as_numbers
 from zoo.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
@@ -170,8 +171,7 @@ def _times(frame: pl.DataFrame, column: str) -> pl.Series:
     if values.dtype.is_temporal():
         values = values.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
     elif values.dtype == pl.String:
-        text = values.str.strip_chars()
-        numbers = text.cast(pl.Float64, strict=False)
+        text, numbers = values.str.strip_chars(), as_numbers(values)
         if numbers.null_count() > (text == "").sum():
             ahead = _ahead(text)
             plain = text.str.replace("T", " ", literal=True).str.replace(_ZONE, "$before")
@@ -180,7 +180,7 @@ def _times(frame: pl.DataFrame, column: str) -> pl.Series:
                 numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6 - ahead)
         values = numbers
     else:
-        values = values.cast(pl.Float64, strict=False)
+        values = as_numbers(values)
     return values.set(~values.is_finite().fill_null(False), None)
 
 

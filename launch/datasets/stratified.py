@@ -12,6 +12,7 @@ import polars as pl
 from tqdm import tqdm
 
 from launch.datasets.raw import RowAccount, Rows
+from launch.datasets.table_types import as_numbers
 from zoo.files import DataError
 
 
@@ -73,12 +74,7 @@ def label_classes(rows: Rows, column: str, what: str) -> np.ndarray:
     parts = [np.empty(0, np.int8)]
     with tqdm(unit="rows", unit_scale=True, desc=what, disable=None, leave=False) as bar:
         for frame in rows(RowAccount()):
-            value = (
-                frame[column].str.strip_chars()
-                if frame[column].dtype == pl.String
-                else frame[column]
-            )
-            label = value.cast(pl.Float32, strict=False)
+            label = as_numbers(frame[column]).cast(pl.Float32)
             known = label.is_in([0.0, 1.0]).fill_null(False).to_numpy()
             parts.append(np.where(known, label.fill_null(-1).to_numpy(), -1).astype(np.int8))
             bar.update(frame.height)

@@ -36,6 +36,24 @@ def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(changed)
 
 
+def as_numbers(column: pl.Series) -> pl.Series:
+    """Reads a column as numbers.
+
+    Args:
+        column: [n] text, numbers or booleans.
+
+    Returns:
+        [n] float64, null for what is missing or no number; "inf" and "nan" are what they say.
+
+    Example:
+        >>> as_numbers(pl.Series([" 1.5", "x", None])).to_list()
+        [1.5, None, None]
+    """
+    if column.dtype == pl.String:
+        column = column.str.strip_chars()
+    return column.cast(pl.Float64, strict=False)
+
+
 def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) -> pl.DataFrame:
     """Makes texts of bytes; rows in which they are no UTF-8 are left out.
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from launch.preparation.fields import WITH_VOCABULARY, FieldEncoder
+from launch.preparation.fields import FieldEncoder
 from launch.preparation.rows import in_parallel
 from launch.preparation.texts import numbers
 from zoo.schema import Schema
@@ -37,10 +37,7 @@ class RowEncoder:
 
     def __init__(self, schema: Schema, vocabularies: Mapping[str, pl.Series]):
         self._schema = schema
-        self._fields = [
-            FieldEncoder(f, vocabularies[f.name] if f.encoding in WITH_VOCABULARY else None)
-            for f in schema.categorical
-        ]
+        self._fields = [FieldEncoder(f, vocabularies.get(f.name)) for f in schema.categorical]
         self.changed: Counter[str] = Counter()
 
     def encode(self, rows: pl.DataFrame) -> dict[str, np.ndarray]:

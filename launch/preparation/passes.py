@@ -16,6 +16,7 @@ from tqdm import tqdm
 from launch.datasets.raw import RawData, RowAccount
 from launch.preparation.counting import TrainingCounts
 from launch.preparation.encoding import RowEncoder
+from launch.preparation.fields import WITH_VOCABULARY
 from launch.preparation.rows import prefetched, sliced_rows
 from launch.preparation.workspace import Workspace
 from launch.raw_files import RawFile
@@ -124,9 +125,9 @@ def write_pass(
         DataError: If the rows are not those of the first pass.
     """
     schema = Schema.load(work.path)
+    looked_up = [f.name for f in schema.categorical if f.encoding in WITH_VOCABULARY]
     encoder = RowEncoder(
-        schema,
-        {f.name: pl.Series(load_vocabulary(work.path, f.name)[0]) for f in schema.categorical},
+        schema, {name: pl.Series(load_vocabulary(work.path, name)[0]) for name in looked_up}
     )
     with ThreadPoolExecutor(len(counted.rows)) as pool:
         writers = {

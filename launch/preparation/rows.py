@@ -12,7 +12,7 @@ from typing import TypeVar
 import polars as pl
 
 from launch.datasets.raw import RawData, RowAccount, stream
-from launch.datasets.table_types import as_text
+from launch.datasets.table_types import as_numbers, as_text
 from zoo.files import DataError
 from zoo.schema import Schema
 
@@ -180,11 +180,8 @@ def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataF
 
 
 def _number(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.String:
-        text = column.str.strip_chars()
-        number = text.cast(pl.Float64, strict=False)
-        if number.null_count():  # perhaps true and false
-            truth = text.str.to_lowercase().replace_strict(_TRUTH, default=None)
-            number = number.fill_null(truth)
-        column = number
-    return column.cast(pl.Float64, strict=False)
+    number = as_numbers(column)
+    if column.dtype == pl.String and number.null_count():  # perhaps true and false
+        text = column.str.strip_chars().str.to_lowercase()
+        number = number.fill_null(text.replace_strict(_TRUTH, default=None))
+    return number

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from launch.datasets.table_types import as_numbers
 from zoo.columns import Categorical, Numeric
 
 _BREAKS = r"[\t\n\r]"  # would end the column or the line of a vocabulary file
@@ -75,9 +76,7 @@ def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> 
         >>> finite_numbers(pl.Series([" 1.5", "nan", "1e39", "x", None]), pl.Float32).to_list()
         [1.5, None, None, None, None]
     """
-    if column.dtype == pl.String:
-        column = column.str.strip_chars()
-    values = column.cast(pl.Float64, strict=False)
+    values = as_numbers(column)
     return values.set(~values.cast(dtype).is_finite().fill_null(False), None)
 
 
