@@ -5,30 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tf_helen.checks import nearest
-from zoo.models import (
-    AFN,
-    DCN,
-    DIN,
-    DLRM,
-    DNN,
-    EDCN,
-    FM,
-    GDCN,
-    LR,
-    PNN,
-    AutoInt,
-    ClickModel,
-    DCNv2,
-    DCNv3,
-    DeepFM,
-    FiBiNET,
-    FinalMLP,
-    FinalNet,
-    MaskNet,
-    WideDeep,
-    WuKong,
-    XDeepFM,
-)
+from zoo import models
 from zoo.parameter_counts import parameter_counts
 from zoo.schema import Schema, SchemaError
 
@@ -48,7 +25,7 @@ class Entry:
     """
 
     name: str
-    model: type[ClickModel]
+    model: type[models.ClickModel]
     paper: str
     year: int
     embedding_parameters: int | None = None
@@ -56,41 +33,78 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry("lr", LR, "Richardson et al.: Predicting Clicks", 2007),
-    Entry("fm", FM, "Rendle: Factorization Machines", 2010),
-    Entry("dnn", DNN, "Covington et al.: Deep Neural Networks for YouTube Recommendations", 2016),
-    Entry("pnn", PNN, "Qu et al.: Product-based Neural Networks", 2016),
-    Entry("widedeep", WideDeep, "Cheng et al.: Wide & Deep Learning for Recommender Systems", 2016),
-    Entry("dcn", DCN, "Wang et al.: Deep & Cross Network for Ad Click Predictions", 2017),
-    Entry("deepfm", DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017),
-    Entry("din", DIN, "Zhou et al.: Deep Interest Network for Click-Through Rate Prediction", 2018),
+    Entry("lr", models.LR, "Richardson et al.: Predicting Clicks", 2007),
+    Entry("fm", models.FM, "Rendle: Factorization Machines", 2010),
     Entry(
-        "xdeepfm", XDeepFM, "Lian et al.: xDeepFM, Explicit and Implicit Feature Interactions", 2018
+        "dnn",
+        models.DNN,
+        "Covington et al.: Deep Neural Networks for YouTube Recommendations",
+        2016,
     ),
-    Entry("autoint", AutoInt, "Song et al.: AutoInt, Automatic Feature Interaction Learning", 2019),
-    Entry("dlrm", DLRM, "Naumov et al.: Deep Learning Recommendation Model", 2019),
+    Entry("pnn", models.PNN, "Qu et al.: Product-based Neural Networks", 2016),
+    Entry(
+        "widedeep",
+        models.WideDeep,
+        "Cheng et al.: Wide & Deep Learning for Recommender Systems",
+        2016,
+    ),
+    Entry("dcn", models.DCN, "Wang et al.: Deep & Cross Network for Ad Click Predictions", 2017),
+    Entry(
+        "deepfm", models.DeepFM, "Guo et al.: DeepFM, a Factorization-Machine based Network", 2017
+    ),
+    Entry(
+        "din",
+        models.DIN,
+        "Zhou et al.: Deep Interest Network for Click-Through Rate Prediction",
+        2018,
+    ),
+    Entry(
+        "xdeepfm",
+        models.XDeepFM,
+        "Lian et al.: xDeepFM, Explicit and Implicit Feature Interactions",
+        2018,
+    ),
+    Entry(
+        "autoint",
+        models.AutoInt,
+        "Song et al.: AutoInt, Automatic Feature Interaction Learning",
+        2019,
+    ),
+    Entry("dlrm", models.DLRM, "Naumov et al.: Deep Learning Recommendation Model", 2019),
     Entry(
         "fibinet",
-        FiBiNET,
+        models.FiBiNET,
         "Huang et al.: FiBiNET, Feature Importance and Bilinear Interaction",
         2019,
     ),
-    Entry("afn", AFN, "Cheng et al.: Adaptive Factorization Network", 2020),
-    Entry("dcnv2", DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
-    Entry("edcn", EDCN, "Chen et al.: Enhancing Explicit and Implicit Feature Interactions", 2021),
+    Entry("afn", models.AFN, "Cheng et al.: Adaptive Factorization Network", 2020),
+    Entry("dcnv2", models.DCNv2, "Wang et al.: DCN V2, Improved Deep & Cross Network", 2021),
+    Entry(
+        "edcn",
+        models.EDCN,
+        "Chen et al.: Enhancing Explicit and Implicit Feature Interactions",
+        2021,
+    ),
     Entry(
         "masknet",
-        MaskNet,
+        models.MaskNet,
         "Wang et al.: MaskNet, Feature-Wise Multiplication by Instance-Guided Mask",
         2021,
     ),
-    Entry("finalmlp", FinalMLP, "Mao et al.: FinalMLP, an Enhanced Two-Stream MLP Model", 2023),
-    Entry("finalnet", FinalNet, "Zhu et al.: FINAL, Factorized Interaction Layer", 2023),
     Entry(
-        "gdcn", GDCN, "Wang et al.: Towards Deeper, Lighter and Interpretable Cross Network", 2023
+        "finalmlp", models.FinalMLP, "Mao et al.: FinalMLP, an Enhanced Two-Stream MLP Model", 2023
     ),
-    Entry("dcnv3", DCNv3, "Li et al.: FCN, Fusing Exponential and Linear Cross Network", 2024),
-    Entry("wukong", WuKong, "Zhang et al.: Wukong, Towards a Scaling Law", 2024),
+    Entry("finalnet", models.FinalNet, "Zhu et al.: FINAL, Factorized Interaction Layer", 2023),
+    Entry(
+        "gdcn",
+        models.GDCN,
+        "Wang et al.: Towards Deeper, Lighter and Interpretable Cross Network",
+        2023,
+    ),
+    Entry(
+        "dcnv3", models.DCNv3, "Li et al.: FCN, Fusing Exponential and Linear Cross Network", 2024
+    ),
+    Entry("wukong", models.WuKong, "Zhang et al.: Wukong, Towards a Scaling Law", 2024),
 )
 
 
@@ -120,7 +134,7 @@ class ModelTable(tuple):
     __repr__ = __str__
 
 
-def get(name: str) -> type[ClickModel]:
+def get(name: str) -> type[models.ClickModel]:
     """Returns a model class by its name.
 
     Args:

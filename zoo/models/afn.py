@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.logarithmic import Logarithmic
 from zoo.models.base import ClickModel, check_positive
 from zoo.schema import Schema
@@ -74,12 +73,13 @@ class AFN(ClickModel):
         self.ensemble = ensemble
         self.embedding = self.embed()
         self.products = Logarithmic(neurons, floor=floor, name="products")
-        alike = {"activation": activation, "batch_norm": batch_norm, "dtype": self.dtype_policy}
-        self.mlp = MLP(hidden_units, dropout=dropout, name="mlp", **alike)
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
         if ensemble:
             self.deep_embedding = self.embed(flat=True, name="deep_embedding")
-            self.deep = MLP(deep_hidden_units, dropout=deep_dropout, name="deep", **alike)
+            self.deep = self.deep_part(
+                deep_hidden_units, activation, deep_dropout, batch_norm, "deep"
+            )
             self.deep_unit = self.output_layer("deep_unit")
             self.mixture = self.output_layer("mixture")
 

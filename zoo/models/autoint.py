@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.attention import SelfAttention
 from zoo.models.base import ClickModel, check_positive
 from zoo.schema import Schema
@@ -94,14 +93,7 @@ class AutoInt(ClickModel):
         ]
         self.output_unit = self.output_layer()
         self.linear = self.linear_part(use_bias=False) if linear else None
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.deep_unit = self.output_layer("deep_unit") if hidden_units else None
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

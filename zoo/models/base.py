@@ -15,7 +15,7 @@ from absl import logging
 import tf_helen
 from tf_helen.constructors import constructor_arguments
 from zoo.features import check_features
-from zoo.layers import FieldEmbedding, Linear
+from zoo.layers import MLP, FieldEmbedding, Linear
 from zoo.schema import Categorical, Numeric, Schema
 
 
@@ -115,6 +115,18 @@ class ClickModel(tf_helen.Model):
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Makes the linear part, with the penalty of the embeddings."""
         return Linear(self.schema, l2=self._embedding["l2"], use_bias=use_bias, name="linear")
+
+    def deep_part(
+        self,
+        hidden_units: Sequence[int],
+        activation: Any = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        name: str = "mlp",
+    ) -> MLP:
+        """Makes an MLP; the arguments are those of `zoo.layers.MLP`."""
+        options = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
+        return MLP(hidden_units, dtype=self.dtype_policy, name=name, **options)
 
     def output_layer(self, name: str = "output_unit", use_bias: bool = True) -> keras.layers.Dense:
         """Makes the last layer, one number per row."""
@@ -231,10 +243,6 @@ def _as_schema(schema: Any) -> Schema:
             f"`schema` must be a zoo.Schema, such as zoo.Schema.load(directory). "
             f"Received: {type(schema).__name__}"
         )
-    return Schema(
-        **{
-            **schema,
-            "categorical": [Categorical(**field) for field in schema["categorical"]],
-            "numeric": [Numeric(**column) for column in schema["numeric"]],
-        }
-    )
+    fields = [Categorical(**field) for field in schema["categorical"]]
+    numbers = [Numeric(**column) for column in schema["numeric"]]
+    return Schema(**{**schema, "categorical": fields, "numeric": numbers})

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.cross import CrossNet, VectorCross
 from zoo.models.base import ClickModel, check_positive
 from zoo.schema import Schema
@@ -67,14 +66,7 @@ class DCN(ClickModel):
         self.embedding = self.embed(flat=True)
         crosses = [VectorCross(name=f"layer_{i}", **policy) for i in range(cross_layers)]
         self.cross = CrossNet(crosses, name="cross", **policy)
-        mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            name="mlp",
-            **policy,
-        )
+        mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         # Without hidden layers it would give x_0 itself.
         self.mlp = mlp if mlp.steps else None
         self.output_unit = self.output_layer()

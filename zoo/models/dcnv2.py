@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.cross import CrossNet, MatrixCross, MixtureCrossNet
 from zoo.models.base import ClickModel, check_choice, check_positive
 from zoo.schema import Schema
@@ -78,14 +77,7 @@ class DCNv2(ClickModel):
         self.structure = structure
         self.embedding = self.embed(flat=True)
         self.cross = self._cross_network(cross_layers, projection_dim, experts)
-        mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         # Without hidden layers it would give its input.
         self.mlp = mlp if mlp.steps and structure != "crossnet" else None
         self.output_unit = self.output_layer()

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.target_attention import TargetAttention
 from zoo.models.base import ClickModel
 from zoo.schema import Schema
@@ -95,14 +94,7 @@ class DIN(ClickModel):
             )
             for i in range(len(self.histories))
         ]
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -11,7 +11,6 @@ import keras_rs
 import tensorflow as tf
 
 from zoo.features import standardized
-from zoo.layers import MLP
 from zoo.models.base import ClickModel
 from zoo.schema import Schema
 
@@ -66,7 +65,6 @@ class DLRM(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         policy = {"dtype": self.dtype_policy}
-        shared = {"activation": activation, "batch_norm": batch_norm, **policy}
         self.embedding = None
         width = embedding_dim
         if self.schema.categorical:
@@ -74,7 +72,7 @@ class DLRM(ClickModel):
             self.embedding = self.embed(schema=fields)
             width = self.embedding.compute_output_shape()[-1]
         # Made even where there are no numbers, so that its settings are checked.
-        bottom = MLP(bottom_units, dropout=bottom_dropout, name="bottom", **shared)
+        bottom = self.deep_part(bottom_units, activation, bottom_dropout, batch_norm, "bottom")
         vectors = len(self.schema.categorical)
         if self.schema.numeric:
             self.bottom = bottom
@@ -85,7 +83,7 @@ class DLRM(ClickModel):
         self.dots = None
         if vectors > 1:
             self.dots = keras_rs.layers.DotInteraction(name="dots", **policy)
-        self.mlp = MLP(hidden_units, dropout=dropout, name="mlp", **shared)
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.bilinear import KINDS, BilinearInteraction
 from zoo.layers.squeeze_excitation import SqueezeExcitation
 from zoo.models.base import ClickModel, check_choice
@@ -86,14 +85,7 @@ class FiBiNET(ClickModel):
         self.senet = SqueezeExcitation(reduction, excitation, name="senet", **policy)
         self.pairs = BilinearInteraction(bilinear, name="pairs", **policy)
         self.weighed_pairs = BilinearInteraction(bilinear, name="weighed_pairs", **policy)
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         # The linear part has the bias already.
         self.output_unit = self.output_layer(use_bias=False)
 

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.gated_cross import GatedCross
 from zoo.models.base import ClickModel, check_choice, check_positive
 from zoo.schema import Schema
@@ -68,14 +67,7 @@ class GDCN(ClickModel):
         self.stacked = structure == "stacked"
         self.embedding = self.embed(flat=True)
         self.cross = GatedCross(cross_layers, dtype=self.dtype_policy, name="cross")
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

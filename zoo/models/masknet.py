@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
 from zoo.models.base import ClickModel, check_choice, check_positive
@@ -108,9 +107,7 @@ class MaskNet(ClickModel):
             for i, (width, rate) in enumerate(zip(widths, rates, strict=True))
         ]
         if not self.serial:
-            self.mlp = MLP(
-                hidden_units, activation=activation, dropout=dropout, name="mlp", **policy
-            )
+            self.mlp = self.deep_part(hidden_units, activation, dropout)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -9,7 +9,6 @@ import keras
 import keras_rs
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.products import outer_product
 from zoo.models.base import ClickModel, check_choice
 from zoo.schema import Schema
@@ -72,14 +71,7 @@ class PNN(ClickModel):
         # One column has no pairs.
         if product != "outer" and self.columns > 1:
             self.dots = keras_rs.layers.DotInteraction(dtype=self.dtype_policy, name="dots")
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.models.base import ClickModel
 from zoo.schema import Schema
 
@@ -62,14 +61,7 @@ class WideDeep(ClickModel):
         self.embedding = self.embed(flat=True)
         # The output unit has the bias.
         self.linear = self.linear_part(use_bias=False)
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
 from zoo.models.base import ClickModel, check_positive
@@ -95,14 +94,7 @@ class WuKong(ClickModel):
             )
             for i in range(layers)
         ]
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            name="mlp",
-            **policy,
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

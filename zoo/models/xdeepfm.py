@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP
 from zoo.layers.cin import CIN
 from zoo.models.base import ClickModel
 from zoo.schema import Schema
@@ -68,14 +67,7 @@ class XDeepFM(ClickModel):
         self.cin = CIN(cin_units, dtype=self.dtype_policy, name="cin")
         # The linear part has the bias already.
         self.cin_unit = self.output_layer("cin_unit", use_bias=False)
-        self.mlp = MLP(
-            hidden_units,
-            activation=activation,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
+        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
