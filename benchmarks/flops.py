@@ -23,10 +23,9 @@ def flops_per_row(cls: type, schema, settings: dict) -> int:
     # Tables of ten rows: their size does not count, and the graph holds them.
     small = tuple(dataclasses.replace(field, size=10) for field in schema.categorical)
     model = cls(dataclasses.replace(schema, categorical=small), **settings)
-    specs = {
-        "ids": tf.TensorSpec((1, schema.ids_width), tf.int32),
-        "numeric": tf.TensorSpec((1, len(schema.numeric)), tf.float32),
-    }
+    dtypes = {"ids": tf.int32, "numeric": tf.float32}
+    shapes = model.feature_shapes()
+    specs = {key: tf.TensorSpec((1, width), dtypes[key]) for key, (_, width) in shapes.items()}
     graph = inlined(tf.function(lambda x: model(x)).get_concrete_function(specs)).graph
     return sum(_flops(operation) for operation in graph.get_operations())
 

@@ -4,9 +4,11 @@
         [--fuxictr_python=ENV/bin/python --fuxictr=CLONE] [--deepctr_python=ENV/bin/python]
 
 The shape is Criteo's: 26 fields with a million ids in all, 13 numbers, dimension 16, MLP
-400-400-400, batch 4096, Adam. Every model runs in a process of its own, ours and the peers' in
-turn. The peers live in environments of their own (`benchmarks/peers`); without them only ours are
-measured. Results go to `docs/results/models.json` and are printed as a table.
+400-400-400, batch 4096, Adam. Beside FuxiCTR, which embeds numbers, ours do; beside DeepCTR, which
+takes them as they are, ours run with `numeric="direct"` (EDCN, which takes none there, without
+them). Every model runs in a process of its own, ours and the peers' in turn. The peers live in
+environments of their own (`benchmarks/peers`); without them only ours are measured. Results go to
+`docs/results/models.json` and are printed as a table.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 from peers.deepctr_models import MODELS as IN_DEEPCTR
+from peers.deepctr_models import WITHOUT_NUMBERS
 from peers.fuxictr_models import MODELS as IN_FUXICTR
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -31,6 +34,9 @@ _FUXICTR = flags.DEFINE_string("fuxictr", None, "Clone of FuxiCTR.")
 _FUXICTR_PYTHON = flags.DEFINE_string("fuxictr_python", None, "Its Python, with torch.")
 _DEEPCTR_PYTHON = flags.DEFINE_string("deepctr_python", None, "Python with deepctr.")
 _ONE = flags.DEFINE_string("one", None, "Measures one of our models and prints JSON.")
+_NUMERIC = flags.DEFINE_enum(
+    "numeric", "embedded", ("embedded", "direct", "none"), "Of that model."
+)
 
 # Beside the MLP, what makes our model the peers' (see the settings in `peers`).
 SETTINGS = {
@@ -44,7 +50,7 @@ SETTINGS = {
 }
 
 
-def measure(name: str) -> dict:
+def measure(name: str, numeric: str) -> dict:
     """One of our models, in this process."""
     import keras
     import numpy as np
@@ -59,15 +65,20 @@ def measure(name: str) -> dict:
 
     fields = [zoo.Categorical(f"c{place}", SIZE) for place in range(FIELDS)]
     numbers = [zoo.Numeric(f"n{place}", transform="none") for place in range(NUMBERS)]
-    schema = zoo.Schema("shape", fields, numbers)
+    schema = zoo.Schema("shape", fields, () if numeric == "none" else numbers)
     cls = zoo.get(name)
     takes = constructor_arguments(cls)
     settings = {"hidden_units": HIDDEN} if "hidden_units" in takes else {}
     settings |= SETTINGS.get(name, {})
+    if numeric == "direct":
+        settings["numeric"] = "direct"
     model = cls(schema, embedding_dim=DIM, **settings)
     model.compile(tf_helen.Adam(), keras.losses.BinaryCrossentropy(from_logits=True))
     data = [
-        ({key: tf.constant(batch[key]) for key in ("ids", "numeric")}, tf.constant(batch["label"]))
+        (
+            {key: tf.constant(batch[key]) for key in model.feature_shapes()},
+            tf.constant(batch["label"]),
+        )
         for batch in batches()
     ]
     step = tf.function(lambda x, y: model.train_step((x, y)))
@@ -92,7 +103,7 @@ def asked(*command: str) -> dict | None:
 
 def main(_) -> None:
     if _ONE.value:
-        print(json.dumps(measure(_ONE.value)))
+        print(json.dumps(measure(_ONE.value, _NUMERIC.value)))
         return
     import zoo
 
@@ -102,11 +113,14 @@ def main(_) -> None:
     for name in _MODELS.value or [entry.name for entry in zoo.list_models()]:
         if name == "din":  # it needs histories, which this shape has not
             continue
-        runs = {"ours": asked(sys.executable, __file__, f"--one={name}")}
+        ours = [sys.executable, __file__, f"--one={name}"]
+        runs = {"ours": asked(*ours)}
         if _FUXICTR_PYTHON.value and name in IN_FUXICTR:
             script = str(peers / "fuxictr_models.py")
             runs["fuxictr"] = asked(_FUXICTR_PYTHON.value, script, _FUXICTR.value, name)
         if _DEEPCTR_PYTHON.value and name in IN_DEEPCTR:
+            numeric = "none" if name in WITHOUT_NUMBERS else "direct"
+            runs["ours, beside deepctr"] = asked(*ours, f"--numeric={numeric}")
             runs["deepctr"] = asked(_DEEPCTR_PYTHON.value, str(peers / "deepctr_models.py"), name)
         found[name] = {library: result for library, result in runs.items() if result}
         path.write_text(json.dumps(found, indent=1) + "\n")
@@ -127,7 +141,8 @@ def line(name: str, runs: dict) -> str:
     for what in ("trained", "inferred"):
         cells.append(f"{ours[what]:,.0f}")
         for peer in ("fuxictr", "deepctr"):
-            cells.append(f"{ours[what] / runs[peer][what]:.2f} x" if peer in runs else "")
+            alike = runs.get(f"ours, beside {peer}", ours)
+            cells.append(f"{alike[what] / runs[peer][what]:.2f} x" if peer in runs else "")
     return "| " + " | ".join(cells) + " |"
 
 

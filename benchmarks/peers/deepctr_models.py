@@ -6,6 +6,7 @@ Runs in an environment with `deepctr` and a TensorFlow that it works with (2.12;
 `tensorflow.python.keras` that it could import).
 """
 
+import inspect
 import json
 import os
 import pathlib
@@ -25,11 +26,15 @@ MODELS = {
     "deepfm": ("DeepFM", MLP),
     "dcn": ("DCN", {**MLP, "cross_num": 3}),
     "dcnv2": ("DCN", {**MLP, "cross_num": 3, "cross_parameterization": "matrix"}),
-    "xdeepfm": ("xDeepFM", {**MLP, "cin_layer_size": (16, 16, 16)}),
+    "xdeepfm": ("xDeepFM", {**MLP, "cin_layer_size": (16, 16, 16), "cin_split_half": False}),
     "fibinet": ("FiBiNET", {**MLP, "bilinear_type": "interaction"}),
     "autoint": ("AutoInt", {**MLP, "att_layer_num": 2, "att_head_num": 2, "att_embedding_size": 8}),
-    "edcn": ("EDCN", {"cross_num": 3}),
+    "edcn": ("EDCN", {"cross_num": 3, "bridge_type": "hadamard_product"}),
 }
+# Those whose columns must all have the embedding's width.
+WITHOUT_NUMBERS = {"edcn"}
+# DeepCTR gives every model one; these papers, and ours, have none.
+WITHOUT_LINEAR_PART = {"dcn", "dcnv2", "autoint", "edcn"}
 
 
 def main(name: str) -> None:
@@ -41,10 +46,14 @@ def main(name: str) -> None:
 
     cls, settings = MODELS[name]
     columns = [SparseFeat(f"c{place}", SIZE, DIM) for place in range(FIELDS)]
-    if name != "edcn":  # its columns must all have the embedding's width
+    if name not in WITHOUT_NUMBERS:
         columns += [DenseFeat(f"n{place}", 1) for place in range(NUMBERS)]
-    sides = [columns] if cls == "PNN" else [columns, columns]
-    model = getattr(zoo, cls)(*sides, **settings)
+    # It cannot do without any column.
+    linear = columns[-1:] if name in WITHOUT_LINEAR_PART else columns
+    make = getattr(zoo, cls)
+    # Its penalties read whole tables in each step; ours has none by default.
+    penalties = {key: 0 for key in inspect.signature(make).parameters if key.startswith("l2_reg")}
+    model = make(*([columns] if cls == "PNN" else [linear, columns]), **penalties, **settings)
     model.compile("adam", "binary_crossentropy")
     data = []
     for batch in batches():

@@ -83,8 +83,6 @@ def feature_map():
     """FuxiCTR's description of the shape."""
     from fuxictr.features import FeatureMap
 
-    """FuxiCTR's description of the shape."""
-
     found = FeatureMap("shape", "/tmp")
     specs: OrderedDict[str, dict] = OrderedDict()
     for place in range(FIELDS):

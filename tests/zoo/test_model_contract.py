@@ -30,6 +30,7 @@ KINDS = {
 # What models say to columns they cannot use.
 NO_HISTORY = r"needs histories, and schema .* has none.*another model"
 REFUSED = {("din", "numbers"): NO_HISTORY, ("din", "ids"): NO_HISTORY}
+NO_PLACE = r"has no place for numbers.*numeric='direct'; leave it out"
 ONE_WIDTH = r"vectors of one width.*embedding_dims.*leave the latter out"
 
 
@@ -113,6 +114,54 @@ def test_columns_of_another_width_work_or_are_refused_clearly(name):
         assert re.search(ONE_WIDTH, str(error)), error
         return
     assert np.isfinite(model(batch()[0])).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_enter_directly_or_are_refused_clearly(name):
+    try:
+        model = small(name, numeric="direct")
+    except ValueError as error:
+        assert re.search(NO_PLACE, str(error)), error
+        return
+    features, _ = batch()
+    for column in range(2):
+        changed = features["numeric"].copy()
+        changed[:, column] += 1
+        assert (np.abs(model({**features, "numeric": changed}) - model(features)) > 1e-6).any()
+    again = type(model).from_config(model.get_config())
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+    assert not [w for w in model.weights if "embedding/numeric" in w.path]
+
+
+def below(weight):
+    """A weight's path below its model, whose name has a number."""
+    return weight.path.split("/", 1)[1]
+
+
+@pytest.mark.parametrize("name", ["dnn", "widedeep", "dcn", "dcnv2", "gdcn", "edcn", "finalmlp"])
+def test_a_direct_number_is_one_whose_vector_is_a_single_one(name):
+    direct = small(name, numeric="direct")
+    embedded = small(name, embedding_dims={"price": 1, "age": 1})
+    given = {below(weight): weight for weight in direct.weights}
+    for weight in embedded.weights:
+        is_vector = weight.path.endswith("embedding/numeric_vectors")
+        weight.assign(np.ones(weight.shape) if is_vector else given[below(weight)])
+    features, _ = batch()
+    np.testing.assert_allclose(direct(features), embedded(features), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fm", "deepfm", "pnn", "xdeepfm", "fibinet", "din"])
+def test_direct_numbers_alone_are_no_vectors_to_compare(name):
+    with pytest.raises(ValueError, match=r"compares vectors|pairs of columns|needs histories"):
+        small(name, KINDS["numbers"], numeric="direct")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"numeric": "raw"}, {"numeric": "direct", "embedding_dims": {"price": 3}}]
+)
+def test_numeric_settings_that_contradict_are_refused(changed):
+    with pytest.raises(ValueError, match=r"numeric.*(one of|embeds no number)|embeds no number"):
+        small("dnn", **changed)
 
 
 @pytest.fixture(scope="module")

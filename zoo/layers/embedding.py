@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ class FieldEmbedding(keras.layers.Layer):
         output_dim: width d of the vectors.
         dims: columns of another width, `{name: width}`; the output must then be flat.
         flat: gives all vectors side by side.
+        numeric: "embedded", or "direct": numbers have no vector; a flat output ends with their
+            values, another is without them.
         l2: strength of the L2 penalty on the distinct rows of the batch, added to the loss.
         initializer: Keras initializer of the table and the vectors; by default normal, 0.01 wide.
         **kwargs: Keras's layer arguments.
@@ -39,8 +42,8 @@ class FieldEmbedding(keras.layers.Layer):
         `[B, sum of widths]`.
 
     Raises:
-        ValueError: on features that do not fit the schema, a column that is unknown, or several
-            widths where the output is not flat.
+        ValueError: on features that do not fit the schema, a column that is unknown, several widths
+            where the output is not flat, or no column with a vector there.
 
     Example:
         >>> import numpy as np, zoo
@@ -56,6 +59,7 @@ class FieldEmbedding(keras.layers.Layer):
         *,
         dims: Mapping[str, int] | None = None,
         flat: bool = False,
+        numeric: str = "embedded",
         l2: float = 0.0,
         initializer: Any = None,
         **kwargs: Any,
@@ -64,8 +68,14 @@ class FieldEmbedding(keras.layers.Layer):
         schema.field_sizes  # noqa: B018 - raises if a size is not known yet
         self.schema = schema
         self.flat = flat
-        self.widths = _widths(schema, output_dim, dims or {})
-        if len(set(self.widths.values())) > 1 and not flat:
+        self.direct = numeric == "direct"
+        self.widths = _widths(schema, output_dim, dims or {}, self.direct)
+        if not flat and not self.vector_widths:
+            raise ValueError(
+                f"this model compares vectors, of which schema {schema.name!r} has none; leave out "
+                "numeric='direct', or use a model such as DNN or DCNv2"
+            )
+        if len(set(self.vector_widths)) > 1 and not flat:
             raise ValueError(
                 "this model needs vectors of one width, because it compares or adds them. "
                 f"Received: embedding_dim={output_dim} and embedding_dims={dict(dims)}; leave the "
@@ -99,9 +109,9 @@ class FieldEmbedding(keras.layers.Layer):
         for table in self.tables.values():
             table.build((None, sum(table.lengths.values())))
         self.vectors = None
-        if self.schema.numeric:
+        if self.schema.numeric and not self.direct:
             shape = (sum(self.widths[column.name] for column in self.schema.numeric),)
-            if not self.flat or len(set(self.widths.values())) == 1:
+            if not self.flat or len(set(self.vector_widths)) == 1:
                 shape = (len(self.schema.numeric), self.widths[self.schema.numeric[0].name])
             self.vectors = self.add_weight(shape, self.initializer.clone(), name="numeric_vectors")
         self.built = True
@@ -121,28 +131,35 @@ class FieldEmbedding(keras.layers.Layer):
             The vectors.
         """
         check_features(self.schema, inputs)
-        if len(set(self.widths.values())) > 1:
-            return self._side_by_side(inputs, training)
+        numbers = None
+        if self.schema.numeric and (self.flat or not self.direct):
+            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
+        if len(set(self.vector_widths)) > 1:
+            return self._side_by_side(inputs["ids"], numbers, training)
         parts = []
         for table in self.tables.values():
             parts.append(table(inputs["ids"], training=training, pool=pool))
         if self.vectors is not None:
-            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
             parts.append(numbers[:, :, None] * tf.cast(self.vectors, self.compute_dtype))
-        stacked = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
-        return tf.reshape(stacked, [-1, sum(self.widths.values())]) if self.flat else stacked
+        if not self.flat:
+            return _joined(parts)
+        flat = [tf.reshape(part, [-1, math.prod(part.shape[1:])]) for part in parts]
+        return _joined([*flat, numbers] if self.direct and numbers is not None else flat)
 
-    def _side_by_side(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+    def _side_by_side(self, all_ids: tf.Tensor, numbers: Any, training: bool) -> tf.Tensor:
         parts: dict[str, tf.Tensor] = {}
         columns = _columns(self.schema)
         for table in self.tables.values():
             places = np.concatenate([columns[name] for name in table.fields])
-            ids = tf.gather(inputs["ids"], places, axis=1)
+            ids = tf.gather(all_ids, places, axis=1)
             found = table(ids, training=training)
             parts |= dict(zip(table.fields, tf.unstack(found, axis=1), strict=True))
+        if self.direct and numbers is not None:
+            return tf.concat(
+                [*(parts[field.name] for field in self.schema.categorical), numbers], 1
+            )
         if self.vectors is not None:
             widths = [self.widths[column.name] for column in self.schema.numeric]
-            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
             wide = tf.repeat(numbers, widths, axis=1) * tf.cast(self.vectors, self.compute_dtype)
             names = [column.name for column in self.schema.numeric]
             parts |= dict(zip(names, tf.split(wide, widths, axis=1), strict=True))
@@ -151,10 +168,22 @@ class FieldEmbedding(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
         if self.flat:
             return (None, sum(self.widths.values()))
-        return (None, len(self.widths), next(iter(self.widths.values())))
+        return (None, len(self.vector_widths), self.vector_widths[0])
+
+    @property
+    def vector_widths(self) -> list[int]:
+        """Widths of the columns that have a vector."""
+        numbers = () if self.direct else self.schema.numeric
+        return [self.widths[column.name] for column in (*self.schema.categorical, *numbers)]
 
 
-def _widths(schema: Schema, output_dim: int, dims: Mapping[str, int]) -> dict[str, int]:
+def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+
+
+def _widths(
+    schema: Schema, output_dim: int, dims: Mapping[str, int], direct: bool
+) -> dict[str, int]:
     names = [column.name for column in (*schema.categorical, *schema.numeric)]
     for name, width in dims.items():
         if name not in names:
@@ -163,7 +192,13 @@ def _widths(schema: Schema, output_dim: int, dims: Mapping[str, int]) -> dict[st
             )
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise ValueError(f"embedding_dims[{name!r}]={width!r}; use an integer >= 1")
+        if direct and name in [column.name for column in schema.numeric]:
+            raise ValueError(
+                f"embedding_dims[{name!r}]={width!r}, but numeric='direct' embeds no number"
+            )
     widths = {name: dims.get(name, output_dim) for name in names}
+    if direct:
+        widths |= {column.name: 1 for column in schema.numeric}
     for field in schema.categorical:
         if field.shares is not None and widths[field.name] != widths[field.shares]:
             raise ValueError(

@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from zoo.layers.logarithmic import Logarithmic
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 
@@ -27,7 +28,8 @@ class AFN(ClickModel):
         schema: the columns of the data.
         embedding_dim: width d of the embeddings.
         neurons: number K of logarithmic neurons.
-        floor: smallest absolute value of an embedding, above 0; the paper's is 1e-7.
+        floor: smallest absolute value of an embedding, above 0; 1e-5 is FuxiCTR's, 1e-4
+            that of the authors' code.
         hidden_units: widths of the MLP.
         activation: Keras activation of the MLP and the DNN.
         dropout: after each hidden layer of the MLP, in [0, 1); one rate or one for each.
@@ -40,9 +42,9 @@ class AFN(ClickModel):
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
 
-    Reference: Cheng, Shen, Huang, AAAI 2020 (arXiv 1909.03276), sections 3.1 to 3.4; published with
-        d = 10, 1500 neurons for Criteo and 1200 for Avazu, three layers of 400 for both parts,
-        Adam, batch 4096.
+    Reference: Cheng, Shen, Huang, AAAI 2020 (arXiv 1909.03276). The authors' code has d = 10,
+        1500 neurons for Criteo, 1200 for Avazu, 600 for Frappe and 800 for MovieLens, three layers
+        of 400 for both parts, Adam, batch 4096.
 
     Example:
         >>> import numpy as np, zoo
@@ -69,6 +71,8 @@ class AFN(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        if not ensemble:
+            self.refuse_direct(" without `ensemble`")
         check_positive("neurons", neurons)
         self.ensemble = ensemble
         self.embedding = self.embed()

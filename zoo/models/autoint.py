@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from zoo.layers.attention import SelfAttention
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 
@@ -44,7 +45,8 @@ class AutoInt(ClickModel):
         ValueError: on a value out of range, or features that do not fit the schema.
 
     Reference: Song et al., CIKM 2019 (arXiv 1810.11921), sections 4.3 to 4.5; published with
-        d = 16, 3 layers of 2 heads of 32, no scale; Adam, batch 1024.
+        d = 16, 3 layers of 2 heads of 32, Adam, batch 1024; no scale there, though the authors'
+        code has one.
 
     Example:
         >>> import numpy as np, zoo
@@ -74,6 +76,8 @@ class AutoInt(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        if not linear and not hidden_units:
+            self.refuse_direct(" without `linear` or `hidden_units`")
         check_positive("attention_layers", attention_layers)
         check_positive("attention_dim", attention_dim)
         check_positive("heads", heads)
@@ -103,7 +107,7 @@ class AutoInt(ClickModel):
             mixed = layer(mixed, training=training)
         logit = self.output_unit(tf.reshape(mixed, [-1, self.columns * mixed.shape[-1]]))
         if self.deep_unit is not None:
-            flat = tf.reshape(embedded, [-1, self.columns * self.embedding_dim])
+            flat = self.side_by_side(embedded, features)
             logit += self.deep_unit(self.mlp(flat, training=training))
         if self.linear is not None:
             logit += self.linear(features, training=training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from absl import logging
 
 import tf_helen
 from tf_helen.constructors import constructor_arguments
-from zoo.features import check_features
+from zoo.features import check_features, standardized
 from zoo.layers import MLP, FieldEmbedding, Linear
+from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Categorical, Numeric, Schema
 
 
@@ -30,6 +32,9 @@ class ClickModel(tf_helen.Model):
         embedding_dim: width d of the embeddings.
         embedding_dims: columns of another width, `{name: width}`; for models that set the vectors
             side by side.
+        numeric: how numbers enter. "embedded": as value times vector, a column like any other.
+            "direct": as they are, after the schema's transform, beside the vectors; what compares
+            or adds vectors then leaves them out. Models without a place for them refuse it.
         embedding_l2: `embedding_l2 * sum ||e_k||^2` over the distinct rows of the batch is added to
             the loss.
         embeddings_initializer: Keras initializer of the embeddings; `None`: normal, 0.01 wide. With
@@ -53,6 +58,7 @@ class ClickModel(tf_helen.Model):
         embedding_dim: int = 16,
         *,
         embedding_dims: Mapping[str, int] | None = None,
+        numeric: str = "embedded",
         embedding_l2: float = 0.0,
         embeddings_initializer: Any = None,
         **kwargs: Any,
@@ -60,7 +66,9 @@ class ClickModel(tf_helen.Model):
         super().__init__(**kwargs)
         self.schema = _as_schema(schema)
         check_positive("embedding_dim", embedding_dim)
+        check_choice("numeric", numeric, ("embedded", "direct"))
         self.embedding_dim = embedding_dim
+        self.numeric = numeric
         if isinstance(keras.initializers.get(embeddings_initializer), keras.initializers.Zeros):
             logging.warning(
                 "%s: embeddings that begin at zero get no gradient through products or ReLU layers "
@@ -71,6 +79,7 @@ class ClickModel(tf_helen.Model):
             "dims": embedding_dims,
             "l2": embedding_l2,
             "initializer": embeddings_initializer,
+            "numeric": numeric,
         }
         self.settings: dict[str, Any] = {}
 
@@ -135,8 +144,25 @@ class ClickModel(tf_helen.Model):
 
     @property
     def columns(self) -> int:
-        """Number of columns, each of which has an embedding."""
-        return len(self.schema.categorical) + len(self.schema.numeric)
+        """Number of columns that have an embedding."""
+        numbers = len(self.schema.numeric) if self.numeric == "embedded" else 0
+        return len(self.schema.categorical) + numbers
+
+    def refuse_direct(self, why: str = "") -> None:
+        """Raises if numbers are to enter directly, for models that would not see them."""
+        if self.numeric == "direct":
+            raise ValueError(
+                f"{type(self).__name__} has no place for numbers beside its vectors{why}. "
+                "Received: numeric='direct'; leave it out, or use a model such as DCNv2 or DeepFM"
+            )
+
+    def side_by_side(self, embedded: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Sets vectors `[B, columns, d]` side by side, then the numbers that have none."""
+        flat = tf.reshape(embedded, [-1, math.prod(embedded.shape[1:])])
+        if self.numeric == "embedded" or not self.schema.numeric:
+            return flat
+        numbers = standardized(self.schema, features["numeric"], flat.dtype)
+        return tf.concat([flat, numbers], axis=1)
 
     def build(self, input_shape: Any) -> None:
         if self.built:
@@ -183,44 +209,6 @@ class ClickModel(tf_helen.Model):
 
 
 _DTYPES = {"ids": tf.int32, "numeric": tf.float32}
-
-
-def check_positive(name: str, value: Any, least: int = 1) -> None:
-    """Raises unless a setting is an integer of at least `least`.
-
-    Args:
-        name: of the setting.
-        value: what was given.
-        least: the smallest that is allowed.
-
-    Raises:
-        ValueError: naming all three.
-
-    Example:
-        >>> check_positive("cross_layers", 3)
-    """
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    if not is_int or value < least:
-        raise ValueError(f"`{name}` must be an integer >= {least}. Received: {value!r}")
-
-
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raises unless a setting is one of a few.
-
-    Args:
-        name: of the setting.
-        value: what was given.
-        choices: what is allowed.
-
-    Raises:
-        ValueError: naming all three.
-
-    Example:
-        >>> check_choice("structure", "stacked", ("parallel", "stacked"))
-    """
-    if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")
 
 
 def _plain(value: Any) -> Any:

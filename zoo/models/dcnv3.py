@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from zoo.layers.masked_cross import MaskedCross
 from zoo.layers.tri_bce import part_losses
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 _PARTS = "_zoo_parts"
@@ -76,6 +77,7 @@ class DCNv3(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        self.refuse_direct()
         check_positive("exponential_layers", exponential_layers)
         check_positive("linear_layers", linear_layers)
         check_positive("heads", heads)

@@ -62,5 +62,5 @@ class DeepFM(ClickModel):
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
         wide = self.linear(features, training=training) + factorization_machine(embedded)
-        flat = tf.reshape(embedded, [-1, self.columns * self.embedding_dim])
+        flat = self.side_by_side(embedded, features)
         return wide + self.output_unit(self.mlp(flat, training=training))

@@ -64,6 +64,7 @@ class DLRM(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        self.refuse_direct(": they enter its bottom MLP")
         policy = {"dtype": self.dtype_policy}
         self.embedding = None
         width = embedding_dim

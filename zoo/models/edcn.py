@@ -10,7 +10,8 @@ import tensorflow as tf
 from zoo.layers import MLP
 from zoo.layers.cross import VectorCross
 from zoo.layers.sharing import Bridge, Regulation
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

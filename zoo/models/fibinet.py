@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from zoo.layers.bilinear import KINDS, BilinearInteraction
 from zoo.layers.squeeze_excitation import SqueezeExcitation
-from zoo.models.base import ClickModel, check_choice
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 
@@ -43,8 +44,8 @@ class FiBiNET(ClickModel):
             the schema.
 
     Reference: Huang, Zhang, Zhang, RecSys 2019 (arXiv 1905.09433), sections "SENET Layer" to
-        "Output Layer"; published with d = 10 (Criteo) or 50 (Avazu), reduction 3, an MLP of
-        400-400-400 or 2000-2000-2000, dropout 0.5, ReLU, Adam.
+        "Output Layer". The code of its successor FiBiNet++ runs it with d = 10, reduction 3, an MLP
+        of 400-400-400, ReLU, Adam.
 
     Example:
         >>> import numpy as np, zoo
@@ -92,5 +93,6 @@ class FiBiNET(ClickModel):
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
         products = [self.pairs(embedded), self.weighed_pairs(self.senet(embedded))]
-        deep = self.mlp(tf.concat(products, axis=1), training=training)
+        crossed = self.side_by_side(tf.concat(products, axis=1), features)
+        deep = self.mlp(crossed, training=training)
         return self.linear(features, training=training) + self.output_unit(deep)

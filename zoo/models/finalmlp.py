@@ -12,7 +12,8 @@ from zoo.layers import MLP, FieldEmbedding
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

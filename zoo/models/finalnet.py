@@ -11,7 +11,8 @@ import tensorflow as tf
 from zoo.layers import MLP
 from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
 from zoo.layers.mlp import check_widths
-from zoo.models.base import ClickModel, check_choice
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 
@@ -76,6 +77,8 @@ class FinalNet(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        if column_gates:
+            self.refuse_direct(" with `column_gates`")
         check_choice("blocks", blocks, (1, 2))
         check_choice("residual", residual, RESIDUALS)
         if isinstance(distillation, bool) or not distillation >= 0:

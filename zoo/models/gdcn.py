@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from zoo.layers.gated_cross import GatedCross
-from zoo.models.base import ClickModel, check_choice, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Schema
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
-from zoo.models.base import ClickModel, check_choice, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Schema
 
 
@@ -73,6 +74,7 @@ class MaskNet(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        self.refuse_direct()
         check_choice("structure", structure, ("serial", "parallel"))
         check_widths("hidden_units", hidden_units, layers=int(structure == "serial"))
         check_positive("blocks", blocks)

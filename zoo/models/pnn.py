@@ -10,7 +10,8 @@ import keras_rs
 import tensorflow as tf
 
 from zoo.layers.products import outer_product
-from zoo.models.base import ClickModel, check_choice
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 PRODUCTS = ("inner", "outer", "both")
@@ -76,8 +77,7 @@ class PNN(ClickModel):
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
-        _, columns, width = embedded.shape
-        parts = [tf.reshape(embedded, [-1, columns * width])]
+        parts = [self.side_by_side(embedded, features)]
         if self.dots is not None:
             parts.append(self.dots(tf.unstack(embedded, axis=1)))
         if self.product != "inner":

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
-from zoo.models.base import ClickModel, check_positive
+from zoo.models.base import ClickModel
+from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 
@@ -72,6 +73,7 @@ class WuKong(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
+        self.refuse_direct()
         # A vector of one number, normalized, is zero.
         check_positive("embedding_dim", embedding_dim, least=2)
         settings = {"layers": layers, "projection": projection}

@@ -36,8 +36,8 @@ class XDeepFM(ClickModel):
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
 
-    Reference: Lian et al., KDD 2018 (arXiv 1803.05170), equations 6 to 9; published with d = 10,
-        layers of 200 in the CIN and of 400 in the MLP for Criteo, Adam; BARS's best for
+    Reference: Lian et al., KDD 2018 (arXiv 1803.05170), equations 6, 7 and 15; published with
+        d = 10, layers of 200 in the CIN and of 400 in the MLP for Criteo, Adam; BARS for
         Criteo_x4_001: d = 16, a CIN of 64-64-64, an MLP of five times 1000, dropout 0.2. The biases
         of the CIN's filters are the FuxiCTR library's, which this model equals; the paper has none.
 
@@ -73,5 +73,5 @@ class XDeepFM(ClickModel):
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
         crossed = self.linear(features, training=training) + self.cin_unit(self.cin(embedded))
-        flat = tf.reshape(embedded, [-1, self.columns * self.embedding_dim])
+        flat = self.side_by_side(embedded, features)
         return crossed + self.output_unit(self.mlp(flat, training=training))
