@@ -48,25 +48,22 @@ class BilinearInteraction(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         fields, d = inputs.shape[1:]
+        # Split once: the gradient of a slice is as large as what the slice was cut from.
+        vectors = tf.unstack(inputs, axis=1)
         kernel = tf.convert_to_tensor(self.kernel)
-        flat = tf.reshape(inputs, [-1, fields * d])
+        later = range(fields - 1, 0, -1)  # how many fields stand behind each but the last
         if self.kind == "interaction":
-            first, pieces = 0, []
-            for i in range(fields - 1):
-                width = (fields - 1 - i) * d
-                left = tf.matmul(inputs[:, i], kernel[:, first : first + width])
-                pieces.append(left * flat[:, (i + 1) * d :])
-                first += width
-            return tf.concat(pieces, axis=1)
-        if self.kind == "all":
-            left = tf.reshape(tf.matmul(tf.reshape(inputs, [-1, d]), kernel), [-1, fields, d])
+            kernels = tf.split(kernel, [count * d for count in later], axis=1)
+        elif self.kind == "each":
+            kernels = tf.split(kernel, fields, axis=1)
         else:
-            each = [kernel[:, i * d : (i + 1) * d] for i in range(fields - 1)]
-            left = tf.stack([tf.matmul(inputs[:, i], w) for i, w in enumerate(each)], axis=1)
-        pieces = [
-            tf.reshape(left[:, i : i + 1] * inputs[:, i + 1 :], [-1, (fields - 1 - i) * d])
-            for i in range(fields - 1)
-        ]
+            kernels = [kernel] * fields
+        pieces = []
+        for i, count in enumerate(later):
+            left = tf.matmul(vectors[i], kernels[i])
+            if self.kind != "interaction":
+                left = tf.tile(left, [1, count])
+            pieces.append(left * tf.concat(vectors[i + 1 :], axis=1))
         return tf.concat(pieces, axis=1)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
