@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 ROUNDS, STEPS, WARM_UP = 3, 5, 2
+SECONDS = 0.5  # a round lasts at least that long
 
 
 def rows_per_second(step: Callable[[int], object], batch: int) -> float:
@@ -13,8 +14,9 @@ def rows_per_second(step: Callable[[int], object], batch: int) -> float:
         step(number)
     rates = []
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for number in range(STEPS):
-            step(number)
-        rates.append(STEPS * batch / (time.perf_counter() - start))
+        start, steps = time.perf_counter(), 0
+        while steps < STEPS or time.perf_counter() - start < SECONDS:
+            step(steps % STEPS)
+            steps += 1
+        rates.append(steps * batch / (time.perf_counter() - start))
     return statistics.median(rates)

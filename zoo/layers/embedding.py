@@ -146,6 +146,18 @@ class FieldEmbedding(keras.layers.Layer):
         flat = [tf.reshape(part, [-1, math.prod(part.shape[1:])]) for part in parts]
         return _joined([*flat, numbers] if self.direct and numbers is not None else flat)
 
+    def summed(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """The sum of all columns' vectors, `[B, d]`, without those in between."""
+        check_features(self.schema, inputs)
+        parts = [
+            tf.reduce_sum(table(inputs["ids"], training=training), axis=1)
+            for table in self.tables.values()
+        ]
+        if self.vectors is not None:
+            numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
+            parts.append(tf.matmul(numbers, tf.cast(self.vectors, self.compute_dtype)))
+        return tf.add_n(parts)
+
     def _side_by_side(self, all_ids: tf.Tensor, numbers: Any, training: bool) -> tf.Tensor:
         parts: dict[str, tf.Tensor] = {}
         columns = _columns(self.schema)

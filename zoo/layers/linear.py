@@ -51,7 +51,7 @@ class Linear(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        terms = tf.reduce_sum(self.terms(inputs, training=training), axis=1)
+        terms = self.terms.summed(inputs, training)
         return terms if self.bias is None else terms + self.bias
 
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
