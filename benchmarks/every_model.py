@@ -4,8 +4,8 @@
 
 `--data` holds `frappe/` and `movielens_crossed/`, each with train, valid and test `.csv.gz`. Each
 model runs through `python -m launch.train` in a process of its own, with its default settings.
-DIN needs histories, which neither set has: for it the films that a user liked earlier in the
-training file become one. Results go to `docs/results/zoo.json` and are printed as a table.
+DIN needs histories, which neither set has: for it the films or apps that a user liked earlier in
+the training file become one. Results go to `docs/results/zoo.json` and are printed as a table.
 """
 
 from __future__ import annotations
@@ -54,16 +54,17 @@ def prepared(name: str) -> str:
     return out
 
 
-def with_histories() -> str:
-    """MovieLens with the films that a user liked in earlier rows of the training split."""
-    out = os.path.join(_WORK.value, "data", "movielens_histories")
+def with_histories(name: str) -> str:
+    """A data set with the items that a user liked in earlier rows of the training split."""
+    histories = f"{name.removesuffix('_crossed')}_histories"
+    out = os.path.join(_WORK.value, "data", histories)
     if os.path.exists(out):
         return out
     raw = out + "_raw"
     os.makedirs(raw, exist_ok=True)
     liked: dict[str, list[str]] = defaultdict(list)
     for split in ("train", "valid", "test"):
-        path = os.path.join(_DATA.value, "movielens_crossed", f"{split}.csv.gz")
+        path = os.path.join(_DATA.value, name, f"{split}.csv.gz")
         table = pl.read_csv(path, infer_schema=False)
         past = []
         for label, user, item in table.select("label", "user", "item").iter_rows():
@@ -73,7 +74,7 @@ def with_histories() -> str:
         table.with_columns(pl.Series(HISTORY, past)).write_csv(os.path.join(raw, f"{split}.csv"))
     fields = [{"name": name} for name in table.columns if name != "label"]
     fields.append({"name": HISTORY, "length": LENGTH, "shares": "item"})
-    schema = {"version": 2, "name": "movielens_histories", "categorical": fields}
+    schema = {"version": 2, "name": histories, "categorical": fields}
     pathlib.Path(raw, "schema.json").write_text(json.dumps(schema))
     run("launch.prepare", f"--schema={raw}/schema.json", f"--source={raw}", f"--out={out}")
     return out
@@ -107,8 +108,8 @@ def main(_) -> None:
     path = _ROOT / "docs" / "results" / "zoo.json"
     found = json.loads(path.read_text()) if path.exists() else {"settings": SETTINGS, "runs": {}}
     for model in models:
-        sets = [with_histories()] if model == "din" else [prepared(name) for name in SETS]
-        for data in sets:
+        for name in SETS:
+            data = with_histories(name) if model == "din" else prepared(name)
             result = trained(model, data)
             found["runs"].setdefault(model, {})[os.path.basename(data)] = result
             path.write_text(json.dumps(found, indent=1) + "\n")

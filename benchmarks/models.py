@@ -6,9 +6,9 @@
 The shape is Criteo's: 26 fields with a million ids in all, 13 numbers, dimension 16, MLP
 400-400-400, batch 4096, Adam. Beside FuxiCTR, which embeds numbers, ours do; beside DeepCTR, which
 takes them as they are, ours run with `numeric="direct"` (EDCN, which takes none there, without
-them). Every model runs in a process of its own, ours and the peers' in turn. The peers live in
-environments of their own (`benchmarks/peers`); without them only ours are measured. Results go to
-`docs/results/models.json` and are printed as a table.
+them). Every model runs in a process of its own, ours and the peers' in turn, `--repeats` times;
+the medians count. The peers live in environments of their own (`benchmarks/peers`); without them
+only ours are measured. Results go to `docs/results/models.json` and are printed as a table.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -33,6 +34,7 @@ _MODELS = flags.DEFINE_list("models", None, "Models; by default all.")
 _FUXICTR = flags.DEFINE_string("fuxictr", None, "Clone of FuxiCTR.")
 _FUXICTR_PYTHON = flags.DEFINE_string("fuxictr_python", None, "Its Python, with torch.")
 _DEEPCTR_PYTHON = flags.DEFINE_string("deepctr_python", None, "Python with deepctr.")
+_REPEATS = flags.DEFINE_integer("repeats", 1, "How often every library runs.", lower_bound=1)
 _ONE = flags.DEFINE_string("one", None, "Measures one of our models and prints JSON.")
 _NUMERIC = flags.DEFINE_enum(
     "numeric", "embedded", ("embedded", "direct", "none"), "Of that model."
@@ -114,15 +116,25 @@ def main(_) -> None:
         if name == "din":  # it needs histories, which this shape has not
             continue
         ours = [sys.executable, __file__, f"--one={name}"]
-        runs = {"ours": asked(*ours)}
+        commands = {"ours": ours}
         if _FUXICTR_PYTHON.value and name in IN_FUXICTR:
             script = str(peers / "fuxictr_models.py")
-            runs["fuxictr"] = asked(_FUXICTR_PYTHON.value, script, _FUXICTR.value, name)
+            commands["fuxictr"] = [_FUXICTR_PYTHON.value, script, _FUXICTR.value, name]
         if _DEEPCTR_PYTHON.value and name in IN_DEEPCTR:
             numeric = "none" if name in WITHOUT_NUMBERS else "direct"
-            runs["ours, beside deepctr"] = asked(*ours, f"--numeric={numeric}")
-            runs["deepctr"] = asked(_DEEPCTR_PYTHON.value, str(peers / "deepctr_models.py"), name)
-        found[name] = {library: result for library, result in runs.items() if result}
+            commands["ours, beside deepctr"] = [*ours, f"--numeric={numeric}"]
+            script = str(peers / "deepctr_models.py")
+            commands["deepctr"] = [_DEEPCTR_PYTHON.value, script, name]
+        rounds = [
+            {library: asked(*command) for library, command in commands.items()}
+            for _ in range(_REPEATS.value)
+        ]
+        results = {library: [each[library] for each in rounds] for library in commands}
+        found[name] = {
+            library: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            for library, runs in results.items()
+            if all(runs)
+        }
         path.write_text(json.dumps(found, indent=1) + "\n")
         print(line(name, found[name]), flush=True)
     print(HEAD + "\n".join(line(name, runs) for name, runs in found.items()))

@@ -83,7 +83,9 @@ class SelfAttention(keras.layers.Layer):
         # One product for all kernels.
         kernel = tf.concat([tf.convert_to_tensor(kernel) for kernel in self.kernels], axis=1)
         projected = tf.reshape(inputs, [-1, width]) @ kernel
-        parts = tf.reshape(projected[:, : 3 * self.units], [-1, columns, 3, self.heads, self.width])
+        widths = [3 * self.units, projected.shape[1] - 3 * self.units]
+        attended, residual = tf.split(projected, widths, axis=1)
+        parts = tf.reshape(attended, [-1, columns, 3, self.heads, self.width])
         query, key, value = tf.unstack(tf.transpose(parts, [2, 0, 3, 1, 4]))
         if self.scale:
             query *= self.width**-0.5
@@ -94,7 +96,7 @@ class SelfAttention(keras.layers.Layer):
         mixed = tf.transpose(weights @ value, [0, 2, 1, 3])
         outputs = tf.reshape(mixed, [-1, columns, self.units])
         if len(self.kernels) > 3:
-            outputs += tf.reshape(projected[:, 3 * self.units :], [-1, columns, self.units])
+            outputs += tf.reshape(residual, [-1, columns, self.units])
         elif self.residual:
             outputs += inputs
         if self.norm is not None:

@@ -45,8 +45,10 @@ class FactorizedInteraction(keras.layers.Dense):
             a, gates = tf.split(both, 2, axis=1)
             return a + a * gates
         products = self.width // 2
-        a, gates = both[:, : self.width - products], both[:, self.width - products :]
-        return tf.concat([a, a[:, :products] * gates], axis=1)
+        # Splits: the gradient of a slice is as large as what it was cut from.
+        a, gates = tf.split(both, [self.width - products, products], axis=1)
+        factors = a if self.width % 2 == 0 else a[:, :products]
+        return tf.concat([a, factors * gates], axis=1)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.width)

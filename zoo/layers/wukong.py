@@ -79,18 +79,14 @@ class WuKongLayer(keras.layers.Layer):
         matrices = [self.project, self.compress, self.residual]
         matrices = [tf.convert_to_tensor(matrix) for matrix in matrices if matrix is not None]
         rows = tf.reshape(tf.transpose(inputs, [0, 2, 1]), [-1, n])
-        sums = tf.reshape(tf.matmul(rows, tf.concat(matrices, axis=1)), [-1, d, _width(matrices)])
-        narrow, sums = sums[:, :, : self.projection], sums[:, :, self.projection :]
+        widths = [matrix.shape[1] for matrix in matrices]
+        sums = tf.reshape(tf.matmul(rows, tf.concat(matrices, axis=1)), [-1, d, sum(widths)])
+        narrow, *sums = tf.split(sums, widths, axis=2)
         products = tf.reshape(tf.matmul(inputs, narrow), [-1, n * self.projection])
         made = self.expand(self.mlp(self.products_norm(products), training=training))
         made = tf.reshape(made, [-1, self.fmb_vectors, d])
-        sums = tf.transpose(sums, [0, 2, 1])
-        old = inputs if self.residual is None else sums[:, self.lcb_vectors :]
-        return self.norm(tf.concat([made, sums[:, : self.lcb_vectors]], axis=1) + old)
+        compressed, *old = [tf.transpose(part, [0, 2, 1]) for part in sums]
+        return self.norm(tf.concat([made, compressed], axis=1) + (old[0] if old else inputs))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (input_shape[0], self.fmb_vectors + self.lcb_vectors, input_shape[2])
-
-
-def _width(matrices: list[tf.Tensor]) -> int:
-    return sum(matrix.shape[1] for matrix in matrices)
