@@ -4,11 +4,12 @@
         [--fuxictr_python=ENV/bin/python --fuxictr=CLONE] [--deepctr_python=ENV/bin/python]
 
 The shape is Criteo's: 26 fields with a million ids in all, 13 numbers, dimension 16, MLP
-400-400-400, batch 4096, Adam. Beside FuxiCTR, which embeds numbers, ours do; beside DeepCTR, which
-takes them as they are, ours run with `numeric="direct"` (EDCN, which takes none there, without
-them). Every model runs in a process of its own, ours and the peers' in turn, `--repeats` times;
-the medians count. The peers live in environments of their own (`benchmarks/peers`); without them
-only ours are measured. Results go to `docs/results/models.json` and are printed as a table.
+400-400-400, batch 4096, Adam; for DIN also a history of up to 20 ids of the first field. Beside
+FuxiCTR, which embeds numbers, ours do; beside DeepCTR, which takes them as they are, ours run with
+`numeric="direct"` (EDCN, which takes none there, without them). Every model runs in a process of
+its own, ours and the peers' in turn, `--repeats` times; the medians count. The peers live in
+environments of their own (`benchmarks/peers`); without them only ours are measured. Results go to
+`docs/results/models.json` and are printed as a table.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _NUMERIC = flags.DEFINE_enum(
 SETTINGS = {
     "afn": {"neurons": 100},
     "autoint": {"attention_layers": 2, "attention_dim": 16, "heads": 2},
+    "din": {"attention_hidden_units": (64,), "activation": "relu"},
     "dlrm": {"bottom_units": (64, 64)},
     "edcn": {"batch_norm": False},
     "finalnet": {"blocks": 1},
@@ -59,13 +61,19 @@ def measure(name: str, numeric: str) -> dict:
     import tensorflow as tf
     from flops import flops_per_row
     from peers.timing import rows_per_second
-    from shape import BATCH, DIM, FIELDS, HIDDEN, NUMBERS, SIZE, batches
+    from shape import BATCH, DIM, FIELDS, HIDDEN, HISTORY, NUMBERS, SIZE, batches, histories
 
     import tf_helen
     import zoo
     from tf_helen.constructors import constructor_arguments
 
     fields = [zoo.Categorical(f"c{place}", SIZE) for place in range(FIELDS)]
+    data = batches()
+    if name == "din":
+        fields.append(zoo.Categorical("history", SIZE, length=HISTORY, shares="c0"))
+        for batch, history in zip(data, histories(), strict=True):
+            # Ours is padded with -1.
+            batch["ids"] = np.hstack([batch["ids"], np.where(history > 0, history, -1)])
     numbers = [zoo.Numeric(f"n{place}", transform="none") for place in range(NUMBERS)]
     schema = zoo.Schema("shape", fields, () if numeric == "none" else numbers)
     cls = zoo.get(name)
@@ -81,7 +89,7 @@ def measure(name: str, numeric: str) -> dict:
             {key: tf.constant(batch[key]) for key in model.feature_shapes()},
             tf.constant(batch["label"]),
         )
-        for batch in batches()
+        for batch in data
     ]
     step = tf.function(lambda x, y: model.train_step((x, y)))
     serve = tf.function(lambda x: model(x, training=False))
@@ -113,8 +121,6 @@ def main(_) -> None:
     path = _ROOT / "docs" / "results" / "models.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     for name in _MODELS.value or [entry.name for entry in zoo.list_models()]:
-        if name == "din":  # it needs histories, which this shape has not
-            continue
         ours = [sys.executable, __file__, f"--one={name}"]
         commands = {"ours": ours}
         if _FUXICTR_PYTHON.value and name in IN_FUXICTR:
@@ -149,7 +155,7 @@ HEAD = (
 def line(name: str, runs: dict) -> str:
     """A row of the table; peers as our speed over theirs."""
     ours = runs["ours"]
-    cells = [name, f"{ours['parameters']:,}", f"{ours['flops'] / 1e3:,.0f}"]
+    cells = [name, f"{ours['parameters']:,.0f}", f"{ours['flops'] / 1e3:,.0f}"]
     for what in ("trained", "inferred"):
         cells.append(f"{ours[what]:,.0f}")
         for peer in ("fuxictr", "deepctr"):

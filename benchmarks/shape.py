@@ -5,6 +5,7 @@ import numpy as np
 FIELDS, NUMBERS, SIZE = 26, 13, 38_461
 BATCH, DIM, HIDDEN = 4096, 16, (400, 400, 400)
 BATCHES = 8  # taken in turn
+HISTORY = 20  # ids of the first field at most, for models of histories
 
 
 def batches() -> list[dict[str, np.ndarray]]:
@@ -18,3 +19,14 @@ def batches() -> list[dict[str, np.ndarray]]:
         }
         for _ in range(BATCHES)
     ]
+
+
+def histories() -> list[np.ndarray]:
+    """Of each batch's rows: 0 to 20 ids, none of them 0, then 0 for padding."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(BATCHES):
+        ids = 1 + (rng.zipf(1.2, (BATCH, HISTORY)) - 1) % (SIZE - 1)
+        lengths = rng.integers(0, HISTORY + 1, (BATCH, 1))
+        found.append(np.where(np.arange(HISTORY) < lengths, ids, 0).astype(np.int32))
+    return found

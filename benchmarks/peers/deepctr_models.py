@@ -15,7 +15,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from shape import BATCH, DIM, FIELDS, HIDDEN, NUMBERS, SIZE, batches
+from shape import BATCH, DIM, FIELDS, HIDDEN, HISTORY, NUMBERS, SIZE, batches, histories
 
 from peers.timing import rows_per_second
 
@@ -29,6 +29,7 @@ MODELS = {
     "xdeepfm": ("xDeepFM", {**MLP, "cin_layer_size": (16, 16, 16), "cin_split_half": False}),
     "fibinet": ("FiBiNET", {**MLP, "bilinear_type": "interaction"}),
     "autoint": ("AutoInt", {**MLP, "att_layer_num": 2, "att_head_num": 2, "att_embedding_size": 8}),
+    "din": ("DIN", {**MLP, "att_hidden_size": (64,), "history_feature_list": ["c0"]}),
     "edcn": ("EDCN", {"cross_num": 3, "bridge_type": "hadamard_product"}),
 }
 # Those whose columns must all have the embedding's width.
@@ -42,7 +43,7 @@ def main(name: str) -> None:
     import deepctr.models as zoo
     import numpy as np
     import tensorflow as tf
-    from deepctr.feature_column import DenseFeat, SparseFeat
+    from deepctr.feature_column import DenseFeat, SparseFeat, VarLenSparseFeat
 
     cls, settings = MODELS[name]
     columns = [SparseFeat(f"c{place}", SIZE, DIM) for place in range(FIELDS)]
@@ -53,11 +54,16 @@ def main(name: str) -> None:
     make = getattr(zoo, cls)
     # Its penalties read whole tables in each step; ours has none by default.
     penalties = {key: 0 for key in inspect.signature(make).parameters if key.startswith("l2_reg")}
-    model = make(*([columns] if cls == "PNN" else [linear, columns]), **penalties, **settings)
+    if name == "din":
+        history = SparseFeat("hist_c0", SIZE, DIM, embedding_name="c0")
+        columns.append(VarLenSparseFeat(history, maxlen=HISTORY))
+    sides = [columns] if name in ("pnn", "din") else [linear, columns]
+    model = make(*sides, **penalties, **settings)
     model.compile("adam", "binary_crossentropy")
     data = []
-    for batch in batches():
-        features = {f"c{place}": batch["ids"][:, place : place + 1] for place in range(FIELDS)}
+    for batch, history in zip(batches(), histories(), strict=True):
+        features = {"hist_c0": history}
+        features |= {f"c{place}": batch["ids"][:, place : place + 1] for place in range(FIELDS)}
         features |= {f"n{p}": batch["numeric"][:, p : p + 1] for p in range(NUMBERS)}
         features = {key: tf.constant(features[key]) for key in model.input_names}
         data.append((features, tf.constant(batch["label"])))

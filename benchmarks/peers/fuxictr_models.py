@@ -13,7 +13,7 @@ from collections import OrderedDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from shape import BATCH, DIM, FIELDS, HIDDEN, NUMBERS, SIZE, batches
+from shape import BATCH, DIM, FIELDS, HIDDEN, HISTORY, NUMBERS, SIZE, batches, histories
 
 from peers.timing import rows_per_second
 
@@ -66,6 +66,16 @@ MODELS = {
         "AutoInt",
         {**DNN, "attention_layers": 2, "num_heads": 2, "attention_dim": 16},
     ),
+    "din": (
+        "DIN.src.DIN",
+        "DIN",
+        {
+            **DNN,
+            "attention_hidden_units": [64],
+            "din_target_field": ["c0"],
+            "din_sequence_field": ["history"],
+        },
+    ),
     "edcn": ("EDCN.src.EDCN", "EDCN", {"num_cross_layers": 3}),
     "afn": (
         "AFN.src.AFN",
@@ -79,7 +89,7 @@ PLAIN = {
 }  # fmt: skip
 
 
-def feature_map():
+def feature_map(has_history: bool):
     """FuxiCTR's description of the shape."""
     from fuxictr.features import FeatureMap
 
@@ -87,6 +97,10 @@ def feature_map():
     specs: OrderedDict[str, dict] = OrderedDict()
     for place in range(FIELDS):
         specs[f"c{place}"] = {"source": "", "type": "categorical", "vocab_size": SIZE}
+    if has_history:
+        specs["c0"]["padding_idx"] = 0
+        specs["history"] = {**specs["c0"], "share_embedding": "c0"}
+        specs["history"] |= {"type": "sequence", "max_len": HISTORY}
     for place in range(NUMBERS):
         specs[f"n{place}"] = {"source": "", "type": "numeric"}
     found.features, found.labels, found.num_fields = specs, ["label"], len(specs)
@@ -101,12 +115,13 @@ def main(name: str) -> None:
 
     module, cls, settings = MODELS[name]
     model = getattr(importlib.import_module(f"model_zoo.{module}"), cls)
-    model = model(feature_map(), **settings, **PLAIN)
+    model = model(feature_map(name == "din"), **settings, **PLAIN)
     model._max_gradient_norm = 10.0
     data = []
-    for batch in batches():
+    for batch, history in zip(batches(), histories(), strict=True):
         columns = {f"c{place}": torch.tensor(batch["ids"][:, place]) for place in range(FIELDS)}
         columns |= {f"n{p}": torch.tensor(batch["numeric"][:, p : p + 1]) for p in range(NUMBERS)}
+        columns["history"] = torch.tensor(history)
         data.append({**columns, "label": torch.tensor(batch["label"][:, 0])})
     model.train()
     trained = rows_per_second(lambda number: model.train_step(data[number]), BATCH)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_helen import checks, tables
 from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field, positive
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
+from tf_helen.layers.pooling import in_order, pooled
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -133,18 +134,34 @@ class Embedding(keras.layers.Layer):
         if all(length == 1 for length in self.lengths.values()):
             rows = self._read(tf.reshape(ids + self._first_rows, [-1]), training)
             return tf.reshape(rows, [-1, len(self.fields), self.output_dim])
-        # The ids that are present only: padding must not count as an occurrence.
-        column_field = np.repeat(np.arange(len(self.fields)), list(self.lengths.values()))
-        present = tf.where(ids >= 0)
-        field = tf.gather(tf.constant(column_field, tf.int64), present[:, 1])
-        first_rows = tf.gather(tf.constant(self._first_rows, ids.dtype), field)
-        rows = self._read(tf.gather_nd(ids, present) + first_rows, training)
-        if not pool:
-            shape = tf.concat([tf.shape(ids, tf.int64), [self.output_dim]], 0)
-            outputs = tf.scatter_nd(present, rows, shape)
-            outputs.set_shape([None, len(column_field), self.output_dim])
-            return outputs
-        return self._pooled(rows, present[:, 0], field, tf.shape(ids)[0])
+        return self._several(ids, training, pool)
+
+    def _several(self, ids: tf.Tensor, training, pool: bool) -> tf.Tensor:
+        """Rows where some fields have several ids, of which only those that are present count."""
+        lengths = np.array(list(self.lengths.values()))
+        many = np.repeat(lengths > 1, lengths)
+        column_field = np.repeat(np.arange(len(lengths)), lengths)
+        first_rows = self._first_rows.astype(ids.dtype.as_numpy_dtype)
+        one = tf.gather(ids, np.flatnonzero(~many), axis=1) + first_rows[lengths == 1]
+        padded = tf.gather(ids, np.flatnonzero(many), axis=1)
+        # Padding must not count as an occurrence.
+        present = tf.where(padded >= 0)
+        found = tf.gather_nd(padded + first_rows[column_field[many]], present)
+        # One lookup for all, so that a row of both kinds of fields is one row to the penalty.
+        rows = self._read(tf.concat([tf.reshape(one, [-1]), found], 0), training)
+        single, several = tf.split(rows, [tf.size(one), tf.size(found)])
+        batch = tf.shape(ids)[0]
+        single = tf.reshape(single, [batch, int((~many).sum()), self.output_dim])
+        if pool:
+            number = np.cumsum(lengths > 1) - 1  # of a field among those of several ids
+            field = tf.gather(tf.constant(number[column_field[many]], tf.int64), present[:, 1])
+            how = [self.pooling[name] for name, length in self.lengths.items() if length > 1]
+            several = pooled(several, present[:, 0], field, batch, how)
+            return in_order(single, several, lengths > 1)
+        shape = tf.concat([tf.shape(padded, tf.int64), [self.output_dim]], 0)
+        several = tf.scatter_nd(present, several, shape)
+        several.set_shape([None, int(many.sum()), self.output_dim])
+        return in_order(single, several, many)
 
     def _read(self, rows: tf.Tensor, training) -> tf.Tensor:
         values = self._table.read(self.embeddings, rows)
@@ -156,18 +173,6 @@ class Embedding(keras.layers.Layer):
             # Each row once: its square, shared out over its occurrences.
             self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))
         return tf.cast(values, self.compute_dtype)
-
-    def _pooled(
-        self, rows: tf.Tensor, example: tf.Tensor, field: tf.Tensor, batch: tf.Tensor
-    ) -> tf.Tensor:
-        n_fields = len(self.fields)
-        cell = example * n_fields + field
-        cells = batch * n_fields
-        pooled = tf.math.unsorted_segment_sum(rows, cell, cells)
-        times = tf.math.unsorted_segment_sum(tf.ones_like(cell, rows.dtype), cell, cells)
-        is_mean = tf.constant([self.pooling[name] == "mean" for name in self.fields])
-        divisor = tf.where(tf.tile(is_mean, [batch]), tf.maximum(times, 1), tf.ones_like(times))
-        return tf.reshape(pooled / divisor[:, None], [-1, n_fields, self.output_dim])
 
     def _checked(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the ids, after raising an error if one lies outside its field."""

@@ -48,7 +48,7 @@ class Dice(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         share = tf.sigmoid(self.norm(inputs, training=training))
-        return inputs * (share + self.slope * (1 - share))
+        return inputs * (self.slope + (1 - self.slope) * share)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

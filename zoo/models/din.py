@@ -112,12 +112,15 @@ class DIN(ClickModel):
             found = attention(target, history, ids[sequences[0]] >= 0, training=training)
             pooled |= dict(zip(sequences, tf.split(found, len(sequences), axis=1), strict=True))
         for field in self.schema.categorical:
-            if field.name not in pooled:
+            if field.name in pooled:
+                continue
+            summed = of_field[field.name][:, 0]
+            if field.length > 1:
                 summed = tf.reduce_sum(of_field[field.name], axis=1)
-                if field.length > 1 and field.pooling == "mean":
-                    count = tf.math.count_nonzero(ids[field.name] >= 0, axis=1, keepdims=True)
-                    summed /= tf.cast(tf.maximum(count, 1), summed.dtype)
-                pooled[field.name] = summed
+            if field.length > 1 and field.pooling == "mean":
+                count = tf.math.count_nonzero(ids[field.name] >= 0, axis=1, keepdims=True)
+                summed /= tf.cast(tf.maximum(count, 1), summed.dtype)
+            pooled[field.name] = summed
         parts = [*(pooled[name] for name in lengths), *tf.unstack(numbers, axis=1)]
         flat = self.side_by_side(tf.concat(parts, axis=1), features)
         return self.output_unit(self.mlp(flat, training=training))

@@ -1,0 +1,63 @@
+"""Rows of fields with several ids: combined per field, and put between the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+def pooled(
+    rows: tf.Tensor, example: tf.Tensor, field: tf.Tensor, batch: tf.Tensor, how: Sequence[str]
+) -> tf.Tensor:
+    """Combines the rows of each example's fields.
+
+    Args:
+        rows: `[n, d]`.
+        example: int64 `[n]`, of which example each is.
+        field: int64 `[n]`, of which field.
+        batch: number of examples.
+        how: "mean" or "sum" for each field.
+
+    Returns:
+        `[batch, fields, d]`; zeros where a field has no row.
+
+    Example:
+        >>> rows, zeros = tf.constant([[1.0], [3.0]]), tf.constant([0, 0], tf.int64)
+        >>> pooled(rows, zeros, zeros, 1, ["mean"]).numpy().tolist()
+        [[[2.0]]]
+    """
+    cell = example * len(how) + field
+    cells = batch * len(how)
+    sums = tf.math.unsorted_segment_sum(rows, cell, cells)
+    times = tf.math.unsorted_segment_sum(tf.ones_like(cell, rows.dtype), cell, cells)
+    is_mean = tf.tile([each == "mean" for each in how], [batch])
+    divisor = tf.where(is_mean, tf.maximum(times, 1), tf.ones_like(times))
+    return tf.reshape(sums / divisor[:, None], [batch, len(how), rows.shape[-1]])
+
+
+def in_order(first: tf.Tensor, second: tf.Tensor, is_second: np.ndarray) -> tf.Tensor:
+    """Merges two tensors along their second axis.
+
+    Args:
+        first: `[B, k, d]`.
+        second: `[B, m, d]`.
+        is_second: boolean `[k + m]`, which place of the result is of `second`.
+
+    Returns:
+        `[B, k + m, d]`.
+
+    Example:
+        >>> first, second = tf.constant([[[1], [2]]]), tf.constant([[[7]]])
+        >>> in_order(first, second, np.array([False, True, False])).numpy().ravel().tolist()
+        [1, 7, 2]
+    """
+    starts = np.flatnonzero(np.diff(is_second)) + 1
+    runs = np.diff([0, *starts, len(is_second)])
+    kinds = is_second[[0, *starts]]
+    pieces = [
+        iter(tf.split(tensor, runs[kinds == kind], axis=1) if (kinds == kind).any() else ())
+        for kind, tensor in enumerate((first, second))
+    ]
+    return tf.concat([next(pieces[kind]) for kind in kinds.astype(int)], axis=1)
