@@ -141,12 +141,11 @@ class Embedding(keras.layers.Layer):
         lengths = np.array(list(self.lengths.values()))
         many = np.repeat(lengths > 1, lengths)
         column_field = np.repeat(np.arange(len(lengths)), lengths)
-        first_rows = self._first_rows.astype(ids.dtype.as_numpy_dtype)
-        one = tf.gather(ids, np.flatnonzero(~many), axis=1) + first_rows[lengths == 1]
+        one = tf.gather(ids, np.flatnonzero(~many), axis=1) + self._first_rows[lengths == 1]
         padded = tf.gather(ids, np.flatnonzero(many), axis=1)
         # Padding must not count as an occurrence.
         present = tf.where(padded >= 0)
-        found = tf.gather_nd(padded + first_rows[column_field[many]], present)
+        found = tf.gather_nd(padded + self._first_rows[column_field[many]], present)
         # One lookup for all, so that a row of both kinds of fields is one row to the penalty.
         rows = self._read(tf.concat([tf.reshape(one, [-1]), found], 0), training)
         single, several = tf.split(rows, [tf.size(one), tf.size(found)])

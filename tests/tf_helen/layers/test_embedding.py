@@ -43,6 +43,30 @@ def test_multi_valued_fields_pool_what_is_present(pooling):
     np.testing.assert_array_equal(out[:, 2], table[[17, 15]])
 
 
+@pytest.mark.parametrize("lengths", [(2, 2, 3), (1, 2, 1), (2, 1, 1), (3, 1, 2), (1, 1, 2)])
+def test_fields_of_one_and_of_several_ids_stand_in_any_order(lengths):
+    lengths = dict(zip(FIELDS, lengths, strict=True))
+    pooling = {"user": "sum", "genre": "mean", "age": "sum"}
+    layer = tf_helen.layers.Embedding(FIELDS, 4, lengths=lengths, pooling=pooling)
+    rng = np.random.default_rng(0)
+    columns = [
+        rng.integers(-(length > 1), FIELDS[name], (6, length)) for name, length in lengths.items()
+    ]
+    ids = np.concatenate(columns, axis=1)
+    pooled, apart = np.array(layer(ids)), np.array(layer(ids, pool=False))
+    first_rows = np.repeat(layer.offsets[:-1], list(lengths.values()))
+    expected = np.where(ids[..., None] < 0, 0, layer.embeddings.numpy()[ids + first_rows])
+    np.testing.assert_array_equal(apart, expected)
+    ends = np.cumsum(list(lengths.values()))
+    for place, (name, end) in enumerate(zip(lengths, ends, strict=True)):
+        field = slice(end - lengths[name], end)
+        count = np.maximum((ids[:, field] >= 0).sum(1, keepdims=True), 1)
+        total = expected[:, field].sum(1) / (count if pooling[name] == "mean" else 1)
+        np.testing.assert_allclose(pooled[:, place], total, rtol=1e-6)
+    assert layer(ids[:0]).shape == (0, 3, 4)
+    assert layer(keras.Input((ids.shape[1],), dtype="int64")).shape == (None, 3, 4)
+
+
 def test_padding_is_not_an_occurrence():
     layer = tf_helen.layers.Embedding(FIELDS, 4, lengths={"genre": 3})
     ids = np.array([[1, 4, 0, -1, 2], [1, -1, -1, -1, 0]])
