@@ -121,8 +121,10 @@ class Embedding(keras.layers.Layer):
 
     def call(self, inputs, training=False, pool=True):
         ids = tf.convert_to_tensor(inputs)
-        if ids.dtype not in (tf.int32, tf.int64):
-            ids = tf.cast(ids, tf.int32)
+        # Where int32 could not count the rows, the sum below would wrap around in silence.
+        is_huge = self._table.rows > np.iinfo(np.int32).max
+        if is_huge or ids.dtype not in (tf.int32, tf.int64):
+            ids = tf.cast(ids, tf.int64 if is_huge else tf.int32)
         if self.single:
             ids = self._checked(ids[..., None])
             rows = self._read(tf.reshape(ids, [-1]), training)
