@@ -55,6 +55,8 @@ class Schema:
                 f"schema version {self.version!r}: this code reads versions 1 to {VERSION}; "
                 "update tf-helen or prepare the data again"
             )
+        if not isinstance(self.name, str) or not self.name:
+            raise SchemaError(f"schema name {self.name!r}: give a text, such as 'clicks'")
         if not self.categorical and not self.numeric:
             raise SchemaError(f"schema {self.name!r} has no feature; give at least one column")
         seen: set[str] = set()

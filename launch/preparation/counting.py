@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import polars as pl
+from absl import logging
 
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
 from launch.preparation.rows import in_parallel
@@ -200,10 +201,12 @@ class _Moments:
 
     def __init__(self, column: Numeric):
         self.column = column
-        self._rows, self._mean, self._squares = 0, 0.0, 0.0
+        self._found = self._rows = 0
+        self._mean = self._squares = 0.0
 
     def add(self, column: pl.Series, field: None) -> None:
         values = finite_numbers(column, pl.Float32).drop_nulls().to_numpy()
+        self._found += len(values)
         if self.column.transform == "none" or not len(values):
             return
         if self.column.transform == "log":
@@ -216,6 +219,12 @@ class _Moments:
         self._rows = rows
 
     def finish(self) -> Numeric:
+        if not self._found:
+            logging.warning(
+                "numeric column %r: no training row has a number there; is it categorical, or to "
+                "be left out of the schema?",
+                self.column.name,
+            )
         if not self._rows:
             return self.column
         std = float(np.sqrt(self._squares / self._rows))

@@ -53,6 +53,7 @@ def test_a_history_may_share_a_vocabulary_with_a_missing_bucket():
     ("make", "words"),
     [
         (lambda: Schema("s", []), ["no feature"]),
+        (lambda: Schema(None, [Categorical("a", 2)]), ["name None", "give a text"]),
         (lambda: Schema("s", [Categorical("a", 2), Categorical("a", 3)]), ["'a'", "twice"]),
         (lambda: Schema("s", [Categorical("a", 2)], [Numeric("a")]), ["'a'", "twice"]),
         (lambda: Schema("s", [Categorical("label", 2)]), ["'label'", "twice"]),

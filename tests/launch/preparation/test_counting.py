@@ -45,13 +45,15 @@ def test_mean_and_deviation_are_those_of_the_whole_column(transform, function):
     assert column.std == pytest.approx(function(values).std(), rel=1e-12)
 
 
-def test_a_column_without_spread_or_without_transform():
+def test_a_column_without_spread_without_transform_or_without_numbers(caplog):
     schema = Schema("s", [], [Numeric("x"), Numeric("y", transform="none"), Numeric("z")])
     counts = TrainingCounts(schema)
     counts.add(pl.DataFrame({"x": ["2", "2", "x"], "y": [5, 7, 9], "z": [None, "", "nan"]}))
     x, y, z = counts.finish()[0].numeric
     assert (x.mean, x.std) == (2.0, 1.0)
     assert y == schema.numeric[1] and z == schema.numeric[2]
+    warned = [record.getMessage() for record in caplog.records]
+    assert len(warned) == 1 and "column 'z': no training row has a number" in warned[0]
 
 
 @pytest.mark.parametrize("transform", ["standardise", "log"])
