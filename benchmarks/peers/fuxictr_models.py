@@ -24,6 +24,7 @@ DNN = {"dnn_hidden_units": UNITS}
 MODELS = {
     "lr": ("LR.src.LR", "LR", {}),
     "fm": ("FM.src.FM", "FM", {}),
+    "dnn": ("DNN.DNN_torch.src.DNN", "DNN", MLP),
     "widedeep": ("WideDeep.WideDeep_torch.src.WideDeep", "WideDeep", MLP),
     "pnn": ("PNN.src.PNN", "PNN", {**MLP, "product_type": "inner"}),
     "deepfm": ("DeepFM.DeepFM_torch.src.DeepFM", "DeepFM", MLP),
@@ -121,7 +122,8 @@ def main(name: str) -> None:
     for batch, history in zip(batches(), histories(), strict=True):
         columns = {f"c{place}": torch.tensor(batch["ids"][:, place]) for place in range(FIELDS)}
         columns |= {f"n{p}": torch.tensor(batch["numeric"][:, p : p + 1]) for p in range(NUMBERS)}
-        columns["history"] = torch.tensor(history)
+        if name == "din":
+            columns["history"] = torch.tensor(history)
         data.append({**columns, "label": torch.tensor(batch["label"][:, 0])})
     model.train()
     trained = rows_per_second(lambda number: model.train_step(data[number]), BATCH)
