@@ -54,7 +54,7 @@ def small(name, schema=SCHEMA, **changed):
     """A small model of a kind, with weights far from their initial values."""
     taken = constructor_arguments(zoo.get(name))
     settings = {key: SMALL[key] for key in SMALL if key in taken}
-    model = zoo.get(name)(schema, embedding_dim=4, **{**settings, **changed})
+    model = zoo.get(name)(schema, **{"embedding_dim": 4, **settings, **changed})
     rng = np.random.default_rng(1)
     for weight in model.weights:
         drawn = rng.normal(0, 0.5, weight.shape)

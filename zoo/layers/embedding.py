@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.checks import one_of
 from tf_helen.layers import Embedding
 from zoo.features import check_features, standardized
+from zoo.layers.column_widths import column_widths
 from zoo.schema import Schema
 
 EMBEDDING_STDDEV = 0.01  # small: what a first epoch has not taught must not speak loudly
@@ -64,12 +67,13 @@ class FieldEmbedding(keras.layers.Layer):
         initializer: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Keras would cast raw numbers to half precision before they are standardized.
+        super().__init__(**{"autocast": False, **kwargs})
         schema.field_sizes  # noqa: B018 - raises if a size is not known yet
         self.schema = schema
         self.flat = flat
-        self.direct = numeric == "direct"
-        self.widths = _widths(schema, output_dim, dims or {}, self.direct)
+        self.direct = one_of("numeric", numeric, ("embedded", "direct")) == "direct"
+        self.widths = column_widths(schema, output_dim, dims, self.direct)
         if not flat and not self.vector_widths:
             raise ValueError(
                 f"this model compares vectors, of which schema {schema.name!r} has none; leave out "
@@ -78,8 +82,8 @@ class FieldEmbedding(keras.layers.Layer):
         if len(set(self.vector_widths)) > 1 and not flat:
             raise ValueError(
                 "this model needs vectors of one width, because it compares or adds them. "
-                f"Received: embedding_dim={output_dim} and embedding_dims={dict(dims)}; leave the "
-                "latter out, or use a model that sets vectors side by side, such as DNN or DCNv2"
+                f"Received: embedding_dim={output_dim} and embedding_dims={dict(dims or {})}; "
+                "leave the latter out, or use one that sets vectors side by side: DNN or DCNv2"
             )
         self.initializer = keras.initializers.get(
             initializer or keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
@@ -99,11 +103,18 @@ class FieldEmbedding(keras.layers.Layer):
             lengths={field.name: field.length for field in fields},
             pooling={field.name: field.pooling for field in fields},
             shared={field.name: field.shares for field in fields if field.shares is not None},
-            # Its own copy: a seeded initializer refuses to be used twice.
-            embeddings_initializer=self.initializer.clone(),
+            embeddings_initializer=self._drawn(f"table_{self.widths[fields[0].name]}"),
             l2=l2,
             dtype=self.dtype_policy,
         )
+
+    def _drawn(self, part: str) -> keras.initializers.Initializer:
+        """The initializer for a part: with a seed, each part's own, or all would be the same."""
+        config = self.initializer.get_config()
+        if isinstance(config.get("seed"), int):
+            place = zlib.crc32(f"{self.name}/{part}".encode())
+            config["seed"] = (config["seed"] + place) % 2**31
+        return type(self.initializer).from_config(config)
 
     def build(self, input_shape: Any = None) -> None:
         for table in self.tables.values():
@@ -113,7 +124,7 @@ class FieldEmbedding(keras.layers.Layer):
             shape = (sum(self.widths[column.name] for column in self.schema.numeric),)
             if not self.flat or len(set(self.vector_widths)) == 1:
                 shape = (len(self.schema.numeric), self.widths[self.schema.numeric[0].name])
-            self.vectors = self.add_weight(shape, self.initializer.clone(), name="numeric_vectors")
+            self.vectors = self.add_weight(shape, self._drawn("numeric"), name="numeric_vectors")
         self.built = True
 
     def call(
@@ -135,7 +146,7 @@ class FieldEmbedding(keras.layers.Layer):
         if self.schema.numeric and (self.flat or not self.direct):
             numbers = standardized(self.schema, inputs["numeric"], self.compute_dtype)
         if len(set(self.vector_widths)) > 1:
-            return self._side_by_side(inputs["ids"], numbers, training)
+            return self._side_by_side(inputs.get("ids"), numbers, training)
         parts = []
         for table in self.tables.values():
             parts.append(table(inputs["ids"], training=training, pool=pool))
@@ -158,7 +169,7 @@ class FieldEmbedding(keras.layers.Layer):
             parts.append(tf.matmul(numbers, tf.cast(self.vectors, self.compute_dtype)))
         return tf.add_n(parts)
 
-    def _side_by_side(self, all_ids: tf.Tensor, numbers: Any, training: bool) -> tf.Tensor:
+    def _side_by_side(self, all_ids: tf.Tensor | None, numbers: Any, training: bool) -> tf.Tensor:
         parts: dict[str, tf.Tensor] = {}
         columns = _columns(self.schema)
         for table in self.tables.values():
@@ -191,33 +202,6 @@ class FieldEmbedding(keras.layers.Layer):
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
-
-
-def _widths(
-    schema: Schema, output_dim: int, dims: Mapping[str, int], direct: bool
-) -> dict[str, int]:
-    names = [column.name for column in (*schema.categorical, *schema.numeric)]
-    for name, width in dims.items():
-        if name not in names:
-            raise ValueError(
-                f"embedding_dims names {name!r}; the columns are {', '.join(names[:50])}"
-            )
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ValueError(f"embedding_dims[{name!r}]={width!r}; use an integer >= 1")
-        if direct and name in [column.name for column in schema.numeric]:
-            raise ValueError(
-                f"embedding_dims[{name!r}]={width!r}, but numeric='direct' embeds no number"
-            )
-    widths = {name: dims.get(name, output_dim) for name in names}
-    if direct:
-        widths |= {column.name: 1 for column in schema.numeric}
-    for field in schema.categorical:
-        if field.shares is not None and widths[field.name] != widths[field.shares]:
-            raise ValueError(
-                f"fields {field.name!r} and {field.shares!r} share their embeddings; give both "
-                "the same width"
-            )
-    return widths
 
 
 def _columns(schema: Schema) -> dict[str, np.ndarray]:

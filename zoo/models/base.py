@@ -17,8 +17,10 @@ import tf_helen
 from tf_helen.constructors import constructor_arguments
 from zoo.features import check_features, standardized
 from zoo.layers import MLP, FieldEmbedding, Linear
+from zoo.layers.column_widths import column_widths
 from zoo.models.checks import check_choice, check_positive
-from zoo.schema import Categorical, Numeric, Schema
+from zoo.models.config import as_schema, plain
+from zoo.schema import Schema
 
 
 class ClickModel(tf_helen.Model):
@@ -63,13 +65,23 @@ class ClickModel(tf_helen.Model):
         embeddings_initializer: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.schema = _as_schema(schema)
+        # Keras would cast raw numbers and float ids to half precision before they are standardized.
+        super().__init__(**{"autocast": False, **kwargs})
+        self.schema = as_schema(schema)
         check_positive("embedding_dim", embedding_dim)
         check_choice("numeric", numeric, ("embedded", "direct"))
+        # Here too, for models without such an embedding.
+        column_widths(self.schema, embedding_dim, embedding_dims, numeric == "direct")
         self.embedding_dim = embedding_dim
         self.numeric = numeric
-        if isinstance(keras.initializers.get(embeddings_initializer), keras.initializers.Zeros):
+        initializer = keras.initializers.get(embeddings_initializer)
+        if not isinstance(initializer, keras.initializers.Initializer | None):
+            raise ValueError(
+                "`embeddings_initializer` must be an initializer of Keras, such as 'uniform' or "
+                "keras.initializers.RandomNormal(stddev=0.01). Received: "
+                f"{embeddings_initializer!r}"
+            )
+        if isinstance(initializer, keras.initializers.Zeros):
             logging.warning(
                 "%s: embeddings that begin at zero get no gradient through products or ReLU layers "
                 "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead.",
@@ -118,8 +130,12 @@ class ClickModel(tf_helen.Model):
         Returns:
             A layer from features to `[B, fields, d]`, or flat to `[B, sum of widths]`.
         """
-        options = {"name": "embedding", "dtype": self.dtype_policy, **self._embedding, **options}
-        return FieldEmbedding(schema or self.schema, dim or self.embedding_dim, **options)
+        schema = schema or self.schema
+        names = [column.name for column in (*schema.categorical, *schema.numeric)]
+        dims = {key: dim for key, dim in (self._embedding["dims"] or {}).items() if key in names}
+        options = {"name": "embedding", "dtype": self.dtype_policy, **options}
+        options = {**self._embedding, "dims": dims, **options}
+        return FieldEmbedding(schema, dim or self.embedding_dim, **options)
 
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Makes the linear part, with the penalty of the embeddings."""
@@ -150,7 +166,7 @@ class ClickModel(tf_helen.Model):
 
     def refuse_direct(self, why: str = "") -> None:
         """Raises if numbers are to enter directly, for models that would not see them."""
-        if self.numeric == "direct":
+        if self.numeric == "direct" and self.schema.numeric:
             raise ValueError(
                 f"{type(self).__name__} has no place for numbers beside its vectors{why}. "
                 "Received: numeric='direct'; leave it out, or use a model such as DCNv2 or DeepFM"
@@ -192,14 +208,15 @@ class ClickModel(tf_helen.Model):
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.settings, "schema": dataclasses.asdict(self.schema), "name": self.name}
-        config = {key: _plain(value) for key, value in config.items()}
+        config = {key: plain(value) for key, value in config.items()}
         return {**config, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ClickModel:
         found = {}
         for key, value in config.items():
-            serialized = isinstance(value, dict) and "class_name" in value
+            # A dict without "module" is as it was given, such as in a preset.
+            serialized = isinstance(value, dict) and {"class_name", "module"} <= set(value)
             found[key] = (
                 keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
                 if serialized
@@ -209,28 +226,3 @@ class ClickModel(tf_helen.Model):
 
 
 _DTYPES = {"ids": tf.int32, "numeric": tf.float32}
-
-
-def _plain(value: Any) -> Any:
-    """What a `.keras` file can hold: numbers, texts, lists, dicts, serialized Keras objects."""
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return keras.saving.serialize_keras_object(value)
-
-
-def _as_schema(schema: Any) -> Schema:
-    """A schema as it is, or from the dict that `get_config` wrote."""
-    if isinstance(schema, Schema):
-        return schema
-    if not isinstance(schema, dict):
-        raise ValueError(
-            f"`schema` must be a zoo.Schema, such as zoo.Schema.load(directory). "
-            f"Received: {type(schema).__name__}"
-        )
-    fields = [Categorical(**field) for field in schema["categorical"]]
-    numbers = [Numeric(**column) for column in schema["numeric"]]
-    return Schema(**{**schema, "categorical": fields, "numeric": numbers})

@@ -85,6 +85,12 @@ class DCNv3(ClickModel):
             raise ValueError(
                 f"`embedding_dim` must be even: DCNv3 halves the vectors. Received: {embedding_dim}"
             )
+        if self._embedding["dims"]:
+            raise ValueError(
+                "DCNv3 needs vectors of one width, which its heads share. Received: embedding_dim="
+                f"{embedding_dim} and embedding_dims={dict(self._embedding['dims'])}; leave the "
+                "latter out"
+            )
         self.heads, self.tri_bce = heads, tri_bce
         self.embedding = self.embed(embedding_dim * heads)
         alike = {"heads": heads, "layer_norm": layer_norm, "batch_norm": batch_norm}

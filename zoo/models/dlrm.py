@@ -65,6 +65,12 @@ class DLRM(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct(": they enter its bottom MLP")
+        for column in self.schema.numeric:
+            if column.name in (self._embedding["dims"] or {}):
+                raise ValueError(
+                    f"embedding_dims names {column.name!r}, but DLRM has no vectors of single "
+                    "numbers: all enter its bottom MLP; leave it out"
+                )
         policy = {"dtype": self.dtype_policy}
         self.embedding = None
         width = embedding_dim

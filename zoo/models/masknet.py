@@ -81,9 +81,6 @@ class MaskNet(ClickModel):
         check_positive("block_units", block_units)
         if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
             raise ValueError(f"`reduction` must be a number > 0. Received: {reduction!r}")
-        if embedding_norm:
-            # A vector of one number, normalized, is zero.
-            check_positive("embedding_dim", embedding_dim, least=2)
         self.serial = structure == "serial"
         if self.serial:
             widths, rates = hidden_units, dropout_rates(dropout, len(hidden_units))
@@ -95,6 +92,9 @@ class MaskNet(ClickModel):
             widths, rates = [block_units] * blocks, dropout_rates(dropout, blocks)
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
+        if embedding_norm:
+            # A vector of one number, normalized, is zero.
+            check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
         self.norm = ColumnNorm(name="embedding_norm", **policy) if embedding_norm else None
         self.blocks = [
             MaskBlock(
@@ -114,14 +114,13 @@ class MaskNet(ClickModel):
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
-        width = self.columns * self.embedding_dim
-        flat = tf.reshape(embedded, [-1, width])
-        hidden = flat if self.norm is None else tf.reshape(self.norm(embedded), [-1, width])
+        flat = self.side_by_side(embedded, features)
+        hidden = flat
+        if self.norm is not None:
+            hidden = self.side_by_side(self.norm(embedded), features)
         if self.serial:
             for block in self.blocks:
                 hidden = block(hidden, flat, training=training)
             return self.output_unit(hidden)
-        side_by_side = tf.concat(
-            [block(hidden, flat, training=training) for block in self.blocks], 1
-        )
-        return self.output_unit(self.mlp(side_by_side, training=training))
+        outputs = [block(hidden, flat, training=training) for block in self.blocks]
+        return self.output_unit(self.mlp(tf.concat(outputs, axis=1), training=training))

@@ -1,0 +1,60 @@
+"""Columns as vectors: widths, initial values, settings that cannot be."""
+
+import keras
+import numpy as np
+import pytest
+from zoo_cases import SCHEMA, batch
+
+import zoo
+from zoo.layers import FieldEmbedding
+
+NUMBERS = zoo.Schema("numbers", [], [zoo.Numeric("a"), zoo.Numeric("b")])
+
+
+def test_numbers_alone_may_have_several_widths():
+    layer = FieldEmbedding(NUMBERS, 4, dims={"a": 1}, flat=True)
+    rows = np.array([[2.0, 3.0], [-1.0, 0.0]], np.float32)
+    vectors = np.array(layer({"numeric": rows}))
+    scale = np.array(layer.vectors)
+    np.testing.assert_allclose(vectors, np.repeat(rows, [1, 4], axis=1) * scale, rtol=1e-6)
+    model = zoo.FinalMLP(SCHEMA, 4, embedding_dims={"price": 1}, first_context=("price", "age"))
+    assert np.isfinite(model(batch()[0])).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "parts"),
+    [
+        ("afn", {"ensemble": True}, 4),
+        ("dnn", {"embedding_dims": {"user": 2, "price": 2, "age": 2}}, 3),
+    ],
+)
+def test_every_part_has_random_numbers_of_its_own_and_a_seed_repeats_them(name, settings, parts):
+    def made():
+        initializer = keras.initializers.RandomNormal(seed=1)
+        model = zoo.get(name)(SCHEMA, 4, **settings, embeddings_initializer=initializer)
+        return [np.array(w) for w in model.weights if "embedding/" in w.path]
+
+    first = made()
+    assert len({tuple(np.ravel(part)[:2]) for part in first}) == len(first) == parts
+    for part, again in zip(first, made(), strict=True):
+        np.testing.assert_array_equal(part, again)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("lr", {"embedding_dims": {"nope": 3}}, r"'nope'; the columns are user, item"),
+        ("dnn", {"embedding_dims": ["user"]}, r"`embedding_dims` must be a dict.*\['user'\]"),
+        ("dnn", {"embeddings_initializer": np.ones}, r"must be an initializer of Keras"),
+        ("dlrm", {"embedding_dims": {"price": 4}}, r"'price'.*bottom MLP; leave it out"),
+        ("dcnv3", {"embedding_dims": {"user": 4}}, r"vectors of one width.*leave the latter out"),
+    ],
+)
+def test_bad_settings_are_named(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.get(name)(SCHEMA, 4, **settings)
+
+
+def test_numbers_enter_in_one_of_two_ways():
+    with pytest.raises(ValueError, match="numeric"):
+        FieldEmbedding(NUMBERS, 4, numeric="raw")

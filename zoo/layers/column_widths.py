@@ -1,0 +1,59 @@
+"""How wide the vector of each column is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zoo.schema import Schema
+
+
+def column_widths(
+    schema: Schema, width: int, dims: Mapping[str, int] | None = None, direct: bool = False
+) -> dict[str, int]:
+    """The width of each column's vector.
+
+    Args:
+        schema: the columns.
+        width: of all that have no other.
+        dims: other widths, `{name: width}`.
+        direct: numbers have no vector, but a place of their own, 1 wide.
+
+    Returns:
+        `{name: width}` of all columns, the fields before the numbers.
+
+    Raises:
+        ValueError: on a name that is unknown, a width < 1, the width of a number without a vector,
+            or different ones for fields that share.
+
+    Example:
+        >>> import zoo
+        >>> column_widths(Schema("s", [zoo.Categorical("a", 9)], [zoo.Numeric("x")]), 4, {"x": 1})
+        {'a': 4, 'x': 1}
+    """
+    if not isinstance(dims or {}, Mapping):
+        raise ValueError(
+            f"`embedding_dims` must be a dict such as {{'user': 32}}. Received: {dims!r}"
+        )
+    dims = dims or {}
+    names = [column.name for column in (*schema.categorical, *schema.numeric)]
+    for name, other in dims.items():
+        if name not in names:
+            raise ValueError(
+                f"embedding_dims names {name!r}; the columns are {', '.join(names[:50])}"
+            )
+        if isinstance(other, bool) or not isinstance(other, int) or other < 1:
+            raise ValueError(f"embedding_dims[{name!r}]={other!r}; use an integer >= 1")
+        if direct and name in [column.name for column in schema.numeric]:
+            raise ValueError(
+                f"embedding_dims[{name!r}]={other!r}, but numeric='direct' embeds no number"
+            )
+    widths = {name: dims.get(name, width) for name in names}
+    if direct:
+        widths |= {column.name: 1 for column in schema.numeric}
+    for field in schema.categorical:
+        if field.shares is not None and widths[field.name] != widths[field.shares]:
+            raise ValueError(
+                f"fields {field.name!r} and {field.shares!r} share their embeddings; give both "
+                "the same width"
+            )
+    return widths
