@@ -30,11 +30,14 @@ def pooled(
     """
     cell = example * len(how) + field
     cells = batch * len(how)
-    sums = tf.math.unsorted_segment_sum(rows, cell, cells)
-    times = tf.math.unsorted_segment_sum(tf.ones_like(cell, rows.dtype), cell, cells)
+    # In bfloat16 256 + 1 is 256: neither a long history nor its length could be summed.
+    wide = rows.dtype if rows.dtype.size > 2 else tf.float32
+    sums = tf.math.unsorted_segment_sum(tf.cast(rows, wide), cell, cells)
+    times = tf.math.unsorted_segment_sum(tf.ones_like(cell, wide), cell, cells)
     is_mean = tf.tile([each == "mean" for each in how], [batch])
     divisor = tf.where(is_mean, tf.maximum(times, 1), tf.ones_like(times))
-    return tf.reshape(sums / divisor[:, None], [batch, len(how), rows.shape[-1]])
+    combined = tf.cast(sums / divisor[:, None], rows.dtype)
+    return tf.reshape(combined, [batch, len(how), rows.shape[-1]])
 
 
 def in_order(first: tf.Tensor, second: tf.Tensor, is_second: np.ndarray) -> tf.Tensor:
