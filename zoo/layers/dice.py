@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.batch_norm import EmptySafeBatchNorm
+
 
 class Dice(keras.layers.Layer):
     """DIN's activation: `p x + a (1 - p) x`, `p = sigmoid((x - mean) / sqrt(var + 1e-9))`.
@@ -32,7 +34,7 @@ class Dice(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self.norm = keras.layers.BatchNormalization(
+        self.norm = EmptySafeBatchNorm(
             momentum=0.99,
             epsilon=1e-9,
             center=False,

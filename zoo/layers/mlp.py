@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.batch_norm import EmptySafeBatchNorm
+from zoo.layers.checks import is_rate
 from zoo.layers.dice import Dice
 
 EPSILON = 1e-5  # of PyTorch's normalizations
 
 
-class BatchNorm(keras.layers.BatchNormalization):
+class BatchNorm(EmptySafeBatchNorm):
     """Batch normalization with the constants that the published results were found with.
 
     Keras's own are `momentum=0.99, epsilon=1e-3`; PyTorch's, which the benchmarks used, are these.
@@ -160,8 +162,9 @@ def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
         >>> dropout_rates(0.5, 2)
         [0.5, 0.5]
     """
-    rates = list(dropout) if isinstance(dropout, Sequence) else [dropout] * layers
-    if len(rates) != layers or not all(0 <= rate < 1 for rate in rates):
+    several = isinstance(dropout, Sequence) and not isinstance(dropout, str)
+    rates = list(dropout) if several else [dropout] * layers
+    if len(rates) != layers or not all(map(is_rate, rates if several else [dropout])):
         raise ValueError(
             f"`dropout` must be a number in [0, 1), or one for each of {layers} layers. "
             f"Received: {dropout!r}"

@@ -65,9 +65,6 @@ class TargetAttention(keras.layers.Layer):
     ) -> tf.Tensor:
         rows = tf.shape(target)[0]
         places = tf.where(present)
-        # The statistics of nothing are NaN: where nobody has a history, one padding, which is 0.
-        alone = tf.logical_and(tf.equal(tf.size(places), 0), rows > 0)
-        places = tf.concat([places, tf.zeros([tf.cast(alone, tf.int32), 2], tf.int64)], axis=0)
         row = places[:, 0]
         behaviour = tf.gather_nd(history, places)
         wanted = tf.gather(target, row)
@@ -75,7 +72,9 @@ class TargetAttention(keras.layers.Layer):
         scores = self.score(self.mlp(tf.concat(together, axis=1), training=training))
         if self.softmax:
             scores = self._softmax(scores, row, rows)
-        return tf.math.unsorted_segment_sum(scores * behaviour, row, rows)
+        # Half precision would lose the later terms of a long history.
+        weighed = tf.cast(scores * behaviour, tf.float32)
+        return tf.cast(tf.math.unsorted_segment_sum(weighed, row, rows), self.compute_dtype)
 
     def _softmax(self, scores: tf.Tensor, row: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         scores = tf.cast(scores, tf.float32)

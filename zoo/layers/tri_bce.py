@@ -44,7 +44,9 @@ def part_losses(
         losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logits)
         if sample_weight is not None:
             losses *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-        return tf.reduce_mean(losses) / replicas.count()
+        # A replica may have no rows.
+        mean = tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+        return mean / replicas.count()
 
     whole, *each = replicas.all_reduce_sum([loss(logit), *map(loss, parts)])
     extra = tf.add_n([tf.nn.relu(part - whole) * part for part in each])

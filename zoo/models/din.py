@@ -114,13 +114,15 @@ class DIN(ClickModel):
         for field in self.schema.categorical:
             if field.name in pooled:
                 continue
-            summed = of_field[field.name][:, 0]
+            values = of_field[field.name]
+            summed = values[:, 0]
             if field.length > 1:
-                summed = tf.reduce_sum(of_field[field.name], axis=1)
+                # In float32: half precision would lose the later terms, and miscount.
+                summed = tf.reduce_sum(tf.cast(values, tf.float32), axis=1)
             if field.length > 1 and field.pooling == "mean":
                 count = tf.math.count_nonzero(ids[field.name] >= 0, axis=1, keepdims=True)
                 summed /= tf.cast(tf.maximum(count, 1), summed.dtype)
-            pooled[field.name] = summed
+            pooled[field.name] = tf.cast(summed, values.dtype)
         parts = [*(pooled[name] for name in lengths), *tf.unstack(numbers, axis=1)]
         flat = self.side_by_side(tf.concat(parts, axis=1), features)
         return self.output_unit(self.mlp(flat, training=training))
@@ -163,6 +165,14 @@ def _histories(
 
 
 def _tuples(what: str, names: Names | None) -> list[list[str]]:
-    if names is None or isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Sequence):
         raise ValueError(f"`{what}` must be a list of names or tuples. Received: {names!r}")
-    return [[group] if isinstance(group, str) else list(group) for group in names]
+    groups = [[group] if isinstance(group, str) else group for group in names]
+    for group in groups:
+        is_list = isinstance(group, Sequence)
+        if not is_list or not all(isinstance(name, str) for name in group):
+            raise ValueError(
+                f"`{what}` must be a list of names of fields, or of tuples of names, such as "
+                f"['item'] or [('item', 'category')]. Received: {names!r}"
+            )
+    return [list(group) for group in groups]
