@@ -15,11 +15,16 @@ _ELEMENTWISE = {
     "RealDiv", "Relu", "Rsqrt", "Sigmoid", "Softmax", "Sqrt", "Square", "SquaredDifference",
     "Sub", "Tanh",
 }  # fmt: skip
-_REDUCTIONS = {"Mean", "Sum", "Max"}
+_REDUCTIONS = {"Mean", "Sum", "Max", "UnsortedSegmentSum"}
 
 
-def flops_per_row(cls: type, schema, settings: dict) -> int:
-    """Multiplications and additions count one each; lookups, copies and comparisons none."""
+def flops_per_row(cls: type, schema, settings: dict, places: int | None = None) -> int:
+    """Multiplications and additions count one each; lookups, copies and comparisons none.
+
+    What runs over the ids that a field of several happens to have counts as if there were `places`
+    of them; by default as many as the longest field takes: no row costs more.
+    """
+    places = places or max((field.length for field in schema.categorical), default=1)
     # Tables of ten rows: their size does not count, and the graph holds them.
     small = tuple(dataclasses.replace(field, size=10) for field in schema.categorical)
     model = cls(dataclasses.replace(schema, categorical=small), **settings)
@@ -27,14 +32,20 @@ def flops_per_row(cls: type, schema, settings: dict) -> int:
     shapes = model.feature_shapes()
     specs = {key: tf.TensorSpec((1, width), dtypes[key]) for key, (_, width) in shapes.items()}
     graph = inlined(tf.function(lambda x: model(x)).get_concrete_function(specs)).graph
-    return sum(_flops(operation) for operation in graph.get_operations())
+    return sum(_flops(operation, places) for operation in graph.get_operations())
 
 
-def _flops(operation: tf.Operation) -> int:
-    shapes = [tensor.shape for tensor in (*operation.inputs, *operation.outputs)]
+def _flops(operation: tf.Operation, places: int) -> int:
     if operation.type not in _ELEMENTWISE | _REDUCTIONS | {"MatMul", "BatchMatMulV2", "Einsum"}:
         return 0
+    tensors = [*operation.inputs, *operation.outputs]
+    shapes = [tensor.shape for tensor in tensors]
     if not all(shape.is_fully_defined() for shape in shapes):
+        # Of integers, such as the places themselves, nothing is worth counting.
+        if not tensors[-1].dtype.is_floating:
+            return 0
+        shapes = [_with_places(shape, places) for shape in shapes]
+    if None in shapes:
         return 0
     sizes = [int(np.prod(shape)) for shape in shapes]
     if operation.type in _ELEMENTWISE:
@@ -46,6 +57,13 @@ def _flops(operation: tf.Operation) -> int:
     transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
     inner = shapes[0][-2 if operation.get_attr(transposed) else -1]
     return 2 * sizes[-1] * inner
+
+
+def _with_places(shape: tf.TensorShape, places: int) -> list[int] | None:
+    """A shape whose first length alone may be unknown; None for others."""
+    if shape.rank is None or None in list(shape)[1:]:
+        return None
+    return [places if length is None else length for length in shape]
 
 
 def _einsum_terms(operation: tf.Operation, shapes: list) -> int:
