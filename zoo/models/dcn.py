@@ -21,8 +21,8 @@ class DCN(ClickModel):
     `x_0 = [e_1; ...; e_F]`, `x_{l+1} = x_0 (x_l . w_l) + b_l + x_l`,
     `logit = w . [x_L; MLP(x_0)] + b`
 
-    The paper sets the numbers beside the embeddings as they are; here, as in FuxiCTR, each is
-    embedded: `embedding_dims={"price": 1}` makes that one trained factor.
+    The paper sets the numbers beside the embeddings as they are, as `numeric="direct"` does; by
+    default each is embedded, as in FuxiCTR.
 
     Args:
         schema: the columns of the data.

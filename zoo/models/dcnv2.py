@@ -26,8 +26,8 @@ class DCNv2(ClickModel):
     `projection_dim` makes each `W_l` a product `U_l V_l^T` of rank r; with several `experts` the
     layer is the gated mixture of `zoo.layers.cross.MixtureCrossNet` (DCN-Mix). FuxiCTR has that
     mixture only, also for one expert, where the paper has the plain product, as here.
-    The paper sets the numbers beside the embeddings as they are; here, as in FuxiCTR, each is
-    embedded: `embedding_dims={"price": 1}` makes that one trained factor.
+    The paper sets the numbers beside the embeddings as they are, as `numeric="direct"` does; by
+    default each is embedded, as in FuxiCTR.
 
     Args:
         schema: the columns of the data.

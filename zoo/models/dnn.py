@@ -30,7 +30,9 @@ class DNN(ClickModel):
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
 
-    Reference: Covington, Adams, Sargin, RecSys 2016.
+    Reference: Covington, Adams, Sargin, RecSys 2016; the best of their rankers on YouTube's data
+        has 1024-512-256 and ReLU. BARS on Criteo_x4: d = 16, five times 1000, dropout 0.2, Adam,
+        batch 10000.
 
     Example:
         >>> import numpy as np, zoo

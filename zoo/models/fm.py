@@ -28,7 +28,8 @@ class FM(ClickModel):
         ValueError: on a value out of range, widths that differ, or features that do not fit the
             schema.
 
-    Reference: Rendle, ICDM 2010, equation 1 and lemma 3.1.
+    Reference: Rendle, ICDM 2010, equation 1 and lemma 3.1. BARS on Criteo_x4: d = 16, Adam, batch
+        10000, `embedding_l2=5e-6`.
 
     Example:
         >>> import numpy as np, zoo

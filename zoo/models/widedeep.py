@@ -20,8 +20,7 @@ class WideDeep(ClickModel):
 
     The crosses of columns that the paper gives to its wide part by hand are columns of the schema
     like any other: prepare them with the data. The paper sets the numbers beside the embeddings as
-    they are; here, as in FuxiCTR, each is embedded: `embedding_dims={"price": 1}` makes that one
-    trained factor.
+    they are, as `numeric="direct"` does; by default each is embedded, as in FuxiCTR.
 
     Args:
         schema: the columns of the data.
