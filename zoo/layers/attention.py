@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.checks import is_rate
+
 
 class SelfAttention(keras.layers.Layer):
     """AutoInt's interacting layer: every column becomes a mixture of all columns.
@@ -55,8 +57,10 @@ class SelfAttention(keras.layers.Layer):
                 f"the heads must divide the width of attention. Received: {units} units and "
                 f"{heads} heads; use a multiple of {heads}"
             )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` of attention must be in [0, 1). Received: {dropout!r}")
+        if not is_rate(dropout):
+            raise ValueError(
+                f"`dropout` of attention must be a number in [0, 1). Received: {dropout!r}"
+            )
         self.units, self.heads = units, heads
         self.scale, self.residual = scale, residual
         policy = {"dtype": self.dtype_policy}

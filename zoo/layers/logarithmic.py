@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.checks import check_above_zero
 from zoo.layers.mlp import BatchNorm
 
 
@@ -40,8 +41,7 @@ class Logarithmic(keras.layers.Layer):
     def __init__(self, neurons: int, *, floor: float = 1e-5, **kwargs: Any):
         # Half precision cannot tell powers of nearly equal numbers apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if not floor > 0:
-            raise ValueError(f"`floor` must be above 0, such as 1e-5. Received: {floor!r}")
+        check_above_zero("floor", floor, "1e-5")
         self.neurons, self.floor = neurons, floor
         self.log_norm = BatchNorm(dtype="float32", name="log_norm")
         self.exp_norm = BatchNorm(dtype="float32", name="exp_norm")

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.layers.checks import is_rate
 from zoo.layers.mlp import BatchNorm
 
 
@@ -48,8 +49,8 @@ class MaskedCross(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout!r}")
+        if not is_rate(dropout):
+            raise ValueError(f"`dropout` must be a number in [0, 1). Received: {dropout!r}")
         policy = {"dtype": self.dtype_policy}
         self.heads = heads
         self.layer_norm = self.batch_norm = self.drop = None

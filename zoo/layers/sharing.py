@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tf_helen.checks import one_of
+from zoo.layers.checks import check_above_zero
 from zoo.layers.mlp import BatchNorm
 
 BRIDGES = ("product", "sum", "concatenation", "attention")
@@ -45,8 +46,7 @@ class Regulation(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be above 0, such as 1. Received: {temperature!r}")
+        check_above_zero("temperature", temperature, "1")
         self.widths, self.temperature = list(widths), temperature
         self.norms = []
         if batch_norm:

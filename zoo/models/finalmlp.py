@@ -105,8 +105,16 @@ class FinalMLP(ClickModel):
         self.embedding = self.embed(flat=True)
         contexts = {"first_context": first_context, "second_context": second_context}
         self.gates, self.subsets, self.context_embeddings = [], [], []
-        for setting, names in contexts.items() if gates else ():
-            subset = ColumnSubset(self.schema, names, setting) if len(names) else None
+        for setting, names in contexts.items():
+            is_list = isinstance(names, Sequence) and not isinstance(names, str)
+            if not is_list or not all(isinstance(name, str) for name in names):
+                raise ValueError(
+                    f"`{setting}` must be distinct names of columns, such as ('user',), or () for "
+                    f"none. Received: {names!r}"
+                )
+            if not gates:
+                continue
+            subset = ColumnSubset(self.schema, names, setting) if names else None
             self.subsets.append(subset)
             self.context_embeddings.append(subset and self._context_embedding(subset, setting))
             width = None if subset else embedding_dim

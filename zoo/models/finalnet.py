@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from zoo.layers import MLP
+from zoo.layers.checks import is_number
 from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
 from zoo.layers.mlp import check_widths
 from zoo.models.base import ClickModel
@@ -81,7 +82,7 @@ class FinalNet(ClickModel):
             self.refuse_direct(" with `column_gates`")
         check_choice("blocks", blocks, (1, 2))
         check_choice("residual", residual, RESIDUALS)
-        if isinstance(distillation, bool) or not distillation >= 0:
+        if not is_number(distillation) or not distillation >= 0:
             raise ValueError(f"`distillation` must be a number >= 0. Received: {distillation!r}")
         self.distillation = distillation
         self.embedding = self.embed(flat=not column_gates)
