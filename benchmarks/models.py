@@ -95,7 +95,7 @@ def measure(name: str, numeric: str) -> dict:
     serve = tf.function(lambda x: model(x, training=False))
     return {
         "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
-        "flops": flops_per_row(cls, schema, settings),
+        "flops": flops_per_row(cls, schema, {**settings, "embedding_dim": DIM}),
         "trained": rows_per_second(lambda number: step(*data[number]), BATCH),
         "inferred": rows_per_second(lambda number: serve(data[number][0]), BATCH),
     }

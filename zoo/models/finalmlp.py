@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers import MLP, FieldEmbedding
+from zoo.layers import MLP
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
@@ -116,17 +116,12 @@ class FinalMLP(ClickModel):
                 continue
             subset = ColumnSubset(self.schema, names, setting) if names else None
             self.subsets.append(subset)
-            self.context_embeddings.append(subset and self._context_embedding(subset, setting))
+            embedding = subset and self.embed(schema=subset.schema, flat=True, name=setting)
+            self.context_embeddings.append(embedding)
             width = None if subset else embedding_dim
             name = setting.replace("context", "gate")
             self.gates.append(FeatureGate(gate_units, width, name=name, **policy))
         self.fusion = BilinearFusion(heads, name="fusion", **policy)
-
-    def _context_embedding(self, subset: ColumnSubset, name: str) -> FieldEmbedding:
-        columns = (*subset.schema.categorical, *subset.schema.numeric)
-        dims = self._embedding["dims"] or {}
-        dims = {column.name: dims[column.name] for column in columns if column.name in dims}
-        return self.embed(schema=subset.schema, dims=dims, flat=True, name=name)
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

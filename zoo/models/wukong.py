@@ -76,8 +76,6 @@ class WuKong(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
-        # A vector of one number, normalized, is zero.
-        check_positive("embedding_dim", embedding_dim, least=2)
         settings = {"layers": layers, "projection": projection}
         settings |= {"fmb_vectors": fmb_vectors, "lcb_vectors": lcb_vectors}
         for name, value in settings.items():
@@ -85,7 +83,8 @@ class WuKong(ClickModel):
         check_widths("fmb_units", fmb_units)
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
-        self.width = (fmb_vectors + lcb_vectors) * embedding_dim
+        # A vector of one number, normalized, is zero.
+        check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
         self.interactions = [
             WuKongLayer(
                 fmb_vectors,
@@ -105,5 +104,5 @@ class WuKong(ClickModel):
         vectors = self.embedding(features, training=training)
         for layer in self.interactions:
             vectors = layer(vectors, training=training)
-        flat = tf.reshape(vectors, [-1, self.width])
+        flat = self.side_by_side(vectors, features)
         return self.output_unit(self.mlp(flat, training=training))
