@@ -33,6 +33,33 @@ def sub_logits(made):
     return logit.numpy(), [part.numpy() for part in logit._zoo_parts]
 
 
+def test_the_logit_is_that_of_the_papers_formulas():
+    made = zoo.DCNv3(SCHEMA, 4, exponential_layers=2, linear_layers=3)
+    rng = np.random.default_rng(3)
+    w = {}
+    for weight in made.weights:
+        weight.assign(rng.normal(0, 0.5, weight.shape))
+        w[weight.path.split("/", 1)[1]] = np.array(weight, np.float64)
+    rows = w["embedding/table/embeddings"][FEATURES["ids"] + [0, 10]]
+    x0 = np.concatenate([rows[:, :, :2].reshape(-1, 4), rows[:, :, 2:].reshape(-1, 4)], axis=1)
+
+    def masked(name, x):
+        c = x @ w[f"{name}/kernel"]
+        centred = c - c.mean(axis=1, keepdims=True)
+        normed = centred / np.sqrt(c.var(axis=1, keepdims=True) + 1e-5)
+        normed = normed * w[f"{name}/layer_norm/gamma"] + w[f"{name}/layer_norm/beta"]
+        return np.concatenate([c, c * np.maximum(normed, 0)], axis=1) + w[f"{name}/bias"]
+
+    exponential = linear = x0
+    for i in range(2):
+        exponential = exponential * masked(f"exponential_{i}", exponential) + exponential
+    for i in range(3):
+        linear = x0 * masked(f"linear_{i}", linear) + linear
+    ends = {"exponential": exponential, "linear": linear}
+    logits = [x @ w[f"{end}_unit/kernel"] + w[f"{end}_unit/bias"] for end, x in ends.items()]
+    np.testing.assert_allclose(made(FEATURES), np.mean(logits, axis=0), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("weight", [1.0, np.linspace(0, 2, 16)[:, None]], ids=["plain", "weighted"])
 def test_training_adds_the_losses_of_the_parts_that_are_worse_than_the_whole(weight):
     made = model()

@@ -37,6 +37,36 @@ def loss_of_blocks(model, features):
     return sum(np.mean(np.logaddexp(0, logit) - teacher * logit) for logit in map(np.array, logits))
 
 
+@pytest.mark.parametrize("gates", [False, True])
+def test_the_logit_is_that_of_the_papers_formulas(gates):
+    settings = {"hidden_units": (6, 4), "second_hidden_units": (5,), "batch_norm": False}
+    model = zoo.FinalNet(SCHEMA, 4, activation="relu", column_gates=gates, **settings)
+    rng = np.random.default_rng(3)
+    w = {}
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.7, weight.shape))
+        w[weight.path.split("/", 1)[1]] = np.array(weight, np.float64)
+    ids = rng.integers(0, 8, (16, 2))
+    e = w["embedding/table/embeddings"][ids + np.array([0, 10])]
+    inputs = [e.reshape(16, 8)] * 2
+    if gates:
+        scale = np.einsum("bid,ij->bjd", e, w["column_gate/kernel"])
+        scale += w["column_gate/bias"][:, None]
+        inputs[0] = np.concatenate([e, e * scale], axis=1).reshape(16, 16)
+    logits = []
+    for block, (x, layers) in enumerate(zip(inputs, (2, 1), strict=True)):
+        for i in range(layers):
+            path = f"block_{block}/dense_{i}"
+            both = x @ w[f"{path}/kernel"] + w[f"{path}/bias"]
+            a, g = np.split(both, [both.shape[1] - both.shape[1] // 2], axis=1)
+            x = np.maximum(np.concatenate([a, a[:, : g.shape[1]] * g], axis=1), 0)
+        unit = f"output_unit_{block}"
+        logits.append(x @ w[f"{unit}/kernel"] + w[f"{unit}/bias"])
+    found = model({"ids": ids})
+    assert np.std(found) > 0.1
+    np.testing.assert_allclose(found, np.mean(logits, axis=0), rtol=1e-4, atol=1e-5)
+
+
 def test_blocks_learn_from_their_mean():
     features = features_of(SCHEMA, 9)
     model = zoo.FinalNet(
