@@ -157,6 +157,18 @@ def linear(parameters: Mapping[str, np.ndarray], prefix: str) -> dict:
     return found
 
 
+def shallow_and_deep(norm: bool, linear_part: str | None = None) -> Callable[[Mapping], dict]:
+    """What finds the weights of a model with an embedding, an MLP and perhaps a linear part."""
+
+    def weights(theirs: Mapping[str, np.ndarray]) -> dict:
+        found = embedding(theirs, "embedding_layer.embedding_layer", "embedding")
+        if linear_part is not None:
+            found |= linear(theirs, linear_part)
+        return found | mlp(theirs, "mlp", norm=norm)
+
+    return weights
+
+
 def dense(parameters: Mapping[str, np.ndarray], theirs: str, ours: str) -> dict:
     """A `torch.nn.Linear` as a Keras `Dense`."""
     found = {f"{ours}/kernel": parameters[f"{theirs}.weight"].T}

@@ -1,6 +1,6 @@
 """DNN of FuxiCTR, with and without batch normalization."""
 
-from harness import PLAIN, Case, Torch, embedding, feature_map, mlp
+from harness import PLAIN, Case, Torch, feature_map, shallow_and_deep
 
 
 def reference(spread=0.4, **settings):
@@ -10,24 +10,14 @@ def reference(spread=0.4, **settings):
     return Torch(DNN(feature_map(), **settings, **PLAIN), spread)
 
 
-def weights(norm):
-    def ours(theirs):
-        return {
-            **embedding(theirs, "embedding_layer.embedding_layer", "embedding"),
-            **mlp(theirs, "mlp", norm=norm),
-        }
-
-    return ours
-
-
 SETTINGS = {"embedding_dim": 4, "hidden_units": [6, 3]}
 CASES = {
-    "dnn": Case("dnn", SETTINGS, reference, weights(norm=False)),
+    "dnn": Case("dnn", SETTINGS, reference, shallow_and_deep(False)),
     "dnn_norm": Case(
         "dnn",
         {**SETTINGS, "batch_norm": True},
         # With smaller weights all rows have nearly the same logit.
         lambda: reference(spread=0.8, batch_norm=True),
-        weights(norm=True),
+        shallow_and_deep(True),
     ),
 }
