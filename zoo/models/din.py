@@ -115,11 +115,12 @@ class DIN(ClickModel):
             if field.name in pooled:
                 continue
             values = of_field[field.name]
-            summed = values[:, 0]
-            if field.length > 1:
-                # In float32: half precision would lose the later terms, and miscount.
-                summed = tf.reduce_sum(tf.cast(values, tf.float32), axis=1)
-            if field.length > 1 and field.pooling == "mean":
+            if field.length == 1:
+                pooled[field.name] = values[:, 0]
+                continue
+            # In float32: half precision would lose the later terms, and miscount.
+            summed = tf.reduce_sum(tf.cast(values, tf.float32), axis=1)
+            if field.pooling == "mean":
                 count = tf.math.count_nonzero(ids[field.name] >= 0, axis=1, keepdims=True)
                 summed /= tf.cast(tf.maximum(count, 1), summed.dtype)
             pooled[field.name] = tf.cast(summed, values.dtype)
