@@ -6,14 +6,19 @@ import difflib
 import math
 import numbers
 from collections.abc import Iterable
+from typing import Any
+
+
+def is_number(value: object) -> bool:
+    """Whether something is a real number, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def number_in_range(
     name: str, value: float, low: float = 0.0, high: float = math.inf, *, open_high: bool = False
 ) -> float:
     """Returns `value` as a float if it lies in [low, high], else raises `ValueError`."""
-    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    good = good and low <= value <= high and not (open_high and value == high)
+    good = is_number(value) and low <= value <= high and not (open_high and value == high)
     if not good or math.isinf(value):
         bracket = ")" if open_high or math.isinf(high) else "]"
         raise ValueError(
@@ -24,19 +29,18 @@ def number_in_range(
 
 def whole_number(name: str, value: int, low: int = 1) -> int:
     """Returns `value` as an int if it is whole and at least `low`, else raises `ValueError`."""
-    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not good or int(value) != value or value < low:
+    if not is_number(value) or int(value) != value or value < low:
         raise ValueError(f"`{name}` must be an integer >= {low}. Received: {name}={value!r}")
     return int(value)
 
 
-def nearest(value: str, allowed: Iterable[str]) -> str:
+def nearest(value: object, allowed: Iterable[object]) -> str:
     """Returns " Did you mean 'x'?" for the nearest of `allowed`, or "" if none is near."""
-    near = difflib.get_close_matches(str(value).lower(), list(allowed), n=1)
+    near = difflib.get_close_matches(str(value).lower(), map(str, allowed), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def one_of(name: str, value: str, allowed: Iterable[str]) -> str:
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """Returns `value` if it is one of `allowed`, else raises `ValueError` with the nearest."""
     allowed = list(allowed)
     if value not in allowed:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers.checks import is_rate
+from tf_helen.checks import number_in_range
 
 
 class SelfAttention(keras.layers.Layer):
@@ -57,10 +57,7 @@ class SelfAttention(keras.layers.Layer):
                 f"the heads must divide the width of attention. Received: {units} units and "
                 f"{heads} heads; use a multiple of {heads}"
             )
-        if not is_rate(dropout):
-            raise ValueError(
-                f"`dropout` of attention must be a number in [0, 1). Received: {dropout!r}"
-            )
+        number_in_range("dropout", dropout, 0.0, 1.0, open_high=True)
         self.units, self.heads = units, heads
         self.scale, self.residual = scale, residual
         policy = {"dtype": self.dtype_policy}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zoo.checks import check_positive
 from zoo.schema import Schema
 
 
@@ -41,8 +42,7 @@ def column_widths(
             raise ValueError(
                 f"embedding_dims names {name!r}; the columns are {', '.join(names[:50])}"
             )
-        if isinstance(other, bool) or not isinstance(other, int) or other < 1:
-            raise ValueError(f"embedding_dims[{name!r}]={other!r}; use an integer >= 1")
+        check_positive(f"embedding_dims[{name!r}]", other)
         if direct and name in [column.name for column in schema.numeric]:
             raise ValueError(
                 f"embedding_dims[{name!r}]={other!r}, but numeric='direct' embeds no number"

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers.checks import check_above_zero
+from zoo.checks import check_above_zero
 from zoo.layers.mlp import BatchNorm
 
 

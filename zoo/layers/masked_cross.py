@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers.checks import is_rate
+from tf_helen.checks import number_in_range
 from zoo.layers.mlp import BatchNorm
 
 
@@ -49,8 +49,7 @@ class MaskedCross(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not is_rate(dropout):
-            raise ValueError(f"`dropout` must be a number in [0, 1). Received: {dropout!r}")
+        number_in_range("dropout", dropout, 0.0, 1.0, open_high=True)
         policy = {"dtype": self.dtype_policy}
         self.heads = heads
         self.layer_norm = self.batch_norm = self.drop = None

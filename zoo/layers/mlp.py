@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import is_number
 from zoo.layers.batch_norm import EmptySafeBatchNorm
-from zoo.layers.checks import is_rate
 from zoo.layers.dice import Dice
 
 EPSILON = 1e-5  # of PyTorch's normalizations
@@ -164,7 +164,8 @@ def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
     """
     several = isinstance(dropout, Sequence) and not isinstance(dropout, str)
     rates = list(dropout) if several else [dropout] * layers
-    if len(rates) != layers or not all(map(is_rate, rates if several else [dropout])):
+    given = rates if several else [dropout]
+    if len(rates) != layers or not all(is_number(rate) and 0 <= rate < 1 for rate in given):
         raise ValueError(
             f"`dropout` must be a number in [0, 1), or one for each of {layers} layers. "
             f"Received: {dropout!r}"

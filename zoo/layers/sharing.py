@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tf_helen.checks import one_of
-from zoo.layers.checks import check_above_zero
+from zoo.checks import check_above_zero
 from zoo.layers.mlp import BatchNorm
 
 BRIDGES = ("product", "sum", "concatenation", "attention")

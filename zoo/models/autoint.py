@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.checks import check_positive
 from zoo.layers.attention import SelfAttention
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

@@ -14,11 +14,12 @@ import tensorflow as tf
 from absl import logging
 
 import tf_helen
+from tf_helen.checks import one_of
 from tf_helen.constructors import constructor_arguments
+from zoo.checks import check_positive
 from zoo.features import check_features, standardized
 from zoo.layers import MLP, FieldEmbedding, Linear
 from zoo.layers.column_widths import column_widths
-from zoo.models.checks import check_choice, check_positive
 from zoo.models.config import as_schema, plain
 from zoo.schema import Schema
 
@@ -69,7 +70,7 @@ class ClickModel(tf_helen.Model):
         super().__init__(**{"autocast": False, **kwargs})
         self.schema = as_schema(schema)
         check_positive("embedding_dim", embedding_dim)
-        check_choice("numeric", numeric, ("embedded", "direct"))
+        one_of("numeric", numeric, ("embedded", "direct"))
         # Here too, for models without such an embedding.
         column_widths(self.schema, embedding_dim, embedding_dims, numeric == "direct")
         self.embedding_dim = embedding_dim

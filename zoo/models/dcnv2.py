@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import one_of
+from zoo.checks import check_positive
 from zoo.layers.cross import CrossNet, MatrixCross, MixtureCrossNet
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Schema
 
 STRUCTURES = ("parallel", "stacked", "crossnet")
@@ -47,9 +48,8 @@ class DCNv2(ClickModel):
 
     Reference: Wang et al., WWW 2021 (arXiv 2008.13535), section 3, equations 1 to 4; published with
         d = 39 for Criteo, the mean of 6 (number of ids)^(1/4), 2 cross layers, an MLP of 768-768,
-        stacked, Adam, batches of 512. BARS on
-        Criteo_x4: d = 16, 3 cross layers, parallel, five times 1000, dropout 0.1, batch
-        normalization.
+        stacked, Adam, batches of 512. BARS on Criteo_x4: d = 16, 3 cross layers, parallel, five
+        times 1000, dropout 0.1, batch normalization.
 
     Example:
         >>> import numpy as np, zoo
@@ -75,7 +75,7 @@ class DCNv2(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_choice("structure", structure, STRUCTURES)
+        one_of("structure", structure, STRUCTURES)
         self.structure = structure
         self.embedding = self.embed(flat=True)
         self.cross = self._cross_network(cross_layers, projection_dim, experts)

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.checks import check_positive
 from zoo.layers.masked_cross import MaskedCross
 from zoo.layers.tri_bce import part_losses
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 _PARTS = "_zoo_parts"

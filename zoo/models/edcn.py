@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.checks import check_positive
 from zoo.layers import MLP
 from zoo.layers.cross import VectorCross
 from zoo.layers.sharing import Bridge, Regulation
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import one_of
 from zoo.layers.bilinear import KINDS, BilinearInteraction
 from zoo.layers.squeeze_excitation import SqueezeExcitation
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 
@@ -70,7 +70,7 @@ class FiBiNET(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_choice("bilinear", bilinear, KINDS)
+        one_of("bilinear", bilinear, KINDS)
         if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
             raise ValueError(
                 f"`reduction` must be a number > 0, such as 3. Received: {reduction!r}"

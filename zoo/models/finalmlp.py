@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.checks import check_positive
 from zoo.layers import MLP
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import is_number, one_of
 from zoo.layers import MLP
-from zoo.layers.checks import is_number
 from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
 from zoo.layers.mlp import check_widths
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 
@@ -80,8 +79,8 @@ class FinalNet(ClickModel):
         super().__init__(schema, embedding_dim, **kwargs)
         if column_gates:
             self.refuse_direct(" with `column_gates`")
-        check_choice("blocks", blocks, (1, 2))
-        check_choice("residual", residual, RESIDUALS)
+        one_of("blocks", blocks, (1, 2))
+        one_of("residual", residual, RESIDUALS)
         if not is_number(distillation) or not distillation >= 0:
             raise ValueError(f"`distillation` must be a number >= 0. Received: {distillation!r}")
         self.distillation = distillation

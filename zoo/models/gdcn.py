@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import one_of
+from zoo.checks import check_positive
 from zoo.layers.gated_cross import GatedCross
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Schema
 
 
@@ -64,7 +65,7 @@ class GDCN(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_choice("structure", structure, ("stacked", "parallel"))
+        one_of("structure", structure, ("stacked", "parallel"))
         check_positive("cross_layers", cross_layers)
         self.stacked = structure == "stacked"
         self.embedding = self.embed(flat=True)

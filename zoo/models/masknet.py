@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.checks import one_of
+from zoo.checks import check_positive
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice, check_positive
 from zoo.schema import Schema
 
 
@@ -75,7 +76,7 @@ class MaskNet(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
-        check_choice("structure", structure, ("serial", "parallel"))
+        one_of("structure", structure, ("serial", "parallel"))
         check_widths("hidden_units", hidden_units, layers=int(structure == "serial"))
         check_positive("blocks", blocks)
         check_positive("block_units", block_units)

@@ -9,9 +9,9 @@ import keras
 import keras_rs
 import tensorflow as tf
 
+from tf_helen.checks import one_of
 from zoo.layers.products import outer_product
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_choice
 from zoo.schema import Schema
 
 PRODUCTS = ("inner", "outer", "both")
@@ -65,7 +65,7 @@ class PNN(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_choice("product", product, PRODUCTS)
+        one_of("product", product, PRODUCTS)
         self.product = product
         self.embedding = self.embed()
         self.dots = None

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.checks import check_positive
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
 from zoo.models.base import ClickModel
-from zoo.models.checks import check_positive
 from zoo.schema import Schema
 
 

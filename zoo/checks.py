@@ -1,9 +1,10 @@
-"""Checks of settings that models share."""
+"""Checks of settings that models and layers share, beside those of `tf_helen.checks`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+
+from tf_helen.checks import is_number
 
 
 def check_positive(name: str, value: Any, least: int = 1) -> None:
@@ -25,20 +26,19 @@ def check_positive(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"`{name}` must be an integer >= {least}. Received: {value!r}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raises unless a setting is one of a few.
+def check_above_zero(name: str, value: Any, example: str) -> None:
+    """Raises unless a setting is a number above 0.
 
     Args:
         name: of the setting.
         value: what was given.
-        choices: what is allowed.
+        example: what it could be.
 
     Raises:
         ValueError: naming all three.
 
     Example:
-        >>> check_choice("structure", "stacked", ("parallel", "stacked"))
+        >>> check_above_zero("temperature", 0.5, "1")
     """
-    if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")
+    if not is_number(value) or not value > 0:
+        raise ValueError(f"`{name}` must be above 0, such as {example}. Received: {value!r}")
