@@ -5,7 +5,6 @@ Example: `python -m launch.export --run=out/frappe --data=data/frappe --out=out/
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -16,7 +15,14 @@ from launch.predict import input_name
 from launch.quiet import quiet
 from launch.training import load_best
 from zoo.encoding import ids_from_text, lookup_table
-from zoo.files import DataError, publish_folder
+from zoo.files import DataError
+from zoo.folders import (
+    final_folder,
+    partial_folder,
+    publish_folder,
+    restore_folder,
+    was_interrupted,
+)
 from zoo.models import ClickModel
 from zoo.remote import check_reachable
 
@@ -127,9 +133,13 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     Example:
         >>> export_saved_model(load_best("out/frappe"), "data/frappe", "served")  # doctest: +SKIP
     """
+    check_reachable(out)
+    given, out = out, final_folder(out)
+    restore_folder(out, _MARKER)
     _check_replaceable(out)
-    folder, name = posixpath.split(out.rstrip("/"))
-    partial = posixpath.join(folder, f".{name}.partial")
+    partial = partial_folder(out)
+    if tf.io.gfile.exists(partial):  # of a process that was killed
+        tf.io.gfile.rmtree(partial)
     with model.settled():
         scorer = RawScorer(model, data)
 
@@ -154,7 +164,7 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
         finally:
             if tf.io.gfile.exists(partial):
                 tf.io.gfile.rmtree(partial)
-    return out
+    return given
 
 
 def export_run(run: str, data: str, out: str) -> str:
@@ -176,12 +186,12 @@ def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
 
 
 def _check_replaceable(out: str) -> None:
-    check_reachable(out)
     if not tf.io.gfile.exists(out):
         return
     if not tf.io.gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
-    if tf.io.gfile.listdir(out) and not tf.io.gfile.exists(f"{out}/{_MARKER}"):
+    ours = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
+    if tf.io.gfile.listdir(out) and not ours:
         raise DataError(f"{out} holds something else than a SavedModel; name another folder")
 
 

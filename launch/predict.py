@@ -59,9 +59,7 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
         [0.27, 0.91]
     """
-    if not tf.io.gfile.exists(f"{saved_model}/saved_model.pb"):  # local or remote
-        raise ValueError(f"no SavedModel in {saved_model}; write one with launch.export")
-    loaded = tf.saved_model.load(saved_model)  # kept: it owns the lookup tables
+    loaded = tf.saved_model.load(_found(saved_model))  # kept: it owns the lookup tables
     serve = loaded.signatures["serving_default"]
     specs = serve.structured_input_signature[1]
     reader = _read(rows, specs)
@@ -72,6 +70,15 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         }
         yield from serve(**columns)["probability"].numpy().tolist()
         line += len(batch)
+
+
+def _found(folder: str) -> str:
+    """Where the SavedModel is: an export that was killed may have left the one before aside."""
+    parent, name = os.path.split(folder.rstrip("/"))
+    for place in (folder, os.path.join(parent, f".{name}.replaced")):
+        if tf.io.gfile.exists(f"{place}/saved_model.pb"):  # local or remote
+            return place
+    raise ValueError(f"no SavedModel in {folder}; write one with launch.export")
 
 
 def _read(path: str, needed: Iterable[str]) -> Iterator[dict]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from zoo.remote import check_reachable, is_remote
+from zoo.remote import check_reachable
 
 
 class DataError(ValueError):
@@ -72,48 +72,6 @@ def complete_or_absent(path: str) -> Iterator[str]:
     finally:
         if tf.io.gfile.exists(temporary):
             tf.io.gfile.remove(temporary)
-
-
-def publish_folder(partial: str, out: str, last: str) -> None:
-    """Gives a finished folder its final name, in place of what is there.
-
-    On a local file system that is one rename. Object stores have no folders to rename: there the
-    files are moved one by one, `last` at the end, so that who looks for it finds all or nothing.
-
-    Args:
-        partial: The finished folder.
-        out: Its final name; a folder there is removed.
-        last: A file of the folder without which nobody takes it for complete.
-
-    Raises:
-        tf.errors.OpError: If the file system refuses.
-
-    Example:
-        >>> import tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> write_text(join(folder, "new", "data", "a.txt"), "one")
-        >>> write_text(join(folder, "new", "index"), "a.txt")
-        >>> publish_folder(join(folder, "new"), join(folder, "final"), last="index")
-        >>> read_text(join(folder, "final", "data", "a.txt"))
-        'one'
-    """
-    if tf.io.gfile.exists(join(out, last)):
-        tf.io.gfile.remove(join(out, last))
-    if tf.io.gfile.exists(out):
-        tf.io.gfile.rmtree(out)
-    if not is_remote(out):
-        tf.io.gfile.rename(partial, out)
-        return
-    names = [
-        posixpath.join(folder, name)[len(partial) :].lstrip("/")
-        for folder, _, names in tf.io.gfile.walk(partial)
-        for name in names
-    ]
-    for name in sorted(names, key=lambda name: name == last):
-        target = join(out, name)
-        tf.io.gfile.makedirs(posixpath.dirname(target))
-        tf.io.gfile.rename(join(partial, name), target, overwrite=True)
-    tf.io.gfile.rmtree(partial)
 
 
 def write_bytes(path: str, content: bytes) -> None:

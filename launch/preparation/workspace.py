@@ -14,7 +14,14 @@ from typing import Any
 import tensorflow as tf
 
 from launch.raw_files import RawFile
-from zoo.files import DataError, join, publish_folder, read_text, write_json
+from zoo.files import DataError, join, read_text, write_json
+from zoo.folders import (
+    final_folder,
+    partial_folder,
+    publish_folder,
+    restore_folder,
+    was_interrupted,
+)
 from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.remote import check_reachable
 from zoo.shard_writer import Shard
@@ -43,10 +50,11 @@ class Workspace:
     """
 
     def __init__(self, out: str, overwrite: bool, fingerprint: str):
+        out = final_folder(out)
         check_free(out, overwrite)
         self._out = out
         parent, name = posixpath.split(out)
-        self.path = posixpath.join(parent, f".{name}.partial")
+        self.path = partial_folder(out)
         self._lock = _Lock(posixpath.join(parent, f".{name}.lock"), out)
         self._overwrite = overwrite
         self._fingerprint = fingerprint
@@ -56,7 +64,8 @@ class Workspace:
     def __enter__(self) -> Workspace:
         self._lock.take()
         try:
-            check_free(self._out, self._overwrite)  # who held the lock may just have finished
+            restore_folder(self._out, MANIFEST)  # who held the lock may have been killed
+            check_free(self._out, self._overwrite)  # or may just have finished
         except ValueError:
             self._lock.release()
             raise
@@ -147,7 +156,7 @@ def check_free(out: str, overwrite: bool) -> None:
     if tf.io.gfile.listdir(out):
         if not overwrite:
             raise DataError(f"--out={out} is not empty; name another folder or add --overwrite")
-        if not tf.io.gfile.exists(join(out, MANIFEST)):
+        if not (tf.io.gfile.exists(join(out, MANIFEST)) or was_interrupted(out, MANIFEST)):
             raise DataError(
                 f"--out={out} holds files but no {MANIFEST}, so --overwrite will not delete it; "
                 "name another folder"
@@ -204,5 +213,7 @@ class _Lock:
 
     def release(self) -> None:
         if self._file is not None:
-            os.remove(self._path)
-            self._file.close()
+            try:
+                os.remove(self._path)
+            finally:
+                self._file.close()

@@ -1,15 +1,19 @@
 """SavedModels of every kind of column score raw features as the model scores encoded ones."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed import at_every_change
 
 import zoo
 from launch.export import export_saved_model
 from launch.predict import predict
+from zoo import folders
 from zoo.encoding import hash_ids
+from zoo.files import write_text
 from zoo.vocabulary import save_vocabulary
 
 SCHEMA = zoo.Schema(
@@ -157,3 +161,60 @@ def test_examples_score_alike_with_values_in_lists_or_left_out(served):
 def test_only_vocabularies_that_are_looked_up_travel_along(served):
     names = [name.removesuffix(".tsv") for name in tf.io.gfile.listdir(f"{served[0]}/assets")]
     assert sorted(names) == sorted(VOCABULARIES)
+
+
+def assert_whole(saved):
+    for name in ("saved_model.pb", "variables/variables.index", "assets/user.tsv"):
+        assert tf.io.gfile.exists(f"{saved}/{name}"), name
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A model and the folder of its vocabulary."""
+    schema = zoo.Schema("small", [zoo.Categorical("user", 3)])
+    save_vocabulary(str(tmp_path / "data"), "user", ["<oov>", "ann", "bob"], np.ones(3, np.int64))
+    return zoo.LR(schema), str(tmp_path / "data")
+
+
+def test_an_export_that_is_killed_leaves_the_one_before(small, tmp_path, monkeypatch):
+    out = str(tmp_path / "served")
+    export_saved_model(*small, out)
+    ended = 0
+    for _ in at_every_change(monkeypatch, lambda: export_saved_model(*small, out)):
+        assert_whole(out)
+        ended += 1
+    assert ended
+    export_saved_model(*small, out)
+    assert_whole(out)
+    assert sorted(os.listdir(tmp_path)) == ["data", "served"]
+
+
+def test_where_names_cannot_be_exchanged_the_one_before_is_found_too(
+    small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
+    out = str(tmp_path / "served")
+    (tmp_path / "rows.csv").write_text("user\nann\n")
+    export_saved_model(*small, out)
+    for _ in at_every_change(monkeypatch, lambda: export_saved_model(*small, out)):
+        assert list(predict(out, str(tmp_path / "rows.csv"))) == [0.5]
+        export_saved_model(*small, out)
+        assert_whole(out)
+    assert sorted(os.listdir(tmp_path)) == ["data", "rows.csv", "served"]
+
+
+def test_remains_of_an_export_that_an_older_version_left_are_replaced(small, tmp_path):
+    # It removed the older SavedModel, here the half, and was killed before the newer had the name.
+    out = str(tmp_path / "served")
+    export_saved_model(*small, str(tmp_path / ".served.partial"))
+    write_text(f"{out}/assets/user.tsv", "")
+    export_saved_model(*small, out)
+    assert_whole(out)
+    assert sorted(os.listdir(tmp_path)) == ["data", "served"]
+
+
+def test_a_folder_of_something_else_is_kept(small, tmp_path):
+    write_text(str(tmp_path / "mine/thesis.txt"), "mine")
+    with pytest.raises(ValueError, match="mine holds something else than a SavedModel"):
+        export_saved_model(*small, str(tmp_path / "mine"))
+    assert (tmp_path / "mine/thesis.txt").exists()

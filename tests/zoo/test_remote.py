@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.files import join, publish_folder, read_text, write_text
+from zoo.files import join, read_text, write_text
+from zoo.folders import publish_folder
 from zoo.manifest import load_manifest
 from zoo.remote import check_reachable, is_remote
 from zoo.vocabulary import load_vocabulary, save_vocabulary
