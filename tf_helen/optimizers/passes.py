@@ -132,8 +132,9 @@ class ClosureTraining:
             closure: runs the forward pass and returns the scalar loss. A sharpness-aware optimizer
                 calls it twice; state that Keras layers update counts the first call only.
             variables: Keras variables to train.
-            pass_state: variables that every pass must find alike; give a model's dropout seeds,
-                `tf_helen.trainer.seed_states(model)`, for the same masks in both passes.
+            pass_state: variables that every pass must find alike. For a Keras model give
+                `tf_helen.trainer.forward_states(model)`: both passes then draw the same dropout
+                masks and begin with the same state.
 
         Returns:
             The loss, before the step.

@@ -14,6 +14,7 @@ from tf_helen.optimizers.clipping import squared_norm
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.second_pass import LaterPass
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 from tf_helen.rows import RowBlock, read_rows, write_rows
 
@@ -129,16 +130,15 @@ class SAM(WrappingOptimizer):
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
         variables = list(variables)
         self.build(variables)
-        state_before = [(v, tf.identity(replicas.local(v).read_value())) for v in pass_state]
+        second_pass = LaterPass(variables, pass_state)
         loss, first = gradients_of(closure, variables, loss_scale)
         used = [(g, v) for g, v in zip(first, variables, strict=True) if g is not None]
         gradients, perturbed = [g for g, _ in used], [v for _, v in used]
         if self.perturbation == "global":
             gradients = replicas.all_reduce_sum(gradients)
         blocks = summed_blocks(gradients, perturbed, loss_scale)
-        # Whatever layers update (batch-norm statistics, seeds) counts the first pass only.
-        first_pass_only = keras.StatelessScope(state_before, collect_losses=True)
-        with self._perturbed(blocks, perturbed), first_pass_only:
+        # What layers update (batch-norm statistics, seeds) counts the first pass only.
+        with self._perturbed(blocks, perturbed), second_pass:
             _, second = self._base_gradients(closure, variables, loss_scale)
         return loss, self._gradients_to_apply(first, second, variables)
 

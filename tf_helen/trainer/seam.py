@@ -14,6 +14,27 @@ from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.trainer import loss_scaling
 
 
+def forward_states(model: keras.Model) -> list[keras.Variable]:
+    """What a model's layers may update in a forward pass: statistics, counters, seeds, states.
+
+    Args:
+        model: a built Keras model.
+
+    Returns:
+        Its variables that are not trained and the states of its stateful recurrent layers, without
+        embedding tables, which no pass updates.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization()])
+        >>> [variable.name for variable in forward_states(model)]
+        ['moving_mean', 'moving_variance']
+    """
+    # Keras lists no states of recurrent layers among the variables.
+    kept = [getattr(layer, "states", None) for layer in model._flatten_layers()]
+    states = [v for v in keras.tree.flatten(kept) if isinstance(v, keras.Variable)]
+    return [v for v in (*model.non_trainable_variables, *states) if tables.of(v) is None]
+
+
 def seed_states(model: keras.Model) -> list[keras.Variable]:
     """The states of a model's random layers; `tf.train.Checkpoint(model)` does not hold them."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
@@ -99,7 +120,8 @@ class TrainerSeam:
         else:
             inner.build(variables)
             inner.attach(variables)  # before the rows are read: they may have to decay
-            loss, gradients = inner.compute_gradients(closure, variables, scale, seed_states(self))
+            state = forward_states(self)
+            loss, gradients = inner.compute_gradients(closure, variables, scale, state)
         ours = isinstance(inner, RowSparseOptimizer)
         with inner.seam() if ours else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
