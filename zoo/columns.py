@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,12 @@ POOLINGS = ("mean", "sum")
 ENCODINGS = ("vocabulary", "hash", "buckets", "log_square")
 MISSING = ("oov", "bucket")
 TRANSFORMS = ("standardise", "log", "none")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")  # names are also file names
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")  # names are also parts of file names
 _LARGEST = 2**31 - 1  # ids are read as int32
+MOST_VALUES = 100_000  # of one field in a record; all its values are read into memory, padded
+_MOST_BOUNDARIES = 1_000_000
+_LONGEST_NAME = 1_000  # characters
+_SHOWN = 200  # characters of a value in a message
 
 
 class SchemaError(ValueError):
@@ -36,10 +41,10 @@ class Categorical:
     | `buckets` | `1 +` the number of boundaries that are at most x |
 
     Args:
-        name: Field name; letters, digits and `_.-` (it is also a file name).
+        name: Field name; letters, digits and `_.-`, at most 1,000 of them.
         size: Number of ids, id 0 included; None until the data are prepared. With `hash`, and with
             `buckets` where the boundaries shall be quantiles of the data, it is yours to give.
-        length: Most values per record; above 1 the field is padded with -1.
+        length: Most values per record, up to 100,000; above 1 the field is padded with -1.
         pooling: How a model combines several values: "mean" or "sum".
         encoding: How a raw value becomes an id; see the table.
         min_count: Values with fewer training occurrences become id 0 (`vocabulary`, `log_square`).
@@ -76,7 +81,7 @@ class Categorical:
         what = f"field {self.name!r}"
         if self.size is not None:
             _check_integer(what, "size", self.size)
-        _check_integer(what, "length", self.length)
+        _check_integer(what, "length", self.length, MOST_VALUES)
         _check_integer(what, "min_count", self.min_count)
         _check_one_of(what, "pooling", self.pooling, POOLINGS)
         _check_one_of(what, "encoding", self.encoding, ENCODINGS)
@@ -99,13 +104,24 @@ class Categorical:
 
     def _check_boundaries(self, what: str) -> None:
         try:
+            if isinstance(self.boundaries, (str, bytes)):
+                raise TypeError
             boundaries = tuple(float(value) for value in self.boundaries)
-        except (TypeError, ValueError):
-            raise SchemaError(f"{what}: boundaries={self.boundaries!r}; use numbers") from None
+        except (TypeError, ValueError, OverflowError):
+            raise SchemaError(
+                f"{what}: boundaries={shown(self.boundaries)}; use a list of numbers that a "
+                "float64 can hold"
+            ) from None
+        if len(boundaries) > _MOST_BOUNDARIES:
+            raise SchemaError(
+                f"{what}: {len(boundaries):,} boundaries; use at most {_MOST_BOUNDARIES:,}"
+            )
         object.__setattr__(self, "boundaries", boundaries)
         ascending = all(a < b for a, b in itertools.pairwise(boundaries))
         if not ascending or not all(map(math.isfinite, boundaries)):
-            raise SchemaError(f"{what}: boundaries={boundaries}; use ascending finite numbers")
+            raise SchemaError(
+                f"{what}: boundaries={shown(boundaries)}; use ascending finite numbers"
+            )
         if self.encoding != "buckets":
             if boundaries:
                 raise SchemaError(f"{what}: boundaries are for encoding='buckets'; leave them out")
@@ -160,10 +176,11 @@ class Numeric:
         check_name(self.name)
         for what in ("mean", "std"):
             value = getattr(self, what)
-            number = isinstance(value, (int, float)) and math.isfinite(value)
+            # An integer may be larger than any float.
+            number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
             if not number or (what == "std" and value <= 0):
                 limit = "finite number above 0" if what == "std" else "finite number"
-                raise SchemaError(f"column {self.name!r}: {what}={value!r}; use a {limit}")
+                raise SchemaError(f"column {self.name!r}: {what}={shown(value)}; use a {limit}")
         _check_one_of(f"column {self.name!r}", "transform", self.transform, TRANSFORMS)
         if self.transform == "none" and (self.mean, self.std) != (0, 1):
             raise SchemaError(
@@ -180,7 +197,7 @@ class Numeric:
 
 
 def check_name(name: Any) -> None:
-    """Raises unless a name can be that of a column and of a file.
+    """Raises unless a name can be that of a column.
 
     Args:
         name: What was given.
@@ -192,16 +209,43 @@ def check_name(name: Any) -> None:
         >>> check_name("site.id-x")
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise SchemaError(f"column name {name!r}: use letters, digits, '_', '.' and '-'")
+        raise SchemaError(
+            f"column name {shown(name)}: use letters (A to Z, a to z), digits, '_', '.' and '-', "
+            "with a letter, a digit or '_' first"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise SchemaError(
+            f"column name {shown(name)} has {len(name):,} characters; use at most {_LONGEST_NAME:,}"
+        )
 
 
-def _check_integer(what: str, name: str, value: Any) -> None:
+def shown(value: Any) -> str:
+    """Shows a value in a message, which stays short whatever it is.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        The beginning of its `repr`.
+
+    Example:
+        >>> shown(3), len(shown("x" * 10_000))
+        ('3', 203)
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"a {type(value).__name__} too long to print"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _check_integer(what: str, name: str, value: Any, most: int = _LARGEST) -> None:
     is_int = isinstance(value, int) and not isinstance(value, bool)
-    if not is_int or not 1 <= value <= _LARGEST:
-        raise SchemaError(f"{what}: {name}={value!r}; use an integer from 1 to {_LARGEST}")
+    if not is_int or not 1 <= value <= most:
+        raise SchemaError(f"{what}: {name}={shown(value)}; use an integer from 1 to {most}")
 
 
 def _check_one_of(what: str, name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        near = nearest(value, allowed) if isinstance(value, str) else ""
-        raise SchemaError(f"{what}: {name}={value!r}; use one of {', '.join(allowed)}.{near}")
+        near = nearest(value, allowed) if isinstance(value, str) and len(value) <= _SHOWN else ""
+        raise SchemaError(f"{what}: {name}={shown(value)}; use one of {', '.join(allowed)}.{near}")

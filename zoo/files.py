@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from zoo.remote import check_reachable
 
+MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns has a quarter of it
+
 
 class DataError(ValueError):
     """Data files are missing, unusable or not what their manifest says."""
@@ -148,3 +150,37 @@ def read_text(path: str) -> str:
     """
     with tf.io.gfile.GFile(path, "rb") as file:
         return file.read().decode("utf-8")
+
+
+def read_json(path: str, most: int = MOST_JSON) -> Any:
+    """Reads a JSON file; whatever is wrong with its text is one error that names the file.
+
+    Args:
+        path: File to read.
+        most: Bytes that it may have.
+
+    Returns:
+        What the text says.
+
+    Raises:
+        tf.errors.NotFoundError: If there is no such file.
+        DataError: If the file is too large, not UTF-8, not JSON, or nested too deeply.
+
+    Example:
+        >>> import tempfile
+        >>> path = join(tempfile.mkdtemp(), "a.json")
+        >>> write_json(path, {"rows": 3})
+        >>> read_json(path)
+        {'rows': 3}
+    """
+    size = tf.io.gfile.stat(path).length
+    if size > most:
+        raise DataError(
+            f"{path} has {size:,} bytes, at most {most:,} are read; is it the right file?"
+        )
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise DataError(f"{path} is not valid JSON (nested too deeply)") from None
+    except ValueError as error:  # UnicodeDecodeError is one, and so is an integer of 5,000 digits
+        raise DataError(f"{path} is not valid JSON ({error})") from None

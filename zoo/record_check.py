@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +17,15 @@ from zoo.files import DataError, join
 from zoo.ledger import Damage, FileAccount, mismatch
 from zoo.record_file import copy_good_records
 from zoo.record_parse import explain_record, good_records
+from zoo.record_survey import followed_length, largest_content, largest_record, survey
 from zoo.schema import Schema, SchemaMismatchError
 
 _BATCH = 4096  # records per native parse while checking
 # TensorFlow's complaint about a record may hold bytes of the record that are no text.
 _UNPARSABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
+_BATCH_BYTES = 1 << 26  # bytes per native parse, at most
 _checked: dict[tuple, tuple[str, str, FileAccount]] = {}
+_followed: set[tuple] = set()  # files whose lengths stay within them
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,12 @@ class Expected:
 
 
 def usable_file(
-    path: str, expected: Expected, rows: int | None, most: float
+    path: str,
+    expected: Expected,
+    rows: int | None,
+    most: float,
+    written: str | None = None,
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, str, FileAccount]:
     """Checks every record of a file; a damaged file is replaced by a copy of its good records.
 
@@ -56,28 +66,84 @@ def usable_file(
         expected: What its records should be.
         rows: Rows that the manifest promises, or None.
         most: Records that may be lost because of their content; the search ends beyond it.
+        written: The file's SHA-256 by the manifest, in hexadecimal; None if it holds none.
+        others: Names of the files of the data folder by their SHA-256.
 
     Returns:
         Path to read (the file itself or the copy), its compression, and the account.
 
     Raises:
         SchemaMismatchError: If more than `most` sound records do not fit the schema.
-        DataError: If the file holds more rows than the manifest says.
+        DataError: If the file holds more rows than the manifest says, or its records are sound and
+            not those that were written.
 
     Example:
         >>> usable_file("a.tfrecord", Expected(schema, "packed", ""), 9, 0)  # doctest: +SKIP
     """
     state = _state(path)
-    key = (path, state, rows, expected)
+    key = (path, state, rows, expected, written)
     if key not in _checked:
-        counted = _native_count(path, expected)
+        limit = largest_record(expected.schema, expected.layout)
+        # Of a compressed file TensorFlow's reader makes no room before it has the bytes.
+        found = survey(path, expected.compression, lengths=not expected.compression)
+        as_written = written is None or found.sha256 == written
+        if not as_written and found.sha256 in others:
+            raise DataError(
+                f"{path} is a copy of {others[found.sha256]}, though its manifest says that it has "
+                f"the SHA-256 {written}; copy the right file back or prepare the data again"
+            )
+        if expected.compression and not (written and as_written):
+            found = survey(path, expected.compression)
+        counted = None
+        if found.fits(limit) or found.whole is None:
+            counted = _native_count(path, expected, found.longest or 1)
         # Without a promised number the walk is needed: TensorFlow takes a file that ends within
         # the first bytes of a record, and many a gzip stream that is cut short, for a whole one.
         if counted is not None and counted == rows:
-            _checked[key] = path, expected.compression, FileAccount(path, counted)
+            result = path, expected.compression, FileAccount(path, counted)
         else:
-            _checked[key] = _repaired(path, expected, rows, most, state)
+            result = _repaired(path, expected, rows, most, state, limit)
+        if not as_written and not result[2].lost and not result[2].damages:
+            raise DataError(
+                f"{path} has the SHA-256 {found.sha256}, its manifest says {written}, and "
+                f"its {result[2].read:,} rows are sound: it is not the file that was written; copy "
+                "that one back or prepare the data again"
+            )
+        _checked[key] = result
+        if result[0] == path:
+            _followed.add((path, state))
     return _checked[key]
+
+
+def check_lengths(path: str, expected: Expected) -> None:
+    """Raises if a record says that it has so many bytes that TensorFlow must not read the file.
+
+    Other damage is left to TensorFlow. The answer is kept for the process.
+
+    Args:
+        path: TFRecord file, local or remote.
+        expected: What its records should be.
+
+    Raises:
+        DataError: Naming the file and the length.
+
+    Example:
+        >>> check_lengths("a.tfrecord", Expected(schema, "packed", ""))  # doctest: +SKIP
+    """
+    if expected.compression:
+        return
+    state = _state(path)
+    if (path, state) in _followed:
+        return
+    limit = largest_record(expected.schema, expected.layout)
+    length = followed_length(path, limit)
+    if length is not None:
+        raise DataError(
+            f"{path} holds a record that says it has {length:,} bytes, where {limit:,} are "
+            "allowed; read it with verify=True, which counts that record as lost, or prepare the "
+            "data again"
+        )
+    _followed.add((path, state))
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -90,7 +156,12 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _repaired(
-    path: str, expected: Expected, rows: int | None, most: float, state: tuple[int, int]
+    path: str,
+    expected: Expected,
+    rows: int | None,
+    most: float,
+    state: tuple[int, int],
+    limit: int,
 ) -> tuple[str, str, FileAccount]:
     key = hashlib.sha256(repr((path, state, expected)).encode())
     name = f"{key.hexdigest()[:16]}-{os.path.basename(path)}.repaired"
@@ -105,7 +176,9 @@ def _repaired(
             raise SchemaMismatchError(mismatch(path, found[0]))
         return found
 
-    good, damages = copy_good_records(path, expected.compression, copy, screen)
+    content = largest_content(expected.schema, expected.layout, rows)
+    good, damages = copy_good_records(path, expected.compression, copy, screen, limit, content)
+    misfits = sum(damage.misfit for damage in damages)  # those that are too long among them
     if rows is not None and good + misfits > rows:
         os.remove(copy)
         raise DataError(
@@ -126,11 +199,12 @@ def _repaired(
     return copy, "", account
 
 
-def _native_count(path: str, expected: Expected) -> int | None:
+def _native_count(path: str, expected: Expected, longest: int) -> int | None:
     """Rows of a file in which all is well, else None."""
+    size = max(1, min(_BATCH, _BATCH_BYTES // longest))
     fits, rows = good_records(expected.schema, expected.layout), 0
     # A `map` within the pipeline would be compiled for each file anew, for some 30 ms.
-    batches = tf.data.TFRecordDataset(path, expected.compression).batch(_BATCH).prefetch(2)
+    batches = tf.data.TFRecordDataset(path, expected.compression).batch(size).prefetch(2)
     try:
         for batch in batches:
             if not tf.reduce_all(fits(batch)):

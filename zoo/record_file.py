@@ -17,24 +17,28 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+import google_crc32c
 import tensorflow as tf
 
-from zoo.files import complete_or_absent
+from zoo.files import DataError, complete_or_absent
 from zoo.ledger import Damage
-from zoo.record_frame import FOOTER, HEADER, masked_crc32c
+from zoo.record_frame import FOOTER, HEADER, masked, masked_crc32c
 
+_PIECE = 1 << 20  # bytes whose checksum is taken at once
 _CHUNK = 1 << 16  # bytes per read when a file is decompressed
-_BATCH = 1024  # records that are screened at once
+_LEFT_FREE = 1 << 26  # bytes of the disk that are not taken
+_BATCH, _BATCH_BYTES = 1024, 1 << 24  # records that are screened at once, and their bytes
 _LENGTH = struct.Struct("<QI")
 _NON_ZERO = re.compile(rb"[^\0]")
 _CRC = struct.Struct("<I")
 
 
-def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
+def walk(content: bytes | mmap.mmap, most: int | None = None) -> Iterator[tuple[int, int] | Damage]:
     """Walks the frames of an uncompressed TFRecord file, past any damage.
 
     Args:
         content: The whole file.
+        most: Bytes that a record may have; a sound one that has more is a misfit. None: any number.
 
     Yields:
         `(offset, length)` of the frame (header and checksums included) of each good record, and
@@ -50,7 +54,12 @@ def walk(content: bytes | mmap.mmap) -> Iterator[tuple[int, int] | Damage]:
         if length is not None:
             after = position + length
             if _data_is_good(content, position, length):
-                yield position, length
+                size = length - HEADER - FOOTER
+                if most is not None and size > most:
+                    reason = f"a record of {size:,} bytes, where {most:,} are allowed"
+                    yield Damage(position, reason, misfit=True)
+                else:
+                    yield position, length
                 position = after
                 continue
             if after == end or _frame_length(content, after, end) is not None:
@@ -73,6 +82,8 @@ def copy_good_records(
     compression: str,
     target: str,
     screen: Callable[[list[int], list[bytes]], list[Damage]] = lambda offsets, records: [],
+    most: int | None = None,
+    most_content: int | None = None,
 ) -> tuple[int, list[Damage]]:
     """Copies the good records of a file, frame by frame, to an uncompressed TFRecord file.
 
@@ -82,12 +93,15 @@ def copy_good_records(
         target: Local file to write, completely or not at all.
         screen: Called with the offsets and the contents of sound records, many at a time; gives
             the damage of those that are not to be copied.
+        most: Bytes that a record may have, see `walk`.
+        most_content: Bytes that the file may have once it is decompressed; None: any number.
 
     Returns:
         The number of good records and the damaged places.
 
     Raises:
         OSError: If there is no room for the copy.
+        DataError: If the content of a compressed file is larger than `most_content` or the disk.
 
     Example:
         >>> import tempfile
@@ -98,10 +112,10 @@ def copy_good_records(
         (1, [])
     """
     with tempfile.TemporaryDirectory() as scratch:
-        plain, damages = _plain_local_file(path, compression, scratch)
+        plain, damages = _plain_local_file(path, compression, scratch, most_content)
         good = 0
         with complete_or_absent(target) as temporary, open(temporary, "wb") as output:
-            for batch in _batches(plain, damages):
+            for batch in _batches(plain, damages, most):
                 misfits = screen(
                     [offset for offset, _ in batch],
                     [frame[HEADER:-FOOTER] for _, frame in batch],
@@ -114,23 +128,26 @@ def copy_good_records(
     return good, sorted(damages, key=lambda damage: damage.offset)
 
 
-def _batches(plain: str, damages: list[Damage]) -> Iterator[list[tuple[int, bytes]]]:
+def _batches(
+    plain: str, damages: list[Damage], most: int | None
+) -> Iterator[list[tuple[int, bytes]]]:
     """Offset and bytes of the sound frames of a file; adds what is damaged to `damages`."""
     if not os.path.getsize(plain):  # an empty file cannot be mapped
         return
-    batch = []
+    batch, size = [], 0
     with (
         open(plain, "rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
-        for found in walk(content):
+        for found in walk(content, most):
             if isinstance(found, Damage):
                 damages.append(found)
                 continue
             batch.append((found[0], content[found[0] : found[0] + found[1]]))
-            if len(batch) == _BATCH:
+            size += found[1]
+            if len(batch) == _BATCH or size > _BATCH_BYTES:
                 yield batch
-                batch = []
+                batch, size = [], 0
     yield batch
 
 
@@ -142,7 +159,10 @@ def _header_is_good(content: bytes | mmap.mmap, position: int) -> bool:
 def _data_is_good(content: bytes | mmap.mmap, position: int, frame: int) -> bool:
     after = position + frame
     (expected,) = _CRC.unpack(content[after - FOOTER : after])
-    return masked_crc32c(content[position + HEADER : after - FOOTER]) == expected
+    crc, start = 0, position + HEADER
+    for piece in range(start, after - FOOTER, _PIECE):  # a record may be as long as the file
+        crc = google_crc32c.extend(crc, content[piece : min(piece + _PIECE, after - FOOTER)])
+    return masked(crc) == expected
 
 
 def _frame_length(content: bytes | mmap.mmap, position: int, end: int) -> int | None:
@@ -179,7 +199,9 @@ def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
     return end
 
 
-def _plain_local_file(path: str, compression: str, scratch: str) -> tuple[str, list[Damage]]:
+def _plain_local_file(
+    path: str, compression: str, scratch: str, most: int | None
+) -> tuple[str, list[Damage]]:
     """Brings the file onto the local disk, decompressed as far as it goes."""
     if compression == "" and os.path.exists(path):
         return path, []
@@ -189,6 +211,8 @@ def _plain_local_file(path: str, compression: str, scratch: str) -> tuple[str, l
             shutil.copyfileobj(source, output, _CHUNK)
             return local, []
         decoder = zlib.decompressobj(wbits=31)
+        # A gzip stream may hold a thousand times as many bytes as it has.
+        room = max(0, shutil.disk_usage(scratch).free - _LEFT_FREE)
         while chunk := source.read(_CHUNK):
             spare = decoder.copy()
             try:
@@ -198,6 +222,13 @@ def _plain_local_file(path: str, compression: str, scratch: str) -> tuple[str, l
                     for place in range(len(chunk)):
                         spare = _inflate(spare, chunk[place : place + 1], output)
                 return local, [Damage(output.tell(), f"broken gzip stream: {error}", False)]
+            if output.tell() > (room if most is None else min(most, room)):
+                raise DataError(
+                    f"{path} holds more than {output.tell():,} bytes once it is decompressed, its "
+                    f"rows need {'an unknown number' if most is None else f'at most {most:,}'} and "
+                    f"{tempfile.gettempdir()} has room for {room:,}; set TMPDIR to a folder on a "
+                    "larger disk if the file is sound, else prepare the data again"
+                )
         if not decoder.eof:
             return local, [Damage(output.tell(), "truncated gzip stream", False)]
     return local, []

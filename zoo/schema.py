@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from zoo.columns import Categorical, Numeric, SchemaError, SchemaMismatchError, check_name
-from zoo.files import join, read_text, write_text
+from zoo.columns import Categorical, Numeric, SchemaError, SchemaMismatchError, check_name, shown
+from zoo.files import MOST_JSON, join, read_text, write_text
 from zoo.schema_text import schema_from_text, schema_to_text
 
 FILE_NAME = "schema.json"
 VERSION = 2  # of the file format; raise it when an older reader would misread the file
+_MOST_COLUMNS, _MOST_WIDTH = 100_000, 1_000_000
 __all__ = ["Categorical", "Numeric", "Schema", "SchemaError", "SchemaMismatchError"]
 
 
@@ -56,9 +57,10 @@ class Schema:
                 "update tf-helen or prepare the data again"
             )
         if not isinstance(self.name, str) or not self.name:
-            raise SchemaError(f"schema name {self.name!r}: give a text, such as 'clicks'")
+            raise SchemaError(f"schema name {shown(self.name)}: give a text, such as 'clicks'")
         if not self.categorical and not self.numeric:
             raise SchemaError(f"schema {self.name!r} has no feature; give at least one column")
+        self._check_extent()
         seen: set[str] = set()
         for name in (
             self.label,
@@ -80,6 +82,22 @@ class Schema:
                         f"schema {self.name!r}: {role!r} is the label or the weight; group and "
                         "time are other columns"
                     )
+
+    def _check_extent(self) -> None:
+        columns = len(self.categorical) + len(self.numeric)
+        for count, what, most, fix in (
+            (columns, "columns", _MOST_COLUMNS, "leave columns out"),
+            (
+                self.ids_width,
+                "ids per record (the sum of all lengths)",
+                _MOST_WIDTH,
+                "shorten some",
+            ),
+        ):
+            if count > most:
+                raise SchemaError(
+                    f"schema {shown(self.name)} has {count:,} {what}; use at most {most:,}, {fix}"
+                )
 
     def _check_sharing(self) -> None:
         fields = {field.name: field for field in self.categorical}
@@ -175,6 +193,9 @@ class Schema:
                 f"no schema at {path}; prepare the data first: "
                 "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
             )
+        size = tf.io.gfile.stat(path).length
+        if size > MOST_JSON:
+            raise SchemaError(f"{path} has {size:,} bytes; a schema has at most {MOST_JSON:,}")
         try:
             text = read_text(path)
         except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any, TypeVar
 
-from zoo.columns import Categorical, Numeric, SchemaError
+from zoo.columns import Categorical, Numeric, SchemaError, shown
 
 _Schema = TypeVar("_Schema")  # zoo.Schema, which imports this file
 _ROLES = ("label", "weight", "group", "time")
@@ -68,6 +68,8 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     """
     try:
         content = json.loads(text)
+    except RecursionError:
+        raise SchemaError(f"{path} is not valid JSON (nested too deeply); prepare again") from None
     except ValueError as error:
         raise SchemaError(f"{path} is not valid JSON ({error}); mend it or prepare again") from None
     if not isinstance(content, dict):
@@ -75,7 +77,7 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     found = content.pop("version", None)
     if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= version:
         raise SchemaError(
-            f"{path} has version {found!r}, this code reads versions 1 to {version}; "
+            f"{path} has version {shown(found)}, this code reads versions 1 to {version}; "
             "update tf-helen or prepare the data again"
         )
     try:
@@ -94,14 +96,15 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
 def _column(cls: type, entry: Any, kind: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
     if not isinstance(entry, dict):
-        raise SchemaError(f'{kind} column {entry!r}: use an object such as {{"name": "user"}}')
+        raise SchemaError(f'{kind} column {shown(entry)}: use an object such as {{"name": "user"}}')
     for key in entry:
         if key not in known:
             raise SchemaError(
-                f"{kind} column {entry.get('name')!r} has no entry {key!r}; use {', '.join(known)}"
+                f"{kind} column {shown(entry.get('name'))} has no entry {shown(key)}; use "
+                f"{', '.join(known)}"
             )
     if "name" not in entry:
-        raise SchemaError(f"{kind} column {entry} has no 'name'; give it one")
+        raise SchemaError(f"{kind} column {shown(entry)} has no 'name'; give it one")
     return cls(**entry)
 
 

@@ -78,6 +78,7 @@ def write_shards(
     layout: str = "packed",
     compression: str | None = None,
     first: int = 0,
+    version: int = 0,
 ) -> Iterator[Shard]:
     """Writes record files one after another, each complete or absent under its final name.
 
@@ -95,6 +96,7 @@ def write_shards(
         layout: "packed" or "columns", see `zoo.record_layout.record_layout`.
         compression: None, "" or "GZIP".
         first: Number of the shard to begin with.
+        version: Goes into the names, see `zoo.manifest.shard_name`.
 
     Yields:
         Each file after it has got its name.
@@ -119,7 +121,7 @@ def write_shards(
         raise DataError(f"first={first!r}; use a shard from 0 to {len(bounds)}")
     to_bytes, source = RecordBytes(schema, layout), _Source(batches, schema, split, bounds, first)
     for index in range(first, len(bounds)):
-        name = shard_name(split, index, len(bounds), compression)
+        name = shard_name(split, index, len(bounds), compression, version)
         with complete_or_absent(join(directory, name)) as temporary:
             with _Sink(temporary, compression) as sink:
                 count, positives = 0, 0.0

@@ -9,10 +9,12 @@ from tqdm import tqdm
 
 from zoo.files import DataError, join
 from zoo.ledger import MAX_LOST, Ledger
-from zoo.manifest import Split, find_split, load_manifest, save_split
-from zoo.record_check import Expected, usable_file
+from zoo.manifest import Split, find_split, load_manifest
+from zoo.record_check import Expected, check_lengths, usable_file
 from zoo.record_order import Order, ordered_batches
 from zoo.record_parse import parser
+from zoo.replacement import remove_abandoned, replacing
+from zoo.safe_paths import check_plain
 from zoo.schema import Schema
 from zoo.shard_writer import shard_bounds, split_of, write_shards
 
@@ -30,7 +32,8 @@ def write_tfrecords(
     """Writes one split as TFRecord files and enters it in `schema.json` and `manifest.json`.
 
     Each file holds a contiguous range of the rows; their sizes differ by at most one row. Nothing
-    appears under its final name before the whole split is written.
+    appears under its final name before the whole split is written, and at every moment the
+    manifest names either the files of the old split or those of the new one, all of them whole.
 
     Args:
         directory: Data folder; created if absent.
@@ -62,6 +65,7 @@ def write_tfrecords(
         >>> write_tfrecords(tempfile.mkdtemp(), schema, "train", [rows]).total_rows
         2
     """
+    check_plain(split, "split")
     if rows is None and isinstance(batches, (list, tuple)):
         rows = sum(len(batch["label"]) for batch in batches if "label" in batch)
     if rows is None and shards != 1:
@@ -74,23 +78,18 @@ def write_tfrecords(
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
     else:
         schema.save(directory)
-    before = load_manifest(directory).get(split)
-    partial = join(directory, f".{split}.{os.getpid()}.partial")
-    try:
-        written = list(write_shards(partial, schema, split, batches, bounds, layout, compression))
+    remove_abandoned(directory, split)
+    with replacing(directory, split) as replacement:
+        written = list(
+            write_shards(
+                replacement.partial, schema, split, batches, bounds, layout, compression,
+                version=replacement.version,
+            )
+        )  # fmt: skip
         if not sum(shard.rows for shard in written):
             raise DataError(f"split {split!r} has no row; give at least one")
-        names = [shard.file for shard in written]
-        for name in names:
-            tf.io.gfile.rename(join(partial, name), join(directory, name), overwrite=True)
-    finally:
-        if tf.io.gfile.exists(partial):
-            tf.io.gfile.rmtree(partial)
-    result = split_of(written, layout, compression)
-    save_split(directory, split, result)
-    for stale in set(before.files if before else ()) - set(names):
-        if tf.io.gfile.exists(join(directory, stale)):
-            tf.io.gfile.remove(join(directory, stale))
+        result = split_of(written, layout, compression)
+        replacement.publish(result)
     return result
 
 
@@ -186,7 +185,16 @@ def read_tfrecords(
     parse = parser(schema, expected.layout, group)
     files = [(join(directory, name), found.compression) for name in found.files]
     if verify:
-        files = _usable(files, found, expected, Ledger() if ledger is None else ledger, max_lost)
+        others = {
+            sha256: name
+            for split in load_manifest(directory).values()
+            for sha256, name in zip(split.sha256 or (), split.files, strict=False)
+        }
+        ledger = Ledger() if ledger is None else ledger
+        files = _usable(files, found, expected, others, ledger, max_lost)
+    else:
+        for path, _ in files:
+            check_lengths(path, expected)
     order = Order(shuffle, seed, repeat, cache, shard)
     data = ordered_batches(files, order, batch_size, drop_remainder)
     # Parsing whole batches is several times faster than single records.
@@ -197,6 +205,7 @@ def _usable(
     files: list[tuple[str, str]],
     split: Split,
     expected: Expected,
+    others: Mapping[str, str],
     ledger: Ledger,
     max_lost: float,
 ) -> list[tuple[str, str]]:
@@ -206,16 +215,17 @@ def _usable(
         rows = sum(tf.io.gfile.stat(path).length for path, _ in files)
         rows = rows // 16 * (1032 if expected.compression else 1)
     usable, own = [], Ledger()
+    checksums = split.sha256 or [None] * len(files)
     progress = tqdm(
-        zip(files, split.rows, strict=True),
+        zip(files, split.rows, checksums, strict=True),
         "checking records",
         len(files),
         unit="file",
         delay=2.0,
         leave=False,
     )
-    for (path, _), promised in progress:
-        *good, account = usable_file(path, expected, promised, max_lost * rows)
+    for (path, _), promised, written in progress:
+        *good, account = usable_file(path, expected, promised, max_lost * rows, written, others)
         usable.append(tuple(good))
         own.add(account)
         ledger.add(account)

@@ -44,11 +44,47 @@ def test_version_1_is_still_read(tmp_path):
         ('{"version": 2, "splits": {"train": {"rows": 3}}}', "not a manifest"),
         ("\xff\xfe", "not a manifest"),
         ("[", "not a manifest"),
+        ("[" * 100_000, "not a manifest.*nested too deeply"),
+        ('{"version": 1' + "0" * 5000 + "}", "not a manifest"),
+        ('{"version": 2, "splits": []}', "not a manifest"),
+        ('{"version": [2], "splits": {}}', r"version \[2\]"),
     ],
 )
 def test_other_manifests_are_refused(folder, text, words):
     (folder / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=words):
+        read_tfrecords(folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rows", -1),
+        ("rows", 1e3),
+        ("rows", True),
+        ("rows", 10**30),
+        ("rows", None),
+        ("bytes", "9"),
+        ("sha256", "x"),
+        ("sha256", 7),
+        ("file", "train-00001-of-00003.tfrecord"),
+    ],
+)
+def test_entries_of_files_that_cannot_be_are_refused(folder, key, value):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["splits"]["train"]["files"][0][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not a manifest"):
+        read_tfrecords(folder, "train")
+
+
+def test_a_split_without_a_file_is_refused(folder):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["splits"]["train"]["files"] = []
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="a split without a file"):
         read_tfrecords(folder, "train")
 
 

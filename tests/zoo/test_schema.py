@@ -49,6 +49,14 @@ def test_a_history_may_share_a_vocabulary_with_a_missing_bucket():
     assert sharing("vocabulary", length=3).categorical[1].missing == "oov"
 
 
+def buckets(boundaries) -> Categorical:
+    return Categorical("a", encoding="buckets", boundaries=boundaries)
+
+
+WIDE = [Categorical(f"f{place}", 2, length=100_000) for place in range(11)]
+MANY = [Numeric("x")] * 100_001
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -66,6 +74,18 @@ def test_a_history_may_share_a_vocabulary_with_a_missing_bucket():
         (lambda: Categorical("a", 2, length=0), ["length=0"]),
         (lambda: Categorical("a", 2, pooling="max"), ["'max'", "mean, sum"]),
         (lambda: Categorical("../a", 2), ["'../a'"]),
+        (lambda: Categorical("a", 2, length=10**9), ["length=1000000000", "1 to 100000"]),
+        (lambda: Categorical("a", 10**5000), ["size=", "1 to 2147483647"]),
+        (lambda: Categorical("a" * 1001, 2), ["1,001 characters", "at most 1,000"]),
+        (lambda: Categorical("é", 2), ["'é'", "letters (A to Z, a to z)"]),
+        (lambda: Categorical("a\n", 2), ["'a\\n'"]),
+        (lambda: buckets([10**400]), ["boundaries=[1000", "float64"]),
+        (lambda: buckets("123"), ["boundaries='123'"]),
+        (lambda: buckets(range(1_000_001)), ["1,000,001 boundaries", "at most 1,000,000"]),
+        (lambda: Numeric("x", mean=10**400), ["mean=1000", "finite number"]),
+        (lambda: Numeric("x", std=10**400), ["std=1000"]),
+        (lambda: Schema("s", WIDE), ["1,100,000 ids per record", "at most 1,000,000"]),
+        (lambda: Schema("s", [], MANY), ["100,001 columns", "at most 100,000"]),
         (lambda: Numeric("x", std=0.0), ["std=0.0", "above 0"]),
         (lambda: Numeric("x", mean=float("nan")), ["mean=nan"]),
     ],
@@ -75,6 +95,7 @@ def test_bad_values_are_named(make, words):
         make()
     for word in words:
         assert word in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_load_without_a_file_says_what_to_run(tmp_path):
@@ -91,6 +112,11 @@ def test_load_without_a_file_says_what_to_run(tmp_path):
         (lambda text: text.replace('"size": 10', '"size": -1'), "size=-1"),
         (lambda text: text.replace('"pooling": "sum"', '"polling": "sum"'), "polling"),
         (lambda text: "[1, 2]", "not a schema"),
+        (lambda text: "[" * 100_000, "nested too deeply"),
+        (lambda text: '{"a":' * 100_000, "nested too deeply"),
+        (lambda text: text.replace('"size": 10', '"size": 1' + "0" * 5000), "not valid JSON"),
+        (lambda text: text.replace('"size": 10', '"length": 1000000000'), "length=1000000000"),
+        (lambda text: text.replace('"mean": 2.5', '"mean": 1e999'), "mean=inf"),
     ],
 )
 def test_load_of_a_spoilt_file_names_file_and_trouble(tmp_path, edit, words):
@@ -123,3 +149,10 @@ def test_check_same_names_the_first_difference(other, words):
         make_schema().check_same(other, where="data/there")
     for word in ["data/there", *words]:
         assert word in str(caught.value)
+
+
+def test_a_file_that_is_no_schema_by_its_size_is_not_read(tmp_path):
+    with open(tmp_path / "schema.json", "wb") as file:
+        file.truncate(1 << 30)  # a hole: it takes no room on the disk
+    with pytest.raises(SchemaError, match=r"1,073,741,824 bytes; a schema has at most 67,108,864"):
+        Schema.load(tmp_path)
