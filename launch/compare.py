@@ -23,6 +23,7 @@ from launch.plots import plot_runs
 from launch.quiet import quiet
 from launch.results import Runs, results_table, save_results
 from launch.run_config import RunConfig
+from launch.run_data import check_run_data, save_run_data
 from launch.run_flags import define_run_flags, run_settings
 from launch.training import train
 from zoo.files import DataError, join
@@ -144,6 +145,7 @@ def _run_or_reuse(config: RunConfig) -> History:
     config.check_folder()
     epochs = load_history(config.out)
     if config.resume and len(epochs) >= config.epochs:
+        save_run_data(config.out, check_run_data(config.out, config.data))
         return History(tuple(epochs[: config.epochs]))
     if not config.save_models:
         remove_run(config.out)  # half a run without a checkpoint cannot be continued

@@ -13,6 +13,7 @@ from absl import flags
 from launch import cli
 from launch.predict import input_name
 from launch.quiet import quiet
+from launch.run_data import check_vocabularies
 from launch.training import load_best
 from zoo.encoding import ids_from_text, lookup_table
 from zoo.files import DataError
@@ -38,7 +39,8 @@ class RawScorer(tf.Module):
         data: folder with the vocabularies that it was trained on.
 
     Raises:
-        DataError: if a vocabulary is missing or has another size than the model's field.
+        DataError: if a vocabulary is missing, has another size than the model's field, or is not
+            the one that the model was trained with.
 
     Example:
         >>> scorer = RawScorer(model, "data/frappe")  # doctest: +SKIP
@@ -48,7 +50,11 @@ class RawScorer(tf.Module):
         super().__init__()
         self.model = model
         self.schema = model.schema
-        tables = {field.name: lookup_table(data, field) for field in self.schema.categorical}
+        known = model.vocabularies
+        tables = {
+            field.name: lookup_table(data, field, known.get(field.name))
+            for field in self.schema.categorical
+        }
         self.tables = {name: table for name, table in tables.items() if table is not None}
 
     def specs(self) -> dict[str, tf.TensorSpec]:
@@ -172,13 +178,19 @@ def export_run(run: str, data: str, out: str) -> str:
 
     Args:
         run: folder of the run.
-        data: prepared data folder that it was trained on.
+        data: prepared data folder that it was trained on, or a copy; of its record files none is
+            needed.
         out: folder to write.
 
     Returns:
         `out`.
+
+    Raises:
+        DataError: naming the field that has another vocabulary or other settings in `data`.
     """
-    return export_saved_model(load_best(run), data, out)
+    model = load_best(run)
+    check_vocabularies(run, data, model)
+    return export_saved_model(model, data, out)
 
 
 def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:

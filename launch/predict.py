@@ -59,7 +59,7 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
         [0.27, 0.91]
     """
-    loaded = tf.saved_model.load(_found(saved_model))  # kept: it owns the lookup tables
+    loaded = _loaded(saved_model)  # kept: it owns the lookup tables
     serve = loaded.signatures["serving_default"]
     specs = serve.structured_input_signature[1]
     reader = _read(rows, specs)
@@ -70,6 +70,22 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         }
         yield from serve(**columns)["probability"].numpy().tolist()
         line += len(batch)
+
+
+def _loaded(folder: str):
+    found = _found(folder)
+    try:
+        return tf.saved_model.load(found)
+    except tf.errors.OpError as error:
+        # Of an assertion what it says, without TensorFlow's account of where it is in the graph.
+        said = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
+        if said:
+            raise ValueError(said[1].replace("] [", " ")) from None
+        raise ValueError(f"{found} cannot be loaded: {error.message}; export it again") from None
+    except Exception as error:  # whatever TensorFlow makes of damaged files
+        raise ValueError(
+            f"{found} is damaged ({type(error).__name__}: {error}); export it again"
+        ) from None
 
 
 def _found(folder: str) -> str:

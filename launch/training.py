@@ -20,6 +20,7 @@ from launch.history import Epoch, History, load_history, save_history
 from launch.plateau import Plateau
 from launch.progress import Progress
 from launch.run_config import LEDGER, RunConfig
+from launch.run_data import check_run_data, save_run_data
 from launch.strategies import make_strategy
 from zoo.files import DataError, complete_or_absent, join
 from zoo.manifest import load_manifest
@@ -30,8 +31,8 @@ BEST = "best.keras"
 def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     """Trains a model, scores it after every epoch, and keeps what is needed to go on.
 
-    The folder `config.out` then holds `config.json`, `history.csv`, `best.keras` (the epoch with
-    the best validation AUC), `checkpoints/` (the last two epochs), and, if records were lost,
+    The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
+    run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC), `checkpoints/` (the last two epochs), and, if records were lost,
     `ledger.json`. A run that was interrupted
     and resumed gives the same numbers, bit for bit on CPUs, as one that was not.
 
@@ -52,6 +53,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     ledger = zoo.Ledger() if ledger is None else ledger
     config.check_folder()
     schema = zoo.Schema.load(config.data)
+    identity = check_run_data(config.out, config.data)
     strategy = make_strategy(config.strategy, config.cpu_replicas)
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
@@ -68,6 +70,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = make_model(config.model, schema, config.model_args, config.precision)
+        model.vocabularies = identity["vocabularies"]
         model.compile(
             make_optimizer(config.optimizer, config.learning_rate, _optimizer_args(config, schema)),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -79,6 +82,7 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     if len(epochs) < done:
         raise DataError(f"{config.out}: history.csv lacks epochs of the checkpoint; start again")
     config.save()
+    save_run_data(config.out, identity)
     evaluate = Evaluator(model, strategy)
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):

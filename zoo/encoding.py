@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from zoo.columns import Categorical
 from zoo.files import DataError
+from zoo.identity import check_identity, vocabulary_checksum
 from zoo.vocabulary import vocabulary_path
 
 # What a number looks like, the same in RE2 (TensorFlow), Rust (polars) and Python.
@@ -32,20 +33,65 @@ _LOWEST = -(2.0**53)
 _NEEDS_A_VOCABULARY = ("vocabulary", "log_square")
 
 
+class _Vocabulary(tf.lookup.TextFileInitializer):
+    """Fills a table from a vocabulary file that must be the one it was made with.
+
+    The comparison is part of the graph: a SavedModel makes it wherever it is loaded.
+    """
+
+    def __init__(self, path: str, field: str):
+        self._field = field
+        self._fingerprint = int(_fingerprint(path))
+        super().__init__(
+            path,
+            key_dtype=tf.string,
+            key_index=0,
+            value_dtype=tf.int64,
+            value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+            delimiter="\t",
+        )
+
+    @property
+    def _shared_name(self) -> str:
+        # TensorFlow names a table after its path, and takes one that is in memory for another of
+        # that path, though the file may have changed since.
+        return f"{super()._shared_name}_{self._fingerprint}"
+
+    def initialize(self, table):
+        path = tf.convert_to_tensor(self._filename)
+        unchanged = tf.debugging.Assert(
+            _fingerprint(path) == self._fingerprint,
+            [
+                f"the vocabulary of field {self._field} is not the file that the model was "
+                "exported with; export the model again. The file:",
+                path,
+            ],
+        )
+        with tf.control_dependencies([unchanged] if unchanged is not None else []):
+            return super().initialize(table)
+
+
+def _fingerprint(path: str | tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(tf.io.read_file(path), 2**63 - 1)
+
+
 def lookup_table(
-    directory: str | os.PathLike[str], field: Categorical
+    directory: str | os.PathLike[str], field: Categorical, checksum: str | None = None
 ) -> tf.lookup.StaticHashTable | None:
     """Makes the table that looks up the values of a field in its vocabulary file.
 
     Args:
         directory: prepared data folder.
         field: a field whose size is known.
+        checksum: SHA-256 that the vocabulary file must have, in hexadecimal; None: any.
 
     Returns:
-        The table, from text to int64 ids; None for `hash` and `buckets`, which need none.
+        The table, from text to int64 ids; None for `hash` and `buckets`, which need none. In a
+        SavedModel it refuses another vocabulary than the present one.
 
     Raises:
-        DataError: if the vocabulary is missing or has another size than the field.
+        DataError: if the vocabulary is missing, or has another size than the field or another
+            checksum.
 
     Example:
         >>> lookup_table("data/frappe", Categorical("user", 9, encoding="hash")) is None
@@ -56,15 +102,14 @@ def lookup_table(
     path = vocabulary_path(directory, field.name)
     if not tf.io.gfile.exists(path):
         raise DataError(f"no vocabulary at {path}; give the data folder that the run used")
-    initializer = tf.lookup.TextFileInitializer(
-        path,
-        key_dtype=tf.string,
-        key_index=0,
-        value_dtype=tf.int64,
-        value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
-        delimiter="\t",
-    )
-    table = tf.lookup.StaticHashTable(initializer, default_value=0)
+    if checksum is not None:
+        check_identity(
+            {"vocabularies": {field.name: checksum}},
+            {"vocabularies": {field.name: vocabulary_checksum(directory, field.name)}},
+            directory,
+            "the model",
+        )
+    table = tf.lookup.StaticHashTable(_Vocabulary(path, field.name), default_value=0)
     if int(table.size()) != field.size:
         raise DataError(
             f"{path} has {int(table.size())} ids, the model's field {field.name!r} {field.size}; "

@@ -45,6 +45,11 @@ class ClickModel(tf_helen.Model):
             there too; a warning says so.
         **kwargs: Keras's `name` and `dtype`.
 
+    Attributes:
+        vocabularies: SHA-256 of the vocabulary file of each field that the model was trained with;
+            empty if nobody has set it. It is saved with the model, and an export refuses other
+            vocabularies.
+
     Input shape:
         `{"ids": int [B, W], "numeric": float [B, N]}` as `zoo.read_tfrecords` yields them.
 
@@ -95,6 +100,7 @@ class ClickModel(tf_helen.Model):
             "numeric": numeric,
         }
         self.settings: dict[str, Any] = {}
+        self.vocabularies: dict[str, str] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Lets a model be built, and remember its arguments, once its constructor is through."""
@@ -209,13 +215,18 @@ class ClickModel(tf_helen.Model):
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.settings, "schema": dataclasses.asdict(self.schema), "name": self.name}
+        if self.vocabularies:
+            config["vocabularies"] = dict(self.vocabularies)
         config = {key: plain(value) for key, value in config.items()}
         return {**config, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ClickModel:
         found = {}
+        vocabularies = config.get("vocabularies", {})
         for key, value in config.items():
+            if key == "vocabularies":
+                continue
             # A dict without "module" is as it was given, such as in a preset.
             serialized = isinstance(value, dict) and {"class_name", "module"} <= set(value)
             found[key] = (
@@ -223,7 +234,9 @@ class ClickModel(tf_helen.Model):
                 if serialized
                 else value
             )
-        return cls(**found)
+        model = cls(**found)
+        model.vocabularies = dict(vocabularies)
+        return model
 
 
 _DTYPES = {"ids": tf.int32, "numeric": tf.float32}
