@@ -1,15 +1,19 @@
 """Runs a command so that bad input ends in one clear line, not in a stack trace."""
 
+import os
 import re
+import select
 import sys
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from absl import app, flags
 
+from launch.interrupts import INTERRUPTED, quit_on_interrupt, raise_on_interrupt
+
 _USER_ERRORS = (ValueError, OSError, tf.errors.OpError)
 _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
-_INTERRUPTED = 130  # as shells count: 128 + SIGINT
+_NOBODY_READS = 141  # as shells count: 128 + SIGPIPE
 
 
 def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
@@ -17,7 +21,8 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
     or unreadable files, a full disk), which is printed as one line `error: ...` on the standard
-    error, or 130 after Ctrl-C. Other errors are bugs and keep their stack trace.
+    error, or 130 after Ctrl-C, or 141 without a word if nobody reads the standard output any more,
+    as in `... | head -1`. Other errors are bugs and keep their stack trace.
 
     Args:
         main: The command; receives the arguments that are not flags, the program's name first.
@@ -32,9 +37,16 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
 
     def guarded(argv: Sequence[str]) -> None:
         try:
+            raise_on_interrupt()
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
             main(argv)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if not _nobody_reads():
+                _stop(error)
+            _discard_output()
+            sys.exit(_NOBODY_READS)
         except _USER_ERRORS as error:
             _stop(error)
         except RuntimeError as error:
@@ -44,7 +56,9 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
         except KeyboardInterrupt:
             way_on = "continue with --resume" if "resume" in flags.FLAGS else advice
             print("\n" + "; ".join(filter(None, ("interrupted", way_on))), file=sys.stderr)
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
+        finally:
+            quit_on_interrupt()  # while threads and TensorFlow come to their end
 
     app.run(guarded, flags_parser=_parse_flags)
 
@@ -58,8 +72,28 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 
 def _stop(error: Exception) -> None:
     message = _short(error.message) if isinstance(error, tf.errors.OpError) else str(error)
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    # Bytes of a binary file would act on the terminal.
+    print("error: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk, which Python would complain of again at its end
+        _discard_output()
     sys.exit(1)
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of the standard output is closed, rather than a connection."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _discard_output() -> None:
+    """Sends the rest of the standard output nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _short(message: str) -> str:

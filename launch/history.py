@@ -122,5 +122,5 @@ def load_history(directory: str) -> list[Epoch]:
             Epoch(int(row.pop("epoch")), **{k: float(v) if v else None for k, v in row.items()})
             for row in csv.DictReader(io.StringIO(read_text(path)))
         ]
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{path} is damaged ({error}); start the run again elsewhere") from None

@@ -13,6 +13,7 @@ import gzip
 import itertools
 import os
 import re
+import signal
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -60,6 +61,8 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         [0.27, 0.91]
     """
     loaded = _loaded(saved_model)  # kept: it owns the lookup tables
+    if "serving_default" not in loaded.signatures:
+        raise ValueError(f"{saved_model} has no signature serving_default; export the model again")
     serve = loaded.signatures["serving_default"]
     specs = serve.structured_input_signature[1]
     reader = _read(rows, specs)
@@ -156,14 +159,34 @@ def _write(probabilities: Iterator[float], path: str | None) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # see launch/__init__.py
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if len(argv) > 1:
             raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
         if not _FLAGS.saved_model or not _FLAGS.input:
             raise ValueError("give --saved_model=FOLDER and --input=rows.csv")
         _write(predict(_FLAGS.saved_model, _FLAGS.input), _FLAGS.output)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as in ... | head -1
+        _discard_output()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
     except (ValueError, OSError, tf.errors.OpError) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        line = " ".join(str(error).split())
+        print("error: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk, which Python would complain of again at its end
+            _discard_output()
         sys.exit(1)
+
+
+def _discard_output() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _define_flags() -> None:

@@ -110,7 +110,7 @@ def _load(out: str) -> dict[str, Any] | None:
         content = json.loads(read_text(path))
         for part in ("columns", "vocabularies", "splits"):
             dict(content[part])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is damaged ({error!r}); if the data of the run are the same, remove the file"
         ) from None

@@ -17,6 +17,7 @@ from launch.arguments import make_callbacks, make_model, make_optimizer
 from launch.checkpoints import Checkpoints
 from launch.evaluation import Evaluator
 from launch.history import Epoch, History, load_history, save_history
+from launch.model_files import load_keras
 from launch.plateau import Plateau
 from launch.progress import Progress
 from launch.run_config import LEDGER, RunConfig
@@ -32,9 +33,9 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     """Trains a model, scores it after every epoch, and keeps what is needed to go on.
 
     The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
-    run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC), `checkpoints/` (the last two epochs), and, if records were lost,
-    `ledger.json`. A run that was interrupted
-    and resumed gives the same numbers, bit for bit on CPUs, as one that was not.
+    run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC),
+    `checkpoints/` (the last two epochs), and, if records were lost, `ledger.json`. A run that was
+    interrupted and resumed gives the same numbers, bit for bit on CPUs, as one that was not.
 
     Args:
         config: the run's settings.
@@ -120,7 +121,7 @@ def load_best(out: str) -> zoo.models.ClickModel:
         The model, without an optimizer.
 
     Raises:
-        DataError: if the folder holds no trained model.
+        DataError: if the folder holds no trained model, or a damaged one.
 
     Example:
         >>> load_best("out/frappe").summary()  # doctest: +SKIP
@@ -128,7 +129,7 @@ def load_best(out: str) -> zoo.models.ClickModel:
     path = join(out, BEST)
     if not tf.io.gfile.exists(path):
         raise DataError(f"no model at {path}; train one first: python -m launch.train")
-    return keras.saving.load_model(path, compile=False)
+    return load_keras(path, "train the run anew, or copy the file back")
 
 
 class _Data:

@@ -149,7 +149,7 @@ def _all_presets() -> tuple[Preset, ...]:
             found += [
                 _preset(dataset, name, common, own) for name, own in content["models"].items()
             ]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(f"{file}: {error}; see docs/presets.md for the layout") from error
     return tuple(found)
 

@@ -93,7 +93,10 @@ def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list
         )
     values, counts = [], []
     # Not splitlines(): it would also split at characters such as U+2028 within a value.
-    lines = read_text(path).split("\n")
+    try:
+        lines = read_text(path).split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text ({error}); prepare the data again") from None
     if lines[-1] == "":
         lines.pop()
     for number, line in enumerate(lines):

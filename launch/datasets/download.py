@@ -8,6 +8,7 @@ import os
 import shutil
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import IO
 
@@ -114,8 +115,13 @@ def unzip(archive: str, members: Mapping[str, str | None]) -> dict[str, str]:
                         _extract(content, path, size, members[name])
     except FileNotFoundError:
         raise DataError(f"--source={archive} does not exist; check the path") from None
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{archive} cannot be read as a zip archive: {error}") from None
+    except DataError:
+        raise
+    # Of a damaged archive zipfile raises many kinds, such as RuntimeError of a password.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        raise DataError(
+            f"{archive} cannot be read as a zip archive: {error}; get it again"
+        ) from None
     return paths
 
 

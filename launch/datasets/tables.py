@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +22,18 @@ _PARQUET_ROWS = 1 << 16
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _PARQUET = (".parquet", ".pq")
+_START = 4096  # bytes looked at
+_NO_UTF8 = "Is it in another encoding? iconv -f LATIN1 -t UTF-8 FILE > NEW makes UTF-8 of Latin-1"
+_UTF_16 = "UTF-16 text; iconv -f UTF-16 -t UTF-8 FILE > NEW makes UTF-8 of it"
+_NO_TEXT = {
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"\x1f\x8b": "compressed by gzip; give its name the ending .gz",
+    b"BZh": "compressed by bzip2; give its name the ending .bz2",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; give its name the ending .zst",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unzip it, or save it as CSV",
+    b"PAR1": "a Parquet file; give its name the ending .parquet",
+}
 
 
 def table_rows(
@@ -88,6 +102,7 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
             with RawFile(path).open_random() as file:
                 found = parquet.ParquetFile(file).schema_arrow.names
         else:
+            _check_text(path)
             with RawFile(path) as file:
                 reader = csv.open_csv(file.stream, parse_options=_parsing(path, separator, None))
                 found = reader.schema.names
@@ -130,12 +145,37 @@ def _read(
 
 
 def _unreadable(path: str, error: Exception) -> DataError:
-    advice = ""
-    if "straddling object" in str(error):
+    reason, advice = str(error).strip().rstrip("."), ""
+    if isinstance(error, UnicodeDecodeError):
+        advice = f". {_NO_UTF8}"
+    elif "straddling object" in reason:
         advice = ". Has a value a quotation mark at its beginning and none at its end?"
-    elif "CSV parse error: Expected" in str(error):  # else it would have been left out
-        advice = ". This row holds bytes that are no UTF-8 besides; mend or delete it"
-    return DataError(f"{path} cannot be read as a table: {str(error).strip()}{advice}")
+    elif "CSV parse error: Expected" in reason:  # else it would have been left out
+        reason = reason.partition(": ")[2]
+        count, _, row = reason.partition(": ")
+        reason = f"{count} in the row {row[:60]!r}"
+        advice = f". The row holds bytes that are no UTF-8 besides. {_NO_UTF8}"
+    elif "Parquet magic bytes" in reason or "thrift" in reason:
+        advice = ". Copy the file again"
+    elif "decompress failed" in reason or "inflate failed" in reason:
+        advice = ". If it is not compressed, rename it; else copy it again"
+    elif reason.startswith("Truncated compressed"):
+        advice = ". Copy the file again"
+    return DataError(f"{path} cannot be read as a table: {reason}{advice}")
+
+
+def _check_text(path: str) -> None:
+    """Raises if a file that should be text begins as something else does."""
+    with RawFile(path) as file:
+        start = file.stream.read(_START)
+    for mark, what in _NO_TEXT.items():
+        if start.startswith(mark):
+            raise DataError(f"{path} cannot be read as a table: it is {what}")
+    if b"\0" in start:
+        raise DataError(
+            f"{path} cannot be read as a table: it is no text (byte {start.index(0)} is 0); name a "
+            "file of comma- or tab-separated text, or Parquet with the ending .parquet"
+        )
 
 
 def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
@@ -178,6 +218,8 @@ def _read_csv(
 def _parsing(path: str, separator: str | None, account: RowAccount | None) -> csv.ParseOptions:
     separator = separator or _SEPARATORS.get(_ending(path), ",")
 
+    _ignore_rows_of_other_bytes()
+
     def skip(row: csv.InvalidRow) -> str:
         if account is not None:
             # A quotation mark that nothing ends until the next one makes one row of many lines.
@@ -192,6 +234,27 @@ def _parsing(path: str, separator: str | None, account: RowAccount | None) -> cs
         newlines_in_values=bool(quote),
         invalid_row_handler=skip,
     )
+
+
+@functools.cache
+def _ignore_rows_of_other_bytes() -> None:
+    """Keeps Python from printing a stack trace for a row that Arrow can make no text of.
+
+    Arrow makes a text of a row with too few or too many columns before it calls `skip`. Where it
+    cannot, the exception goes to Python's hook for what nobody can catch, and reading ends with
+    Arrow's own error, which `_unreadable` explains.
+    """
+    hook = sys.unraisablehook
+
+    def quiet_hook(unraisable) -> None:
+        name = getattr(unraisable.object, "__qualname__", "")
+        if not (isinstance(unraisable.exc_value, UnicodeDecodeError) and name.startswith(_SKIP)):
+            hook(unraisable)
+
+    sys.unraisablehook = quiet_hook
+
+
+_SKIP = f"{_parsing.__qualname__}.<locals>"
 
 
 def _ending(path: str) -> str:

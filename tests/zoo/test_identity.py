@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,9 +65,8 @@ def test_the_order_of_columns_and_the_roles_count(tmp_path):
     with pytest.raises(zoo.DataError, match="column 'user' has other settings"):
         check_identity(data_identity(one), data_identity(other), other, "the run in out")
     clicks = write_data(tmp_path / "clicks", categorical=[USER, item])
-    text = open(f"{clicks}/schema.json").read().replace('"label": "label"', '"label": "click"')
-    with open(f"{clicks}/schema.json", "w") as file:
-        file.write(text)
+    schema = Path(clicks, "schema.json")
+    schema.write_text(schema.read_text().replace('"label": "label"', '"label": "click"'))
     with pytest.raises(zoo.DataError, match="the schema names another label"):
         check_identity(data_identity(one), data_identity(clicks), clicks, "the run in out")
 
@@ -74,7 +74,7 @@ def test_the_order_of_columns_and_the_roles_count(tmp_path):
 def test_without_checksums_in_the_manifest_the_files_are_read(tmp_path):
     folder = write_data(tmp_path / "data")
     expected = data_identity(folder)
-    content = json.loads(open(f"{folder}/manifest.json").read())
+    content = json.loads(Path(folder, "manifest.json").read_text())
     content["version"] = 1
     for split in content["splits"].values():
         for file in split["files"]:
