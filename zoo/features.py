@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_helen.layers.ids import check_dtype
 from zoo.schema import Schema
 
 
@@ -20,6 +21,7 @@ def check_features(schema: Schema, features: Any) -> None:
 
     Raises:
         ValueError: naming the missing key, or the width that differs.
+        TypeError: on ids that are not integers, naming their dtype.
 
     Example:
         >>> import numpy as np, zoo
@@ -40,6 +42,8 @@ def check_features(schema: Schema, features: Any) -> None:
                 f"Feature {key!r} must have the shape [batch, {width}] for schema "
                 f"{schema.name!r}. Received: {tuple(features[key].shape)}"
             )
+    if "ids" in needed:
+        check_dtype(features["ids"].dtype, f"Feature 'ids' of schema {schema.name!r}")
 
 
 def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+import zoo.layers
 from zoo.features import standardized
 
 LOG = zoo.Numeric("amount", mean=1.5, std=0.5, transform="log")
@@ -49,3 +50,18 @@ def test_a_missing_number_counts_as_the_mean_after_the_transform(mean):
         x = tf.constant([[column.missing_value]])
         value = standardized(zoo.Schema("s", [], [column]), x, "float32")
         np.testing.assert_allclose(value, [[0.0]], atol=2e-6)
+
+
+ITEM = zoo.Categorical("item", 9)
+SEEN = zoo.Categorical("seen", 9, length=2, shares="item")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "str"])
+@pytest.mark.parametrize("make", [zoo.DIN, zoo.LR, zoo.DeepFM, zoo.layers.FieldEmbedding])
+def test_ids_that_are_no_integers_are_refused_by_their_dtype(make, dtype):
+    arguments = {"output_dim": 4} if make is zoo.layers.FieldEmbedding else {}
+    model = make(zoo.Schema("s", [ITEM, SEEN]), **arguments)
+    ids = np.array([[3, 1, 2]])
+    with pytest.raises(TypeError, match=r"ids.*(float|string).*int32"):
+        model({"ids": tf.constant(ids.astype(dtype))})
+    assert np.isfinite(model({"ids": ids.astype("uint8")})).all()

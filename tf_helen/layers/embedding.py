@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_helen import checks, tables
 from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field, positive
+from tf_helen.layers.ids import as_integers, check_dtype, whole_numbers
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
 from tf_helen.layers.pooling import in_order, pooled
 
@@ -40,7 +41,7 @@ class Embedding(keras.layers.Layer):
 
     Input shape:
         Integers `[batch, sum of lengths]`, ids counted from 0 within each field. With a single
-        field given as a size: any shape.
+        field given as a size: any shape. Symbolic inputs need `keras.Input(..., dtype="int32")`.
 
     Output shape:
         `[batch, fields, output_dim]`; with a single size: input shape + `[output_dim]`. Called with
@@ -48,6 +49,7 @@ class Embedding(keras.layers.Layer):
 
     Raises:
         ValueError: on sizes, lengths, `output_dim` < 1, a negative l2, an unknown pooling.
+        TypeError: when called with ids that are not integers.
         tf.errors.InvalidArgumentError: at a lookup, on an id outside [0, size), naming the
             field, the id and the size. (On a GPU a plain gather returns zeros in silence.)
 
@@ -70,7 +72,10 @@ class Embedding(keras.layers.Layer):
         l2: float = 0.0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Keras would cast ids that are floats to the layer's precision, before they can be refused.
+        super().__init__(**{**kwargs, "autocast": False})
+        # Files of version 0.1 may hold models whose inputs are floats.
+        self._takes_floats = False
         self.single = isinstance(fields, (int, np.integer))
         self.fields = named_sizes(fields)
         self.output_dim = positive("output_dim", output_dim)
@@ -119,12 +124,13 @@ class Embedding(keras.layers.Layer):
         tables.mark(self.embeddings, self._table)
         self.built = True
 
+    def __call__(self, inputs, *args, **kwargs):
+        if hasattr(inputs, "dtype"):  # before TensorFlow's message on arrays it cannot convert
+            self._check_dtype(inputs.dtype)
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs, training=False, pool=True):
-        ids = tf.convert_to_tensor(inputs)
-        # Where int32 could not count the rows, the sum below would wrap around in silence.
-        is_huge = self._table.rows > np.iinfo(np.int32).max
-        if is_huge or ids.dtype not in (tf.int32, tf.int64):
-            ids = tf.cast(ids, tf.int64 if is_huge else tf.int32)
+        ids = self._as_ids(inputs)
         if self.single:
             ids = self._checked(ids[..., None])
             rows = self._read(tf.reshape(ids, [-1]), training)
@@ -209,10 +215,33 @@ class Embedding(keras.layers.Layer):
         with tf.control_dependencies([checked]):
             return tf.identity(ids)
 
+    def _check_dtype(self, dtype) -> None:
+        if not (self._takes_floats and "float" in str(dtype)):
+            check_dtype(dtype, f"Embedding {self.name!r}")
+
+    def _as_ids(self, inputs) -> tf.Tensor:
+        what = f"Embedding {self.name!r}"
+        if isinstance(inputs, tf.RaggedTensor | tf.SparseTensor):
+            raise TypeError(
+                f"{what} takes dense ids. Received: {type(inputs).__name__}. Pad the ids of a "
+                "multi-valued field with -1, such as by `ragged.to_tensor(-1)`."
+            )
+        ids = tf.convert_to_tensor(inputs)
+        if self._takes_floats and ids.dtype.is_floating:
+            ids = whole_numbers(ids, what, max(self.fields.values()))
+        return as_integers(ids, what, self._table.rows)
+
     def save_own_variables(self, store):
         if self._table.decay is not None:
             self._table.decay.finish()
         super().save_own_variables(store)
+
+    def compute_output_spec(self, inputs, training=False, pool=True):
+        self._check_dtype(inputs.dtype)
+        shape = self.compute_output_shape(inputs.shape)
+        if not pool and not self.single:
+            shape = (*inputs.shape, self.output_dim)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         if self.single:
@@ -230,4 +259,13 @@ class Embedding(keras.layers.Layer):
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
             "l2": self.l2,
+            "takes_floats": self._takes_floats,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        takes_floats = config.pop("takes_floats", True)  # files of version 0.1 do not say
+        layer = super().from_config(config)
+        layer._takes_floats = takes_floats
+        return layer

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from tf_helen import tables
+from tf_helen.layers.ids import as_integers, whole_numbers
 from tf_helen.legacy.variables import adapt
 
 
@@ -22,6 +23,7 @@ class Embedding(tf_keras.layers.Embedding):
 
     Raises:
         ValueError: on `sparse=True`.
+        TypeError: when called with ids that are not integers; `tf_keras.Input` needs a `dtype`.
 
     Example:
         >>> layer = tf_helen.legacy.Embedding(10, 4)
@@ -30,7 +32,9 @@ class Embedding(tf_keras.layers.Embedding):
     """
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{**kwargs, "autocast": False})
+        # Files of version 0.1 may hold models whose inputs are floats.
+        self._takes_floats = False
         if self.sparse:
             raise ValueError(
                 "`sparse=True` is not supported by tf_helen.legacy.Embedding. Use "
@@ -51,13 +55,26 @@ class Embedding(tf_keras.layers.Embedding):
 
     def _look_up(self, ids):
         ids = tf.convert_to_tensor(ids)
-        if ids.dtype not in (tf.int32, tf.int64):
-            ids = tf.cast(ids, tf.int32)
+        what = f"Embedding {self.name!r} of tf_helen.legacy"
+        if self._takes_floats and ids.dtype.is_floating:
+            ids = whole_numbers(ids, what, self.input_dim)
+        ids = as_integers(ids, what, self.input_dim)
         variable = adapt(self.embeddings)
         rows = tables.of(variable).read(variable, tf.reshape(ids, [-1]))
         rows = tf.reshape(rows, tf.concat([tf.shape(ids), [self.output_dim]], 0))
         rows.set_shape([*ids.shape, self.output_dim])
         return tf.cast(rows, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "takes_floats": self._takes_floats}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        takes_floats = config.pop("takes_floats", True)  # files of version 0.1 do not say
+        layer = super().from_config(config)
+        layer._takes_floats = takes_floats
+        return layer
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras.src.models.functional import Functional
 
+from tf_helen import keras_access
+from tf_helen.layers import Embedding
+from tf_helen.layers.ids import check_cast, fitting
 from tf_helen.trainer.seam import TrainerSeam
 
 
@@ -14,7 +18,22 @@ def _is_functional_call(args, kwargs) -> bool:
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class FunctionalModel(TrainerSeam, Functional):
-    """What `tf_helen.Model(inputs, outputs)` returns."""
+    """What `tf_helen.Model(inputs, outputs)` returns.
+
+    Its inputs of integers refuse floats, which Keras would round, and numbers that do not fit.
+    """
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        for given, own in zip(keras.tree.flatten(inputs), self.inputs, strict=False):
+            check_cast(given, own.dtype, own.name)
+        return super().compute_output_spec(inputs, training=training, mask=mask)
+
+    def _convert_inputs_to_tensors(self, flat_inputs):
+        checked = [
+            _checked(given, own.dtype, own.name)
+            for given, own in zip(flat_inputs, self.inputs, strict=True)
+        ]
+        return super()._convert_inputs_to_tensors(checked)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -30,6 +49,32 @@ class Sequential(TrainerSeam, keras.Sequential):
         >>> model.compile(tf_helen.SAM(), "mse")
         >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
     """
+
+    def build(self, input_shape=None):
+        self._take_integers(input_shape)
+        super().build(input_shape)
+
+    def _take_integers(self, input_shape) -> None:
+        if not self.built and self.layers and isinstance(self.layers[0], Embedding):
+            keras_access.add_integer_input(self, input_shape)
+
+    def __call__(self, inputs, *args, **kwargs):
+        # Here too: a model that was made by Keras and enabled later has the `build` of its class.
+        self._take_integers(getattr(inputs, "shape", None))
+        inputs = keras.tree.map_structure(
+            lambda given: _checked(given, self.input_dtype, self.name), inputs
+        )
+        return super().__call__(inputs, *args, **kwargs)
+
+
+def _checked(given, dtype: str, name: str):
+    """A model's input, where it is to be integers, after a check that nothing is rounded."""
+    check_cast(given, dtype, name)
+    if "int" in dtype and not isinstance(given, keras.KerasTensor) and hasattr(given, "dtype"):
+        given = tf.convert_to_tensor(given)
+        if given.dtype.is_integer and given.dtype.name != dtype:
+            return fitting(given, dtype, name)
+    return given
 
 
 class Model(TrainerSeam, keras.Model):

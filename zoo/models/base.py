@@ -58,6 +58,7 @@ class ClickModel(tf_helen.Model):
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
+        TypeError: when called with ids that are not integers.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ClickModel(tf_helen.Model):
         embeddings_initializer: Any = None,
         **kwargs: Any,
     ):
-        # Keras would cast raw numbers and float ids to half precision before they are standardized.
+        # Keras would cast raw numbers to half precision before they are standardized.
         super().__init__(**{"autocast": False, **kwargs})
         self.schema = as_schema(schema)
         check_positive("embedding_dim", embedding_dim)

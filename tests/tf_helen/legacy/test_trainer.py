@@ -151,3 +151,23 @@ def test_ragged_ids_masks_and_refused_inputs():
         legacy.Embedding(9, 2, sparse=True)
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_ids_as_floats_are_refused(dtype):
+    layer = legacy.Embedding(9, 2)
+    with pytest.raises(TypeError, match=rf"integer ids.*{dtype}.*int32"):
+        layer(tf.constant([[1.0]], dtype))
+    with pytest.raises(TypeError, match=r"integer ids.*float32.*int32"):
+        layer(tf_keras.Input((1,)))
+    np.testing.assert_array_equal(layer(tf.constant([[3]], tf.uint8))[0, 0], layer.embeddings[3])
+
+
+def test_layers_of_old_files_take_whole_floats():
+    config = legacy.Embedding(9, 2).get_config()
+    del config["takes_floats"]
+    layer = legacy.Embedding.from_config(config)
+    inputs = tf_keras.Input((1,))
+    model = tf_keras.Model(inputs, layer(inputs))
+    found = model.predict(np.array([[3]]), verbose=0)
+    np.testing.assert_array_equal(found[0, 0], layer.embeddings[3])
