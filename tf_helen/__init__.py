@@ -1,7 +1,11 @@
 """Row-sparse optimizers for click-through-rate models in Keras: Helen, AdamAR and their bases."""
 
-from tf_helen import callbacks, layers, metrics, optimizers
-from tf_helen.optimizers import (
+from tf_helen.requirements import check_keras as _check_keras
+
+_check_keras()  # before anything imports Keras
+
+from tf_helen import callbacks, layers, metrics, optimizers  # noqa: E402
+from tf_helen.optimizers import (  # noqa: E402
     ASAM,
     SAM,
     SGD,
@@ -29,7 +33,7 @@ from tf_helen.optimizers import (
     RowSparseOptimizer,
     RowWiseAdagrad,
 )
-from tf_helen.trainer import Model, Sequential, enable
+from tf_helen.trainer import Model, Sequential, enable  # noqa: E402
 
 __version__ = "0.1.0"
 

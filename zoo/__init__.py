@@ -5,6 +5,7 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 `Ledger` counts what damaged files lost.
 """
 
+import tf_helen  # noqa: F401 - checks Keras before a module here imports it
 from zoo.checksums import verify_files
 from zoo.files import DataError
 from zoo.ledger import Ledger

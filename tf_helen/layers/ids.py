@@ -9,7 +9,7 @@ import tensorflow as tf
 
 _HOW = (
     "Give ids as int32 or int64: an array as `ids.astype('int32')`, a symbolic input as "
-    "`keras.Input(..., dtype=\"int32\")` (its default is float32)."
+    '`keras.Input(..., dtype="int32")` (its default is float32).'
 )
 # The largest whole number up to which a dtype holds all of them.
 _EXACT = {
@@ -117,7 +117,7 @@ def check_cast(given: Any, dtype: str, name: str) -> None:
         raise TypeError(
             f"Input {name!r} takes {dtype}. Received the dtype {found}, whose values Keras would "
             f"round. Convert ids before, such as by `ids.astype('{dtype}')`; for numbers that are "
-            "no ids use an input of their own: `keras.Input(..., dtype=\"float32\")`."
+            'no ids use an input of their own: `keras.Input(..., dtype="float32")`.'
         )
 
 
