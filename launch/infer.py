@@ -122,7 +122,7 @@ def _label(
     if named:
         return named, f"the label, by its name{_range(profiles[named])}"
     several = f" ({', '.join(binary)} hold 0 and 1)" if binary else ""
-    raise ValueError(f"no label among {', '.join(columns)}{several}; say which column it is")
+    raise ValueError(f"no label among {', '.join(columns)}{several}; name it: --label=COLUMN")
 
 
 def _range(column: Profile) -> str:

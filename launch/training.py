@@ -11,8 +11,10 @@ import tempfile
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 import zoo
+from launch.advice import divergence_line, one_class_lines, smaller_steps
 from launch.arguments import make_callbacks, make_model, make_optimizer
 from launch.checkpoints import Checkpoints
 from launch.evaluation import Evaluator
@@ -55,6 +57,8 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     config.check_folder()
     schema = zoo.Schema.load(config.data)
     identity = check_run_data(config.out, config.data)
+    for warning in one_class_lines(config.data, schema.label):
+        logging.warning("%s", warning)
     strategy = make_strategy(config.strategy, config.cpu_replicas)
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
@@ -202,8 +206,7 @@ def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -
     loss = fitted.history["loss"][-1]
     if not math.isfinite(loss):
         raise ValueError(
-            f"the training loss became {loss} in epoch {number}; use a smaller learning rate, "
-            "or clip gradients with the optimizer argument global_clipnorm=1.0"
+            f"the training loss became {loss} in epoch {number}; {smaller_steps(config)}"
         )
     valid = evaluate(data.valid)
     epoch = Epoch(
@@ -214,6 +217,8 @@ def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -
         seconds=progress.seconds,
         rows_per_second=progress.rows_per_second,
     )
+    if warning := divergence_line(epoch, config):
+        logging.warning("%s", warning)
     if config.eval_test_each_epoch and data.test is not None:
         test = evaluate(data.test)
         epoch = dataclasses.replace(epoch, test_auc=test["auc"], test_logloss=test["logloss"])

@@ -163,10 +163,11 @@ class Ledger:
             )
         if self.total_lost > max_lost * total:
             at_least = "" if self.exact else "at least "
+            go_on = ", or raise max_lost" if self.total_lost < total / 2 else ""
             raise DataError(
                 f"{at_least}{self.total_lost:,} of {total:,} records are lost, a share of "
                 f"{self.total_lost / total:.2g}, allowed is max_lost={max_lost:.2g}: "
-                f"{'; '.join(damaged[:_SHOWN])}. Prepare the data again, or raise max_lost"
+                f"{'; '.join(damaged[:_SHOWN])}. Copy the files or prepare the data again{go_on}"
             )
 
     def report(self) -> str:

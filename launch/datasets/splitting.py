@@ -100,8 +100,9 @@ def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedS
 def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedSplits:
     """Splits a stream by time: the first split holds the oldest rows.
 
-    The column is read once for the boundaries; rows of the same time stay together, and rows whose
-    time cannot be read count as damaged.
+    The column is read once for the boundaries; rows of the same time stay together, rows whose time
+    cannot be read count as damaged, and no split is empty: where many rows have the same time,
+    shares give way to that.
 
     Args:
         rows: The stream, in any order.
@@ -112,7 +113,8 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
         A stream per split.
 
     Raises:
-        DataError: If the shares do not add up to 1, the column is missing, or no time is readable.
+        DataError: If the shares do not add up to 1, the column is missing, no time is readable,
+            there are fewer different times than splits, or some are numbers and others dates.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -122,11 +124,21 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
         [(1,), (2,)]
     """
     ends = np.cumsum(_checked(shares))[:-1]
-    times = [_times(frame, column).drop_nulls().to_numpy() for frame in rows(RowAccount())]
+    times, samples = [], {}
+    for frame in rows(RowAccount()):
+        times.append(_times(frame, column, samples).drop_nulls().to_numpy())
     known = np.sort(np.concatenate(times)) if times else np.empty(0)
     if not known.size:
-        raise DataError(f"no time in column {column!r} can be read; use numbers or ISO dates")
-    last = [known[max(0, round(end * known.size) - 1)] for end in ends]
+        raise DataError(
+            f"no time in column {column!r} can be read; use numbers, or ISO dates such as "
+            "2024-01-31 23:59:00, or --split_by=random"
+        )
+    if len(samples) > 1:
+        raise DataError(
+            f"the time column {column!r} holds numbers ({samples['number']!r}) and dates "
+            f"({samples['date']!r}), which have no order together; write all of them in one form"
+        )
+    last = _last_times(known, ends, column, tuple(shares))
 
     def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
         time = _times(frame, column)
@@ -136,6 +148,28 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
         return np.where(time.is_null().to_numpy(), NOWHERE, place)
 
     return SharedSplits(rows, tuple(shares), choose)
+
+
+def _last_times(
+    known: np.ndarray, ends: np.ndarray, column: str, names: tuple[str, ...]
+) -> np.ndarray:
+    """The newest time of each split but the last, from sorted times [n]; no split is empty."""
+    distinct = known[np.append(True, known[1:] != known[:-1])]
+    if len(distinct) < len(names):
+        times = "one time" if len(distinct) == 1 else f"{len(distinct)} different times"
+        raise DataError(
+            f"the time column {column!r} holds {times} in {known.size:,} rows, too few for the "
+            f"{len(names)} splits {', '.join(names)}; use --split_by=random, finer times (hours "
+            "instead of days), more rows, or fewer splits such as --split=0.8,0.2"
+        )
+    wanted = [known[max(0, round(end * known.size) - 1)] for end in ends]
+    places = np.searchsorted(distinct, wanted).tolist()
+    for i in range(len(places)):  # each split has a time of its own, counted from the oldest
+        places[i] = max(places[i], places[i - 1] + 1 if i else 0)
+    newest = len(distinct) - 1  # and counted from the newest
+    for i in reversed(range(len(places))):
+        newest = places[i] = min(places[i], newest - 1)
+    return distinct[places]
 
 
 def _checked(shares: Mapping[str, float]) -> list[float]:
@@ -159,8 +193,11 @@ def _uniform(first: int, rows: int, seed: int) -> np.ndarray:
     return (state >> np.uint64(11)) * 2.0**-53
 
 
-def _times(frame: pl.DataFrame, column: str) -> pl.Series:
-    """A column as float64 seconds (or whatever its numbers are), null where it cannot be read."""
+def _times(frame: pl.DataFrame, column: str, samples: dict[str, str] | None = None) -> pl.Series:
+    """A column as float64 seconds (or whatever its numbers are), null where it cannot be read.
+
+    `samples` receives a text that is a number and one that is a date.
+    """
     if column not in frame.columns:
         raise DataError(f"no time column {column!r}; there are {', '.join(frame.columns)}")
     values = frame[column]
@@ -173,15 +210,24 @@ def _times(frame: pl.DataFrame, column: str) -> pl.Series:
     elif values.dtype == pl.String:
         text, numbers = values.str.strip_chars(), as_numbers(values)
         if numbers.null_count() > (text == "").sum():
-            ahead = _ahead(text)
+            ahead, given = _ahead(text), numbers
             plain = text.str.replace("T", " ", literal=True).str.replace(_ZONE, "$before")
             for form in _DATES:
                 dates = plain.str.to_datetime(form, strict=False, time_unit="us")
                 numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6 - ahead)
+            _note(samples, "date", text.filter(given.is_null() & numbers.is_not_null()))
+            _note(samples, "number", text.filter(given.is_finite().fill_null(False)))
+        else:
+            _note(samples, "number", text.filter(numbers.is_finite().fill_null(False)))
         values = numbers
     else:
         values = as_numbers(values)
     return values.set(~values.is_finite().fill_null(False), None)
+
+
+def _note(samples: dict[str, str] | None, kind: str, found: pl.Series) -> None:
+    if samples is not None and len(found):
+        samples.setdefault(kind, found[0])
 
 
 def _ahead(text: pl.Series) -> pl.Series:

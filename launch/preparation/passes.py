@@ -25,6 +25,10 @@ from zoo.schema import Schema
 from zoo.shard_writer import Shard, shard_bounds, write_shards
 from zoo.vocabulary import load_vocabulary, save_vocabulary
 
+_SOME = 0.01  # share of damaged rows from which something is wrong with all of them
+_MOST = 0.5  # share from which nothing is left to go on with
+_FEW_ROWS = 100  # chance may leave a split of 10 % of them empty
+
 
 @dataclass
 class Counted:
@@ -231,15 +235,54 @@ def _bytes_bar(raw: RawData) -> tqdm:
 
 def _check(raw: RawData, found: Counted, max_lost: float) -> None:
     name = raw.schema.name
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.damaged.items())
+    usable = sum(found.rows.values())
     if found.share_lost > max_lost:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.damaged.items())
         raise DataError(
             f"data set {name!r}: {found.share_lost:.4%} of the rows are damaged ({reasons}), at "
-            f"most {max_lost:.4%} may be; mend the files, or raise --max_lost"
+            f"most {max_lost:.4%} may be; {_advice(raw.schema, found)}"
         )
     empty = [split for split in ("train", *raw.splits) if not found.rows.get(split)]
     if empty:
-        raise DataError(f"data set {name!r} has no usable {empty[0]} rows; check its source")
+        counts = ", ".join(f"{split} {found.rows.get(split, 0):,}" for split in raw.splits)
+        lost = f"; not usable: {reasons}" if reasons else ""
+        left_out = sum(found.left_out.values())
+        lost += f"; left out: {left_out:,}" if left_out else ""
+        if not usable:
+            what = "the files hold no row" if not reasons else "mend that first"
+        elif usable < _FEW_ROWS:
+            what = (
+                "so few rows need larger shares such as --split=0.5,0.25,0.25, fewer splits such "
+                "as --split=0.8,0.2, or another --seed"
+            )
+        else:
+            what = f"give it rows, or name other files for {empty[0]}"
+        raise DataError(
+            f"data set {name!r} has no usable {empty[0]} rows (usable rows: {counts}{lost}); {what}"
+        )
+
+
+def _advice(schema: Schema, found: Counted) -> str:
+    """What helps against most of the damage."""
+    go_on = "raise --max_lost to go on without these rows"
+    if found.share_lost < _SOME:
+        return f"correct them, or {go_on}"
+    worst = max(found.damaged, key=lambda reason: found.damaged[reason])
+    known = {
+        f"{schema.label} is": f"is {schema.label!r} the label? The schema names it; its values "
+        "must be numbers from 0 to 1, or true and false.",
+        f"{schema.weight} is": f"is {schema.weight!r} the weight? The schema names it; its values "
+        "must be numbers of at least 0.",
+        "no time": f"is {schema.time!r} the time? The schema names it; its values must be numbers "
+        "or ISO dates such as 2024-01-31 23:59:00; else use --split_by=random.",
+        "wrong number": "is the separator the one of the file's ending (.csv a comma, .tsv and "
+        ".txt a tab), and are values with a separator in quotes?",
+        "bytes": "are the files in another encoding? iconv -f LATIN1 -t UTF-8 FILE > NEW makes "
+        "UTF-8 of Latin-1.",
+    }
+    fitting = [text for start, text in known.items() if worst.startswith(start)]
+    text = fitting[0] if fitting else "are the files those of this data set?"
+    return f"{text} If all is right, {go_on}" if found.share_lost < _MOST else text
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launch.advice import one_class_line
 from launch.datasets.raw import Published
 from launch.preparation.passes import Counted
 from zoo.columns import Categorical
@@ -84,6 +85,10 @@ def summary(report: Mapping[str, Any], schema: Schema) -> str:
     lines += _listed("left out {:,} rows: {}", report["left_out_rows"])
     lines += _listed("changed {:,} {}", report["changed_values"])
     lines += _comparison(report)
+    for name in _in_order(rows):
+        if report["positives"][name] in (0, rows[name]):
+            value = 1 if report["positives"][name] else 0
+            lines.append(f"warning: {one_class_line(name, rows[name], value, schema.label)}")
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ def test_losses_are_an_error_from_a_share_on():
         ledger.check()
     for words in [
         "10 of 20,000 records", "0.0005", "max_lost=0.0001", "b.tfrecord", "byte 70",
-        "data checksum", "Prepare the data again, or raise max_lost",
+        "data checksum", "or prepare the data again, or raise max_lost",
     ]:  # fmt: skip
         assert words in str(caught.value)
     ledger_of(WHOLE).check(max_lost=0.0)

@@ -108,3 +108,71 @@ def test_shares_that_cannot_be_are_refused(text):
 def test_shares_of_a_call_must_add_up():
     with pytest.raises(ValueError, match=r"0\.5.*add up to 1"):
         random_splits(in_memory(pl.DataFrame()), {"train": 0.5}, 0)
+
+
+DAYS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+
+
+def split_times(times, shares=DAYS):
+    """The times of each split."""
+    splits = time_splits(in_memory(pl.DataFrame({"x": times, "t": times})), "t", shares)
+    return {name: taken(part) for name, part in splits.items()}
+
+
+def test_equal_days_leave_no_split_empty():
+    found = split_times([day for day in range(1, 10) for _ in range(1000)])
+    assert {name: sorted(set(days)) for name, days in found.items()} == {
+        "train": [1, 2, 3, 4, 5, 6, 7], "valid": [8], "test": [9]}  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [[1, 2, 3], [1, *[2] * 100, 3], [*[1] * 100, 2, 3], [3, 1, 2]])
+def test_as_many_times_as_splits_are_one_each(times):
+    found = {name: set(part) for name, part in split_times(times).items()}
+    assert found == {"train": {1}, "valid": {2}, "test": {3}}
+
+
+def test_the_last_time_holds_nearly_all_rows():
+    found = split_times([1, 2, 3, 4, *[5] * 1000])
+    assert {name: set(part) for name, part in found.items()} == {
+        "train": {1, 2, 3}, "valid": {4}, "test": {5}}  # fmt: skip
+
+
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_a_split_by_time_is_ordered_and_has_no_empty_part(times):
+    if len(set(times)) < 3:
+        with pytest.raises(ValueError, match="too few for the 3 splits"):
+            split_times(times)
+        return
+    found = split_times(times)
+    assert sorted(x for part in found.values() for x in part) == sorted(times)
+    assert all(found.values())
+    assert max(found["train"]) < min(found["valid"]) <= max(found["valid"]) < min(found["test"])
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ([7] * 500, "'t' holds one time in 500 rows, too few for the 3 splits train, valid, test"),
+        ([7], "'t' holds one time in 1 rows"),
+        ([1, 2, 1], "'t' holds 2 different times in 3 rows"),
+        (["2024-01-01", "2024-01-01T00:00:00Z", "2024-01-01 00:00"], "holds one time in 3 rows"),
+    ],
+)
+def test_too_few_times_are_counted_in_the_message(times, words):
+    with pytest.raises(ValueError, match=words + ".*--split_by=random.*--split=0.8,0.2"):
+        split_times(times)
+
+
+@pytest.mark.parametrize(
+    "times", [["2024-01-01", "1704067200", "2024-01-03"], ["2024", "2024-01-02", "2024-01-03"]]
+)
+def test_numbers_among_dates_are_no_times(times):
+    with pytest.raises(ValueError, match=r"holds numbers \('\d+'\) and dates \('2024-01-0\d'\)"):
+        split_times(times)
+
+
+def test_a_year_in_one_block_and_a_date_in_another_are_noticed_too():
+    frames = [pl.DataFrame({"t": [text]}) for text in ("2024", "2024-01-02", "2024-01-03")]
+    with pytest.raises(ValueError, match="holds numbers"):
+        time_splits(lambda account: iter(frames), "t", DAYS)
