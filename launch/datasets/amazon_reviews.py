@@ -133,7 +133,8 @@ def _reviews(path: str, met: RowAccount) -> pl.DataFrame:
         try:
             review = json.loads(line)
             values = str(review["reviewerID"]), str(review["asin"]), int(review["unixReviewTime"])
-        except (ValueError, KeyError, TypeError):  # bytes that are no UTF-8 are a ValueError
+        # Bytes that are no UTF-8 are a ValueError.
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             met.damaged["malformed review"] += 1
             continue
         for column, value in zip(found, values, strict=True):

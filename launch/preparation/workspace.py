@@ -113,9 +113,11 @@ class Workspace:
 
     def _found(self) -> dict[str, Any]:
         try:
-            return json.loads(read_text(join(self.path, STATE)))
-        except (tf.errors.NotFoundError, ValueError):
+            found = json.loads(read_text(join(self.path, STATE)))
+        except (tf.errors.NotFoundError, ValueError, RecursionError):
             return {}
+        whole = isinstance(found, dict) and {"fingerprint", "counted", "shards"} <= set(found)
+        return found if whole else {}
 
     def _save(self) -> None:
         write_json(join(self.path, STATE), self._state)

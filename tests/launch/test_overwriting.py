@@ -68,3 +68,11 @@ def test_a_folder_of_something_else_is_kept(tmp_path):
     with pytest.raises(ValueError, match=r"holds files but no manifest\.json"):
         prepare(NEW, str(tmp_path / "data"), overwrite=True)
     assert (tmp_path / "data/thesis.txt").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"fingerprint": "x"}', "[" * 100_000])
+def test_a_damaged_account_of_work_done_is_thrown_away(tmp_path, text):
+    write_text(str(tmp_path / ".data.partial/progress.json"), text)
+    prepare(NEW, str(tmp_path / "data"))
+    assert users_of(str(tmp_path / "data")) == 3
+    assert os.listdir(tmp_path) == ["data"]
