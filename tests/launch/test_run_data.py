@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import tensorflow as tf
 from absl import logging
 
 import zoo
@@ -194,7 +193,6 @@ def tampered(saved, folder):
 
 CHILD = """
 import sys
-import tensorflow as tf
 for path in sys.argv[1:]:
     for load in ("2", "1"):
         try:
@@ -236,18 +234,3 @@ def test_every_runtime_refuses_another_vocabulary_in_a_new_process(run, days, tm
         timeout=120,
     )
     assert done.stdout.split() == ["refused"] * 8 + ["loaded"] * 2, done.stderr
-
-
-def test_tables_of_one_path_do_not_share_what_they_hold(days, tmp_path):
-    # In one process: prepare, train and export, then the same for another day in the same folder.
-    folder, rows = str(tmp_path / "data"), tmp_path / "rows.csv"
-    rows.write_text("user\nu0\nu1\n")
-    kept = []
-    for day in ("first", "second"):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(days[day], folder)
-        train(config_for(folder, tmp_path / day))
-        saved = export_run(str(tmp_path / day), folder, str(tmp_path / f"saved_{day}"))
-        kept.append(tf.saved_model.load(saved))  # as a server holds several models
-        first, second = predict(saved, str(rows))
-        assert first + 0.01 < second

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.encoding import NUMBER, hash_ids, ids_from_text, lookup_table
+from zoo.identity import vocabulary_checksum
 from zoo.vocabulary import save_vocabulary
 
 WORDS = ["<oov>", "", "5", "-1", "0", "a b", "é", "rock", "9007199254740992", "-9007199254740992"]
@@ -155,3 +156,22 @@ def test_what_is_missing_is_named(tmp_path):
     save_vocabulary(tmp_path, "oov", ["<oov>", "a"], np.array([0, 1]))
     with pytest.raises(zoo.DataError, match=r"oov\.tsv has 2 ids, the model's field 'oov' 9"):
         lookup_table(tmp_path, FIELDS["oov"])
+
+
+def test_tables_of_one_path_do_not_share_what_they_hold(tmp_path):
+    field, kept = zoo.Categorical("user", 3), []
+    for values, ids in (("a", "b"), [1, 2]), (("b", "a"), [2, 1]):
+        save_vocabulary(tmp_path, "user", ["<oov>", *values], np.ones(3, np.int64))
+        kept.append(lookup_table(tmp_path, field))
+        assert kept[-1].lookup(tf.constant(["a", "b"])).numpy().tolist() == ids
+    assert kept[0].lookup(tf.constant(["a", "b"])).numpy().tolist() == [1, 2]
+
+
+def test_a_table_can_ask_for_a_checksum(tmp_path):
+    field = zoo.Categorical("user", 3)
+    save_vocabulary(tmp_path, "user", ["<oov>", "a", "b"], np.ones(3, np.int64))
+    checksum = vocabulary_checksum(tmp_path, "user")
+    assert checksum == "304c7df3e3910b98b8a696f25aab67b7ebab9c62d1f19a04153cccbbb6887e4d"
+    assert lookup_table(tmp_path, field, checksum) is not None
+    with pytest.raises(zoo.DataError, match="field 'user' has another vocabulary in"):
+        lookup_table(tmp_path, field, "0" * 64)
