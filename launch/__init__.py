@@ -1,5 +1,6 @@
 """Commands: each module is run with `python -m launch.NAME`."""
 
+import importlib.util
 import sys
 
 _IS_COMMAND = sys.argv[:1] == ["-m"]  # set while Python looks for launch.NAME
@@ -8,8 +9,25 @@ if _IS_COMMAND:  # which imports for seconds
 
     quit_on_interrupt()
 
+
+def _check_keras() -> None:
+    """Checks Keras before a module here imports it.
+
+    By its path, since `import tf_helen` would import all of it, and `launch.predict` needs nothing
+    of this project.
+    """
+    package = importlib.util.find_spec("tf_helen")
+    if package is None:
+        return
+    path = f"{package.submodule_search_locations[0]}/requirements.py"
+    spec = importlib.util.spec_from_file_location("launch._requirements", path)
+    requirements = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(requirements)
+    requirements.check_keras()
+
+
 try:
-    import tf_helen  # noqa: F401 - checks Keras before a module here imports it
+    _check_keras()
 except ImportError as error:
     if not _IS_COMMAND or error.name != "keras":
         raise

@@ -183,7 +183,7 @@ def test_labels():
 
 def test_what_cannot_be_proposed_is_said():
     table = pl.DataFrame({"user": ["a", "b"], "x": [0, 1], "z": [1, 0]})
-    with pytest.raises(ValueError, match=r"no label among user, x, z \(x, z hold 0 and 1\); say"):
+    with pytest.raises(ValueError, match=r"no label among user, x, z .*; name it: --label="):
         infer_schema(table, "s")
     with pytest.raises(ValueError, match=r"no column 'usr' for the label\. Did you mean 'user'\?"):
         infer_schema(table, "s", label="usr")
