@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -53,13 +53,15 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
     for split, frame in stream(raw, account):
         if not frame.height:
             continue
-        missing = [name for name in wanted if name not in frame.columns]
+        # polars makes both anew at each look: in a loop over the columns that is quadratic.
+        there, types = set(frame.columns), dict(frame.schema)
+        missing = [name for name in wanted if name not in there]
         if missing:
             raise DataError(
                 f"data set {raw.schema.name!r}: the {split} rows lack the columns "
                 f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
             )
-        _check_types(frame, raw.schema)
+        _check_types(types, raw.schema)
         parts = waiting.setdefault(split, [])
         frame = frame.select(wanted)
         bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]
@@ -145,11 +147,11 @@ def _wanted(schema: Schema) -> list[str]:
     return [*roles, *columns]
 
 
-def _check_types(frame: pl.DataFrame, schema: Schema) -> None:
+def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
     several = {field.name for field in schema.categorical if field.length > 1}
     texts = {f.name for f in schema.categorical if f.encoding in ("vocabulary", "hash")}
     for name in _wanted(schema):
-        kind = frame.schema[name]
+        kind = types[name]
         inner = kind.inner if isinstance(kind, pl.List) else kind
         if inner.is_nested() or inner in (pl.Object, pl.Duration):
             fix = "make it text, numbers or lists of them"
