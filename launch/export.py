@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 from launch import cli
-from launch.predict import input_name
+from launch.predict import input_names
 from launch.quiet import quiet
 from launch.run_data import check_vocabularies
 from launch.training import load_best
@@ -50,6 +50,8 @@ class RawScorer(tf.Module):
         super().__init__()
         self.model = model
         self.schema = model.schema
+        columns = (*self.schema.categorical, *self.schema.numeric)
+        self.inputs = input_names(column.name for column in columns)
         known = model.vocabularies
         tables = {
             field.name: lookup_table(data, field, known.get(field.name))
@@ -61,16 +63,10 @@ class RawScorer(tf.Module):
         """The inputs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
         dtypes = {field.name: tf.string for field in self.schema.categorical}
         dtypes |= {column.name: tf.float32 for column in self.schema.numeric}
-        specs = {
-            input_name(name): tf.TensorSpec([None], dtype, input_name(name))
+        return {
+            self.inputs[name]: tf.TensorSpec([None], dtype, self.inputs[name])
             for name, dtype in dtypes.items()
         }
-        if len(specs) < len(dtypes):
-            raise DataError(
-                f"the columns {', '.join(dtypes)} differ only in characters that TensorFlow does "
-                "not allow in the names of inputs; rename them"
-            )
-        return specs
 
     def score(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores raw features.
@@ -86,12 +82,12 @@ class RawScorer(tf.Module):
         features = {}
         if self.schema.categorical:
             columns = [
-                ids_from_text(field, raw[input_name(field.name)], self.tables.get(field.name))
+                ids_from_text(field, raw[self.inputs[field.name]], self.tables.get(field.name))
                 for field in self.schema.categorical
             ]
             features["ids"] = tf.concat(columns, axis=1)
         if self.schema.numeric:
-            numbers = [(raw[input_name(c.name)], c.missing_value) for c in self.schema.numeric]
+            numbers = [(raw[self.inputs[c.name]], c.missing_value) for c in self.schema.numeric]
             columns = [tf.where(tf.math.is_finite(x), x, missing) for x, missing in numbers]
             features["numeric"] = tf.stack(columns, axis=1)
         logits = self.model(features, training=False)
@@ -114,16 +110,16 @@ class RawScorer(tf.Module):
                 raw[field.name] = tf.strings.reduce_join(
                     raw[field.name], axis=1, separator=field.separator
                 )
-        return self.score({input_name(name): values for name, values in raw.items()})
+        return self.score({self.inputs[name]: values for name, values in raw.items()})
 
 
 def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     """Writes a SavedModel that serves raw features.
 
     It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
-    takes a tensor `[B]` per column of the schema (other characters than letters, digits and "_"
-    become "_" in the names of inputs), `examples` takes serialized `tf.train.Example`s
-    `[B]`. The vocabularies travel along as assets; no optimizer state does.
+    takes a tensor `[B]` per column of the schema, under the names that `launch.predict.input_names`
+    gives them (other characters than letters, digits and "_" become "_"), `examples` takes
+    serialized `tf.train.Example`s `[B]`. The vocabularies travel along as assets; no optimizer state does.
 
     Args:
         model: a trained model.
@@ -165,6 +161,7 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
             served = tf.Module()  # what the signatures need, and nothing that training needed
             served.variables_ = [variable.value for variable in model.variables]
             served.tables = scorer.tables
+            served.columns = _told(scorer.inputs)
             tf.saved_model.save(served, partial, signatures=signatures)
             publish_folder(partial, out, last=_MARKER)
         finally:
@@ -191,6 +188,19 @@ def export_run(run: str, data: str, out: str) -> str:
     model = load_best(run)
     check_vocabularies(run, data, model)
     return export_saved_model(model, data, out)
+
+
+def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunction:
+    """A function that gives the columns and the names of their inputs, for who reads the model."""
+
+    @tf.function(input_signature=[])
+    def columns():
+        return {
+            "column": tf.constant(list(inputs), tf.string),
+            "input": tf.constant(list(inputs.values()), tf.string),
+        }
+
+    return columns
 
 
 def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import keyword
 import os
 import re
 import signal
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from absl import app, flags
@@ -42,6 +43,38 @@ def input_name(column: str) -> str:
     return name if re.match("[A-Za-z]", name) else f"column_{name}"
 
 
+def input_names(columns: Iterable[str]) -> dict[str, str]:
+    """The name of each column among the inputs of a SavedModel's signature.
+
+    Args:
+        columns: names of all columns, in the order of the schema.
+
+    Returns:
+        The names by column, all different. A column keeps its own name where TensorFlow and Python
+        allow it. The others get `input_name`; `column_` goes before a word of Python, such as
+        `class`; a number goes behind a name that another column has, be it in capitals.
+
+    Example:
+        >>> input_names(["user", "site.id", "site_id", "class"])
+        {'user': 'user', 'site.id': 'site_id_2', 'site_id': 'site_id', 'class': 'column_class'}
+    """
+    wanted = {column: _no_word(input_name(column)) for column in columns}
+    taken: dict[str, str] = {}  # TensorFlow tells no capitals from small letters here
+    for column, name in wanted.items():
+        if column == name:
+            taken.setdefault(name.lower(), column)
+    for column, name in wanted.items():
+        number = 2
+        while taken.setdefault(wanted[column].lower(), column) != column:
+            wanted[column], number = f"{name}_{number}", number + 1
+    return wanted
+
+
+def _no_word(name: str) -> str:
+    """A name that can be that of an argument; `self` is what TensorFlow names its own."""
+    return f"column_{name}" if keyword.iskeyword(name) or name == "self" else name
+
+
 def predict(saved_model: str, rows: str) -> Iterator[float]:
     """Scores the rows of a CSV file, in order.
 
@@ -65,11 +98,13 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
         raise ValueError(f"{saved_model} has no signature serving_default; export the model again")
     serve = loaded.signatures["serving_default"]
     specs = serve.structured_input_signature[1]
-    reader = _read(rows, specs)
+    names = _names(loaded, specs)
+    reader = _read(rows, names)
     line = 2
     while batch := list(itertools.islice(reader, _ROWS)):
         columns = {
-            name: _column(batch, name, spec.dtype, rows, line) for name, spec in specs.items()
+            name: _column(batch, names[name], spec.dtype, rows, line)
+            for name, spec in specs.items()
         }
         yield from serve(**columns)["probability"].numpy().tolist()
         line += len(batch)
@@ -100,20 +135,38 @@ def _found(folder: str) -> str:
     raise ValueError(f"no SavedModel in {folder}; write one with launch.export")
 
 
-def _read(path: str, needed: Iterable[str]) -> Iterator[dict]:
-    """The rows of a CSV file by the names of inputs; complaints name the file."""
+def _names(loaded, inputs: Iterable[str]) -> dict[str, str]:
+    """The name of the column that each input takes; older SavedModels do not tell."""
+    if not hasattr(loaded, "columns"):
+        return {name: name for name in inputs}
+    told = loaded.columns()
+    columns, names = ([x.decode() for x in told[key].numpy()] for key in ("column", "input"))
+    return dict(zip(names, columns, strict=True))
+
+
+def _read(path: str, names: Mapping[str, str]) -> Iterator[dict]:
+    """The rows of a CSV file by the names of columns; complaints name the file.
+
+    Where the header lacks a column, the name of its input does as well.
+    """
     try:
         with _open(path) as file:
             reader = csv.DictReader(file)
-            reader.fieldnames = [input_name(name) for name in reader.fieldnames or ()]
-            missing = sorted(set(needed) - set(reader.fieldnames))
+            header = list(reader.fieldnames or ())
+            absent = {name: column for name, column in names.items() if column not in header}
+            reader.fieldnames = [
+                name if name in names.values() else absent.get(input_name(name), name)
+                for name in header
+            ]
+            missing = sorted(set(absent.values()) - set(reader.fieldnames))
             if not missing:
                 yield from reader
     except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from None
     if missing:
         raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}; the model needs {', '.join(needed)}"
+            f"{path} lacks the columns {', '.join(missing)}; the model needs "
+            f"{', '.join(names.values())}"
         )
 
 

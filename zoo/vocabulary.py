@@ -5,15 +5,27 @@ with the occurrences of all values that have no id of their own. The layout is w
 `tf.lookup.TextFileInitializer` reads, so a served model looks ids up in the same file.
 """
 
+import hashlib
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from zoo.files import DataError, join, read_text, write_text
+from zoo.safe_paths import inside
 from zoo.schema import Schema
 
 OOV = "<oov>"
+_LONGEST = 200  # characters; 255 are allowed, some of which a temporary name needs
+_LONGEST_PLAIN = 251  # of a name that is a file with its ending
+_SHORT = 100
+_DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+}
 
 
 def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
@@ -24,13 +36,41 @@ def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
         field: Field name.
 
     Returns:
-        Its path.
+        Its path. The file is named as the field; where no file can have that name, it is the
+        beginning of it and a checksum.
+
+    Raises:
+        DataError: If the path leads out of the folder, by a symbolic link.
 
     Example:
         >>> vocabulary_path("data", "user")
         'data/vocabulary/user.tsv'
     """
-    return join(directory, "vocabulary", f"{field}.tsv")
+    name = vocabulary_file(field)
+    if name != f"{field}.tsv" and len(field) <= _LONGEST_PLAIN:  # as version 0.1 named it
+        plain = join(directory, "vocabulary", f"{field}.tsv")
+        if tf.io.gfile.exists(plain):
+            name = f"{field}.tsv"
+    return inside(directory, f"vocabulary/{name}", "schema.json")
+
+
+def vocabulary_file(field: str) -> str:
+    """Names the vocabulary file of a field within its folder.
+
+    Args:
+        field: Field name.
+
+    Returns:
+        The field's name with the ending `.tsv`. Of a name with more than 200 characters, and of
+        one that Windows keeps for a device, such as `con`, the beginning and a checksum.
+
+    Example:
+        >>> vocabulary_file("user"), vocabulary_file("con")
+        ('user.tsv', 'con-1143da2bc54c495c.tsv')
+    """
+    if len(field) <= _LONGEST and field.partition(".")[0].lower() not in _DEVICES:
+        return f"{field}.tsv"
+    return f"{field[:_SHORT]}-{hashlib.sha256(field.encode()).hexdigest()[:16]}.tsv"
 
 
 def save_vocabulary(

@@ -50,3 +50,30 @@ def test_counts_by_field_and_size_check(tmp_path):
 
 def test_vocabularies_lie_beside_the_schema():
     assert vocabulary_path("data", "user") == "data/vocabulary/user.tsv"
+
+
+@pytest.mark.parametrize("name", ["a" * 1000, "con", "NUL", "com1.x", "a" * 201])
+def test_names_that_no_file_can_have_are_safe(tmp_path, name):
+    other = name[:-1] + "X"  # which begins as long as the file's name does
+    for field, count in ((name, 3), (other, 4)):
+        save_vocabulary(tmp_path, field, ["<oov>", "x"], np.array([0, count]))
+    files = sorted(path.name for path in (tmp_path / "vocabulary").iterdir())
+    assert len({file.lower() for file in files}) == 2 and max(map(len, files)) <= 204
+    assert f"{name}.tsv" not in files
+    assert load_vocabulary(tmp_path, name)[1].tolist() == [0, 3]
+    assert load_vocabulary(tmp_path, other)[1].tolist() == [0, 4]
+
+
+@pytest.mark.parametrize("name", ["con", "a" * 220])
+def test_files_that_are_named_as_their_field_are_still_read(tmp_path, name):
+    (tmp_path / "vocabulary").mkdir()
+    (tmp_path / "vocabulary" / f"{name}.tsv").write_text("<oov>\t0\nx\t7\n")
+    assert load_vocabulary(tmp_path, name)[1].tolist() == [0, 7]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    save_vocabulary(tmp_path / "a", "user", ["<oov>"], np.array([0]))
+    (tmp_path / "b" / "vocabulary").mkdir(parents=True)
+    (tmp_path / "b" / "vocabulary" / "user.tsv").symlink_to(vocabulary_path(tmp_path / "a", "user"))
+    with pytest.raises(DataError, match="symbolic link"):
+        load_vocabulary(tmp_path / "b", "user")
