@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from launch.run_config import FILE_NAME as CONFIG
 from launch.run_config import LEDGER
-from zoo.files import DataError, join
+from zoo.files import DataError, join, remove_folder
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
 _LEFT_BY_A_CRASH = re.compile(r"\..+\.tmp")  # see zoo.files.complete_or_absent
@@ -33,7 +33,7 @@ def remove_run(folder: str) -> None:
             f"{folder} holds files but no {CONFIG}, so it is no run of ours and is kept; name "
             "another folder"
         )
-    tf.io.gfile.rmtree(folder)
+    remove_folder(folder)
 
 
 def remove_comparison(folder: str) -> None:
@@ -57,7 +57,7 @@ def remove_comparison(folder: str) -> None:
         raise DataError(
             f"{foreign[0]} is not of a comparison, so {folder} is kept; name another folder"
         )
-    tf.io.gfile.rmtree(folder)
+    remove_folder(folder)
 
 
 def _names(folder: str) -> list[str]:

@@ -16,7 +16,7 @@ from launch.quiet import quiet
 from launch.run_data import check_vocabularies
 from launch.training import load_best
 from zoo.encoding import ids_from_text, lookup_table
-from zoo.files import DataError
+from zoo.files import DataError, remove_folder
 from zoo.folders import (
     final_folder,
     partial_folder,
@@ -119,7 +119,8 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
     takes a tensor `[B]` per column of the schema, under the names that `launch.predict.input_names`
     gives them (other characters than letters, digits and "_" become "_"), `examples` takes
-    serialized `tf.train.Example`s `[B]`. The vocabularies travel along as assets; no optimizer state does.
+    serialized `tf.train.Example`s `[B]`. The vocabularies travel along as assets; no optimizer
+    state does.
 
     Args:
         model: a trained model.
@@ -141,7 +142,7 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     _check_replaceable(out)
     partial = partial_folder(out)
     if tf.io.gfile.exists(partial):  # of a process that was killed
-        tf.io.gfile.rmtree(partial)
+        remove_folder(partial)
     with model.settled():
         scorer = RawScorer(model, data)
 
@@ -166,7 +167,7 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
             publish_folder(partial, out, last=_MARKER)
         finally:
             if tf.io.gfile.exists(partial):
-                tf.io.gfile.rmtree(partial)
+                remove_folder(partial)
     return given
 
 

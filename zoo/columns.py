@@ -137,6 +137,10 @@ class Categorical:
                 f"{what}: encoding='buckets' needs boundaries, or a size of at least 3 for "
                 f"quantiles. Received: size={self.size!r}"
             )
+        if self.encoding == "buckets" and self.size > _MOST_BOUNDARIES + 2:
+            raise SchemaError(
+                f"{what}: size={self.size}; use at most {_MOST_BOUNDARIES + 2:,} buckets"
+            )
         if self.encoding in ("buckets", "log_square") and self.length > 1:
             raise SchemaError(f"{what}: length={self.length}; a number has length 1")
 

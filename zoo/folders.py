@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from zoo.files import join
+from zoo.files import join, remove_folder
 from zoo.remote import is_remote
 
 _HERE = -100  # AT_FDCWD: names are relative to the working directory
@@ -89,12 +89,12 @@ def publish_folder(partial: str, out: str, last: str) -> None:
     elif not tf.io.gfile.exists(out):
         tf.io.gfile.rename(partial, out)
     elif exchange(_local(partial), _local(out)):
-        tf.io.gfile.rmtree(partial)  # the older one
+        remove_folder(partial)  # the older one
     else:
         replaced = _beside(out, "replaced")
         tf.io.gfile.rename(out, replaced)
         tf.io.gfile.rename(partial, out)
-        tf.io.gfile.rmtree(replaced)
+        remove_folder(replaced)
 
 
 def restore_folder(out: str, last: str) -> None:
@@ -119,12 +119,12 @@ def restore_folder(out: str, last: str) -> None:
         if not tf.io.gfile.exists(join(replaced, last)):
             return  # neither is complete: there is nothing to put back
         if tf.io.gfile.exists(out):
-            tf.io.gfile.rmtree(out)
+            remove_folder(out)
         if not is_remote(out):
             tf.io.gfile.rename(replaced, out)
             return
         _each_file(replaced, out, last, tf.io.gfile.copy)
-    tf.io.gfile.rmtree(replaced)
+    remove_folder(replaced)
 
 
 def was_interrupted(out: str, last: str) -> bool:
@@ -196,11 +196,11 @@ def _publish_files(partial: str, out: str, last: str) -> None:
         _each_file(out, replaced, last, tf.io.gfile.copy)
         tf.io.gfile.remove(join(out, last))  # a reader finds nothing, not a mixture
     if tf.io.gfile.exists(out):
-        tf.io.gfile.rmtree(out)
+        remove_folder(out)
     _each_file(partial, out, last, tf.io.gfile.rename)
     for folder in (partial, replaced):
         if tf.io.gfile.exists(folder):
-            tf.io.gfile.rmtree(folder)
+            remove_folder(folder)
 
 
 def _each_file(source: str, target: str, last: str, transfer: Callable[..., None]) -> None:

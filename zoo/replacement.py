@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from zoo.files import join
+from zoo.files import join, remove_folder
 from zoo.manifest import Split, load_manifest, save_split, shard_files
 from zoo.remote import is_remote
 
@@ -97,7 +97,7 @@ def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replace
         yield replacement
     finally:
         if tf.io.gfile.exists(replacement.partial):
-            tf.io.gfile.rmtree(replacement.partial)
+            remove_folder(replacement.partial)
 
 
 def remove_abandoned(directory: str | os.PathLike[str], split: str) -> None:
@@ -117,7 +117,7 @@ def remove_abandoned(directory: str | os.PathLike[str], split: str) -> None:
     for name in tf.io.gfile.listdir(join(directory)):
         found = pattern.fullmatch(name.rstrip("/"))
         if found and not _runs(int(found[1])):
-            tf.io.gfile.rmtree(join(directory, found[0]))
+            remove_folder(join(directory, found[0]))
 
 
 def _runs(process: int) -> bool:

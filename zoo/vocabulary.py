@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.files import DataError, join, read_text, write_text
+from zoo.remote import is_remote
 from zoo.safe_paths import inside
 from zoo.schema import Schema
 
@@ -71,6 +72,40 @@ def vocabulary_file(field: str) -> str:
     if len(field) <= _LONGEST and field.partition(".")[0].lower() not in _DEVICES:
         return f"{field}.tsv"
     return f"{field[:_SHORT]}-{hashlib.sha256(field.encode()).hexdigest()[:16]}.tsv"
+
+
+def check_file_names(directory: str | os.PathLike[str], schema: Schema) -> None:
+    """Raises if two fields differ in capitals only and the folder's file system takes them for one.
+
+    Args:
+        directory: Folder that the vocabularies are to be written to; it need not exist.
+        schema: Columns of the data set.
+
+    Raises:
+        DataError: Naming the fields.
+
+    Example:
+        >>> import tempfile
+        >>> check_file_names(tempfile.mkdtemp(), Schema("tiny", [Categorical("user", 10)]))
+    """
+    alike: dict[str, list[str]] = {}
+    for field in schema.categorical:
+        alike.setdefault(vocabulary_file(field.name).lower(), []).append(field.name)
+    clash = next((names for names in alike.values() if len(names) > 1), None)
+    if clash is None or is_remote(join(directory)):
+        return
+    probe = join(directory, "vocabulary", ".capitals")
+    write_text(probe, "")
+    try:
+        one_for_both = tf.io.gfile.exists(join(directory, "vocabulary", ".CAPITALS"))
+    finally:
+        tf.io.gfile.remove(probe)
+    if one_for_both:
+        raise DataError(
+            f"the columns {', '.join(map(repr, clash))} differ in capitals only, and the file "
+            f"system of {os.fspath(directory)} takes their vocabulary files for one; rename a "
+            "column, or name a folder on another file system"
+        )
 
 
 def save_vocabulary(

@@ -17,6 +17,7 @@ from zoo.files import DataError
 from zoo.schema import Schema
 from zoo.vocabulary import OOV
 
+MOST_COUNTED = 100_000_000  # ids of a field whose size the schema gives: some 5 GB
 _NO_SPREAD = 1e-13  # deviation, as a share of the mean, that comes of rounding
 
 
@@ -238,6 +239,11 @@ def _counter(field: Categorical) -> _TextCounter | _IdCounter | _QuantileCounter
         return _TextCounter(field)
     if field.encoding == "buckets" and not field.boundaries:
         return _QuantileCounter(field)
+    if field.size > MOST_COUNTED:
+        raise DataError(
+            f"field {field.name!r}: size={field.size:,}; a preparation counts each id in memory "
+            f"and writes a line for it, use a size of at most {MOST_COUNTED:,}"
+        )
     return _IdCounter(field)
 
 

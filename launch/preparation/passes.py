@@ -23,7 +23,7 @@ from launch.raw_files import RawFile
 from zoo.files import DataError
 from zoo.schema import Schema
 from zoo.shard_writer import Shard, shard_bounds, write_shards
-from zoo.vocabulary import load_vocabulary, save_vocabulary
+from zoo.vocabulary import check_file_names, load_vocabulary, save_vocabulary
 
 _SOME = 0.01  # share of damaged rows from which something is wrong with all of them
 _MOST = 0.5  # share from which nothing is left to go on with
@@ -92,6 +92,7 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
         found = Counted(**work.counted)
         _check(raw, found, max_lost)  # which may be less than it was then
         return found
+    check_file_names(work.path, raw.schema)
     counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
     with _bytes_bar(raw) as bar:
         for split, part in prefetched(sliced_rows(raw, account)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import posixpath
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from launch.raw_files import RawFile
-from zoo.files import DataError, join, read_text, write_json
+from zoo.files import DataError, join, read_json, remove_folder, write_json
 from zoo.folders import (
     final_folder,
     partial_folder,
@@ -23,7 +22,8 @@ from zoo.folders import (
     was_interrupted,
 )
 from zoo.manifest import FILE_NAME as MANIFEST
-from zoo.remote import check_reachable
+from zoo.remote import check_reachable, is_remote
+from zoo.safe_paths import check_plain, inside
 from zoo.shard_writer import Shard
 
 STATE = "progress.json"
@@ -70,7 +70,7 @@ class Workspace:
             self._lock.release()
             raise
         state = self._found()
-        if state.get("fingerprint") != self._fingerprint:
+        if not self._usable(state):
             self._remove()
             state = {"fingerprint": self._fingerprint, "counted": None, "shards": {}}
         self._remove_unfinished()
@@ -113,25 +113,48 @@ class Workspace:
 
     def _found(self) -> dict[str, Any]:
         try:
-            found = json.loads(read_text(join(self.path, STATE)))
-        except (tf.errors.NotFoundError, ValueError, RecursionError):
+            found = read_json(join(self.path, STATE))
+        except (tf.errors.NotFoundError, ValueError):
             return {}
         whole = isinstance(found, dict) and {"fingerprint", "counted", "shards"} <= set(found)
         return found if whole else {}
+
+    def _usable(self, state: Any) -> bool:
+        """Whether the state is of this preparation, and the files that it names are there."""
+        try:
+            if state["fingerprint"] != self._fingerprint:
+                return False
+            rows = state["counted"]["rows"] if state["counted"] else {}
+            if not all(isinstance(count, int) and count > 0 for count in rows.values()):
+                return False
+            for split, entries in state["shards"].items():
+                check_plain(split, "split")
+                for number, shard in enumerate(Shard(**entry) for entry in entries):
+                    path = inside(self.path, shard.file, STATE)
+                    named = shard.file.startswith(f"{split}-{number:05d}-of-")
+                    if not named or tf.io.gfile.stat(path).length != shard.bytes:
+                        return False
+        except (AttributeError, KeyError, TypeError, DataError, tf.errors.OpError):
+            return False
+        return True
 
     def _save(self) -> None:
         write_json(join(self.path, STATE), self._state)
 
     def _remove_unfinished(self) -> None:
         """Removes the temporary files of a process that was killed."""
-        for folder, _, names in list(tf.io.gfile.walk(self.path)):
+        if is_remote(self.path):
+            folders = list(tf.io.gfile.walk(self.path))
+        else:  # TensorFlow's follows links
+            folders = list(os.walk(self.path.removeprefix("file://")))
+        for folder, _, names in folders:
             for name in names:
                 if name.startswith(".") and name.endswith(".tmp"):
                     tf.io.gfile.remove(join(folder, name))
 
     def _remove(self) -> None:
         if tf.io.gfile.exists(self.path):
-            tf.io.gfile.rmtree(self.path)
+            remove_folder(self.path)
 
 
 def check_free(out: str, overwrite: bool) -> None:

@@ -39,7 +39,7 @@ def end_at(monkeypatch, number):
     for name in CHANGES:
         monkeypatch.setattr(tf.io.gfile, name, counted(getattr(tf.io.gfile, name)))
     # What a killed process leaves is not removed by it.
-    monkeypatch.setattr(tf.io.gfile, "rmtree", lambda path: None)
+    monkeypatch.setattr("zoo.replacement.remove_folder", lambda path: None)
     return done
 
 

@@ -80,6 +80,7 @@ MANY = [Numeric("x")] * 100_001
         (lambda: Categorical("é", 2), ["'é'", "letters (A to Z, a to z)"]),
         (lambda: Categorical("a\n", 2), ["'a\\n'"]),
         (lambda: buckets([10**400]), ["boundaries=[1000", "float64"]),
+        (lambda: Categorical("a", 10**9, encoding="buckets"), ["size=1000000000", "1,000,002"]),
         (lambda: buckets("123"), ["boundaries='123'"]),
         (lambda: buckets(range(1_000_001)), ["1,000,001 boundaries", "at most 1,000,000"]),
         (lambda: Numeric("x", mean=10**400), ["mean=1000", "finite number"]),
