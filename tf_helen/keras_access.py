@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.models import cloning
 
 
 def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | None) -> None:
@@ -31,3 +35,56 @@ def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | Non
     shape = tuple(shape) if isinstance(shape, (tuple, list, tf.TensorShape)) else ("",)
     if all(size is None or isinstance(size, int) for size in shape):
         layers.insert(0, keras.layers.InputLayer(batch_shape=shape, dtype="int64"))
+
+
+def only_infers_shapes() -> bool:
+    """Whether Keras calls layers for the shapes of their results only.
+
+    So it builds a subclassed model of a file, and knows no dtypes then: all its inputs are floats.
+    """
+    return in_symbolic_scope()
+
+
+_cloning = 0
+
+
+def is_cloning() -> bool:
+    """Whether `keras.models.clone_model` is copying a model that asks to be told."""
+    return _cloning > 0
+
+
+def after_cloning(finish: Callable[[keras.Model, keras.Model], None], kind: type) -> None:
+    """Has `keras.models.clone_model` call a function with each model of a kind and its clone.
+
+    Keras makes the clone of every `Sequential`, and of functional models with a constructor of
+    their own, as a model of its own class, and offers no hook for another one.
+
+    Args:
+        finish: called with the model and its clone.
+        kind: which models.
+    """
+
+    def wrap(clone_of):
+        @functools.wraps(clone_of)
+        def clone(model, *args, **kwargs):
+            if not isinstance(model, kind):
+                return clone_of(model, *args, **kwargs)
+            with _told():
+                made = clone_of(model, *args, **kwargs)
+            finish(model, made)
+            return made
+
+        return clone
+
+    for name in ("_clone_sequential_model", "_clone_functional_model"):
+        setattr(cloning, name, wrap(getattr(cloning, name)))
+
+
+@contextlib.contextmanager
+def _told():
+    global _cloning
+    _cloning += 1
+    try:
+        yield
+    finally:
+        _cloning -= 1

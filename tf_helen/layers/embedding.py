@@ -231,6 +231,11 @@ class Embedding(keras.layers.Layer):
             ids = whole_numbers(ids, what, max(self.fields.values()))
         return as_integers(ids, what, self._table.rows)
 
+    def quantize(self, mode=None, **kwargs):
+        raise NotImplementedError(
+            f"Embedding {self.name!r} stays in {self.variable_dtype}: it has no form in {mode}."
+        )
+
     def save_own_variables(self, store):
         if self._table.decay is not None:
             self._table.decay.finish()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_helen import keras_access
+
 _HOW = (
     "Give ids as int32 or int64: an array as `ids.astype('int32')`, a symbolic input as "
     '`keras.Input(..., dtype="int32")` (its default is float32).'
@@ -34,7 +36,7 @@ def check_dtype(dtype: Any, what: str) -> None:
         >>> check_dtype("int64", "Embedding 'table'")
     """
     name = dtype.name if isinstance(dtype, tf.DType) else str(dtype)
-    if name in ("bool", *_INTEGERS):
+    if name in ("bool", *_INTEGERS) or keras_access.only_infers_shapes():
         return
     is_text = name in ("string", "object") or name.startswith(("<U", "|S", "<S"))
     hint = " Encode text first, such as by `keras.layers.StringLookup`." if is_text else ""
@@ -113,7 +115,7 @@ def check_cast(given: Any, dtype: str, name: str) -> None:
     if found is None or "int" not in dtype:
         return
     found = found.name if isinstance(found, tf.DType) else str(found)
-    if found not in ("bool", *_INTEGERS):
+    if found not in ("bool", *_INTEGERS) and not keras_access.only_infers_shapes():
         raise TypeError(
             f"Input {name!r} takes {dtype}. Received the dtype {found}, whose values Keras would "
             f"round. Convert ids before, such as by `ids.astype('{dtype}')`; for numbers that are "

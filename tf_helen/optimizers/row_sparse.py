@@ -95,7 +95,14 @@ class RowSparseOptimizer(
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
-        super().build(list(variables))
+        variables = list(variables)
+        for variable in variables:
+            if getattr(variable, "overwrite_with_gradient", False):
+                raise ValueError(
+                    f"{type(self).__name__} cannot train layers in float8: the gradient of "
+                    f"{variable.path} is its new value. Use an optimizer of Keras for this model."
+                )
+        super().build(variables)
         if self.owns_rows:
             for variable in variables:
                 tables.release(variable)

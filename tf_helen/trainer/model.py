@@ -16,12 +16,52 @@ def _is_functional_call(args, kwargs) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or "inputs" in kwargs
 
 
+class Model(TrainerSeam, keras.Model):
+    """A `keras.Model` whose training step serves every optimizer of this package.
+
+    Use it as `keras.Model`: `Model(inputs, outputs)`, or subclass it and write `call`. Optimizers
+    that need two passes (`SAM`, `ASAM`, `Helen`) train only under it, `tf_helen.Sequential`,
+    or a model given to `tf_helen.enable`. Whatever reads weights from outside the training step
+    (`evaluate`, `predict`, `get_weights`, `save`, `export`) finds every row up to date.
+
+    Args:
+        *args, **kwargs: as `keras.Model`.
+
+    Example:
+        >>> inputs = keras.Input((2,), dtype="int32")
+        >>> x = keras.layers.Flatten()(tf_helen.layers.Embedding([10, 20], 4)(inputs))
+        >>> model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
+        >>> model.compile(tf_helen.Helen(), keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> _ = model.fit(np.array([[3, 5], [3, 6]]), np.array([[1.0], [0.0]]), verbose=0)
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and _is_functional_call(args, kwargs):
+            # Python then calls its `__init__`, as it is a `Model`.
+            return FunctionalModel.__new__(FunctionalModel, *args, **kwargs)
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs):
+        if _is_functional_call(args, kwargs):
+            # Keras would make this very class functional, for all its subclasses.
+            raise TypeError(
+                f"{type(self).__name__}: call `super().__init__()` without inputs and outputs and "
+                "write `call`, or subclass `tf_helen.trainer.model.FunctionalModel` for a "
+                "functional model with methods of its own."
+            )
+        super().__init__(*args, **kwargs)
+
+
 @keras.saving.register_keras_serializable(package="tf_helen")
-class FunctionalModel(TrainerSeam, Functional):
+class FunctionalModel(Model, Functional):
     """What `tf_helen.Model(inputs, outputs)` returns.
 
     Its inputs of integers refuse floats, which Keras would round, and numbers that do not fit.
     """
+
+    # The arguments are those of Keras's class: by them it knows that it can make a clone.
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        Functional.__init__(self, inputs, outputs, name=name, **kwargs)
 
     def compute_output_spec(self, inputs, training=None, mask=None):
         for given, own in zip(keras.tree.flatten(inputs), self.inputs, strict=False):
@@ -37,11 +77,12 @@ class FunctionalModel(TrainerSeam, Functional):
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class Sequential(TrainerSeam, keras.Sequential):
+class Sequential(Model, keras.Sequential):
     """A `keras.Sequential` whose training step serves every optimizer of this package.
 
     Args:
         layers: list of Keras layers.
+        trainable: whether their weights are trained.
         name: the model's name.
 
     Example:
@@ -49,6 +90,9 @@ class Sequential(TrainerSeam, keras.Sequential):
         >>> model.compile(tf_helen.SAM(), "mse")
         >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
     """
+
+    def __init__(self, layers=None, trainable=True, name=None):
+        keras.Sequential.__init__(self, layers=layers, trainable=trainable, name=name)
 
     def build(self, input_shape=None):
         self._take_integers(input_shape)
@@ -75,41 +119,6 @@ def _checked(given, dtype: str, name: str):
         if given.dtype.is_integer and given.dtype.name != dtype:
             return fitting(given, dtype, name)
     return given
-
-
-class Model(TrainerSeam, keras.Model):
-    """A `keras.Model` whose training step serves every optimizer of this package.
-
-    Use it as `keras.Model`: `Model(inputs, outputs)`, or subclass it and write `call`. Optimizers
-    that need two passes (`SAM`, `ASAM`, `Helen`) train only under it, `tf_helen.Sequential`,
-    or a model given to `tf_helen.enable`. Whatever reads weights from outside the training step
-    (`evaluate`, `predict`, `get_weights`, `save`, `export`) finds every row up to date.
-
-    Args:
-        *args, **kwargs: as `keras.Model`.
-
-    Example:
-        >>> inputs = keras.Input((2,), dtype="int32")
-        >>> x = keras.layers.Flatten()(tf_helen.layers.Embedding([10, 20], 4)(inputs))
-        >>> model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
-        >>> model.compile(tf_helen.Helen(), keras.losses.BinaryCrossentropy(from_logits=True))
-        >>> _ = model.fit(np.array([[3, 5], [3, 6]]), np.array([[1.0], [0.0]]), verbose=0)
-    """
-
-    def __new__(cls, *args, **kwargs):
-        if cls is Model and _is_functional_call(args, kwargs):
-            return FunctionalModel(*args, **kwargs)
-        return super().__new__(cls)
-
-    def __init__(self, *args, **kwargs):
-        if _is_functional_call(args, kwargs):
-            # Keras would make this very class functional, for all its subclasses.
-            raise TypeError(
-                f"{type(self).__name__}: call `super().__init__()` without inputs and outputs and "
-                "write `call`, or subclass `tf_helen.trainer.model.FunctionalModel` for a "
-                "functional model with methods of its own."
-            )
-        super().__init__(*args, **kwargs)
 
 
 def enable(model: keras.Model) -> keras.Model:
@@ -144,8 +153,11 @@ def enable(model: keras.Model) -> keras.Model:
     enabled = known.get(cls)
     if enabled is None:
         # Its file names the original class, and loads as that.
-        attributes = {"__module__": cls.__module__, "_loads_with_seam": False}
+        attributes = {"__module__": cls.__module__, "_loads_with_seam": False, "_original": cls}
         enabled = type(cls.__name__, (TrainerSeam, cls), attributes)
     model.__class__ = enabled
     model.train_function = None
     return model
+
+
+keras_access.after_cloning(lambda model, clone: enable(clone), TrainerSeam)

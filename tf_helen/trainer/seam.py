@@ -8,7 +8,8 @@ import inspect
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas, tables
+from tf_helen import keras_access, replicas, tables
+from tf_helen.layers import Embedding
 from tf_helen.optimizers.passes import gradients_of, scale_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.trainer import loss_scaling
@@ -57,6 +58,14 @@ class _EpochBell(keras.callbacks.Callback):
         optimizer = loss_scaling.unwrap(self.model.optimizer)
         if isinstance(optimizer, RowSparseOptimizer):
             optimizer.end_epoch()
+
+
+def _enabled(cls, load, arguments) -> keras.Model:
+    """A pickled model of a class that `enable` had given the training step to."""
+    from tf_helen.trainer.model import enable
+
+    with keras.saving.custom_object_scope({cls.__name__: cls}):
+        return enable(load(*arguments))
 
 
 def _as_list(callbacks) -> list:
@@ -133,9 +142,30 @@ class TrainerSeam:
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        if config and self._loads_with_seam:
+        # A clone begins with seeds of its own, and is at first a model of Keras.
+        if config and self._loads_with_seam and not keras_access.is_cloning():
             config["seed_states"] = [state.numpy().tolist() for state in seed_states(self)]
         return config
+
+    def __reduce__(self):
+        load, arguments = super().__reduce__()
+        if self._loads_with_seam:
+            return load, arguments
+        # Pickle could not find the class that `enable` made.
+        return _enabled, (self._original, getattr(keras.Model, load.__name__), arguments)
+
+    def quantize(self, mode=None, *args, **kwargs):
+        if kwargs.get("filters") is None and len(args) < 2:
+            found = [one for one in self._flatten_layers() if isinstance(one, Embedding)]
+            if found:
+                # Before any other layer is changed.
+                raise ValueError(
+                    f"`quantize({mode!r})` cannot quantize tables of tf_helen.layers.Embedding: "
+                    f"{', '.join(repr(one.name) for one in found)}. Leave them as they are: "
+                    "`model.quantize(mode, filters=lambda layer: not isinstance(layer, "
+                    "tf_helen.layers.Embedding))`."
+                )
+        super().quantize(mode, *args, **kwargs)
 
     def compile_from_config(self, config):
         config = dict(config)
