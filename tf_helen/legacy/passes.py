@@ -12,13 +12,16 @@ from tf_helen import replicas
 
 
 def statistics(model: tf_keras.Model) -> list[tf.Variable]:
-    """What forward passes update: metrics, and the vectors and scalars that layers keep.
+    """What forward passes update: metrics, vectors and scalars of layers, states of stateful ones.
 
-    Not the matrices: one may be a table, such as the candidates of a retrieval index.
+    Not other matrices: one may be a table, such as the candidates of a retrieval index.
     """
     found = [variable for metric in model.metrics for variable in metric.variables]
     for layer in model._flatten_layers():
         found += [v for v in getattr(layer, "_non_trainable_weights", ()) if v.shape.rank < 2]
+        if getattr(layer, "stateful", False):  # tf_keras lists these states nowhere
+            states = tf.nest.flatten(getattr(layer, "states", None))
+            found += [v for v in states if isinstance(v, tf.Variable)]
     return list({id(variable): variable for variable in found}.values())
 
 
@@ -31,7 +34,7 @@ def generators(model: tf_keras.Model) -> Iterator:
 
 
 class FirstPassOnly:
-    """A closure whose later calls leave no trace and draw the random numbers of the first.
+    """A closure whose later calls leave no trace, with state and random numbers of the first one.
 
     Args:
         model: the model that the closure calls.
@@ -40,6 +43,8 @@ class FirstPassOnly:
 
     def __init__(self, model: tf_keras.Model, closure: Callable[[], tf.Tensor]):
         self._model, self._closure, self._calls = model, closure, 0
+        counted = [replicas.local(variable) for variable in statistics(model)]
+        self._before = [(variable, tf.identity(variable.read_value())) for variable in counted]
         self._generators = list(generators(model))
         self._states = [
             (generator, tf.identity(replicas.local(generator._generator.state).read_value()))
@@ -60,6 +65,8 @@ class FirstPassOnly:
             return self._closure()
         counted = [replicas.local(variable) for variable in statistics(self._model)]
         kept = [(variable, tf.identity(variable.read_value())) for variable in counted]
+        for variable, value in self._before:
+            variable.assign(value)
         for generator, state in self._states:
             replicas.local(generator._generator.state).assign(state)
         self._rewind_seeds()

@@ -171,3 +171,23 @@ def test_layers_of_old_files_take_whole_floats():
     model = tf_keras.Model(inputs, layer(inputs))
     found = model.predict(np.array([[3]]), verbose=0)
     np.testing.assert_array_equal(found[0, 0], layer.embeddings[3])
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_the_second_pass_begins_with_the_state_of_the_first(eagerly):
+    """With rho 0 both passes are one function, if a stateful layer begins alike in both."""
+
+    class Recurrent(legacy.TrainerMixin, tf_keras.Model):
+        pass
+
+    found = []
+    for optimizer in (legacy.SGD(0.1), legacy.SAM(rho=0.0, base_optimizer=legacy.SGD(0.1))):
+        tf_keras.utils.set_random_seed(0)
+        inputs = tf_keras.Input(batch_shape=(4, 3, 2))
+        x = tf_keras.layers.GRU(2, stateful=True, kernel_regularizer="l2")(inputs)
+        model = Recurrent(inputs, tf_keras.layers.Dense(1)(x))
+        model.compile(optimizer, "mse", run_eagerly=eagerly)
+        rng = np.random.default_rng(1)
+        steps = [(rng.normal(size=(4, 3, 2)), rng.normal(size=(4, 1))) for _ in range(3)]
+        found.append([model.train_on_batch(*step) for step in steps])
+    np.testing.assert_allclose(*found, atol=1e-6)
