@@ -7,11 +7,76 @@ import re
 import tensorflow as tf
 
 from launch.run_config import FILE_NAME as CONFIG
-from launch.run_config import LEDGER
+from launch.run_config import FILES, LEDGER
+from tf_helen.callbacks.state_files import StateFiles, is_running
 from zoo.files import DataError, join, remove_folder
+from zoo.folders import partial_folder, restore_folder
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
-_LEFT_BY_A_CRASH = re.compile(r"\..+\.tmp")  # see zoo.files.complete_or_absent
+# See zoo.files.complete_or_absent, launch.run_files.save_best, launch.locks and zoo.folders.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(tmp|keras)")
+_LEFT_BY_A_CRASH = re.compile(r"\..+\.(tmp|keras|lock|partial|replaced)")
+
+
+def clean_run(folder: str) -> None:
+    """Removes what killed processes left in and beside the folder of a run, and nothing else.
+
+    To be called by the process that holds the folder's lock.
+
+    Args:
+        folder: the run's folder; one that is absent is fine.
+
+    Example:
+        >>> clean_run("out/frappe")  # doctest: +SKIP
+    """
+    restore_folder(folder, CONFIG)
+    partial = partial_folder(folder)
+    if tf.io.gfile.isdir(partial) and set(_names(partial)) <= {CONFIG, LEDGER, "data.json"}:
+        remove_folder(partial)
+    remove_temporaries(folder, (CONFIG, LEDGER, "best", *FILES))
+    if tf.io.gfile.exists(join(folder, CONFIG)):
+        StateFiles(join(folder, "checkpoints")).remove_leftovers(alone=True)
+
+
+def remove_temporaries(folder: str, names: tuple[str, ...]) -> None:
+    """Removes the unfinished files of processes that are no more.
+
+    Args:
+        folder: where they are; one that is absent is fine.
+        names: of the finished files.
+
+    Example:
+        >>> remove_temporaries("out/compared", ("results.md",))
+    """
+    if not tf.io.gfile.isdir(folder):
+        return
+    for name in _names(folder):
+        found = _TEMPORARY.fullmatch(name)
+        if found and found["name"] in names and not is_running(int(found["process"])):
+            tf.io.gfile.remove(join(folder, name))
+
+
+def check_replaceable_run(folder: str) -> None:
+    """Raises unless all that is in the folder of a run is of a run.
+
+    Args:
+        folder: the run's folder; one that is absent is fine.
+
+    Raises:
+        DataError: naming what no run writes.
+
+    Example:
+        >>> check_replaceable_run("out/frappe")  # doctest: +SKIP
+    """
+    if not tf.io.gfile.isdir(folder):
+        return
+    known = {CONFIG, LEDGER, "saved_model", *FILES}
+    for name in _names(folder):
+        if name not in known and not _LEFT_BY_A_CRASH.fullmatch(name):
+            raise DataError(
+                f"{join(folder, name)} is not of a run, so {folder} is not replaced; move it away "
+                "or name another folder"
+            )
 
 
 def remove_run(folder: str) -> None:
@@ -69,7 +134,11 @@ def _foreign(path: str, name: str) -> list[str]:
     if not tf.io.gfile.isdir(path):
         ours = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
         return [] if ours else [path]
-    below = [(inner, join(path, inner)) for inner in _names(path)]
+    below = [
+        (inner, join(path, inner))
+        for inner in _names(path)
+        if not re.fullmatch(r"\.seed_\d+\.(lock|partial|replaced)", inner)
+    ]
     return [run for inner, run in below if not (inner.startswith("seed_") and _is_run(run))]
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from launch.interrupts import INTERRUPTED, quit_on_interrupt, raise_on_interrupt
 _USER_ERRORS = (ValueError, OSError, tf.errors.OpError)
 _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
 _NOBODY_READS = 141  # as shells count: 128 + SIGPIPE
+_TERMINATED = 143  # 128 + SIGTERM
 
 
 def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
@@ -21,12 +23,12 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
 
     The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
     or unreadable files, a full disk), which is printed as one line `error: ...` on the standard
-    error, or 130 after Ctrl-C, or 141 without a word if nobody reads the standard output any more,
-    as in `... | head -1`. Other errors are bugs and keep their stack trace.
+    error, 130 after Ctrl-C, 143 after SIGTERM, or 141 without a word if nobody reads the standard
+    output any more, as in `... | head -1`. Other errors are bugs and keep their stack trace.
 
     Args:
         main: The command; receives the arguments that are not flags, the program's name first.
-        advice: What to say after Ctrl-C, such as how to go on.
+        advice: What to say after Ctrl-C and SIGTERM, such as how to go on.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -38,6 +40,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
     def guarded(argv: Sequence[str]) -> None:
         try:
             raise_on_interrupt()
+            signal.signal(signal.SIGTERM, _on_sigterm)
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
             main(argv)
@@ -54,9 +57,11 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
                 raise
             _stop(error)
         except KeyboardInterrupt:
-            way_on = "continue with --resume" if "resume" in flags.FLAGS else advice
-            print("\n" + "; ".join(filter(None, ("interrupted", way_on))), file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            _leave("interrupted", advice, INTERRUPTED)
+        except SystemExit as error:
+            if error.code != _TERMINATED:
+                raise
+            _leave("terminated", advice, _TERMINATED)
         finally:
             quit_on_interrupt()  # while threads and TensorFlow come to their end
 
@@ -68,6 +73,16 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         _stop(error)
+
+
+def _on_sigterm(number: int, frame: object) -> None:
+    sys.exit(_TERMINATED)
+
+
+def _leave(what: str, advice: str, code: int) -> None:
+    way_on = "continue with --resume" if "resume" in flags.FLAGS else advice
+    print("\n" + "; ".join(filter(None, (what, way_on))), file=sys.stderr)
+    sys.exit(code)
 
 
 def _stop(error: Exception) -> None:

@@ -6,6 +6,7 @@ Example: `python -m launch.compare --data=data/frappe --out=out/compared --seeds
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from absl import flags
 import zoo
 from launch import cli
 from launch.arguments import make_callbacks, make_optimizer, parse_arguments
-from launch.cleaning import remove_run
+from launch.cleaning import clean_run, remove_run, remove_temporaries
 from launch.history import History, load_history
+from launch.locks import FolderLock
 from launch.plots import plot_runs
 from launch.quiet import quiet
 from launch.results import Runs, results_table, save_results
@@ -35,6 +37,8 @@ _VARYING = [
     "optimizer_args",
     "seed",
     "resume",
+    "overwrite",
+    "checkpoint_every",
     "progress",
     "eval_test_each_epoch",
 ]
@@ -113,6 +117,14 @@ def compare(
     Raises:
         ValueError: as `launch.training.train`.
     """
+    with FolderLock(common.out):
+        remove_temporaries(common.out, ("results.json", "results.md", "curves.png"))
+        return _compare(common, contenders, seeds, title)
+
+
+def _compare(
+    common: RunConfig, contenders: Sequence[Contender], seeds: Sequence[int], title: str
+) -> Runs:
     runs: dict[str, list[History]] = {}
     for contender in contenders:
         for seed in seeds:
@@ -142,12 +154,22 @@ def compare(
 
 def _run_or_reuse(config: RunConfig) -> History:
     """Trains, or with `resume` takes a finished run from its folder."""
+    with FolderLock(config.out):
+        return _run_or_reuse_locked(config)
+
+
+def _run_or_reuse_locked(config: RunConfig) -> History:
+    clean_run(config.out)
     config.check_folder()
-    epochs = load_history(config.out)
+    epochs = []
+    if config.resume:
+        # With checkpoints, a damaged history is written anew from them.
+        with contextlib.suppress(*((DataError,) if config.save_models else ())):
+            epochs = load_history(config.out)
     if config.resume and len(epochs) >= config.epochs:
         save_run_data(config.out, check_run_data(config.out, config.data))
         return History(tuple(epochs[: config.epochs]))
-    if not config.save_models:
+    if not (config.save_models or config.overwrite):
         remove_run(config.out)  # half a run without a checkpoint cannot be continued
     ledger = zoo.Ledger()
     history = train(config, ledger)

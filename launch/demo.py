@@ -27,6 +27,7 @@ from launch.datasets import csv_folder, movielens_1m, synthetic
 from launch.datasets.raw import Options, RawData, RowAccount
 from launch.datasets.splitting import random_splits
 from launch.export import export_run
+from launch.locks import FolderLock
 from launch.prepare import prepare
 from launch.quiet import quiet
 from launch.results import results_table
@@ -134,6 +135,11 @@ def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int =
         rows: training rows; where there are more, about so many are drawn.
         epochs: passes over them.
     """
+    with FolderLock(out):
+        _run_demo(source, out, rows, epochs)
+
+
+def _run_demo(source: str | None, out: str, rows: int, epochs: int) -> None:
     started = time.perf_counter()
     raw, where = load_raw(source)
     raw = _at_most(raw, rows)

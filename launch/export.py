@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 from launch import cli
+from launch.locks import FolderLock
 from launch.predict import input_names
 from launch.quiet import quiet
 from launch.run_data import check_vocabularies
@@ -136,7 +137,11 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     Example:
         >>> export_saved_model(load_best("out/frappe"), "data/frappe", "served")  # doctest: +SKIP
     """
-    check_reachable(out)
+    with FolderLock(final_folder(out)):
+        return _export(model, data, out)
+
+
+def _export(model: ClickModel, data: str, out: str) -> str:
     given, out = out, final_folder(out)
     restore_folder(out, _MARKER)
     _check_replaceable(out)
@@ -206,6 +211,22 @@ def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunctio
 
 def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
     return tf.io.FixedLenFeature([], dtype, default_value=default)
+
+
+def check_export(out: str) -> None:
+    """Raises unless `export_saved_model` can write to a folder.
+
+    Args:
+        out: folder to write.
+
+    Raises:
+        DataError: if it holds something else than a SavedModel.
+
+    Example:
+        >>> check_export("served")
+    """
+    check_reachable(out)
+    _check_replaceable(final_folder(out))
 
 
 def _check_replaceable(out: str) -> None:

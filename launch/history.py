@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -55,7 +56,7 @@ class History:
     @property
     def best(self) -> Epoch:
         """The epoch with the best validation AUC, the first of equals."""
-        return max(self.epochs, key=lambda epoch: epoch.valid_auc)
+        return best_of(self.epochs)
 
     def table(self) -> str:
         """Returns the results as text, a line per epoch; `*` marks the best validation AUC."""
@@ -73,6 +74,11 @@ class History:
                     f"test, {what:<15} AUC {scores['auc']:.5f}  LogLoss {scores['logloss']:.5f}"
                 )
         return "\n".join(lines)
+
+
+def best_of(epochs: Sequence[Epoch]) -> Epoch:
+    """The epoch with the best validation AUC, the first of equals."""
+    return max(epochs, key=lambda epoch: epoch.valid_auc)
 
 
 def _cell(value: float | None) -> str:
@@ -118,9 +124,16 @@ def load_history(directory: str) -> list[Epoch]:
     if not tf.io.gfile.exists(path):
         return []
     try:
-        return [
+        epochs = [
             Epoch(int(row.pop("epoch")), **{k: float(v) if v else None for k, v in row.items()})
             for row in csv.DictReader(io.StringIO(read_text(path)))
         ]
+        for number, epoch in enumerate(epochs, 1):
+            if epoch.epoch != number or None in (epoch.loss, epoch.valid_auc, epoch.valid_logloss):
+                raise ValueError(f"line {number + 1} is not that of epoch {number}")
+        return epochs
     except (TypeError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{path} is damaged ({error}); start the run again elsewhere") from None
+        raise DataError(
+            f"{path} is damaged ({error}); --resume writes it anew from a checkpoint, --overwrite "
+            "starts the run again"
+        ) from None

@@ -17,24 +17,38 @@ class Progress(keras.callbacks.Callback):
         rows: rows of the epoch, or `None` if unknown.
         batch_size: rows per step.
         show: whether to draw the bar.
+        done: rows of the epoch that an interrupted process trained before.
+        seconds: how long it took for them.
 
     Attributes:
         seconds: duration of the epoch.
         rows_per_second: rows trained per second of it.
     """
 
-    def __init__(self, description: str, rows: int | None, batch_size: int, show: bool = True):
+    def __init__(
+        self, description: str, rows: int | None, batch_size: int, show: bool = True,
+        done: int = 0, seconds: float = 0.0,
+    ):  # fmt: skip
         super().__init__()
         self._description, self._rows, self._batch_size = description, rows, batch_size
         self._show = show
         self._bar = None
+        self._done_before, self._seconds_before = done, seconds
+        self._started: float | None = None
         self.seconds = self.rows_per_second = 0.0
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, those of an interrupted process included."""
+        now = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._seconds_before + now
+
     def on_epoch_begin(self, epoch, logs=None):
-        self._done = 0
+        self._done = self._done_before
         self._bar = tqdm(
             desc=self._description,
             total=self._rows,
+            initial=self._done_before,
             unit="rows",
             unit_scale=True,
             disable=not self._show,
@@ -54,7 +68,7 @@ class Progress(keras.callbacks.Callback):
         self._bar.update(rows)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seconds = time.perf_counter() - self._started
+        self.seconds = self.elapsed
         self.rows_per_second = self._done / self.seconds
         self.close()
 

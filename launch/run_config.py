@@ -18,6 +18,9 @@ from zoo.remote import check_reachable
 FILE_NAME = "config.json"
 LEDGER = "ledger.json"  # the account of records that were lost
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+_HELP = "replace the run with --overwrite, or name another folder"
+# What a run writes; the account of lost records is left by one that has not begun, too.
+FILES = ("history.csv", "best.keras", "checkpoints", "curves.png", "data.json", "scores.json")
 _MAY_CHANGE = (
     "out",
     "data",
@@ -25,6 +28,8 @@ _MAY_CHANGE = (
     "patience",
     "max_lost",
     "resume",
+    "overwrite",
+    "checkpoint_every",
     "preset",
     "eval_test_each_epoch",
     "progress",
@@ -52,6 +57,9 @@ class RunConfig:
         cpu_replicas: for "mirrored", logical CPUs instead of GPUs.
         max_lost: share of the records of a split that may be lost to damage, from 0 to 1.
         resume: continue the run in `out`, if there is one.
+        overwrite: replace the run in `out`, if there is one, once the new one begins.
+        checkpoint_every: minutes between two checkpoints within an epoch; there is one after
+            every epoch too, and one on SIGTERM. 0: one after every step.
         patience: stop after so many epochs without a better validation AUC; 0: never.
         reduce_lr: factor of the learning rate, in (0, 1), after every epoch without a better
             validation AUC, down to 1e-6; `None`: it stays.
@@ -83,6 +91,8 @@ class RunConfig:
     cpu_replicas: int = 0
     max_lost: float = MAX_LOST
     resume: bool = False
+    overwrite: bool = False
+    checkpoint_every: float = 10.0
     patience: int = 0
     reduce_lr: float | None = None
     preset: str | None = None
@@ -103,6 +113,11 @@ class RunConfig:
             raise ValueError(f"`seed` must be an integer in [0, 2^31). Received: {self.seed!r}")
         if isinstance(self.max_lost, bool) or not 0 <= self.max_lost <= 1:
             raise ValueError(f"`max_lost` must be a share in [0, 1]. Received: {self.max_lost!r}")
+        minutes = self.checkpoint_every
+        if isinstance(minutes, bool) or not minutes >= 0:
+            raise ValueError(f"`checkpoint_every` must be minutes >= 0. Received: {minutes!r}")
+        if self.resume and self.overwrite:
+            raise ValueError("resume and overwrite exclude each other; leave one out")
         factor = self.reduce_lr
         if factor is not None and (isinstance(factor, bool) or not 0 < factor < 1):
             raise ValueError(f"`reduce_lr` must be a factor in (0, 1). Received: {factor!r}")
@@ -111,22 +126,35 @@ class RunConfig:
 
     def save(self) -> None:
         """Writes `config.json` into the run's folder."""
-        write_json(join(self.out, FILE_NAME), _plain(dataclasses.asdict(self)))
+        self.save_to(self.out)
+
+    def save_to(self, folder: str) -> None:
+        """Writes `config.json` into another folder."""
+        write_json(join(folder, FILE_NAME), _plain(dataclasses.asdict(self)))
 
     def check_folder(self) -> None:
-        """Raises unless the run's folder is free, or holds the run that is to be resumed.
+        """Raises unless the run's folder is free, or holds the run to be resumed or replaced.
 
         Raises:
-            DataError: if it holds a run and `resume` is off, or a run with other settings.
+            DataError: if it holds a run and neither `resume` nor `overwrite` is on, a run with
+                other settings, or files of a run without its settings.
         """
         path = join(self.out, FILE_NAME)
         if tf.io.gfile.exists(self.out) and not tf.io.gfile.isdir(self.out):
             raise DataError(f"{self.out} is a file; name a folder for the run")
         if not tf.io.gfile.exists(path):
+            if there := files_of_a_run(self.out):
+                raise DataError(
+                    f"{self.out} holds {there[0]} but no {FILE_NAME}, so it is not known which run "
+                    "that is of; name another folder, or move it away"
+                )
+            return
+        if self.overwrite:
             return
         if not self.resume:
             raise DataError(
-                f"{self.out} already holds a run; continue it with --resume, or name another folder"
+                f"{self.out} already holds a run; continue it with --resume, replace it with "
+                "--overwrite, or name another folder"
             )
         before = _load(path)
         now = _plain(dataclasses.asdict(self))
@@ -138,13 +166,18 @@ class RunConfig:
                 )
 
 
+def files_of_a_run(folder: str) -> list[str]:
+    """The names in a folder that a run writes, in a fixed order."""
+    return [name for name in FILES if tf.io.gfile.exists(join(folder, name))]
+
+
 def _load(path: str) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path))
     except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}); name another folder") from None
+        raise DataError(f"{path} is damaged ({error}); {_HELP}") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (no settings in it); name another folder")
+        raise DataError(f"{path} is damaged (no settings in it); {_HELP}")
     return content
 
 

@@ -20,6 +20,12 @@ def define_run_flags() -> None:
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
     flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
     flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
+    flags.DEFINE_boolean("overwrite", False, "Replace what an earlier command left in --out.")
+    flags.DEFINE_float(
+        "checkpoint_every",
+        10.0,
+        "Minutes between two checkpoints within an epoch; after every epoch there is one too.",
+    )
     flags.DEFINE_float(
         "max_lost",
         MAX_LOST,
@@ -51,4 +57,6 @@ def run_settings() -> dict[str, Any]:
         "cpu_replicas": _FLAGS.cpu_replicas,
         "max_lost": _FLAGS.max_lost,
         "resume": _FLAGS.resume,
+        "overwrite": _FLAGS.overwrite,
+        "checkpoint_every": _FLAGS.checkpoint_every,
     }

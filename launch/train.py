@@ -14,7 +14,8 @@ from absl import flags
 import zoo
 from launch import cli
 from launch.arguments import parse_arguments
-from launch.export import export_run
+from launch.export import check_export, export_run
+from launch.locks import FolderLock
 from launch.plots import plot_runs
 from launch.published import (
     comparison,
@@ -42,6 +43,13 @@ def _main(argv: Sequence[str]) -> None:
         print("\n".join(filter(None, (f"preset {preset.name}: {preset.source}", preset.note))))
         if warning := fit_warning(preset, schema):
             print(f"warning: {warning}", file=sys.stderr)
+    with FolderLock(config.out):
+        _run(config, schema)
+
+
+def _run(config: RunConfig, schema: zoo.Schema) -> None:
+    saved = join(config.out, "saved_model")
+    check_export(saved)  # before the first step
     ledger = zoo.Ledger()
     history = train(config, ledger)
     print(f"\n{config.model} with {config.optimizer} on {config.data}")
@@ -55,7 +63,7 @@ def _main(argv: Sequence[str]) -> None:
     title = f"{schema.name}: {config.model}"
     curves = join(config.out, "curves.png")
     plot_runs({config.optimizer: [history.epochs]}, curves, title)
-    saved = export_run(config.out, config.data, join(config.out, "saved_model"))
+    export_run(config.out, config.data, saved)
     print(f"\nlearning curves: {curves}")
     print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
 

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import math
-import os
-import tempfile
 
 import keras
-import tensorflow as tf
 from absl import logging
 
 import zoo
 from launch.advice import divergence_line, one_class_lines, smaller_steps
 from launch.arguments import make_callbacks, make_model, make_optimizer
 from launch.checkpoints import Checkpoints
+from launch.cleaning import check_replaceable_run, clean_run
 from launch.evaluation import Evaluator
-from launch.history import Epoch, History, load_history, save_history
-from launch.model_files import load_keras
+from launch.history import Epoch, History, best_of, save_history
+from launch.locks import FolderLock
 from launch.plateau import Plateau
 from launch.progress import Progress
 from launch.run_config import LEDGER, RunConfig
-from launch.run_data import check_run_data, save_run_data
+from launch.run_data import check_run_data
+from launch.run_files import begin_run, load_best, resume_run, save_best
+from launch.run_splits import RunData
 from launch.strategies import make_strategy
-from zoo.files import DataError, complete_or_absent, join
-from zoo.manifest import load_manifest
+from tf_helen.callbacks import Terminated
+from zoo.files import DataError, join
+from zoo.identity import data_identity
 
-BEST = "best.keras"
+__all__ = ["load_best", "train"]
 
 
 def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
@@ -36,8 +36,10 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
 
     The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
     run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC),
-    `checkpoints/` (the last two epochs), and, if records were lost, `ledger.json`. A run that was
-    interrupted and resumed gives the same numbers, bit for bit on CPUs, as one that was not.
+    `checkpoints/` (the last two, and that of the best epoch), and, if records were lost,
+    `ledger.json`. A run that was killed at any instant and resumed gives the same numbers, bit for
+    bit on CPUs, as one that was not: Keras's `fit` is called once per epoch, on rows in an order
+    that the seed and the number of the epoch decide, less those that were trained before.
 
     Args:
         config: the run's settings.
@@ -47,16 +49,27 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
         The measurements.
 
     Raises:
-        ValueError: on settings that fit nothing, missing data, or a loss that is not finite.
+        ValueError: on settings that fit nothing, missing data, a folder that another process
+            writes to, or a loss that is not finite.
 
     Example:
         >>> history = train(RunConfig("data/frappe", "out/frappe"))  # doctest: +SKIP
         >>> print(history.table())  # doctest: +SKIP
     """
-    ledger = zoo.Ledger() if ledger is None else ledger
     config.check_folder()
+    with FolderLock(config.out):
+        clean_run(config.out)
+        config.check_folder()  # who held the lock may just have begun a run
+        return _train(config, zoo.Ledger() if ledger is None else ledger)
+
+
+def _train(config: RunConfig, ledger: zoo.Ledger) -> History:
     schema = zoo.Schema.load(config.data)
-    identity = check_run_data(config.out, config.data)
+    if config.overwrite:
+        check_replaceable_run(config.out)
+        identity = data_identity(config.data)
+    else:
+        identity = check_run_data(config.out, config.data)
     for warning in one_class_lines(config.data, schema.label):
         logging.warning("%s", warning)
     strategy = make_strategy(config.strategy, config.cpu_replicas)
@@ -67,10 +80,11 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
             f"use a multiple of {replicas}"
         )
     try:
-        data = _Data(config, schema, ledger, drop_remainder=replicas > 1)
-    finally:  # a run that stops because too much is lost leaves the account too
-        if ledger.total_lost:
+        data = RunData(config, schema, ledger, drop_remainder=replicas > 1)
+    except BaseException:  # a run that stops because too much is lost leaves the account too
+        if ledger.total_lost and not config.overwrite:
             ledger.save(join(config.out, LEDGER))
+        raise
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
@@ -81,109 +95,26 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
         )
         plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
-        checkpoints = Checkpoints(config.out, model)
-    done = checkpoints.restore() if config.resume else 0
-    epochs = load_history(config.out)[:done] if done else []
-    if len(epochs) < done:
-        raise DataError(f"{config.out}: history.csv lacks epochs of the checkpoint; start again")
-    config.save()
-    save_run_data(config.out, identity)
+        checkpoints = Checkpoints(config.out, model, config.checkpoint_every)
+    done = resume_run(config, model, checkpoints) if config.resume else 0
+    begin_run(config, identity, ledger)
     evaluate = Evaluator(model, strategy)
+    epochs = checkpoints.epochs
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):
             break
         plateau.set_rate(epochs)
-        epochs.append(_train_epoch(model, data, config, number, evaluate))
+        epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints))
+        if config.save_models:
+            # First: what the other files hold can be made from it.
+            checkpoints.save(number)
+            if best_of(epochs) is epochs[-1]:
+                save_best(model, config.out)
         save_history(config.out, epochs)
-        if not config.save_models:
-            continue
-        if max(epochs, key=lambda e: e.valid_auc) is epochs[-1]:
-            _save_best(model, config.out)
-        # Last, so that a checkpoint never knows of an epoch that the other files do not.
-        checkpoints.save(number)
     history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config))
     del model, evaluate, checkpoints
     gc.collect()
     return history
-
-
-def _save_best(model, out: str) -> None:
-    # Keras writes to local files only.
-    with complete_or_absent(join(out, BEST)) as temporary, tempfile.TemporaryDirectory() as folder:
-        local = os.path.join(folder, BEST)
-        model.save(local)
-        tf.io.gfile.copy(local, temporary)
-
-
-def load_best(out: str) -> zoo.models.ClickModel:
-    """Loads the model of the epoch with the best validation AUC.
-
-    Args:
-        out: folder of the run.
-
-    Returns:
-        The model, without an optimizer.
-
-    Raises:
-        DataError: if the folder holds no trained model, or a damaged one.
-
-    Example:
-        >>> load_best("out/frappe").summary()  # doctest: +SKIP
-    """
-    path = join(out, BEST)
-    if not tf.io.gfile.exists(path):
-        raise DataError(f"no model at {path}; train one first: python -m launch.train")
-    return load_keras(path, "train the run anew, or copy the file back")
-
-
-class _Data:
-    """The splits of a run; the training rows in an order that depends on seed and epoch only."""
-
-    def __init__(self, config, schema, ledger, drop_remainder):
-        self._config, self._schema, self._ledger = config, schema, ledger
-        self._drop_remainder = drop_remainder
-        splits = load_manifest(config.data)
-        self.valid = self._read("valid")
-        has_test = not splits or "test" in splits
-        self.test = self._read("test") if has_test else None
-        known = zoo.Ledger()
-        try:
-            self._read("train", known, **self._order(1))  # checks the records once
-        finally:
-            for account in known.files.values():
-                ledger.add(account)
-        self._damaged = known.total_lost > 0
-        self.rows = known.total_read
-        if drop_remainder:
-            self.rows -= self.rows % config.batch_size
-            if not self.rows:
-                raise ValueError(
-                    f"batch_size={config.batch_size} exceeds the {known.total_read} training "
-                    "rows; use a smaller one"
-                )
-
-    def train(self, epoch: int) -> tf.data.Dataset:
-        """The training rows in the order of an epoch."""
-        # Undamaged files need no second check; damaged ones are read by way of it.
-        rows = self._read("train", zoo.Ledger(), verify=self._damaged, **self._order(epoch))
-        steps = math.ceil(self.rows / self._config.batch_size)
-        return rows.apply(tf.data.experimental.assert_cardinality(steps))
-
-    def _order(self, epoch: int) -> dict:
-        seed = (self._config.seed * 1_000_003 + epoch) % 2**31
-        return {"shuffle": True, "seed": seed, "drop_remainder": self._drop_remainder}
-
-    def _read(self, split: str, ledger: zoo.Ledger | None = None, **options) -> tf.data.Dataset:
-        return zoo.read_tfrecords(
-            self._config.data,
-            split,
-            self._schema,
-            # Scores do not depend on it: larger batches are faster.
-            batch_size=self._config.batch_size if split == "train" else 4096,
-            ledger=self._ledger if ledger is None else ledger,
-            max_lost=self._config.max_lost,
-            **options,
-        )
 
 
 def _optimizer_args(config: RunConfig, schema: zoo.Schema) -> dict:
@@ -193,35 +124,53 @@ def _optimizer_args(config: RunConfig, schema: zoo.Schema) -> dict:
     return arguments
 
 
-def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -> Epoch:
+def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoints) -> Epoch:
     title = f"epoch {number}/{config.epochs}"
-    progress = Progress(title, data.rows, config.batch_size, config.progress)
-    callbacks = [progress, *make_callbacks(config.optimizer_args)]
-    epochs = {"initial_epoch": number - 1, "epochs": number}
-    # Closed before the message of an interruption, which must be the last line.
-    with contextlib.closing(progress):
-        fitted = model.fit(
-            data.train(number), **epochs, callbacks=callbacks, shuffle=False, verbose=0
+    steps, step = data.steps, checkpoints.step
+    if step > steps:
+        raise DataError(
+            f"the checkpoint has {step} steps of epoch {number} behind it, and the data give "
+            f"{steps}; resume with the data of the first run"
         )
-    loss = fitted.history["loss"][-1]
+    trained = step * config.batch_size
+    progress = Progress(
+        title, data.rows, config.batch_size, config.progress,
+        done=min(trained, data.rows), seconds=checkpoints.seconds if step else 0.0,
+    )  # fmt: skip
+    if step == steps:  # only the scores are missing
+        loss = float(keras.ops.convert_to_numpy(model.get_metrics_result()["loss"]))
+        seconds, checkpoints.step = checkpoints.seconds, 0
+    else:
+        loss = _fit(model, data, config, number, checkpoints, progress)
+        seconds = progress.seconds
     if not math.isfinite(loss):
         raise ValueError(
             f"the training loss became {loss} in epoch {number}; {smaller_steps(config)}"
         )
-    valid = evaluate(data.valid)
+    try:
+        if checkpoints.terminating:  # SIGTERM came with the last step
+            raise Terminated
+        valid = evaluate(data.valid)
+        test = {}
+        if config.eval_test_each_epoch and data.test is not None:
+            test = evaluate(data.test)
+    except SystemExit:
+        if config.save_models:
+            checkpoints.save_trained(number - 1, steps)
+        raise
     epoch = Epoch(
         number,
         loss,
         valid["auc"],
         valid["logloss"],
-        seconds=progress.seconds,
-        rows_per_second=progress.rows_per_second,
+        test.get("auc"),
+        test.get("logloss"),
+        seconds=seconds,
+        rows_per_second=data.rows / seconds if seconds else 0.0,
     )
     if warning := divergence_line(epoch, config):
         logging.warning("%s", warning)
-    if config.eval_test_each_epoch and data.test is not None:
-        test = evaluate(data.test)
-        epoch = dataclasses.replace(epoch, test_auc=test["auc"], test_logloss=test["logloss"])
+    checkpoints.trained, checkpoints.seconds = False, 0.0
     if config.progress:
         print(
             f"{title}: loss {loss:.4f}, valid AUC {epoch.valid_auc:.5f}, LogLoss "
@@ -230,11 +179,24 @@ def _train_epoch(model, data: _Data, config: RunConfig, number: int, evaluate) -
     return epoch
 
 
+def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Progress) -> float:
+    """Trains the rest of an epoch; returns the loss of the whole epoch."""
+    callbacks = [progress, *make_callbacks(config.optimizer_args)]
+    if config.save_models:
+        callbacks.insert(0, checkpoints)
+    rows = data.train(number, skip=checkpoints.step)
+    checkpoints.begin_epoch(progress, data.steps)
+    epochs = {"initial_epoch": number - 1, "epochs": number}
+    # Closed before the message of an interruption, which must be the last line.
+    with contextlib.closing(progress):
+        fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    return fitted.history["loss"][-1]
+
+
 def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
     if not patience or not epochs:
         return False
-    best = max(epochs, key=lambda epoch: epoch.valid_auc)
-    return epochs[-1].epoch - best.epoch >= patience
+    return epochs[-1].epoch - best_of(epochs).epoch >= patience
 
 
 def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:

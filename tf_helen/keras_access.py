@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -88,3 +89,22 @@ def _told():
         yield
     finally:
         _cloning -= 1
+
+
+def begin_fit_at(model: keras.Model, epoch: int | None) -> None:
+    """Has the `fit` that is about to begin start at an epoch; `None`: at its own `initial_epoch`.
+
+    Keras's `BackupAndRestore` sets the same attribute; a callback has no public means to do so.
+    """
+    model._initial_epoch = epoch
+
+
+def build_with(model: keras.Model, batch: Any) -> None:
+    """Gives a model, its metrics and its optimizer their variables, without training.
+
+    Keras makes the variables of metrics at the first step; a state that is loaded before that step
+    needs them. `batch` is one of the data that are given to `fit`.
+    """
+    strategy = model.distribute_strategy
+    with strategy.scope():
+        model._symbolic_build(data_batch=strategy.experimental_local_results(batch)[0])

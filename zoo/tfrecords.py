@@ -109,6 +109,7 @@ def read_tfrecords(
     group: bool = False,
     shard: tuple[int, int] | None = None,
     layout: str | None = None,
+    skip_batches: int = 0,
 ) -> tf.data.Dataset:
     """Reads one split as batches, past damaged records, every loss counted.
 
@@ -140,6 +141,8 @@ def read_tfrecords(
             automatic sharding. Whole files if their number is a multiple of `count`, else every
             `count`-th row of each file.
         layout: Layout of the records in a folder without a manifest, "packed" by default.
+        skip_batches: Leaves out so many batches at the beginning, the records of which are read
+            and shuffled but not parsed: the rest of a pass that was interrupted after them.
 
     Returns:
         A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
@@ -165,6 +168,8 @@ def read_tfrecords(
     for name, value in (("batch_size", batch_size), ("shuffle", shuffle), ("repeat", repeat)):
         if value < (name == "batch_size"):
             raise DataError(f"{name}={value!r}; use a positive integer")
+    if skip_batches < 0:
+        raise DataError(f"skip_batches={skip_batches!r}; use 0 or a positive integer")
     if not 0 <= max_lost <= 1:
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
     if shard is not None and not 0 <= shard[0] < shard[1]:
@@ -197,6 +202,8 @@ def read_tfrecords(
             check_lengths(path, expected)
     order = Order(shuffle, seed, repeat, cache, shard)
     data = ordered_batches(files, order, batch_size, drop_remainder)
+    if skip_batches:
+        data = data.skip(skip_batches)
     # Parsing whole batches is several times faster than single records.
     return data.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

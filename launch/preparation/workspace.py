@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import posixpath
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
+from launch.locks import FolderLock
 from launch.raw_files import RawFile
 from zoo.files import DataError, join, read_json, remove_folder, write_json
 from zoo.folders import (
@@ -53,21 +53,20 @@ class Workspace:
         out = final_folder(out)
         check_free(out, overwrite)
         self._out = out
-        parent, name = posixpath.split(out)
         self.path = partial_folder(out)
-        self._lock = _Lock(posixpath.join(parent, f".{name}.lock"), out)
+        self._lock = FolderLock(out, doing="prepares")
         self._overwrite = overwrite
         self._fingerprint = fingerprint
         self._state: dict[str, Any] = {}
         self._guard = threading.Lock()  # splits are written by threads of their own
 
     def __enter__(self) -> Workspace:
-        self._lock.take()
+        self._lock.__enter__()
         try:
             restore_folder(self._out, MANIFEST)  # who held the lock may have been killed
             check_free(self._out, self._overwrite)  # or may just have finished
         except ValueError:
-            self._lock.release()
+            self._lock.__exit__()
             raise
         state = self._found()
         if not self._usable(state):
@@ -82,7 +81,7 @@ class Workspace:
         # disk or a lost connection leave work to go on with.
         if isinstance(error, ValueError) or not self._state.get("counted"):
             self._remove()
-        self._lock.release()
+        self._lock.__exit__()
 
     @property
     def counted(self) -> dict[str, Any] | None:
@@ -207,38 +206,3 @@ def fingerprint(files: Iterable[str], *decisive: object) -> str:
         changed = os.stat(path).st_mtime_ns if os.path.exists(path) else None
         parts.append((path, RawFile(path).size, changed))
     return hashlib.sha256(repr((parts, decisive)).encode()).hexdigest()
-
-
-class _Lock:
-    """Keeps a second process from preparing the same folder; local file systems only."""
-
-    def __init__(self, path: str, out: str):
-        self._path, self._out, self._file = path, out, None
-
-    def take(self) -> None:
-        if "://" in self._path:
-            return
-        import fcntl
-
-        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-        while True:
-            self._file = open(self._path, "w")  # noqa: SIM115 - held until `release`
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
-                    return
-            except FileNotFoundError:
-                pass  # another process removed it between our two calls: a new one, then
-            except OSError:
-                self._file.close()
-                raise DataError(
-                    f"another process prepares {self._out}; wait for it or name another folder"
-                ) from None
-            self._file.close()
-
-    def release(self) -> None:
-        if self._file is not None:
-            try:
-                os.remove(self._path)
-            finally:
-                self._file.close()

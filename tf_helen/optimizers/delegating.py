@@ -127,6 +127,15 @@ class DelegatingOptimizer(RowSparseOptimizer):
         for one in self._ours():
             one.end_epoch()
 
+    def epoch_state(self):
+        return [value for one in self._ours() for value in one.epoch_state()]
+
+    def set_epoch_state(self, state):
+        for one in self._ours():
+            count = len(one.epoch_state())
+            one.set_epoch_state(state[:count])
+            state = state[count:]
+
     def scale_loss(self, loss):
         return self._inner[0].scale_loss(loss)
 

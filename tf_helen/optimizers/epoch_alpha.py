@@ -63,3 +63,10 @@ class EpochAlpha:
             steps = self.steps_done() - self._epoch_began_at
             if steps >= _LEAST_EPOCH:
                 fill(self._epoch_steps, max(steps, int(self._epoch_steps.numpy())))
+
+    def epoch_state(self) -> list[int]:
+        return [self._epoch_began_at] if self.alpha == "auto" else []
+
+    def set_epoch_state(self, state: list[int]) -> None:
+        if self.alpha == "auto":
+            (self._epoch_began_at,) = state

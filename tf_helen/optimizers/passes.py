@@ -100,6 +100,13 @@ class ClosureTraining:
     def end_epoch(self) -> None:
         """What a trainer calls after each pass over the data that was not broken off."""
 
+    def epoch_state(self) -> list[int]:
+        """What this optimizer remembers of the current epoch outside its variables."""
+        return []
+
+    def set_epoch_state(self, state: list[int]) -> None:
+        """Takes what `epoch_state` returned, to go on in the middle of an epoch."""
+
     def compute_gradients(
         self,
         closure: Callable[[], tf.Tensor],

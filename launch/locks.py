@@ -1,0 +1,106 @@
+"""Keeps a second process from writing to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+
+from absl import logging
+
+from zoo.files import DataError
+from zoo.remote import check_reachable, is_remote
+
+_held: dict[str, tuple[int, int]] = {}  # path of a lock: the thread that holds it, how often
+_guard = threading.Lock()
+
+
+class FolderLock:
+    """Holds a folder for this process while a block runs.
+
+    The lock is a file `.NAME.lock` beside the folder, held by the operating system for as long as
+    the process lives: what a killed process leaves does not block. A thread may take a lock that
+    it holds already. Folders on other file systems are not locked, which is logged.
+
+    Args:
+        folder: what is written to; need not exist.
+        doing: what the message says that the other process does with the folder.
+
+    Raises:
+        DataError: on entering, if another process or thread holds the folder.
+
+    Example:
+        >>> import tempfile
+        >>> with FolderLock(tempfile.mkdtemp() + "/run"):
+        ...     pass
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], doing: str = "writes to"):
+        self._folder, self._doing = os.fspath(folder), doing
+        check_reachable(self._folder)
+        self._path: str | None = None
+        if is_remote(self._folder):
+            return
+        parent, name = os.path.split(os.path.realpath(self._folder.removeprefix("file://")))
+        self._path = os.path.join(parent, f".{name}.lock")
+        self._file = None
+
+    def __enter__(self) -> FolderLock:
+        if self._path is None:
+            logging.info("%s is not a local folder and is not locked", self._folder)
+            return self
+        with _guard:
+            thread, times = _held.get(self._path, (threading.get_ident(), 0))
+            if thread != threading.get_ident():
+                raise self._in_use("")
+            if not times:
+                self._file = self._taken()
+            _held[self._path] = thread, times + 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._path is None:
+            return
+        with _guard:
+            thread, times = _held.pop(self._path)
+            if times > 1:
+                _held[self._path] = thread, times - 1
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.remove(self._path)
+            self._file.close()
+            self._file = None
+
+    def _taken(self):
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            logging.info("%s is not locked: this system has no flock", self._folder)
+            return None
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        while True:
+            file = open(self._path, "a+")  # noqa: SIM115 - held until the block ends
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self._path)):
+                    file.truncate(0)
+                    file.write(f"{os.getpid()}\n")
+                    file.flush()
+                    return file
+            except FileNotFoundError:
+                pass  # another process removed it between the two calls: a new one, then
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip()
+                file.close()
+                raise self._in_use(f" (process {holder})" if holder.isdigit() else "") from None
+            except OSError as error:  # some network file systems have no locks
+                logging.info("%s is not locked: %s", self._folder, error)
+                return file
+            file.close()
+
+    def _in_use(self, holder: str) -> DataError:
+        return DataError(
+            f"another process {self._doing} {self._folder}{holder}; wait for it or name another "
+            "folder"
+        )

@@ -1,0 +1,169 @@
+"""Everything of a training that decides how it goes on, apart from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen import replicas
+from tf_helen.callbacks.state_files import SavedState
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.trainer import loss_scaling
+
+_PLAIN = (bool, int, float, str, type(None))
+# Keras's callbacks keep the comparison of their metric, and change `min_delta` when they choose it.
+_FUNCTIONS = {
+    "keras.ops.less": keras.ops.less,
+    "keras.ops.greater": keras.ops.greater,
+    "numpy.less": np.less,
+    "numpy.greater": np.greater,
+}
+
+
+class TrainingState:
+    """The variables of a model, its optimizer, its random layers and its metrics, by name.
+
+    Variables are listed one by one: that includes the seeds of dropout, which
+    `tf.train.Checkpoint(model=...)` leaves out. Where the replicas of a variable differ, as those
+    of a metric do, each is listed.
+
+    Args:
+        model: a built, compiled model.
+        metrics: whether the metrics belong to it; between two epochs they start anew.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> [key.split("_")[0] for key in TrainingState(model).variables]
+        ['model', 'model', 'optimizer', 'optimizer']
+    """
+
+    def __init__(self, model: keras.Model, metrics: bool = False):
+        if not model.optimizer.built:  # a second time, some would get further variables
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
+        kinds = [("model", model.variables), ("optimizer", model.optimizer.variables)]
+        if metrics:
+            kinds.append(("metric", model.metrics_variables))
+        self.variables: dict[str, tf.Variable] = {}
+        for kind, variables in kinds:
+            for place, variable in enumerate(variables):
+                self._add(f"{kind}_{place:04d}_{variable.path}", variable.value)
+        self._epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
+        self._checkpoint = tf.train.Checkpoint(epoch=self._epoch, state=self.variables)
+
+    def _add(self, key: str, variable: tf.Variable) -> None:
+        apart = getattr(variable, "synchronization", None) == tf.VariableSynchronization.ON_READ
+        if not apart or not isinstance(variable, tf.distribute.DistributedValues):
+            self.variables[key] = variable
+            return
+        # TensorFlow would save their sum and give each replica an equal part of it.
+        for number, copy in enumerate(replicas.copies(variable)):
+            self.variables[f"{key}@{number}"] = copy
+
+    def checkpoint(self, epoch: int) -> tf.train.Checkpoint:
+        """What is to be written after so many epochs."""
+        self._epoch.assign(epoch)
+        return self._checkpoint
+
+    def load(self, saved: SavedState) -> None:
+        """Sets all variables to the values in a file.
+
+        Args:
+            saved: a state that is whole.
+
+        Raises:
+            ValueError: if it belongs to another model or optimizer; nothing is changed then.
+        """
+        shapes = saved.shapes()
+        keys = {_key(name): variable for name, variable in self.variables.items()}
+        known = {key for key in shapes if key.startswith("state/")}
+        for key in sorted(keys.keys() | known):
+            name = _plain(key)
+            if key not in shapes:
+                raise ValueError(f"{saved.path} has no {name}")
+            if key not in keys:
+                raise ValueError(f"{saved.path} has {name}, which is not part of this training")
+            if list(keys[key].shape) != list(shapes[key]):
+                raise ValueError(
+                    f"{saved.path} has {name} of shape {tuple(shapes[key])}, here it is "
+                    f"{tuple(keys[key].shape)}"
+                )
+        reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
+        for key, variable in keys.items():
+            variable.assign(reader.get_tensor(key))
+
+
+def _key(name: str) -> str:
+    """The key under which `tf.train.Checkpoint(state={name: ...})` writes a variable."""
+    return f"state/{name.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def _plain(key: str) -> str:
+    name = key.removeprefix("state/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
+    return name.replace(".S", "/").replace("..", ".")
+
+
+def epoch_state(model: keras.Model) -> list[int]:
+    """What the optimizer remembers of the epoch that it is in, outside its variables."""
+    optimizer = loss_scaling.unwrap(model.optimizer)
+    return optimizer.epoch_state() if isinstance(optimizer, RowSparseOptimizer) else []
+
+
+def set_epoch_state(model: keras.Model, state: list[int]) -> None:
+    """Gives the optimizer what `epoch_state` returned."""
+    optimizer = loss_scaling.unwrap(model.optimizer)
+    if isinstance(optimizer, RowSparseOptimizer):
+        optimizer.set_epoch_state(list(state))
+
+
+def attributes_of(callbacks: Iterable[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """The attributes of callbacks that are numbers, texts, arrays, or lists of those."""
+    found = []
+    for callback in callbacks:
+        values = {name: _encoded(value) for name, value in vars(callback).items()}
+        found.append({name: value for name, value in values.items() if value is not _encoded})
+    return found
+
+
+def set_attributes(
+    callbacks: Iterable[keras.callbacks.Callback], values: list[dict[str, Any]]
+) -> None:
+    """Gives callbacks the attributes that `attributes_of` returned."""
+    for callback, attributes in zip(callbacks, values, strict=True):
+        for name, value in attributes.items():
+            setattr(callback, name, _decoded(value))
+
+
+def _encoded(value: Any) -> Any:
+    """A value as JSON holds it; `_encoded` itself for what it does not hold."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = np.asarray(value)
+        if value.dtype == object:
+            return _encoded
+        return {"array": value.tobytes().hex(), "dtype": value.dtype.str, "shape": value.shape}
+    if isinstance(value, _PLAIN):
+        return {"value": value}
+    for name, function in _FUNCTIONS.items():
+        if value is function:
+            return {"function": name}
+    if isinstance(value, list):
+        values = [_encoded(one) for one in value]
+        return _encoded if any(one is _encoded for one in values) else {"list": values}
+    return _encoded
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    if "list" in value:
+        return [_decoded(one) for one in value["list"]]
+    if "function" in value:
+        return _FUNCTIONS[value["function"]]
+    if "value" in value:
+        return value["value"]
+    array = np.frombuffer(bytes.fromhex(value["array"]), value["dtype"])
+    array = array.reshape(value["shape"]).copy()
+    return array if value["shape"] else array[()]
