@@ -167,8 +167,8 @@ def load_best(out: str) -> zoo.models.ClickModel:
     """
     path = join(out, BEST)
     advice = (
-        "launch.train with the arguments of the run and --resume writes it anew if the checkpoint "
-        "of its epoch is there, with --overwrite it trains again"
+        "launch.train with the arguments of the run and --resume writes it from the checkpoint of "
+        "its epoch; if that is gone too, train the run anew with --overwrite"
     )
     if not tf.io.gfile.exists(path):
         if not tf.io.gfile.exists(join(out, CONFIG)):

@@ -117,3 +117,29 @@ def test_a_run_that_is_killed_twenty_times_ends_with_the_same_bits(
     name, devices, runs, data, tmp_path
 ):
     check(runs, data, tmp_path, kills=20, seed=2, **KINDS[name], **devices)
+
+
+def test_sigterm_leaves_a_checkpoint_one_line_and_143(runs, data, tmp_path):
+    log, out = tmp_path / "log", tmp_path / "broken"
+    assert runs.train(settings_for(data, tmp_path / "whole"), log=log) == 0
+    settings = settings_for(data, out, checkpoint_every=60.0)
+    # Two files come first. The signal comes after the first step, and the second is finished; then
+    # after the last step, and only the scores are missing.
+    for event, name in ((3, "ckpt-0-2"), (8, "ckpt-0-8")):
+        settings["resume"] = event == 8
+        assert runs.train(settings, event=event, number=signal.SIGTERM, log=log) == 143
+        assert log.read_text().splitlines()[-1] == "terminated; continue with --resume"
+        assert "Traceback" not in log.read_text()
+        assert Path(out, f"checkpoints/{name}.index").exists(), list(out.rglob("*"))
+    assert runs.train({**settings, "resume": True}, log=log) == 0, log.read_text()
+    assert_same(results_of(tmp_path / "whole"), results_of(out))
+
+
+def test_sigterm_while_an_epoch_is_scored_keeps_the_epoch(runs, data, tmp_path):
+    log, out = tmp_path / "log", tmp_path / "broken"
+    assert runs.train(settings_for(data, tmp_path / "whole"), log=log) == 0
+    settings = settings_for(data, out, checkpoint_every=60.0)
+    assert runs.train(settings, scoring=2, number=signal.SIGTERM, log=log) == 143, log.read_text()
+    assert Path(out, "checkpoints/ckpt-1-8.index").exists()
+    assert runs.train({**settings, "resume": True}, log=log) == 0, log.read_text()
+    assert_same(results_of(tmp_path / "whole"), results_of(out))

@@ -37,35 +37,38 @@ class Runs:
         self._program.stdin.close()
         self._program.wait(timeout=60)
 
-    def train(self, settings, event=None, seconds=None, number=signal.SIGKILL, log=None) -> int:
+    def train(
+        self, settings, event=None, seconds=None, scoring=None, number=signal.SIGKILL, log=None
+    ) -> int:
         """Trains with settings of a `RunConfig`; returns the exit code, negative for a signal.
 
         Args:
             settings: arguments of `RunConfig`, as JSON holds them.
             event: the signal is sent at the n-th end of a step, rename or removal of a file.
             seconds: or so many seconds after the run began.
+            scoring: or when the n-th scoring of a split begins.
             number: the signal.
             log: file for the standard error.
         """
-        asked = {"settings": settings, "event": event, "seconds": seconds}
+        asked = {"settings": settings, "event": event, "seconds": seconds, "scoring": scoring}
         asked |= {"number": int(number), "log": str(log or os.devnull)}
         self._program.stdin.write(json.dumps(asked) + "\n")
         self._program.stdin.flush()
         return int(self._program.stdout.readline())
 
 
-def _count_events(event: int | None, number: int) -> None:
+def _count_events(event: int | None, scoring: int | None, number: int) -> None:
     import tensorflow as tf
 
+    from launch.evaluation import Evaluator
     from launch.progress import Progress
 
-    seen = 0
+    seen = {"event": 0, "scoring": 0}
 
-    def counted(function):
+    def counted(function, kind="event", at=event):
         def call(*args, **kwargs):
-            nonlocal seen
-            seen += 1
-            if seen == event:
+            seen[kind] += 1
+            if seen[kind] == at:
                 os.kill(os.getpid(), number)
             return function(*args, **kwargs)
 
@@ -75,6 +78,7 @@ def _count_events(event: int | None, number: int) -> None:
     tf.io.gfile.rename = counted(tf.io.gfile.rename)
     tf.io.gfile.remove = counted(tf.io.gfile.remove)
     os.replace = counted(os.replace)
+    Evaluator.__call__ = counted(Evaluator.__call__, "scoring", scoring)
 
 
 def _run(asked: dict) -> None:
@@ -85,7 +89,7 @@ def _run(asked: dict) -> None:
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 2)
     os.dup2(log, 1)
-    _count_events(asked["event"], asked["number"])
+    _count_events(asked["event"], asked["scoring"], asked["number"])
     if asked["seconds"] is not None:
         def kill():
             time.sleep(asked["seconds"])

@@ -104,6 +104,7 @@ class ExactResume(keras.callbacks.Callback):
         self._epoch = self._step = self._known_step = 0
         self._finished: int | None = None  # the last epoch that this process finished
         self._logs: dict[str, float] = {}
+        self._read = 0  # steps that were skipped so far
         self._saved_at = time.monotonic()
         self._listening, self._terminating = None, False
 
@@ -192,6 +193,7 @@ class ExactResume(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._pending:  # only read
+            self._read = batch + 1
             self._leave_if_asked(saved=False)
             return
         self._step, self._logs = batch + 1, _numbers(logs)
@@ -200,6 +202,8 @@ class ExactResume(keras.callbacks.Callback):
         self._leave_if_asked(saved=True)
 
     def on_epoch_end(self, epoch, logs=None):
+        if self._pending:
+            raise _too_few(self._pending, self._read)
         self._finished = epoch
 
     def on_train_end(self, logs=None):
@@ -207,6 +211,7 @@ class ExactResume(keras.callbacks.Callback):
         if self._finished is not None:
             self.save(self._finished + 1)
             self._finished = None
+        self._take_attributes()
         self._show_history()
         self._stop_listening()
 
@@ -226,15 +231,13 @@ class ExactResume(keras.callbacks.Callback):
                 except (StopIteration, tf.errors.OutOfRangeError):
                     if number and done + size >= saved.step:
                         break  # the last execution of the epoch has fewer steps
-                    raise ValueError(
-                        f"{saved.path} has {saved.step} steps of an epoch behind it, and the data "
-                        f"end after {done + number}; give the data of the first run"
-                    ) from None
+                    raise _too_few(saved, done + number) from None
+            if not done:
+                keras_access.build_with(model, batch)
             done += size
             if done >= saved.step:
                 model.train_function = train
                 self._pending = None
-                keras_access.build_with(model, batch)
                 self.load(saved)
                 self._take_attributes()
                 self._show_history()
@@ -290,6 +293,13 @@ class ExactResume(keras.callbacks.Callback):
             state = "state saved" if saved else "state was saved before"
             print(f"\nstopped by SIGTERM; {state} in {self.files.directory}", file=sys.stderr)
         raise Terminated
+
+
+def _too_few(saved: SavedState, steps: int) -> ValueError:
+    return ValueError(
+        f"{saved.path} has {saved.step} steps of an epoch behind it, and the data end after "
+        f"{steps}; give the data of the first run"
+    )
 
 
 def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:

@@ -134,6 +134,12 @@ def set_attributes(
     callbacks: Iterable[keras.callbacks.Callback], values: list[dict[str, Any]]
 ) -> None:
     """Gives callbacks the attributes that `attributes_of` returned."""
+    callbacks = list(callbacks)
+    if len(callbacks) != len(values):
+        raise ValueError(
+            f"the state was saved with {len(values)} callbacks in `callbacks`, and there are "
+            f"{len(callbacks)}; give the same ones"
+        )
     for callback, attributes in zip(callbacks, values, strict=True):
         for name, value in attributes.items():
             setattr(callback, name, _decoded(value))
