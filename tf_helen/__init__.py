@@ -33,7 +33,7 @@ from tf_helen.optimizers import (  # noqa: E402
     RowSparseOptimizer,
     RowWiseAdagrad,
 )
-from tf_helen.trainer import Model, Sequential, enable  # noqa: E402
+from tf_helen.trainer import Model, Sequential, enable, settle  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -71,4 +71,5 @@ __all__ = [
     "layers",
     "metrics",
     "optimizers",
+    "settle",
 ]

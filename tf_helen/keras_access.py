@@ -108,3 +108,27 @@ def build_with(model: keras.Model, batch: Any) -> None:
     strategy = model.distribute_strategy
     with strategy.scope():
         model._symbolic_build(data_batch=strategy.experimental_local_results(batch)[0])
+
+
+def loss_reductions(model: keras.Model) -> set[str]:
+    """The reductions of the losses that a model was compiled with, once they have been called.
+
+    Keras tells nobody else whether a loss is a mean or a sum, which decides how the losses of
+    replicas add up.
+
+    Args:
+        model: a compiled Keras model.
+
+    Returns:
+        Such as `{"sum_over_batch_size"}`; empty if the model has no compiled losses.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(loss=keras.losses.MeanSquaredError(reduction="sum"))
+        >>> _ = model.evaluate(np.ones((2, 1)), np.ones((2, 1)), verbose=0)
+        >>> loss_reductions(model)
+        {'sum'}
+    """
+    losses = getattr(getattr(model, "_compile_loss", None), "_flat_losses", None) or []
+    found = {getattr(one.loss, "reduction", None) for one in losses}
+    return {"sum_over_batch_size" if one == "mean" else one for one in found if one is not None}

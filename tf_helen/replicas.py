@@ -27,6 +27,23 @@ def count() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def share_of(amount: tf.Tensor) -> tf.Tensor:
+    """What this replica's mean must be multiplied by where Keras divides it by the replicas.
+
+    Keras takes a batch's loss for the plain mean of the replicas' means. Where the replicas have
+    different numbers of rows, as in the last batch of an epoch, that is not the mean of the batch.
+
+    Args:
+        amount: scalar, what this replica has of the batch: rows, or the sum of their weights.
+
+    Returns:
+        float32 scalar: `replicas * amount / total`; exactly 1 where all have the same number.
+    """
+    amount = tf.cast(amount, tf.float32)
+    total = all_reduce_sum([amount])[0]
+    return tf.math.divide_no_nan(count() * amount, total)
+
+
 def all_replicas(condition: tf.Tensor) -> tf.Tensor:
     """Whether a boolean scalar is true on every replica."""
     failed = tf.cast(tf.logical_not(condition), tf.float32)

@@ -10,6 +10,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tf_helen import whole_reads
+
 
 @dataclasses.dataclass(frozen=True)
 class RowBlock:
@@ -102,7 +104,7 @@ def read_rows(variable: tf.Variable, ids: tf.Tensor | None) -> tf.Tensor:
     table's buffer, for which a later scatter would have to copy the table.
     """
     if ids is None:
-        return variable.read_value()
+        return whole_reads.raw(variable)
     return variable.sparse_read(ids)
 
 

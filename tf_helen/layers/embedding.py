@@ -237,8 +237,7 @@ class Embedding(keras.layers.Layer):
         )
 
     def save_own_variables(self, store):
-        if self._table.decay is not None:
-            self._table.decay.finish()
+        self._table.settle()
         super().save_own_variables(store)
 
     def compute_output_spec(self, inputs, training=False, pool=True):

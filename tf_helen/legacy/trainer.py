@@ -13,11 +13,14 @@ import tf_keras
 from tf_helen import tables
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
-from tf_helen.legacy.variables import adapt, adapt_all
+from tf_helen.legacy.variables import adapt_all, adapted_among
 
 
 class _EpochBell(tf_keras.callbacks.Callback):
     """Tells the optimizer where passes over the data begin and end."""
+
+    def on_train_begin(self, logs=None):
+        self.model._take_tables()
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = _inside(self.model.optimizer)
@@ -27,6 +30,8 @@ class _EpochBell(tf_keras.callbacks.Callback):
             # Its state may wait in a checkpoint until the variables exist.
             with self.model.distribute_strategy.scope():
                 optimizer.build(self.model.trainable_variables)
+        if optimizer.inner.built:
+            optimizer.inner.attach(adapt_all(self.model.trainable_variables))
         optimizer.begin_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -124,6 +129,26 @@ class TrainerMixin:
                 trial()
         self.__dict__["_tf_helen_variables_made"] = True
 
+    def train_on_batch(self, *args, **kwargs):
+        self._take_tables()
+        return super().train_on_batch(*args, **kwargs)
+
+    def _take_tables(self) -> None:
+        """Takes tables over from other optimizers, which steps that are traced already cannot.
+
+        A table that this optimizer trained and that is frozen now is brought up to date and let go.
+        """
+        optimizer = _inside(getattr(self, "optimizer", None))
+        trained = adapted_among(self.trainable_variables)
+        if not isinstance(optimizer, LegacyOptimizer):
+            for variable in trained:
+                tables.release(variable)
+        elif optimizer.inner.built:
+            optimizer.inner.attach(adapt_all(self.trainable_variables))
+            known = {id(variable) for variable in trained}
+            others = adapted_among(self.variables)
+            optimizer.inner.let_go(v for v in others if id(v) not in known)
+
     def _minimize(self, closure: Callable[[], tf.Tensor]) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
@@ -150,23 +175,15 @@ class TrainerMixin:
     # Nobody sees a stale row.
 
     def _settle_tables(self) -> None:
-        inner = _inside(getattr(self, "optimizer", None))
-        if isinstance(inner, LegacyOptimizer) and inner.inner.built:
-            inner.finalize_variable_values(self.trainable_variables)
+        # Of every table, whoever trains it: another model may, and it may be frozen here.
+        tables.settle(adapted_among(self.variables))
 
     @contextlib.contextmanager
     def settled(self):
         """Within it all tables are up to date and lookups are plain, for tracing an export."""
         self._settle_tables()
-        marked = [tables.of(adapt(variable)) for variable in self.trainable_variables]
-        pending = [(table, table.decay) for table in marked if table is not None]
-        for table, _ in pending:
-            table.decay = None
-        try:
+        with tables.plain_reads(adapted_among(self.variables)):
             yield self
-        finally:
-            for table, decay in pending:
-                table.decay = decay
 
 
 def _settling(name: str, tracing: bool):

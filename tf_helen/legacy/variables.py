@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tf_keras.src.mixed_precision.autocast_variable import AutoCastVariable
 
-_ATTRIBUTE = "_tf_helen_variable"
+from tf_helen.tables import ADAPTED
 
 
 class AdaptedVariable(keras.Variable):
@@ -81,14 +81,32 @@ def adapt(variable: tf.Variable) -> AdaptedVariable:
             "optimizers of `tf_helen`."
         )
     variable = stored(variable)
-    adapted = getattr(variable, _ATTRIBUTE, None)
+    adapted = getattr(variable, ADAPTED, None)
     if adapted is None or adapted.value is not variable:
         with tf.init_scope():
             adapted = AdaptedVariable(variable)
-        setattr(variable, _ATTRIBUTE, adapted)
+        setattr(variable, ADAPTED, adapted)
     return adapted
 
 
 def adapt_all(variables: Iterable[tf.Variable]) -> list[AdaptedVariable]:
     """`adapt` for each of several variables."""
     return [adapt(variable) for variable in variables]
+
+
+def adapted_among(variables: Iterable[tf.Variable]) -> list[AdaptedVariable]:
+    """Those of `adapt` that exist already: layers and optimizers have left notes on no others.
+
+    Args:
+        variables: variables of a tf_keras model.
+
+    Returns:
+        Their `AdaptedVariable`s, as far as they were made before.
+
+    Example:
+        >>> weights = tf.Variable([1.0])
+        >>> adapted_among([weights]), adapted_among([adapt(weights).value])[0] is adapt(weights)
+        ([], True)
+    """
+    found = [getattr(stored(variable), ADAPTED, None) for variable in variables]
+    return [adapted for adapted in found if adapted is not None]

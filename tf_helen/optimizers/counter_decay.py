@@ -56,7 +56,7 @@ class CounterDecay(RowSparseOptimizer):
         dtype = step.learning_rate.dtype
         count = tf.cast(tf.bitcast(step.history["recent_count"], tf.float32), dtype)
         last_step = tf.cast(step.history["last_step"], tf.int64)
-        away = tf.cast(step.number - last_step, dtype)
+        away = tf.cast(step.table_step - last_step, dtype)
         faded = count * tf.exp(-math.log(2) / self.counter_halflife * away)
         return tf.where(step.occurred(), 1 + faded, count)
 

@@ -56,8 +56,18 @@ class DelegatingOptimizer(RowSparseOptimizer):
                 one.build(shares[id(one)])
 
     def attach(self, variables):
+        for one in self._inner:
+            share = [v for v in variables if self.optimizer_of(v) is one]
+            if isinstance(one, RowSparseOptimizer):
+                one.attach(share)
+            else:
+                for variable in share:
+                    tables.release(variable)
+
+    def let_go(self, variables):
+        variables = list(variables)
         for one in self._ours():
-            one.attach([v for v in variables if self.optimizer_of(v) is one])
+            one.let_go(variables)
 
     def history_keeper(self, variable):
         one = self.optimizer_of(variable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from absl import logging
 
-from tf_helen import checks, replicas
+from tf_helen import checks, replicas, tables
 from tf_helen.optimizers.decay_law import FixedDecay, FoundDecay, alpha_for
 from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.slots import HISTORY, fill
@@ -51,11 +51,17 @@ class EpochAlpha:
         logging.info("alpha='auto': %d steps per epoch, alpha %.3g", steps, found)
         self.finalize_variable_values(self._trainable_variables)  # by the alpha until now
         fill(self._found_alpha, found)
-        for slots, swept in zip(self._slot_book.by_index, self._swept_at.by_index, strict=True):
-            for copy in replicas.copies(slots[HISTORY]) if HISTORY in slots and not before else ():
+        for variable in self._trainable_variables:
+            slots = self.slots_of(variable)
+            # What is not trained now stays as it is.
+            if before or HISTORY not in slots or not self.is_trained(variable):
+                continue
+            for copy in replicas.copies(slots[HISTORY]):
                 history = RowHistory(self.history_columns(), copy.read_value())
                 copy.assign(history.replace(decayed_to=history["last_step"]).record)
-            fill(swept["swept_at"], -1)
+            self._write_swept_at(variable, -1)
+            if tables.of(variable) is not None:
+                tables.of(variable).restored()
 
     def end_epoch(self) -> None:
         """With `alpha="auto"`, notes how many steps the epoch had that is now finished."""

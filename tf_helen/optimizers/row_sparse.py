@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -109,7 +109,16 @@ class RowSparseOptimizer(
         self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
-        """Hook: takes up tables again that another optimizer may have had in between."""
+        """Takes up the variables of a step, which another optimizer may have had in between."""
+        if self.owns_rows:
+            for variable in variables:
+                tables.release(variable)
+
+    def let_go(self, variables: Iterable[keras.Variable]) -> None:
+        """Brings those variables up to date whose decay is this optimizer's, and leaves them."""
+        for variable in variables:
+            if self in tables.decaying(variable):
+                tables.release(variable)
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
         """The slot variables of one variable, by name."""
@@ -156,6 +165,7 @@ class RowSparseOptimizer(
             raise ValueError(
                 f"Received {len(grads)} gradients for {len(self._trainable_variables)} variables."
             )
+        self.attach(self._trainable_variables)
         return list(self._trainable_variables)
 
     def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
@@ -173,6 +183,7 @@ class RowSparseOptimizer(
         record, dtype = slots.pop(HISTORY, None), block.values.dtype
         step = Step(
             number=self.step_number(),
+            table_step=self.table_step(variable),
             learning_rate=tf.cast(self._current_rate(is_embedding), dtype),
             raw_gradient=block.values,
             is_table=is_table,
@@ -182,7 +193,7 @@ class RowSparseOptimizer(
         )
         rows = tf.cast(read_rows(target, block.ids), dtype)
         if is_table:
-            rows = self.settle_rows(rows, step.history, step.number)
+            rows = self.settle_rows(rows, step.history, step.table_step)
         gradient = block.values + self.coupled_l2 * rows if self.coupled_l2 else block.values
         if self.weight_decay is not None and self._use_weight_decay(variable):
             strength = tf.convert_to_tensor(self.decay_strength(step), dtype)
@@ -201,6 +212,10 @@ class RowSparseOptimizer(
     def step_number(self) -> tf.Tensor:
         """int64 scalar: the number of the step under way, from 1."""
         return tf.cast(replicas.local(self._iterations).read_value(), tf.int64) + 1
+
+    def table_step(self, variable: keras.Variable) -> tf.Tensor:
+        """int64 scalar: the number of the step under way among those that train a variable."""
+        return self.step_number()
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -93,4 +93,4 @@ class Rule:
 
     def new_history(self, step: Step, counts: tf.Tensor | None) -> RowHistory:
         """The rows' records after the step."""
-        return step.history.after(step.number, step.occurred(), counts)
+        return step.history.after(step.table_step, step.occurred(), counts)

@@ -22,6 +22,8 @@ class Step:
 
     Attributes:
         number: int64 scalar, the optimizer's step, from 1.
+        table_step: int64 scalar, its number among the steps that train this variable, which the
+            rows' records speak of.
         learning_rate: scalar in the block's dtype.
         raw_gradient: the block's summed gradient, before L2.
         is_table: whether rows that are not in the block, or have a zero gradient, were absent
@@ -32,6 +34,7 @@ class Step:
     """
 
     number: tf.Tensor
+    table_step: tf.Tensor
     learning_rate: tf.Tensor
     raw_gradient: tf.Tensor
     is_table: bool

@@ -76,13 +76,17 @@ class StoredRows:
         columns = dict(zip(keeper.history_columns(), stored.T, strict=True))
         found = {name: columns[name] for name in ("count", "last_step") if name in columns}
         if "last_step" in found:
-            done = self.steps_done()
+            done = keeper.table_steps_done(variable)
             found["idle"] = done - found["last_step"].astype(np.int64)
         return found
 
     def steps_done(self) -> int:
         """How many steps were taken, for code outside of a step."""
         return int(replicas.copies(self.iterations)[0].numpy())
+
+    def table_steps_done(self, variable: keras.Variable) -> int:
+        """How many steps were taken that train a variable."""
+        return self.steps_done()
 
     def rows_as_read(self, variable: keras.Variable, ids: tf.Tensor | None) -> tf.Tensor:
         """The rows of a variable as a forward pass reads them now, in the dtype of rules."""
@@ -107,7 +111,7 @@ class StoredRows:
             fill(slots[name], initial)
         if HISTORY not in slots:
             return
-        done = self.steps_done()
+        done = self.table_steps_done(variable)
         for copy in replicas.copies(slots[HISTORY]):
             history = RowHistory(self.history_columns(), copy.read_value())
             copy.assign(history.replace(last_step=done, decayed_to=done, recent_count=0).record)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
 
-from tf_helen import keras_access
+from tf_helen import keras_access, tables
 from tf_helen.layers import Embedding
 from tf_helen.layers.ids import check_cast, fitting
 from tf_helen.trainer.seam import TrainerSeam
@@ -161,3 +161,35 @@ def enable(model: keras.Model) -> keras.Model:
 
 
 keras_access.after_cloning(lambda model, clone: enable(clone), TrainerSeam)
+
+
+def settle(model: keras.Model | keras.layers.Layer) -> None:
+    """Applies the pending decay of every embedding table of a model or layer.
+
+    `tf_helen.Model` calls it before it predicts, evaluates, saves and exports. Functions that were
+    traced before an optimizer with decay (`AdamAR`) trained a table raise until it is called.
+
+    Args:
+        model: any Keras model or layer, also one of tf_keras, whichever optimizer trains its
+            tables.
+
+    Returns:
+        Nothing. A second call changes nothing.
+
+    Raises:
+        TypeError: if `model` has no `variables`.
+
+    Example:
+        >>> inputs = keras.Input((1,), dtype="int32")
+        >>> x = keras.layers.Flatten()(tf_helen.layers.Embedding({"user": 5}, 2)(inputs))
+        >>> model = keras.Model(inputs, keras.layers.Dense(1)(x))
+        >>> model.compile(tf_helen.AdamAR(), "mse")
+        >>> _ = model.train_on_batch(np.array([[3]]), np.array([[1.0]]))
+        >>> tf_helen.settle(model)
+        >>> model.predict(np.array([[3]]), verbose=0).shape
+        (1, 1)
+    """
+    variables = getattr(model, "variables", None)
+    if variables is None:
+        raise TypeError(f"`settle` needs a Keras model or layer. Received: {type(model).__name__}")
+    tables.settle(variables)

@@ -13,6 +13,7 @@ from tf_helen.layers import Embedding
 from tf_helen.optimizers.passes import gradients_of, scale_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.trainer import loss_scaling
+from tf_helen.trainer.replica_shares import ReplicaShares
 
 
 def forward_states(model: keras.Model) -> list[keras.Variable]:
@@ -44,6 +45,9 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
 class _EpochBell(keras.callbacks.Callback):
     """Tells the optimizer where passes over the data begin and end."""
 
+    def on_train_begin(self, logs=None):
+        self.model._take_tables()
+
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = loss_scaling.unwrap(self.model.optimizer)
         if not isinstance(optimizer, RowSparseOptimizer):
@@ -52,6 +56,8 @@ class _EpochBell(keras.callbacks.Callback):
             # Its state may wait in a checkpoint until the variables exist.
             with self.model.distribute_strategy.scope():
                 self.model.optimizer.build(self.model.trainable_variables)
+        if optimizer.built:
+            optimizer.attach(self.model.trainable_variables)
         optimizer.begin_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -88,19 +94,20 @@ class TrainerSeam:
             # The optimizer must know the variables before the first pass, not after it.
             self._symbolic_build(data_batch=(x, y, sample_weight))
         first_pass: dict[str, tf.Tensor] = {}
+        rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
+        shares = ReplicaShares(rows, sample_weight)
 
         def closure():
             kwargs = {"training": True} if self._call_has_training_arg else {}
             y_pred = self(x, **kwargs)
             first_pass.setdefault("y_pred", y_pred)
-            return self._compute_loss(
+            loss = self._compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
+            return shares.of_global_loss(loss, self)
 
         loss = self._minimize(closure)
-        rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
-        # Each replica's loss is its share of the global mean.
-        self._loss_tracker.update_state(loss * replicas.count(), sample_weight=rows)
+        self._loss_tracker.update_state(shares.as_mean(loss), sample_weight=rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
     def fit(self, *args, **kwargs):
@@ -114,6 +121,27 @@ class TrainerSeam:
         else:
             callbacks = [*_as_list(callbacks), bell]
         return super().fit(**given, callbacks=callbacks)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._take_tables()
+        return super().train_on_batch(*args, **kwargs)
+
+    def _take_tables(self) -> None:
+        """Takes tables over from other optimizers, which steps that are traced already cannot.
+
+        A table that this optimizer trained and that is frozen now is brought up to date and let go.
+        """
+        optimizer = loss_scaling.unwrap(getattr(self, "optimizer", None))
+        if optimizer is None or not optimizer.built:
+            return
+        trained = self.trainable_variables
+        if isinstance(optimizer, RowSparseOptimizer):
+            optimizer.attach(trained)
+            known = {id(variable) for variable in trained}
+            optimizer.let_go(v for v in self.variables if id(v) not in known)
+        else:
+            for variable in trained:
+                tables.release(variable)
 
     def _minimize(self, closure) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
@@ -177,11 +205,8 @@ class TrainerSeam:
     # Nobody sees a stale row.
 
     def _settle_tables(self) -> None:
-        optimizer = getattr(self, "optimizer", None)
-        if optimizer is not None and optimizer.built:
-            inner = loss_scaling.unwrap(optimizer)
-            if isinstance(inner, RowSparseOptimizer):
-                inner.finalize_variable_values(self.trainable_variables)
+        # Of every table, whoever trains it: another model may, and it may be frozen here.
+        tables.settle(self.variables)
 
     def evaluate(self, *args, **kwargs):
         self._settle_tables()
@@ -227,12 +252,5 @@ class TrainerSeam:
     def settled(self):
         """Within it all tables are up to date and lookups are plain, for tracing an export."""
         self._settle_tables()
-        marked = [tables.of(variable) for variable in self.trainable_variables]
-        pending = [(table, table.decay) for table in marked if table is not None]
-        for table, _ in pending:
-            table.decay = None
-        try:
+        with tables.plain_reads(self.variables):
             yield self
-        finally:
-            for table, decay in pending:
-                table.decay = decay
