@@ -132,3 +132,22 @@ def loss_reductions(model: keras.Model) -> set[str]:
     losses = getattr(getattr(model, "_compile_loss", None), "_flat_losses", None) or []
     found = {getattr(one.loss, "reduction", None) for one in losses}
     return {"sum_over_batch_size" if one == "mean" else one for one in found if one is not None}
+
+
+def first_replica_batch(epoch_iterator):
+    """The first replica's part of the first batch of Keras's epoch iterator.
+
+    Keras's own `_maybe_symbolic_build`, which `tf_helen.Model` overrides, averages the parts.
+
+    Args:
+        epoch_iterator: what Keras hands to `_maybe_symbolic_build`.
+
+    Returns:
+        Nested tensors, as one replica's training step receives them; `None` without data.
+    """
+    for _, _, iterator in epoch_iterator:
+        return keras.tree.map_structure(
+            lambda x: x.values[0] if isinstance(x, tf.distribute.DistributedValues) else x,
+            next(iterator),
+        )
+    return None

@@ -221,9 +221,9 @@ READERS = {
     "variable.numpy": lambda model, path: table_of(model).embeddings.numpy(),
     "variable.value.numpy": lambda model, path: table_of(model).embeddings.value.numpy(),
     "np.array": lambda model, path: np.array(table_of(model).embeddings),
-    "tf.convert_to_tensor": lambda model, path: (
-        tf.convert_to_tensor(table_of(model).embeddings).numpy()
-    ),
+    "tf.convert_to_tensor": lambda model, path: tf.convert_to_tensor(
+        table_of(model).embeddings
+    ).numpy(),
     "keras.ops": lambda model, path: np.array(keras.ops.multiply(table_of(model).embeddings, 1)),
     "save": lambda model, path: _saved(model, f"{path}/m.keras"),
     "save_weights": lambda model, path: _saved_weights(model, f"{path}/m.weights.h5"),

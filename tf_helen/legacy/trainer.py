@@ -14,6 +14,7 @@ from tf_helen import tables
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
 from tf_helen.legacy.variables import adapt_all, adapted_among
+from tf_helen.trainer.replica_shares import ReplicaShares
 
 
 class _EpochBell(tf_keras.callbacks.Callback):
@@ -78,11 +79,13 @@ class TrainerMixin:
             return self._tfrs_train_step(data)
         x, y, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
         first_pass: dict[str, tf.Tensor] = {}
+        shares = ReplicaShares(_rows_of(tf.nest.flatten(x)[0]), sample_weight)
 
         def closure():
             y_pred = self(x, training=True)
             first_pass.setdefault("y_pred", y_pred)
-            return self.compute_loss(x, y, y_pred, sample_weight)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            return shares.of_global_loss(loss, _reductions(self), self.losses)
 
         def trial():
             self.compute_loss(x, y, self(x, training=True), sample_weight)
@@ -212,6 +215,20 @@ def _inside(optimizer):
     """The optimizer inside one that scales the loss, or the optimizer itself."""
     scales = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
     return optimizer.inner_optimizer if scales else optimizer
+
+
+def _rows_of(batch) -> tf.Tensor:
+    if isinstance(batch, tf.RaggedTensor):
+        return batch.nrows()
+    shape = batch.dense_shape if isinstance(batch, tf.SparseTensor) else tf.shape(batch)
+    return shape[0]
+
+
+def _reductions(model: tf_keras.Model) -> set[str]:
+    """The reductions of the losses that a model was compiled with, in the words of Keras 3."""
+    losses = tf.nest.flatten(getattr(getattr(model, "compiled_loss", None), "_losses", None))
+    found = {getattr(loss, "reduction", "auto") for loss in losses if loss is not None}
+    return {"sum_over_batch_size" if one == "auto" else one for one in found}
 
 
 def _is_tfrs(model: tf_keras.Model) -> bool:

@@ -26,7 +26,8 @@ class AdamAR(IntervalDecay, Adam):
     `decay="continuous"` (default) is this rule at row cost: the decay of absent rows is a closed
     form of (t, s_k), which `tf_helen.layers.Embedding` applies to the rows it reads and the
     optimizer to the rows it updates. `finalize_variable_values` writes it to whole tables; Keras
-    calls it at the end of `fit`, `tf_helen.Model` before validation, saving and export too. A
+    calls it at the end of `fit`, `tf_helen.Model` before validation, saving and export too, and
+    `tf_helen.settle` at any time. Steps that do not train a table do not count for it. A
     `tf.train.Checkpoint` holds the stored rows with their counters and needs no sweep.
     With an embedding layer that is not ours, whose reads we do not see, whole tables are swept
     every `sweep_every` steps: one read and write of the table, and rows are read up to that many

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tf_helen import keras_access, replicas
-
-_BY_ROWS = {"sum_over_batch_size", "mean"}
+from tf_helen import replicas
 
 
 class ReplicaShares:
@@ -38,20 +36,24 @@ class ReplicaShares:
         if len(weights) == 1:
             self._by_weight = replicas.share_of(tf.reduce_sum(weights[0]))
 
-    def of_global_loss(self, loss: tf.Tensor, model: keras.Model) -> tf.Tensor:
+    def of_global_loss(
+        self, loss: tf.Tensor, reductions: set[str], added: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """The part of the global batch's loss that this replica adds to the sum over replicas.
 
         Args:
             loss: scalar, as `compute_loss` returns it.
-            model: whose loss it is, after `compute_loss`.
+            reductions: of the losses given to `compile`.
+            added: the losses of layers and regularizers that are part of `loss`.
 
         Returns:
             A scalar.
         """
         if self._is_alone:
             return loss
+        if loss.shape.rank:  # Keras returns an eager loss of no rows as it is
+            loss = tf.reduce_sum(loss)
         by_rows = tf.cast(self._by_rows, loss.dtype)
-        reductions = keras_access.loss_reductions(model)
         if reductions == {"sum"}:
             share = tf.ones([], loss.dtype)
         elif reductions == {"mean_with_sample_weight"}:
@@ -59,7 +61,7 @@ class ReplicaShares:
         else:
             # Also where this replica has no row at all, and its mean is not a number.
             return tf.math.multiply_no_nan(loss, by_rows)
-        added = [tf.cast(tf.reduce_sum(one), loss.dtype) for one in model.losses]
+        added = [tf.cast(tf.reduce_sum(one), loss.dtype) for one in added]
         added = tf.add_n(added) / replicas.count() if added else tf.zeros([], loss.dtype)
         return tf.math.multiply_no_nan(loss - added, share) + added * by_rows
 

@@ -8,7 +8,7 @@ import inspect
 import keras
 import tensorflow as tf
 
-from tf_helen import keras_access, replicas, tables
+from tf_helen import keras_access, tables
 from tf_helen.layers import Embedding
 from tf_helen.optimizers.passes import gradients_of, scale_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
@@ -104,7 +104,8 @@ class TrainerSeam:
             loss = self._compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
-            return shares.of_global_loss(loss, self)
+            reductions = keras_access.loss_reductions(self)
+            return shares.of_global_loss(loss, reductions, self.losses)
 
         loss = self._minimize(closure)
         self._loss_tracker.update_state(shares.as_mean(loss), sample_weight=rows)
@@ -121,6 +122,13 @@ class TrainerSeam:
         else:
             callbacks = [*_as_list(callbacks), bell]
         return super().fit(**given, callbacks=callbacks)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under several replicas Keras builds with the mean of their batches: ids would be floats,
+        # and replicas with different numbers of rows an error.
+        if self._distribute_strategy is not None and iterator is not None:
+            data_batch, iterator = keras_access.first_replica_batch(iterator), None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def train_on_batch(self, *args, **kwargs):
         self._take_tables()
