@@ -53,8 +53,9 @@ class TrainerMixin:
 
     Metrics, the loss that is reported and the statistics of layers (batch normalization) count the
     first pass only: what layers and metrics keep in vectors and scalars of `add_weight(...,
-    trainable=False)` is put back after the second. Matrices, which may be whole tables, are not:
-    a layer that updates one in its forward pass counts both passes. Both passes see the same
+    trainable=False)`, and the states of stateful recurrent layers, is put back before the second
+    pass and after it. Other matrices, which may be whole tables, are not: a layer that updates one
+    in its forward pass counts both passes (`SpectralNormalization` does). Both passes see the same
     dropout masks, compiled (`run_eagerly=False`) or with `tf.random.Generator`
     (`tf_keras.backend.experimental.enable_tf_random_generator()`); run eagerly with the stateful
     random operations that are tf_keras's default, which nothing can rewind, each pass draws its
