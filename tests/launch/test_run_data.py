@@ -193,6 +193,7 @@ def tampered(saved, folder):
 
 CHILD = """
 import sys
+import tensorflow as tf
 for path in sys.argv[1:]:
     for load in ("2", "1"):
         try:
