@@ -174,7 +174,7 @@ def files_of_a_run(folder: str) -> list[str]:
 def _load(path: str) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); {_HELP}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} is damaged (no settings in it); {_HELP}")
