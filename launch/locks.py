@@ -66,10 +66,12 @@ class FolderLock:
             if times > 1:
                 _held[self._path] = thread, times - 1
         if self._file is not None:
-            with contextlib.suppress(OSError):
-                os.remove(self._path)
-            self._file.close()
-            self._file = None
+            try:
+                with contextlib.suppress(OSError):
+                    os.remove(self._path)
+            finally:
+                self._file.close()
+                self._file = None
 
     def _taken(self):
         try:
@@ -77,7 +79,9 @@ class FolderLock:
         except ImportError:  # not on Windows
             logging.info("%s is not locked: this system has no flock", self._folder)
             return None
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        given = self._folder.removeprefix("file://").rstrip("/")
+        os.makedirs(os.path.dirname(given) or ".", exist_ok=True)  # errors name what was given
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)  # where a link leads
         while True:
             file = open(self._path, "a+")  # noqa: SIM115 - held until the block ends
             try:

@@ -65,23 +65,25 @@ class Workspace:
         try:
             restore_folder(self._out, MANIFEST)  # who held the lock may have been killed
             check_free(self._out, self._overwrite)  # or may just have finished
-        except ValueError:
+            state = self._found()
+            if not self._usable(state):
+                self._remove()
+                state = {"fingerprint": self._fingerprint, "counted": None, "shards": {}}
+            self._remove_unfinished()
+        except BaseException:
             self._lock.__exit__()
             raise
-        state = self._found()
-        if not self._usable(state):
-            self._remove()
-            state = {"fingerprint": self._fingerprint, "counted": None, "shards": {}}
-        self._remove_unfinished()
         self._state = state
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         # What is wrong with the data or the arguments will be so again; an interruption, a full
         # disk or a lost connection leave work to go on with.
-        if isinstance(error, ValueError) or not self._state.get("counted"):
-            self._remove()
-        self._lock.__exit__()
+        try:
+            if isinstance(error, ValueError) or not self._state.get("counted"):
+                self._remove()
+        finally:
+            self._lock.__exit__()
 
     @property
     def counted(self) -> dict[str, Any] | None:

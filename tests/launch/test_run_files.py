@@ -152,21 +152,20 @@ def test_a_best_model_that_is_lost_is_written_from_its_checkpoint(change, data, 
     assert_is(run, finished)
 
 
-def test_a_best_model_that_cannot_be_written_again_is_an_error(data, run):
-    epochs = load_history(str(run))
-    best = max(epochs, key=lambda epoch: epoch.valid_auc).epoch
+def test_the_checkpoint_of_the_best_epoch_is_kept_and_its_loss_is_an_error(data, tmp_path):
+    run = tmp_path / "run"
+    train(config_for(data, run, learning_rate=0.0, epochs=4))  # all alike: the first is the best
+    states = {path.name.split(".")[0] for path in (run / "checkpoints").iterdir()}
+    assert states == {"checkpoint", "ckpt-1", "ckpt-3", "ckpt-4"}
+    again = config_for(data, run, learning_rate=0.0, epochs=4, resume=True)
     (run / "best.keras").unlink()
-    for path in (run / "checkpoints").glob(f"ckpt-{best}.*"):
+    train(again)
+    assert load_best(str(run)).get_weights()
+    (run / "best.keras").unlink()
+    for path in (run / "checkpoints").glob("ckpt-1.*"):
         path.unlink()
-    if best == LAST:  # the one before then is the newest
-        (run / "history.csv").write_text("damaged")
-    config = config_for(data, run, resume=True)
-    if best == LAST:
-        train(config)
-        assert (run / "best.keras").exists()
-        return
-    with pytest.raises(ValueError, match=r"best\.keras is missing.*train again with --overwrite"):
-        train(config)
+    with pytest.raises(ValueError, match=r"best\.keras is missing.*epoch 1.*--overwrite"):
+        train(again)
 
 
 def lines_of(run):
