@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import numpy as np
 from absl import app, flags
 
-from tf_helen.optimizers.decay_law import alpha_for
+from tf_helen.rules.interval_decay import alpha_for
 
 _RESULTS = flags.DEFINE_list("results", [], "Folders that launch.compare wrote.")
 _STEPS = flags.DEFINE_list("steps", [], "Steps per epoch of each folder.")

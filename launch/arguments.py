@@ -14,6 +14,7 @@ import zoo
 from tf_helen.checks import nearest, one_of
 from tf_helen.constructors import constructor_arguments
 from tf_helen.optimizers import registry as optimizers
+from tf_helen.optimizers.arguments import arguments_of
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 from zoo.models import ClickModel
 
@@ -123,7 +124,7 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
 def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
     """The arguments of a named optimizer, and of those that it is wrapped around."""
     cls, inner = optimizers.class_of(name)
-    known = constructor_arguments(cls, last=WrappingOptimizer)
+    known = arguments_of(cls)
     if issubclass(cls, WrappingOptimizer):
         inner = inner or base or known["base_optimizer"]
         if not isinstance(inner, str):

@@ -27,7 +27,10 @@ class Evaluator:
         self._model = model
         self._strategy = strategy or tf.distribute.get_strategy()
         with self._strategy.scope():
-            self._metrics = {"auc": tf_helen.metrics.AUC(), "logloss": tf_helen.metrics.LogLoss()}
+            self._metrics = {
+                "auc": tf_helen.metrics.AUC(from_logits=True),
+                "logloss": tf_helen.metrics.LogLoss(from_logits=True),
+            }
         self._step = tf.function(self._score_everywhere, reduce_retracing=True)
 
     def __call__(self, data: tf.data.Dataset) -> dict[str, float]:

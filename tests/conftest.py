@@ -9,7 +9,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+import hypothesis
 import pytest
+
+# The same examples in every run, so that a green run stays green; `make fuzz` explores.
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 _ABSENT = "shared data absent"
 _LONG = ("test_replicas", "test_recommender", "test_golden_on_tf_keras")

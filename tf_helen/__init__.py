@@ -4,7 +4,7 @@ from tf_helen.requirements import check_keras as _check_keras
 
 _check_keras()  # before anything imports Keras
 
-from tf_helen import callbacks, layers, metrics, optimizers  # noqa: E402
+from tf_helen import callbacks, layers, metrics, optimizers, rules  # noqa: E402
 from tf_helen.optimizers import (  # noqa: E402
     ASAM,
     SAM,
@@ -34,8 +34,7 @@ from tf_helen.optimizers import (  # noqa: E402
     RowWiseAdagrad,
 )
 from tf_helen.trainer import Model, Sequential, enable, settle  # noqa: E402
-
-__version__ = "0.1.0"
+from tf_helen.version import __version__  # noqa: E402
 
 __all__ = [
     "ASAM",
@@ -66,10 +65,12 @@ __all__ = [
     "RowSparseOptimizer",
     "RowWiseAdagrad",
     "Sequential",
+    "__version__",
     "callbacks",
     "enable",
     "layers",
     "metrics",
     "optimizers",
+    "rules",
     "settle",
 ]

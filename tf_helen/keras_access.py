@@ -151,3 +151,64 @@ def first_replica_batch(epoch_iterator):
             next(iterator),
         )
     return None
+
+
+# Optimizers. Keras documents `update_step` as the method to override; a driver that updates all
+# variables together, at row cost, needs what `apply` and `build` of the base class use.
+
+
+def index_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> int:
+    """The variable's place among those the optimizer was built with; slots are kept by it."""
+    return optimizer._get_variable_index(variable)
+
+
+def is_known(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Whether the optimizer was built with the variable."""
+    return optimizer._var_key(variable) in optimizer._trainable_variables_indices
+
+
+def check_known(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
+    """Raises `ValueError`, with Keras's message, if the optimizer was built without one of them."""
+    optimizer._check_variables_are_known(variables)
+
+
+def trained_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables the optimizer was built with, in the order of its slots."""
+    return optimizer._trainable_variables
+
+
+def own_iterations(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The optimizer's own counter; `iterations` of one that wraps another is the other's."""
+    return optimizer._iterations
+
+
+def stored_learning_rate(optimizer: keras.optimizers.Optimizer) -> object:
+    """The variable, schedule or callable itself; `learning_rate` returns a number."""
+    return optimizer._learning_rate
+
+
+def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """The rate of this step, a schedule's for the optimizer's own counter."""
+    return optimizer._get_current_learning_rate()
+
+
+def track(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> None:
+    """Makes a variable part of the optimizer's saved state."""
+    optimizer._track_variable(variable)
+
+
+def without_empty_gradients(
+    optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence
+) -> tuple[list, list]:
+    """Gradients that are not `None` and their variables, with Keras's warning and error."""
+    return optimizer._filter_empty_gradients(gradients, variables)
+
+
+def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Whether `exclude_from_weight_decay` leaves the variable in."""
+    return optimizer._use_weight_decay(variable)
+
+
+def strategy_of(optimizer: keras.optimizers.Optimizer) -> tf.distribute.Strategy:
+    """The strategy under whose scope the optimizer was made."""
+    return optimizer._distribution_strategy

@@ -12,7 +12,7 @@ from tf_helen.checks import nearest
 POOLINGS = ("mean", "sum")
 ENCODINGS = ("vocabulary", "hash", "buckets", "log_square")
 MISSING = ("oov", "bucket")
-TRANSFORMS = ("standardise", "log", "none")
+TRANSFORMS = ("standardize", "log", "none")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")  # names are also parts of file names
 _LARGEST = 2**31 - 1  # ids are read as int32
 MOST_VALUES = 100_000  # of one field in a record; all its values are read into memory, padded
@@ -151,11 +151,11 @@ class Numeric:
 
     | transform | f(x) | mean and std |
     |---|---|---|
-    | `standardise` | x | of x over the training split |
+    | `standardize` | x | of x over the training split |
     | `log` | `sign(x) log(1 + abs(x))` | of f(x) over the training split |
     | `none` | x | 0 and 1 |
 
-    To bucketise a number, make it a `Categorical` with `encoding="buckets"`.
+    To bucketize a number, make it a `Categorical` with `encoding="buckets"`.
 
     Args:
         name: Column name, with the same characters as a categorical one.
@@ -174,7 +174,7 @@ class Numeric:
     name: str
     mean: float = 0.0
     std: float = 1.0
-    transform: str = "standardise"
+    transform: str = "standardize"
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -185,6 +185,8 @@ class Numeric:
             if not number or (what == "std" and value <= 0):
                 limit = "finite number above 0" if what == "std" else "finite number"
                 raise SchemaError(f"column {self.name!r}: {what}={shown(value)}; use a {limit}")
+        if self.transform == "standardise":  # its spelling in version 0.1
+            object.__setattr__(self, "transform", "standardize")
         _check_one_of(f"column {self.name!r}", "transform", self.transform, TRANSFORMS)
         if self.transform == "none" and (self.mean, self.std) != (0, 1):
             raise SchemaError(

@@ -6,9 +6,9 @@
 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
    FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
 4. `log_square` and `buckets` take numbers: `NUMBER`, Unicode's white space around it or not, read
-   as float64; anything else and what overflows is missing. `log_square` looks up the decimal text
-   of `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where x < -2^53 counts as -2^53; `buckets`
-   gives `1 +` the number of boundaries `<= x`.
+   as float64, 0 below 2^-126 in magnitude; anything else and what overflows is missing.
+   `log_square` looks up the decimal text of `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where
+   x < -2^53 counts as -2^53; `buckets` gives `1 +` the number of boundaries `<= x`.
 5. A missing value is the empty text. Its id is 0; with `missing="bucket"` it is 1, which is its
    line in a vocabulary.
 """
@@ -24,6 +24,7 @@ import tensorflow as tf
 from zoo.columns import Categorical
 from zoo.files import DataError
 from zoo.identity import check_identity, vocabulary_checksum
+from zoo.subnormals import flush, flush_array
 from zoo.vocabulary import vocabulary_path
 
 # What a number looks like, the same in RE2 (TensorFlow), Rust (polars) and Python.
@@ -194,7 +195,8 @@ def _hashed(text: tf.Tensor, size: int, missing_bucket: bool) -> tf.Tensor:
 
 def _bucketed(text: tf.Tensor, boundaries: tuple[float, ...]) -> tf.Tensor:
     numbers, present = _numbers(text)
-    places = tf.searchsorted(tf.constant(boundaries, tf.float64), numbers, side="right")
+    bounds = tf.constant(flush_array(boundaries), tf.float64)
+    places = tf.searchsorted(bounds, numbers, side="right")
     return tf.where(present, 1 + places, 0)
 
 
@@ -212,4 +214,4 @@ def _numbers(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     is_number = tf.strings.regex_full_match(text, NUMBER)
     numbers = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)
     present = is_number & tf.math.is_finite(numbers)
-    return tf.where(present, numbers, tf.zeros_like(numbers)), present
+    return flush(tf.where(present, numbers, tf.zeros_like(numbers))), present

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_helen.layers.ids import check_dtype
 from zoo.schema import Schema
+from zoo.subnormals import flush
 
 
 def check_features(schema: Schema, features: Any) -> None:
@@ -67,7 +68,7 @@ def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
     mean = tf.constant([column.mean for column in schema.numeric], tf.float32)
     std = tf.constant([column.std for column in schema.numeric], tf.float32)
     # Before any cast to half precision, in which a large mean would swallow the value.
-    numbers = tf.cast(numeric, tf.float32)
+    numbers = flush(tf.cast(numeric, tf.float32))
     is_log = [column.transform == "log" for column in schema.numeric]
     if any(is_log):
         logs = tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))

@@ -100,7 +100,7 @@ def _from_raw(options: Options, found: dict[str, str]) -> RawData:
     users = _described(files[2], "userid", USER, met)
     rows = _joined(table_rows(files[:1]), ads, users, met)
     fields = fields_of(FIELDS, options, _MIN_COUNT)
-    # BARS's prices are these, mapped to [0, 1]; standardised they differ by a factor and a shift.
+    # BARS's prices are these, mapped to [0, 1]; standardized they differ by a factor and a shift.
     numbers = [Numeric(_PRICE)]
     schema = Schema("taobao_ad", fields, numbers, label=_LABEL, group="userid", time=_TIME)
     return RawData(schema, _Days(rows), tuple(files), PUBLISHED)

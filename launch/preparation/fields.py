@@ -16,6 +16,7 @@ from launch.preparation.texts import (
 )
 from zoo.columns import Categorical
 from zoo.encoding import hash_ids
+from zoo.subnormals import flush_array
 
 WITH_VOCABULARY = ("vocabulary", "log_square")
 _MOST_LEARNED = 1 << 22  # texts whose ids are kept at a time, some 400 MB
@@ -141,5 +142,7 @@ class FieldEncoder:
     def _buckets(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
         values = finite_numbers(column)
         note_unread(self.field.name, *unread(column, values), changed)
-        places = np.searchsorted(self.field.boundaries, values.fill_null(0.0), side="right")
+        places = np.searchsorted(
+            flush_array(self.field.boundaries), values.fill_null(0.0), side="right"
+        )
         return np.where(values.is_null().to_numpy(), 0, 1 + places).astype(np.int32)

@@ -10,6 +10,7 @@ import polars as pl
 
 from launch.datasets.table_types import as_numbers
 from zoo.columns import Categorical, Numeric
+from zoo.subnormals import SMALLEST
 
 _BREAKS = r"[\t\n\r]"  # would end the column or the line of a vocabulary file
 _LOWEST = -(2.0**53)  # below, floats are no longer single whole numbers
@@ -70,13 +71,15 @@ def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> 
         dtype: What the numbers must fit into.
 
     Returns:
-        [n] float64, null for what is missing, no number, or infinite in `dtype`.
+        [n] float64, null for what is missing, no number, or infinite in `dtype`; 0 for what is
+        subnormal, see `zoo.subnormals`.
 
     Example:
         >>> finite_numbers(pl.Series([" 1.5", "nan", "1e39", "x", None]), pl.Float32).to_list()
         [1.5, None, None, None, None]
     """
     values = as_numbers(column)
+    values = values.set((values.abs() < SMALLEST).fill_null(False), 0.0)
     return values.set(~values.cast(dtype).is_finite().fill_null(False), None)
 
 

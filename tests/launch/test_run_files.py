@@ -182,9 +182,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("change", HISTORIES)
-def test_a_history_that_is_lost_is_written_from_the_checkpoint(
-    change, data, run, finished, capsys
-):
+def test_a_history_that_is_lost_is_written_from_the_checkpoint(change, data, run, finished, capsys):
     content = HISTORIES[change](lines_of(run))
     (run / "history.csv").unlink()
     if content is not None:

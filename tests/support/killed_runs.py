@@ -91,6 +91,7 @@ def _run(asked: dict) -> None:
     os.dup2(log, 1)
     _count_events(asked["event"], asked["scoring"], asked["number"])
     if asked["seconds"] is not None:
+
         def kill():
             time.sleep(asked["seconds"])
             os.kill(os.getpid(), asked["number"])

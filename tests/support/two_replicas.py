@@ -30,7 +30,10 @@ def build(make, fp16=False):
     model.compile(
         optimizer,
         keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[tf_helen.metrics.AUC(), tf_helen.metrics.LogLoss()],
+        metrics=[
+            tf_helen.metrics.AUC(from_logits=True),
+            tf_helen.metrics.LogLoss(from_logits=True),
+        ],
     )
     return model
 

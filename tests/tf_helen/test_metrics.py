@@ -69,12 +69,14 @@ def run(metric, labels, predictions, weights=None, batch=65_536):
 @pytest.mark.parametrize("case", CASES)
 def test_logits_match_scikit_learn(case):
     labels, logits = make(case)
-    assert run(AUC(), labels, logits) == pytest.approx(roc_auc_score(labels, logits), abs=1e-5)
+    assert run(AUC(from_logits=True), labels, logits) == pytest.approx(
+        roc_auc_score(labels, logits), abs=1e-5
+    )
     expected = np.mean(np.logaddexp(0, logits.astype(np.float64)) - labels * logits)
-    assert run(LogLoss(), labels, logits) == pytest.approx(expected, rel=1e-6)
+    assert run(LogLoss(from_logits=True), labels, logits) == pytest.approx(expected, rel=1e-6)
     # Both columns: 1 - sigmoid(30) has lost most of its digits.
     reference = log_loss(labels, np.c_[sigmoid(-logits), sigmoid(logits)])
-    assert run(LogLoss(), labels, logits) == pytest.approx(reference, rel=1e-6)
+    assert run(LogLoss(from_logits=True), labels, logits) == pytest.approx(reference, rel=1e-6)
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.3])
@@ -96,7 +98,7 @@ def test_small_sets_match_scikit_learn(rows):
         rng = np.random.default_rng(seed)
         logits = rng.normal(size=rows).astype(np.float32) - 2
         labels = np.r_[0, 1, draw(rng, np.full(rows - 2, 0.3))]
-        got = run(AUC(dtype="float64"), labels, logits)
+        got = run(AUC(from_logits=True, dtype="float64"), labels, logits)
         assert got == pytest.approx(roc_auc_score(labels, logits), abs=1e-5)
 
 
@@ -105,17 +107,21 @@ def test_sample_weights_match_scikit_learn_and_zero_weight_rows_do_not_count():
     weights = np.random.default_rng(1).exponential(size=len(labels)).astype(np.float32)
     weights[::3] = 0
     expected = roc_auc_score(labels, logits, sample_weight=weights)
-    assert run(AUC(), labels, logits, weights) == pytest.approx(expected, abs=1e-5)
+    assert run(AUC(from_logits=True), labels, logits, weights) == pytest.approx(expected, abs=1e-5)
     both = np.c_[sigmoid(-logits), sigmoid(logits)]
     expected = log_loss(labels, both, sample_weight=weights)
-    assert run(LogLoss(), labels, logits, weights) == pytest.approx(expected, rel=1e-6)
-    kept = run(LogLoss(), labels[weights > 0], logits[weights > 0], weights[weights > 0])
-    assert run(LogLoss(), labels, logits, weights) == pytest.approx(kept, rel=1e-12)
+    assert run(LogLoss(from_logits=True), labels, logits, weights) == pytest.approx(
+        expected, rel=1e-6
+    )
+    kept = run(
+        LogLoss(from_logits=True), labels[weights > 0], logits[weights > 0], weights[weights > 0]
+    )
+    assert run(LogLoss(from_logits=True), labels, logits, weights) == pytest.approx(kept, rel=1e-12)
 
 
 def test_not_an_average_over_batches_and_reset_forgets():
     labels, logits = make("rare clicks")
-    for metric in (AUC(), LogLoss()):
+    for metric in (AUC(from_logits=True), LogLoss(from_logits=True)):
         whole = run(metric, labels, logits, batch=len(labels))
         metric.reset_state()
         assert run(metric, labels, logits, batch=3_001) == pytest.approx(whole, rel=1e-6)
@@ -126,7 +132,7 @@ def test_not_an_average_over_batches_and_reset_forgets():
 
 def test_counts_pass_the_integers_float32_can_hold():
     labels, logits = np.array([0.0, 1.0]), np.array([0.0, 0.0], np.float32)
-    auc, loss = AUC(bins=2), LogLoss()
+    auc, loss = AUC(from_logits=True, bins=2), LogLoss(from_logits=True)
     for metric in (auc, loss):
         metric.update_state(labels, logits, 2.0**25)
         metric.update_state(labels, logits)  # a float32 count would lose these two rows
@@ -137,11 +143,11 @@ def test_counts_pass_the_integers_float32_can_hold():
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_or_no_rows_give_one_half(label):
-    metric = AUC()
+    metric = AUC(from_logits=True)
     assert float(metric.result()) == 0.5
     metric.update_state([label, label], [0.3, -0.2])
     assert float(metric.result()) == 0.5
-    assert float(LogLoss().result()) == 0.0
+    assert float(LogLoss(from_logits=True).result()) == 0.0
 
 
 @pytest.mark.parametrize("kind", [AUC, LogLoss])
@@ -172,15 +178,15 @@ def test_logits_taken_for_probabilities_and_wrong_labels_are_not_hidden(kind):
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "float16", "float64"])
 def test_shapes_and_dtypes_do_not_matter(kind, dtype):
     labels, logits = np.array([0, 1, 1, 0]), np.array([-1.0, 0.5, -2.0, 0.25], np.float32)
-    expected = run(kind(), labels.astype("float32"), logits)
+    expected = run(kind(from_logits=True), labels.astype("float32"), logits)
     for shape in ((4,), (4, 1)):
-        metric = kind()
+        metric = kind(from_logits=True)
         metric.update_state(labels.astype(dtype).reshape(shape), logits.reshape(4, 1))
         assert float(metric.result()) == expected
 
 
 def test_soft_labels_count_to_both_classes():
-    metric = AUC()
+    metric = AUC(from_logits=True)
     metric.update_state([0.25, 1.0], [1.0, 0.0])
     split = roc_auc_score([1, 0, 1], [1, 1, 0], sample_weight=[0.25, 0.75, 1.0])
     assert float(metric.result()) == pytest.approx(split, abs=1e-7)
@@ -204,7 +210,7 @@ def test_bad_epsilon_is_refused():
 
 
 def test_stateless_update_equals_the_stateful_one():
-    metric = AUC(bins=64)
+    metric = AUC(from_logits=True, bins=64)
     state = metric.stateless_update_state(
         [v.value for v in metric.variables], [0, 1, 1], [0.1, 0.2, -0.3]
     )
@@ -229,7 +235,7 @@ def test_fit_evaluate_save_and_load(tmp_path, policy, jit):
     model.compile(
         "adam",
         keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[AUC(), LogLoss()],
+        metrics=[AUC(from_logits=True), LogLoss(from_logits=True)],
         jit_compile=jit,
     )
     history = model.fit(x, y, batch_size=96, epochs=2, validation_data=(x, y), verbose=0)
@@ -257,7 +263,7 @@ keras.utils.set_random_seed(0)
 with strategy.scope():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True),
-                  metrics=[AUC(), LogLoss()])
+                  metrics=[AUC(from_logits=True), LogLoss(from_logits=True)])
 train = model.fit(x, y, batch_size=64, epochs=1, validation_data=(x, y), verbose=0).history
 logs = model.evaluate(x, y, batch_size=64, return_dict=True, verbose=0)
 z = model.predict(x, verbose=0)[:, 0].astype("float64")

@@ -30,7 +30,7 @@ def test_transforms_are_those_of_the_schema(columns):
         [3e38] * len(columns),
         [1e-30] * len(columns),
     ]
-    functions = {"log": signed_log, "standardise": np.array, "none": np.array}
+    functions = {"log": signed_log, "standardize": np.array, "none": np.array}
     expected = np.stack(
         [
             (functions[c.transform](x[:, i].astype(np.float64)) - c.mean) / c.std
@@ -45,7 +45,7 @@ def test_transforms_are_those_of_the_schema(columns):
 
 @pytest.mark.parametrize("mean", [-2.5, 0.0, 1.5])
 def test_a_missing_number_counts_as_the_mean_after_the_transform(mean):
-    for transform in ("log", "standardise"):
+    for transform in ("log", "standardize"):
         column = zoo.Numeric("x", mean=mean, std=0.5, transform=transform)
         x = tf.constant([[column.missing_value]])
         value = standardized(zoo.Schema("s", [], [column]), x, "float32")
@@ -65,3 +65,7 @@ def test_ids_that_are_no_integers_are_refused_by_their_dtype(make, dtype):
     with pytest.raises(TypeError, match=r"ids.*(float|string).*int32"):
         model({"ids": tf.constant(ids.astype(dtype))})
     assert np.isfinite(model({"ids": ids.astype("uint8")})).all()
+
+
+def test_the_spelling_of_version_0_1_is_read():
+    assert zoo.Numeric("x", transform="standardise") == zoo.Numeric("x", transform="standardize")

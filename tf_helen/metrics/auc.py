@@ -30,7 +30,7 @@ class AUC(keras.metrics.Metric):
     the logits' standard deviation is above ~0.1 % of their mean.
 
     Args:
-        from_logits: whether predictions are logits (default) or probabilities.
+        from_logits: boolean; whether predictions are logits. Defaults to `False`: probabilities.
         bins: how many bins, even; the state is `5 * bins` float64.
         name: the name in the logs.
         dtype: dtype of the result; the state is float64 whatever it is.
@@ -54,7 +54,7 @@ class AUC(keras.metrics.Metric):
         uniform or two), kept within +-1/2.
 
     Example:
-        >>> metric = AUC()
+        >>> metric = AUC(from_logits=True)
         >>> metric.update_state([0, 0, 1, 1], [-2.0, 0.3, 0.1, 1.5])
         >>> float(metric.result())
         0.75
@@ -62,7 +62,7 @@ class AUC(keras.metrics.Metric):
 
     def __init__(
         self,
-        from_logits: bool = True,
+        from_logits: bool = False,
         bins: int = 2**17,
         name: str = "auc",
         dtype: Any = None,

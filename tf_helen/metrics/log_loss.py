@@ -15,7 +15,7 @@ class LogLoss(keras.metrics.Metric):
     """Log loss over all rows seen since the last reset, summed in float64.
 
     Args:
-        from_logits: whether predictions are logits (default) or probabilities.
+        from_logits: boolean; whether predictions are logits. Defaults to `False`: probabilities.
         epsilon: probabilities are clipped to `[epsilon, 1 - epsilon]`; logits are not clipped.
         name: the name in the logs.
         dtype: dtype of the result; the sums are float64 whatever it is.
@@ -34,7 +34,7 @@ class LogLoss(keras.metrics.Metric):
         `sum_i w_i (softplus(z_i) - y_i z_i) / sum_i w_i`, with `z` the logit.
 
     Example:
-        >>> metric = LogLoss()
+        >>> metric = LogLoss(from_logits=True)
         >>> metric.update_state([0, 1], [0.0, 0.0])
         >>> round(float(metric.result()), 4)
         0.6931
@@ -42,7 +42,7 @@ class LogLoss(keras.metrics.Metric):
 
     def __init__(
         self,
-        from_logits: bool = True,
+        from_logits: bool = False,
         epsilon: float = 1e-7,
         name: str = "logloss",
         dtype: Any = None,

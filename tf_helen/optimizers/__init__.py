@@ -19,10 +19,9 @@ from tf_helen.optimizers.radam import RAdam
 from tf_helen.optimizers.registry import get
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.row_wise_adagrad import RowWiseAdagrad
-from tf_helen.optimizers.rule import Direction
 from tf_helen.optimizers.sam import SAM
 from tf_helen.optimizers.sgd import SGD, Momentum
-from tf_helen.optimizers.step import Step
+from tf_helen.rules import Direction, Step
 
 CLASSES = (
     *(SGD, Momentum, Adagrad, AdagradW, RowWiseAdagrad),

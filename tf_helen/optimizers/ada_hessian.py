@@ -3,76 +3,34 @@
 from __future__ import annotations
 
 import threading
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from tf_helen import checks, replicas
-from tf_helen.optimizers.adam import Adam
+from tf_helen import replicas
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rows import values_of, with_values
+from tf_helen.rules import AdaHessianRule, Rule
 
 
-@keras.saving.register_keras_serializable(package="tf_helen")
-class AdaHessian(Adam):
-    """Adam with the Hessian's diagonal in place of the squared gradient, row-sparse.
-
-    ```
-    H <- z * (d^2 loss . z),  z random signs         # Hutchinson's estimate of the diagonal
-    H <- mean of H over the row                      # average="row"
-    m <- beta_1 m + (1 - beta_1) g          v <- beta_2 v + (1 - beta_2) H^2
-    e <- e - lr * (m / (1 - beta_1^t)) / ((v / (1 - beta_2^t))^(power / 2) + epsilon)
-    ```
-
-    One Hessian-vector product per step, a little more than the cost of a second pass; for tables
-    it is that of the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model
-    given to `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The
-    signs are a function of row, step and `seed`. A step whose Hessian is not finite has a gradient
-    that is not either. Memory: two slots like the table.
+class HessianOptimizer(RowSparseOptimizer):
+    """The driver of rules that need an estimate of the Hessian's diagonal.
 
     Args:
-        learning_rate: step size; the paper's 0.15 suits `epsilon=1e-4`.
-        beta_1, beta_2: as `tf_helen.Adam`.
-        epsilon: outside the root of the corrected v.
-        power: the Hessian's power, in [0, 1]; 1 in the paper.
-        average: "none", or "row": the paper's spatial averaging, over each row.
-        seed: of the random signs.
-        **kwargs: see `tf_helen.Adam`; `amsgrad` is refused.
-
-    Raises:
-        ValueError: on a value out of range.
-
-    Reference: Yao et al., AAAI 2021 (arXiv 2006.00719), Algorithm 1, Eq. 10.
-
-    Example:
-        >>> w = keras.Variable([3.0, 3.0])
-        >>> curvatures = tf.constant([1.0, 100.0])
-        >>> loss = lambda: tf.reduce_sum(curvatures * w.value**2) / 2
-        >>> _ = tf_helen.AdaHessian(1.0, epsilon=0).minimize(loss, [w])  # Newton's step
-        >>> w.numpy().tolist()
-        [0.0, 0.0]
+        learning_rate: float, schedule or callable.
+        rule: a rule that reads `step.curvature`.
+        seed: int, of the random signs. Defaults to 0.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
     """
 
     needs = "a Hessian-vector product"
+    fixed_settings = ("seed",)
 
-    def __init__(
-        self,
-        learning_rate=0.15,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-4,
-        power=1.0,
-        average="none",
-        seed=0,
-        *,
-        name="ada_hessian",
-        **kwargs,
-    ):
-        if kwargs.pop("amsgrad", False):
-            raise ValueError("AdaHessian has no AMSGrad form. Received: amsgrad=True")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **kwargs)
-        self.power = checks.number_in_range("power", power, 0, 1)
-        self.average = checks.one_of("average", average, ("none", "row"))
+    def __init__(self, learning_rate: LearningRate, *, rule: Rule, seed: int = 0, **kwargs):
+        super().__init__(learning_rate, rule=rule, **kwargs)
         self.seed = int(seed)
         self._diagonals: dict[tuple[int, int], object] = {}
 
@@ -102,25 +60,76 @@ class AdaHessian(Adam):
             for gradient, diagonal, variable in zip(gradients, found, variables, strict=True)
         ]
 
-    def squares(self, gradient, step):
-        diagonal = step.curvature + self.coupled_l2
-        if self.average == "row":
-            within_row = list(range(1, diagonal.shape.rank or 0))
-            diagonal = tf.reduce_mean(diagonal, axis=within_row, keepdims=True)
-            diagonal = tf.broadcast_to(diagonal, tf.shape(gradient))
-        return tf.square(diagonal)
-
-    def root(self, velocity, step):
-        if self.power == 1:
-            return super().root(velocity, step)
-        corrected = velocity / step.bias_correction(self.beta_2)
-        root = tf.pow(corrected, self.power / 2) + self.epsilon
-        return root, tf.ones([], velocity.dtype)
-
     def get_config(self):
-        config = super().get_config()
-        config.pop("amsgrad")
-        return {**config, "power": self.power, "average": self.average, "seed": self.seed}
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class AdaHessian(HessianOptimizer):
+    """Adam with the Hessian's diagonal in place of the squared gradient, row-sparse.
+
+    ```
+    H <- z * (d^2 loss . z),  z random signs         # Hutchinson's estimate of the diagonal
+    H <- mean of H over the row                      # average="row"
+    m <- beta_1 m + (1 - beta_1) g          v <- beta_2 v + (1 - beta_2) H^2
+    e <- e - lr * (m / (1 - beta_1^t)) / ((v / (1 - beta_2^t))^(power / 2) + epsilon)
+    ```
+
+    One Hessian-vector product per step, a little more than the cost of a second pass; for tables
+    it is that of the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model
+    given to `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The
+    signs are a function of row, step and `seed`. If the estimate is not finite, neither is the
+    gradient. Memory: two slots like the table.
+
+    Args:
+        learning_rate: float, schedule or callable; the paper's 0.15 suits `epsilon=1e-4`. Defaults
+            to 0.15.
+        beta_1, beta_2: see `tf_helen.Adam`.
+        epsilon: float, not negative, outside the root of the corrected v. Defaults to 1e-4.
+        power: float in [0, 1], the Hessian's power. Defaults to 1, the paper's.
+        average: "none", or "row": the paper's spatial averaging, over each row. Defaults to "none".
+        epsilon_hat: boolean, see `tf_helen.Adam`. Defaults to `False`.
+        seed: int, of the random signs. Defaults to 0.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
+
+    Raises:
+        ValueError: on a value out of range.
+
+    Reference: Yao et al., AAAI 2021 (arXiv 2006.00719), Algorithm 1, Eq. 10.
+
+    Example:
+        >>> w = keras.Variable([3.0, 3.0])
+        >>> curvatures = tf.constant([1.0, 100.0])
+        >>> loss = lambda: tf.reduce_sum(curvatures * w.value**2) / 2
+        >>> _ = tf_helen.AdaHessian(1.0, epsilon=0).minimize(loss, [w])  # Newton's step
+        >>> w.numpy().tolist()
+        [0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.15,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-4,
+        power: float = 1.0,
+        average: str = "none",
+        epsilon_hat: bool = False,
+        seed: int = 0,
+        name: str = "ada_hessian",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        rule = AdaHessianRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            power=power,
+            average=average,
+            epsilon_hat=epsilon_hat,
+        )
+        super().__init__(learning_rate, rule=rule, seed=seed, name=name, **kwargs)
 
 
 def _key(variable) -> tuple[int, int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from typing import Unpack
 
-from tf_helen import checks
+import keras
+
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.rule import Direction
+from tf_helen.rules import AdagradRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -20,11 +21,12 @@ class Adagrad(RowSparseOptimizer):
     ```
 
     Args:
-        learning_rate: step size.
-        initial_accumulator_value: where G starts.
-        epsilon: keeps the quotient finite.
-        epsilon_inside: put epsilon under the root, as Keras does (there 1e-7, with G from 0.1).
-        name: the optimizer's name.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        initial_accumulator_value: float, not negative, where G starts. Defaults to 0.
+        epsilon: float, not negative; keeps the quotient finite. Defaults to 1e-10.
+        epsilon_inside: boolean; put epsilon under the root, as Keras does (there 1e-7, with G
+            from 0.1). Defaults to `False`.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -42,36 +44,17 @@ class Adagrad(RowSparseOptimizer):
 
     def __init__(
         self,
-        learning_rate=1e-2,
-        initial_accumulator_value=0.0,
-        epsilon=1e-10,
-        epsilon_inside=False,
+        learning_rate: LearningRate = 1e-2,
         *,
-        name="adagrad",
-        **kwargs,
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-10,
+        epsilon_inside: bool = False,
+        name: str = "adagrad",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.initial_accumulator_value = checks.number_in_range(
-            "initial_accumulator_value", initial_accumulator_value
+        rule = AdagradRule(
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            epsilon_inside=epsilon_inside,
         )
-        self.epsilon = checks.number_in_range("epsilon", epsilon)
-        self.epsilon_inside = bool(epsilon_inside)
-
-    def slots(self):
-        return {"accumulator": self.initial_accumulator_value}
-
-    def direction(self, gradient, slots, step):
-        accumulator = slots["accumulator"] + tf.square(gradient)
-        if self.epsilon_inside:
-            root = tf.sqrt(accumulator + self.epsilon)
-        else:
-            root = tf.sqrt(accumulator) + self.epsilon
-        return Direction(gradient, root, {"accumulator": accumulator})
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "initial_accumulator_value": self.initial_accumulator_value,
-            "epsilon": self.epsilon,
-            "epsilon_inside": self.epsilon_inside,
-        }
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

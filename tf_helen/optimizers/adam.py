@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from typing import Unpack
 
-from tf_helen import checks
+import keras
+
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.rule import Direction
+from tf_helen.rules import AdamRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -23,14 +24,16 @@ class Adam(RowSparseOptimizer):
     bias correction of a long training.
 
     Args:
-        learning_rate: step size.
-        beta_1: decay of the first moment, in [0, 1).
-        beta_2: decay of the second moment, in [0, 1).
-        epsilon: outside the root of the corrected v, as in the paper.
-        amsgrad: use the running maximum of v.
-        epsilon_hat: divide by `sqrt(v) + epsilon` before v is corrected, as TensorFlow 1 and
-            tfplus do: epsilon then weighs `1 / sqrt(1 - beta_2^t)` times as much.
-        name: the optimizer's name.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        epsilon: float, not negative, outside the root of the corrected v, as in the paper.
+            Defaults to 1e-8.
+        amsgrad: boolean; use the running maximum of v. Defaults to `False`.
+        epsilon_hat: boolean; divide by `sqrt(v) + epsilon` before v is corrected, as TensorFlow 1
+            and tfplus do: epsilon then weighs `1 / sqrt(1 - beta_2^t)` times as much. Defaults to
+            `False`.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -48,75 +51,41 @@ class Adam(RowSparseOptimizer):
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        amsgrad=False,
+        learning_rate: LearningRate = 1e-3,
         *,
-        epsilon_hat=False,
-        name="adam",
-        **kwargs,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        epsilon_hat: bool = False,
+        name: str = "adam",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.beta_1 = checks.number_in_range("beta_1", beta_1, 0, 1, open_high=True)
-        self.beta_2 = checks.number_in_range("beta_2", beta_2, 0, 1, open_high=True)
-        self.epsilon = checks.number_in_range("epsilon", epsilon)
-        self.amsgrad = bool(amsgrad)
-        self.epsilon_hat = bool(epsilon_hat)
-
-    def slots(self):
-        names = ("momentum", "velocity", "max_velocity")
-        return dict.fromkeys(names if self.amsgrad else names[:2], 0.0)
-
-    def direction(self, gradient, slots, step):
-        momentum = self.beta_1 * slots["momentum"] + (1 - self.beta_1) * gradient
-        squares = self.squares(gradient, step)
-        velocity = self.beta_2 * slots["velocity"] + (1 - self.beta_2) * squares
-        new_slots = {"momentum": momentum, "velocity": velocity}
-        if self.amsgrad:
-            velocity = tf.maximum(slots["max_velocity"], velocity)
-            new_slots["max_velocity"] = velocity
-        numerator, denominator, scale = self.corrected(gradient, momentum, velocity, step)
-        return Direction(numerator, denominator, new_slots, scale)
-
-    def squares(self, gradient, step):
-        """What the second moment is a mean of."""
-        return tf.square(gradient)
-
-    def corrected(self, gradient, momentum, velocity, step):
-        """Numerator, denominator and scale, free of the bias of moments that start at zero."""
-        root, scale = self.root(velocity, step)
-        return momentum, root, scale / step.bias_correction(self.beta_1)
-
-    def root(self, velocity, step):
-        """The denominator, and a scale that goes with it."""
-        correction = step.bias_correction(self.beta_2)
-        if self.epsilon_hat:
-            return tf.sqrt(velocity) + self.epsilon, tf.sqrt(correction)
-        return tf.sqrt(velocity / correction) + self.epsilon, tf.ones_like(correction)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "amsgrad": self.amsgrad,
-            "epsilon_hat": self.epsilon_hat,
-        }
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AMSGrad(Adam):
+class AMSGrad(RowSparseOptimizer):
     """Row-sparse Adam that divides by the running maximum of v.
 
     `tf_helen.Adam(amsgrad=True)` under its own name.
 
     Args:
-        learning_rate: step size.
-        beta_1, beta_2, epsilon: see `tf_helen.Adam`.
-        **kwargs: see `tf_helen.Adam`.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        epsilon: float, not negative. Defaults to 1e-8.
+        amsgrad: `True`; nothing else is allowed. It stands in configurations.
+        epsilon_hat: see `tf_helen.Adam`. Defaults to `False`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.Adam`.
@@ -130,7 +99,33 @@ class AMSGrad(Adam):
         0.5
     """
 
-    def __init__(self, learning_rate=1e-3, *args, name="amsgrad", **kwargs):
-        if not kwargs.pop("amsgrad", True):
-            raise ValueError("`amsgrad=False` is `tf_helen.Adam`. Received it for AMSGrad.")
-        super().__init__(learning_rate, *args, amsgrad=True, name=name, **kwargs)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = True,
+        epsilon_hat: bool = False,
+        name: str = "amsgrad",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        check_amsgrad("AMSGrad", amsgrad)
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
+
+
+def check_amsgrad(class_name: str, amsgrad: bool) -> None:
+    """Raises `ValueError` where AMSGrad is told not to be AMSGrad."""
+    if not amsgrad:
+        raise ValueError(
+            f"`amsgrad` of {class_name} must be True. Received: amsgrad={amsgrad!r}. Use "
+            f"`tf_helen.{class_name.replace('AMSGrad', 'Adam')}`."
+        )

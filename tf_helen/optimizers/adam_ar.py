@@ -1,16 +1,18 @@
-"""AdamAR and AdagradAR: adaptive regularization by occurrence interval."""
+"""AdamAR and AdagradAR: rows decay by how long they have not occurred."""
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.adagrad import Adagrad
-from tf_helen.optimizers.adam import Adam
-from tf_helen.optimizers.interval_decay import IntervalDecay
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import AdagradRule, AdamRule, IntervalDecay
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdamAR(IntervalDecay, Adam):
+class AdamAR(RowSparseOptimizer):
     """Adam whose embedding rows decay by how long they have not occurred.
 
     For every row k at every step t, with s_k the step of its last non-zero gradient:
@@ -49,14 +51,17 @@ class AdamAR(IntervalDecay, Adam):
     from is decayed. Memory: two slots like the table and 8 bytes per row.
 
     Args:
-        learning_rate: step size.
-        alpha: decay per step of absence, in [0, 1]; the paper searches 10^-6.5 to 10^-1; or "auto".
-        decay: "continuous" or "on_occurrence".
-        moments: "lazy" or "dense".
-        sweep_every: steps between sweeps over tables whose layer is not ours.
-        steps_per_epoch: for `alpha="auto"`: steps in which the data repeat; `None`: those of the
-            first epoch.
-        **kwargs: see `tf_helen.Adam`.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        alpha: float in [0, 1], decay per step of absence; the paper searches 10^-6.5 to 10^-1; or
+            "auto". Defaults to 1e-4.
+        decay: "continuous" or "on_occurrence". Defaults to "continuous".
+        sweep_every: int, at least 1: steps between sweeps over tables whose layer is not ours.
+            Defaults to 100.
+        steps_per_epoch: int, for `alpha="auto"`: steps in which the data repeat. Defaults to
+            `None`: those of the first epoch.
+        beta_1, beta_2, epsilon, amsgrad, epsilon_hat: see `tf_helen.Adam`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`; `moments` among them.
 
     Raises:
         ValueError: on alpha outside [0, 1], an unknown `decay` or `moments`, `sweep_every` < 1.
@@ -75,21 +80,40 @@ class AdamAR(IntervalDecay, Adam):
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        alpha=1e-4,
-        decay="continuous",
-        moments="lazy",
+        learning_rate: LearningRate = 1e-3,
         *,
-        name="adam_ar",
-        **kwargs,
+        alpha: float | str = 1e-4,
+        decay: str = "continuous",
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        epsilon_hat: bool = False,
+        sweep_every: int = 100,
+        steps_per_epoch: int | None = None,
+        name: str = "adam_ar",
+        **kwargs: Unpack[CommonArguments],
     ):
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
         super().__init__(
-            learning_rate, alpha=alpha, decay=decay, moments=moments, name=name, **kwargs
+            learning_rate,
+            rule=rule,
+            sweep_every=sweep_every,
+            steps_per_epoch=steps_per_epoch,
+            name=name,
+            **kwargs,
         )
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdagradAR(IntervalDecay, Adagrad):
+class AdagradAR(RowSparseOptimizer):
     """Adagrad whose embedding rows decay by how long they have not occurred.
 
     `e_k <- e_k - min(1, alpha I) e_k - lr * g / (sqrt(G) + epsilon)`; see `tf_helen.AdamAR` for
@@ -97,10 +121,14 @@ class AdagradAR(IntervalDecay, Adagrad):
     Algorithm 1 over whole tables to rounding. Memory: one slot like the table and 8 bytes per row.
 
     Args:
-        learning_rate: step size.
-        alpha: decay per step of absence, in [0, 1], or "auto": see `tf_helen.AdamAR`.
-        decay: "continuous" or "on_occurrence".
-        **kwargs: see `tf_helen.Adagrad` and `tf_helen.AdamAR`.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        alpha: float in [0, 1], decay per step of absence, or "auto": see `tf_helen.AdamAR`.
+            Defaults to 1e-4.
+        decay: "continuous" or "on_occurrence". Defaults to "continuous".
+        sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
+        initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.AdamAR`.
@@ -118,6 +146,30 @@ class AdagradAR(IntervalDecay, Adagrad):
     """
 
     def __init__(
-        self, learning_rate=1e-2, alpha=1e-4, decay="continuous", *, name="adagrad_ar", **kwargs
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        alpha: float | str = 1e-4,
+        decay: str = "continuous",
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-10,
+        epsilon_inside: bool = False,
+        sweep_every: int = 100,
+        steps_per_epoch: int | None = None,
+        name: str = "adagrad_ar",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, alpha=alpha, decay=decay, name=name, **kwargs)
+        rule = AdagradRule(
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            epsilon_inside=epsilon_inside,
+        )
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
+        super().__init__(
+            learning_rate,
+            rule=rule,
+            sweep_every=sweep_every,
+            steps_per_epoch=steps_per_epoch,
+            name=name,
+            **kwargs,
+        )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.adagrad import Adagrad
-from tf_helen.optimizers.adam import Adam
-from tf_helen.optimizers.counter_decay import CounterDecay
+from tf_helen import checks
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import AdagradRule, AdamRule, CounterDecay
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdamW(CounterDecay, Adam):
+class AdamW(RowSparseOptimizer):
     """Row-sparse Adam with decoupled weight decay on the rows of the batch.
 
     `e <- (1 - lr * weight_decay * f) e`, then Adam's step. A row that is away does not decay (see
@@ -19,10 +22,12 @@ class AdamW(CounterDecay, Adam):
     counter-based regularization. Memory: two slots like the table; with counters 8 bytes per row.
 
     Args:
-        learning_rate: step size.
-        weight_decay: strength, not negative.
-        counter_halflife: h, in steps; `None`: no counters.
-        **kwargs: see `tf_helen.Adam`. `exclude_from_weight_decay` works as in Keras.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        weight_decay: float, not negative, the strength. Defaults to 4e-3.
+        counter_halflife: float, at least 1: h, in steps. Defaults to `None`: no counters.
+        beta_1, beta_2, epsilon, amsgrad, epsilon_hat: see `tf_helen.Adam`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`. `exclude_from_weight_decay` works as in Keras.
 
     Raises:
         ValueError: on a negative `weight_decay` or a `counter_halflife` below 1.
@@ -39,34 +44,44 @@ class AdamW(CounterDecay, Adam):
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        weight_decay=4e-3,
-        counter_halflife=None,
+        learning_rate: LearningRate = 1e-3,
         *,
-        name="adamw",
-        **kwargs,
+        weight_decay: float = 4e-3,
+        counter_halflife: float | None = None,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        epsilon_hat: bool = False,
+        name: str = "adamw",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            counter_halflife=counter_halflife,
-            name=name,
-            **kwargs,
+        weight_decay = checks.number_in_range("weight_decay", weight_decay)
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
         )
+        rule = CounterDecay(rule, counter_halflife=counter_halflife)
+        super().__init__(learning_rate, rule=rule, weight_decay=weight_decay, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AdagradW(CounterDecay, Adagrad):
+class AdagradW(RowSparseOptimizer):
     """Row-sparse Adagrad with decoupled weight decay on the rows of the batch.
 
     `e <- (1 - lr * weight_decay * f) e`, then Adagrad's step; f as in `tf_helen.AdamW`. Memory: one
     slot like the table; with counters 8 bytes per row.
 
     Args:
-        learning_rate: step size.
-        weight_decay: strength, not negative.
-        counter_halflife: see `tf_helen.AdamW`.
-        **kwargs: see `tf_helen.Adagrad`.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        weight_decay: float, not negative, the strength. Defaults to 4e-3.
+        counter_halflife: see `tf_helen.AdamW`. Defaults to `None`.
+        initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.AdamW` and `tf_helen.Adagrad`.
@@ -82,17 +97,21 @@ class AdagradW(CounterDecay, Adagrad):
 
     def __init__(
         self,
-        learning_rate=1e-2,
-        weight_decay=4e-3,
-        counter_halflife=None,
+        learning_rate: LearningRate = 1e-2,
         *,
-        name="adagradw",
-        **kwargs,
+        weight_decay: float = 4e-3,
+        counter_halflife: float | None = None,
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-10,
+        epsilon_inside: bool = False,
+        name: str = "adagradw",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            counter_halflife=counter_halflife,
-            name=name,
-            **kwargs,
+        weight_decay = checks.number_in_range("weight_decay", weight_decay)
+        rule = AdagradRule(
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            epsilon_inside=epsilon_inside,
         )
+        rule = CounterDecay(rule, counter_halflife=counter_halflife)
+        super().__init__(learning_rate, rule=rule, weight_decay=weight_decay, name=name, **kwargs)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tf_helen import checks
+from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.sam import SAM, rows_of
 
 
@@ -17,12 +20,16 @@ class ASAM(SAM):
     T = 1 for biases (`adapt_bias=False`, as in the released code).
 
     Args:
-        learning_rate: the base optimizer's; `None`: its own default.
-        rho: radius, not negative; the paper uses 0.5 where SAM uses 0.05.
-        base_optimizer: a name or an optimizer.
-        eta: keeps weights near zero perturbed, not negative.
-        adapt_bias: use T = |w| + eta for biases (variables of rank 0 and 1) too.
-        **kwargs: see `tf_helen.SAM`.
+        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
+        rho: float, not negative, the radius; the paper uses 0.5 where SAM uses 0.05. Defaults to
+            0.5.
+        base_optimizer: a name or an optimizer. Defaults to "adam".
+        eta: float, not negative; keeps weights near zero perturbed. Defaults to 0.01.
+        adapt_bias: boolean; use T = |w| + eta for biases (variables of rank 0 and 1) too. Defaults
+            to `False`.
+        perturbation: see `tf_helen.SAM`.
+        name: string, the optimizer's name.
+        **kwargs: passed to the base optimizer when it is given by name.
 
     Raises:
         ValueError: on a negative `rho` or `eta`; as `tf_helen.SAM`.
@@ -36,18 +43,28 @@ class ASAM(SAM):
         12.5
     """
 
+    fixed_settings = (*SAM.fixed_settings, "eta", "adapt_bias")
+
     def __init__(
         self,
-        learning_rate=None,
-        rho=0.5,
-        base_optimizer="adam",
+        learning_rate: LearningRate | None = None,
         *,
-        eta=0.01,
-        adapt_bias=False,
-        name="asam",
-        **kwargs,
+        rho: float = 0.5,
+        base_optimizer: Any = "adam",
+        eta: float = 0.01,
+        adapt_bias: bool = False,
+        perturbation: str = "global",
+        name: str = "asam",
+        **kwargs: Any,
     ):
-        super().__init__(learning_rate, rho, base_optimizer, name=name, **kwargs)
+        super().__init__(
+            learning_rate,
+            rho=rho,
+            base_optimizer=base_optimizer,
+            perturbation=perturbation,
+            name=name,
+            **kwargs,
+        )
         self.eta = checks.number_in_range("eta", eta)
         self.adapt_bias = bool(adapt_bias)
 

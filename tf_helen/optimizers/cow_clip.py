@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from tf_helen import checks, replicas
+from tf_helen import keras_access, replicas
+from tf_helen.core.rule import Rule, settings
+from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.wrapping import WrappingOptimizer
-from tf_helen.rows import RowBlock, per_row, row_norms
+from tf_helen.rules import CowClip as CowClipRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -32,16 +31,18 @@ class CowClip(WrappingOptimizer):
     part) and dense weights are not clipped, as in the released code. No memory of its own.
 
     Args:
-        learning_rate: the base optimizer's; `None`: its own default.
+        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
         base_optimizer: a name or an optimizer of this package: `CowClip(base_optimizer=AdamAR())`.
-        ratio: r, not negative; 1 in the paper.
-        zeta: lower bound, not negative; 1e-5 in the paper.
-        threshold: "paper", or "released": that of the authors' training script.
-        l2: coupled L2 strength, `g <- g + l2 * e`, on the tables that are clipped and before they
-            are, as the released code does (its Keras `l2(s)` is `l2=2*s` here); the base
-            optimizer's own `l2` acts after the clipping.
-        clip_linear: clip tables of width 1 too.
-        name: the optimizer's name.
+            Defaults to "adam".
+        ratio: float, not negative. Defaults to 1, the paper's.
+        zeta: float, not negative, the lower bound. Defaults to 1e-5, the paper's.
+        threshold: "paper", or "released": that of the authors' training script. Defaults to
+            "paper".
+        coupled_weight_decay: float, not negative: `g <- g + coupled_weight_decay * e` on the tables
+            that are clipped and before they are, as the released code does (its Keras `l2(s)` is
+            `2 * s` here); the base optimizer's own acts after the clipping. Defaults to 0.
+        clip_linear: boolean; clip tables of width 1 too. Defaults to `False`.
+        name: string, the optimizer's name.
         **kwargs: passed to the base optimizer when it is given by name.
 
     Raises:
@@ -52,7 +53,7 @@ class CowClip(WrappingOptimizer):
 
     Example:
         >>> table = keras.Variable([[3.0, 4.0], [3.0, 4.0]])
-        >>> optimizer = tf_helen.CowClip(1.0, "sgd", ratio=0.1)
+        >>> optimizer = tf_helen.CowClip(1.0, base_optimizer="sgd", ratio=0.1)
         >>> gradient = tf.IndexedSlices(tf.constant([[30.0, 40.0]]), tf.constant([1]))
         >>> optimizer.apply([gradient], [table])  # 50 is clipped to 0.1 * 5
         >>> [[round(float(x), 4) for x in row] for row in table.numpy()]
@@ -61,18 +62,26 @@ class CowClip(WrappingOptimizer):
 
     def __init__(
         self,
-        learning_rate: Any = None,
+        learning_rate: LearningRate | None = None,
+        *,
         base_optimizer: Any = "adam",
         ratio: float = 1.0,
         zeta: float = 1e-5,
-        *,
         threshold: str = "paper",
-        l2: float = 0.0,
+        coupled_weight_decay: float = 0.0,
         clip_linear: bool = False,
         name: str = "cow_clip",
         **kwargs: Any,
     ):
-        super().__init__(learning_rate, base_optimizer, name=name, **kwargs)
+        rule = CowClipRule(
+            Rule(),  # the update is the base optimizer's
+            ratio=ratio,
+            zeta=zeta,
+            threshold=threshold,
+            coupled_weight_decay=coupled_weight_decay,
+            clip_linear=clip_linear,
+        )
+        super().__init__(learning_rate, base_optimizer, name=name, rule=rule, **kwargs)
         base = self.base_optimizer
         if not isinstance(base, RowSparseOptimizer) or base.needs == "two gradients":
             raise ValueError(
@@ -80,49 +89,15 @@ class CowClip(WrappingOptimizer):
                 f"per step. Received: {type(base).__name__}. Around SAM or Helen put it inside: "
                 "`Helen(base_optimizer=CowClip(...))`."
             )
-        self.ratio = checks.number_in_range("ratio", ratio)
-        self.zeta = checks.number_in_range("zeta", zeta)
-        self.threshold = checks.one_of("threshold", threshold, ("paper", "released"))
-        self.l2 = checks.number_in_range("l2", l2)
-        self.clip_linear = bool(clip_linear)
-
-    def clipped(self, block: RowBlock, variable: keras.Variable) -> RowBlock:
-        """The block of a table's gradient, each row clipped to its threshold."""
-        width = math.prod(variable.shape[1:])
-        if not block.is_sparse or (width == 1 and not self.clip_linear):
-            return block
-        rows, values = self.rows_as_read(variable, block.ids), block.values
-        if self.l2:
-            values = values + self.l2 * rows
-        least = self.zeta
-        if self.threshold == "released":
-            least = self.ratio**2 * math.sqrt(width) * self.zeta
-        # the released code counts 1 for rows that only have a gradient of L2
-        times = tf.cast(tf.maximum(block.counts, 1), values.dtype)
-        limit = times * tf.maximum(self.ratio * row_norms(rows), least)
-        norms = row_norms(values)
-        share = tf.math.divide_no_nan(limit, tf.maximum(norms, limit))
-        return block.with_values(values * per_row(share, values))
 
     def apply(self, grads, trainable_variables=None):
         if len(grads) == 0:
             return
         self.check_seam()
         variables = self._known_variables(grads, trainable_variables)
-        grads, variables = self._filter_empty_gradients(grads, variables)
+        grads, variables = keras_access.without_empty_gradients(self, grads, variables)
         grads = replicas.all_reduce_sum(grads)
         self.apply_blocks(self.blocks_of(grads, variables), variables)
 
-    def apply_blocks(self, blocks: Sequence[RowBlock], variables):
-        pairs = zip(blocks, variables, strict=True)
-        super().apply_blocks([self.clipped(block, v) for block, v in pairs], variables)
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "ratio": self.ratio,
-            "zeta": self.zeta,
-            "threshold": self.threshold,
-            "l2": self.l2,
-            "clip_linear": self.clip_linear,
-        }
+        return {**super().get_config(), **settings(self.rule)}

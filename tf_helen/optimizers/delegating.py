@@ -10,8 +10,10 @@ import keras
 import tensorflow as tf
 
 from tf_helen import replicas, tables
+from tf_helen.core.rule import Rule
 from tf_helen.optimizers.passes import summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.update import prepared
 from tf_helen.rows import RowBlock, as_block
 
 
@@ -21,12 +23,19 @@ class DelegatingOptimizer(RowSparseOptimizer):
     Args:
         inner: those optimizers, ours or Keras's; the first one's steps are the steps.
         name: the optimizer's name.
+        rule: a rule whose `prepare` changes gradients on their way to the held optimizers.
     """
 
     owns_rows = False
 
-    def __init__(self, inner: Sequence[keras.optimizers.Optimizer], *, name: str):
-        super().__init__(learning_rate=0.0, name=name)
+    def __init__(
+        self,
+        inner: Sequence[keras.optimizers.Optimizer],
+        *,
+        name: str,
+        rule: Rule | None = None,
+    ):
+        super().__init__(0.0, rule=rule or Rule(), name=name)
         self._inner = list(inner)
 
     def optimizer_of(self, variable: keras.Variable) -> keras.optimizers.Optimizer:
@@ -200,6 +209,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
         return blocks
 
     def apply_blocks(self, blocks, variables):
+        blocks = prepared(self, blocks, variables)
         for one, _, share, theirs in self._shares(blocks, variables):
             if isinstance(one, RowSparseOptimizer):
                 one.apply_blocks(share, theirs)

@@ -13,37 +13,42 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 class EmbeddingRate:
-    """Mixin before a Keras optimizer: `embedding_learning_rate`, settable while training.
+    """The learning rate of an optimizer's tables.
 
     Given as a number beside a number, it keeps its ratio to `learning_rate` when that is changed
     (`ReduceLROnPlateau` then lowers both). Beside a schedule a number stays as it is, and a
     schedule of its own is followed.
+
+    Args:
+        rate: a number, a schedule, or what `config` returned.
+        base: the variable of `learning_rate`, or its schedule.
+
+    Raises:
+        ValueError: on a negative number, or a number beside a `learning_rate` of 0.
     """
 
-    _embedding_rate: Any = None
-    _rate_is_ratio = False
-
-    def _set_up_embedding_rate(self, rate: Any) -> None:
+    def __init__(self, rate: Any, base: keras.Variable | Schedule):
         ratio = rate["ratio"] if isinstance(rate, dict) and set(rate) == {"ratio"} else None
         if isinstance(rate, dict) and ratio is None:
             rate = keras.optimizers.schedules.deserialize(rate)
-        if rate is None or isinstance(rate, Schedule):
-            self._embedding_rate = rate
+        self._base, self._keeps_ratio = base, False
+        self.schedule = rate if isinstance(rate, Schedule) else None
+        self.variable = None
+        if self.schedule is not None:
             return
         rate = checks.number_in_range("embedding_learning_rate", rate if ratio is None else ratio)
-        if self._is_number(self._learning_rate):
+        if isinstance(base, keras.Variable):
             rate = self._ratio(rate) if ratio is None else ratio
-            self._rate_is_ratio = True
-        self._embedding_rate = keras.Variable(
+            self._keeps_ratio = True
+        self.variable = keras.Variable(
             rate,
             name="embedding_learning_rate",
             trainable=False,
             aggregation="only_first_replica",
         )
-        self._track_variable(self._embedding_rate)
 
     def _ratio(self, rate: float) -> float:
-        base = float(self._learning_rate.numpy())
+        base = float(self._base.numpy())
         if base == 0:
             raise ValueError(
                 "`embedding_learning_rate` beside a `learning_rate` of 0 has no ratio to keep. "
@@ -51,43 +56,34 @@ class EmbeddingRate:
             )
         return rate / base
 
-    @staticmethod
-    def _is_number(rate: Any) -> bool:
-        return isinstance(rate, keras.Variable)
+    def assign(self, rate: float) -> None:
+        """Sets the rate while training.
 
-    @property
-    def embedding_learning_rate(self) -> Any:
-        """The learning rate of tables at this step; that of all weights if none was given."""
-        return self._current_rate(is_table=True)
-
-    @embedding_learning_rate.setter
-    def embedding_learning_rate(self, rate: float) -> None:
-        if not self._is_number(self._embedding_rate):
+        Raises:
+            TypeError: if it was given as a schedule.
+        """
+        if self.variable is None:
             raise TypeError(
                 "`embedding_learning_rate` can be set while training only if it was given as a "
-                f"number at construction. It was: {self._embedding_rate!r}"
+                f"number at construction. It was: {self.schedule!r}"
             )
         rate = checks.number_in_range("embedding_learning_rate", rate)
-        self._embedding_rate.assign(self._ratio(rate) if self._rate_is_ratio else rate)
+        self.variable.assign(self._ratio(rate) if self._keeps_ratio else rate)
 
-    def _current_rate(self, is_table: bool) -> tf.Tensor:
-        rate = self._get_current_learning_rate()
-        if not is_table or self._embedding_rate is None:
-            return rate
-        if isinstance(self._embedding_rate, Schedule):
-            return self._embedding_rate(self._iterations)
-        own = tf.convert_to_tensor(self._embedding_rate.value)
-        return rate * own if self._rate_is_ratio else own
+    def at(self, base_rate: tf.Tensor, iterations: keras.Variable) -> tf.Tensor:
+        """The rate of tables at this step, whose `learning_rate` is `base_rate`."""
+        if self.schedule is not None:
+            return self.schedule(iterations)
+        own = tf.convert_to_tensor(self.variable.value)
+        return base_rate * own if self._keeps_ratio else own
 
-    def _embedding_rate_config(self) -> Any:
-        rate = self._embedding_rate
-        if rate is None:
-            return None
-        if isinstance(rate, Schedule):
-            return keras.optimizers.schedules.serialize(rate)
-        number = float(rate.numpy())
-        if not self._rate_is_ratio:
+    def config(self) -> Any:
+        """What the constructor takes to make the same again."""
+        if self.schedule is not None:
+            return keras.optimizers.schedules.serialize(self.schedule)
+        number = float(self.variable.numpy())
+        if not self._keeps_ratio:
             return number
-        base = float(self._learning_rate.numpy())
+        base = float(self._base.numpy())
         # While the rate is 0 (before a warm-up, after a decay) only the ratio is known.
         return number * base if base else {"ratio": number}

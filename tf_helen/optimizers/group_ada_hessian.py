@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.ada_hessian import AdaHessian
-from tf_helen.optimizers.sparse_group_lasso import SparseGroupLasso
+from tf_helen.optimizers.ada_hessian import HessianOptimizer
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.rules import AdaHessianRule, GroupLasso
+from tf_helen.rules.strengths import Strength
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupAdaHessian(SparseGroupLasso, AdaHessian):
+class GroupAdaHessian(HessianOptimizer):
     """AdaHessian with sparse group lasso inside the update.
 
     As `tf_helen.GroupAdam` with v from the squared Hessian diagonal. With all strengths 0 it is
     `AdaHessian(epsilon_hat=True)`. Memory: three slots like the table.
 
     Args:
-        learning_rate: step size.
-        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
-        epsilon_hat: as `tf_helen.GroupAdam`.
-        **kwargs: see `tf_helen.AdaHessian`.
+        learning_rate: float, schedule or callable. Defaults to 0.15.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
+        beta_1, beta_2, epsilon, power, average, seed: see `tf_helen.AdaHessian`.
+        epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.AdaHessian` and `tf_helen.GroupAdam`.
@@ -35,6 +41,29 @@ class GroupAdaHessian(SparseGroupLasso, AdaHessian):
     """
 
     def __init__(
-        self, learning_rate=0.15, *args, epsilon_hat=True, name="group_ada_hessian", **kwargs
+        self,
+        learning_rate: LearningRate = 0.15,
+        *,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-4,
+        power: float = 1.0,
+        average: str = "none",
+        epsilon_hat: bool = True,
+        seed: int = 0,
+        name: str = "group_ada_hessian",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, *args, epsilon_hat=epsilon_hat, name=name, **kwargs)
+        rule = AdaHessianRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            power=power,
+            average=average,
+            epsilon_hat=epsilon_hat,
+        )
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(learning_rate, rule=rule, seed=seed, name=name, **kwargs)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.adagrad import Adagrad
-from tf_helen.optimizers.sparse_group_lasso import SparseGroupLasso
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import AdagradRule, GroupLasso
+from tf_helen.rules.strengths import Strength
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupAdagrad(SparseGroupLasso, Adagrad):
+class GroupAdagrad(RowSparseOptimizer):
     """Adagrad with sparse group lasso inside the update.
 
     As `tf_helen.GroupAdam` with `u = g` and `D = sqrt(G) + epsilon`, G the sum of squared
@@ -17,10 +21,11 @@ class GroupAdagrad(SparseGroupLasso, Adagrad):
     from the initial rows. Memory: two slots like the table.
 
     Args:
-        learning_rate: step size.
-        initial_accumulator_value, epsilon, epsilon_inside: as `tf_helen.Adagrad`.
-        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
-        **kwargs: see `tf_helen.Adagrad`.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
+        initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: on a negative strength; as `tf_helen.Adagrad`.
@@ -35,5 +40,23 @@ class GroupAdagrad(SparseGroupLasso, Adagrad):
         [True, False]
     """
 
-    def __init__(self, learning_rate=1e-2, *args, name="group_adagrad", **kwargs):
-        super().__init__(learning_rate, *args, name=name, **kwargs)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-10,
+        epsilon_inside: bool = False,
+        name: str = "group_adagrad",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        rule = AdagradRule(
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            epsilon_inside=epsilon_inside,
+        )
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

@@ -1,16 +1,20 @@
-"""Group Adam and its kin: Adam whose rows become exactly zero."""
+"""Group Adam and its relatives: Adam whose rows become exactly zero."""
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.adam import Adam, AMSGrad
-from tf_helen.optimizers.interval_decay import IntervalDecay
-from tf_helen.optimizers.sparse_group_lasso import SparseGroupLasso
+from tf_helen.optimizers.adam import check_amsgrad
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import AdamRule, GroupLasso, IntervalDecay
+from tf_helen.rules.strengths import Strength
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupAdam(SparseGroupLasso, Adam):
+class GroupAdam(RowSparseOptimizer):
     """Adam with sparse group lasso inside the update: rows that do not matter become exactly zero.
 
     ```
@@ -33,14 +37,17 @@ class GroupAdam(SparseGroupLasso, Adam):
     zero rows.
 
     Args:
-        learning_rate: step size.
-        beta_1, beta_2, epsilon: as `tf_helen.Adam`.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
         l1: strength of the sum of absolute values: a number, or a mapping from a pattern that a
             variable's path must hold, such as "embedding", to a number; the first match counts.
-        l21: strength of the sum of row norms; as `l1`.
-        l2: strength of the sum of squares; as `l1`.
-        epsilon_hat: `False`: `D = sqrt(v / (1 - beta_2^t)) + epsilon`, `tf_helen.Adam`'s default.
-        **kwargs: see `tf_helen.Adam`.
+            Defaults to 0.
+        l21: strength of the sum of row norms; as `l1`. Defaults to 0.
+        l2: strength of the sum of squares; as `l1`. Defaults to 0.
+        beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
+        epsilon_hat: boolean; `False`: `D = sqrt(v / (1 - beta_2^t)) + epsilon`, as `tf_helen.Adam`
+            by default. Defaults to `True`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: on a negative strength; at the first step on a pattern that is in no variable's
@@ -57,22 +64,47 @@ class GroupAdam(SparseGroupLasso, Adam):
         [True, False]
     """
 
-    def __init__(self, learning_rate=1e-3, *args, epsilon_hat=True, name="group_adam", **kwargs):
-        super().__init__(learning_rate, *args, epsilon_hat=epsilon_hat, name=name, **kwargs)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        epsilon_hat: bool = True,
+        name: str = "group_adam",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupAMSGrad(SparseGroupLasso, AMSGrad):
+class GroupAMSGrad(RowSparseOptimizer):
     """AMSGrad with sparse group lasso inside the update.
 
     As `tf_helen.GroupAdam` with the running maximum of v in place of v. With all strengths 0 it is
     `AMSGrad(epsilon_hat=True)`. Memory: four slots like the table.
 
     Args:
-        learning_rate: step size.
-        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
-        epsilon_hat: as `tf_helen.GroupAdam`.
-        **kwargs: see `tf_helen.Adam`.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
+        beta_1, beta_2, epsilon: see `tf_helen.Adam`.
+        amsgrad: `True`; nothing else is allowed. It stands in configurations.
+        epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.GroupAdam`.
@@ -86,12 +118,35 @@ class GroupAMSGrad(SparseGroupLasso, AMSGrad):
         0.49
     """
 
-    def __init__(self, learning_rate=1e-3, *args, epsilon_hat=True, name="group_amsgrad", **kwargs):
-        super().__init__(learning_rate, *args, epsilon_hat=epsilon_hat, name=name, **kwargs)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = True,
+        epsilon_hat: bool = True,
+        name: str = "group_amsgrad",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        check_amsgrad("GroupAMSGrad", amsgrad)
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupAdamAR(SparseGroupLasso, IntervalDecay, Adam):
+class GroupAdamAR(RowSparseOptimizer):
     """AdamAR with sparse group lasso: rows forget while away, and become exactly zero.
 
     Rows decay by their occurrence interval as in `tf_helen.AdamAR`; what is left of a row enters
@@ -99,11 +154,13 @@ class GroupAdamAR(SparseGroupLasso, IntervalDecay, Adam):
     `AdamAR(epsilon_hat=True)`. Memory: three slots like the table and 8 bytes per row.
 
     Args:
-        learning_rate: step size.
-        alpha, decay, sweep_every: see `tf_helen.AdamAR`.
-        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
-        epsilon_hat: as `tf_helen.GroupAdam`.
-        **kwargs: see `tf_helen.Adam`.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        alpha, decay, sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
+        beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
+        epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.AdamAR` and `tf_helen.GroupAdam`.
@@ -122,6 +179,38 @@ class GroupAdamAR(SparseGroupLasso, IntervalDecay, Adam):
     """
 
     def __init__(
-        self, learning_rate=1e-3, alpha=1e-4, *, epsilon_hat=True, name="group_adam_ar", **kwargs
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        alpha: float | str = 1e-4,
+        decay: str = "continuous",
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        epsilon_hat: bool = True,
+        sweep_every: int = 100,
+        steps_per_epoch: int | None = None,
+        name: str = "group_adam_ar",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, alpha=alpha, epsilon_hat=epsilon_hat, name=name, **kwargs)
+        rule = AdamRule(
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            epsilon_hat=epsilon_hat,
+        )
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(
+            learning_rate,
+            rule=rule,
+            sweep_every=sweep_every,
+            steps_per_epoch=steps_per_epoch,
+            name=name,
+            **kwargs,
+        )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from typing import Unpack
 
 import keras
-import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.sparse_group_lasso import group_threshold
-from tf_helen.optimizers.strengths import check_patterns, checked, strength_for
+from tf_helen.rules import GroupFTRLRule
+from tf_helen.rules.strengths import Strength
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -32,15 +31,19 @@ class GroupFTRL(RowSparseOptimizer):
     new rate. Memory: two slots like the table.
 
     Args:
-        learning_rate: step size.
-        learning_rate_power: not positive; -0.5 is Adagrad's.
-        initial_accumulator_value: where N starts.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        learning_rate_power: float, not positive; -0.5 is Adagrad's. Defaults to -0.5.
+        initial_accumulator_value: float, not negative, where N starts. Defaults to 0.1.
         l1, l21, l2: strengths, not multiplied by the learning rate; see `tf_helen.GroupAdam`.
-        l2_shrinkage: strength of a decay that z sees as a gradient.
-        beta: smoothing of McMahan et al.; adds `beta / lr` to l2's effect.
-        released: with `l2_shrinkage`, accumulate the square of the shrunk gradient and of the new
-            row, as the tfplus kernel does, instead of g^2 as TensorFlow's FTRL.
-        name: the optimizer's name.
+            Default to 0.
+        l2_shrinkage: float, not negative: strength of a decay that z sees as a gradient. Defaults
+            to 0.
+        beta: float, not negative: smoothing of McMahan et al.; adds `beta / lr` to l2's effect.
+            Defaults to 0.
+        released: boolean; with `l2_shrinkage`, accumulate the square of the shrunk gradient and of
+            the new row, as the tfplus kernel does, instead of g^2 as TensorFlow's FTRL. Defaults
+            to `False`.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -59,69 +62,27 @@ class GroupFTRL(RowSparseOptimizer):
 
     def __init__(
         self,
-        learning_rate=1e-2,
-        learning_rate_power=-0.5,
-        initial_accumulator_value=0.1,
-        l1=0.0,
-        l21=0.0,
-        l2=0.0,
-        l2_shrinkage=0.0,
-        beta=0.0,
-        released=False,
+        learning_rate: LearningRate = 1e-2,
         *,
-        name="group_ftrl",
-        **kwargs,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        l2_shrinkage: float = 0.0,
+        beta: float = 0.0,
+        released: bool = False,
+        name: str = "group_ftrl",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.power = checks.number_in_range("-learning_rate_power", -learning_rate_power)
-        self.initial_accumulator_value = checks.number_in_range(
-            "initial_accumulator_value", initial_accumulator_value
+        rule = GroupFTRLRule(
+            learning_rate_power=learning_rate_power,
+            initial_accumulator_value=initial_accumulator_value,
+            l1=l1,
+            l21=l21,
+            l2=l2,
+            l2_shrinkage=l2_shrinkage,
+            beta=beta,
+            released=released,
         )
-        self.strengths = {
-            name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
-        }
-        self.l1, self.l21, self.l2 = self.strengths.values()
-        self.l2_shrinkage = checks.number_in_range("l2_shrinkage", l2_shrinkage)
-        self.beta = checks.number_in_range("beta", beta)
-        self.released = bool(released)
-
-    def build(self, variables):
-        if not self.built:
-            check_patterns(self.strengths, [variable.path for variable in variables])
-        super().build(variables)
-
-    def slots(self):
-        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
-
-    def update_rows(self, rows, gradient, slots, step):
-        rate, before = step.learning_rate, slots["accumulator"]
-        shrunk = gradient + 2 * self.l2_shrinkage * rows if self.l2_shrinkage else gradient
-        accumulator = before + tf.square(shrunk if self.released else gradient)
-        grown = self._root(accumulator)
-        linear = slots["linear"] + shrunk - (grown - self._root(before)) / rate * rows
-        l1, l21, l2 = (strength_for(s, step.path) for s in self.strengths.values())
-        if rows.shape.rank < 2 and not step.is_table:
-            l1 = l21 = l2 = 0.0
-        remaining, _, group = group_threshold(linear, math.prod(rows.shape[1:]), l1, l21)
-        solved = group * tf.math.divide_no_nan(remaining, (self.beta + grown) / rate + 2 * l2)
-        moving = rate > 0  # at rate 0 nothing changes
-        rows = tf.where(moving, solved, rows)
-        linear = tf.where(moving, linear, slots["linear"])
-        if self.released and self.l2_shrinkage:
-            accumulator = before + tf.square(gradient + 2 * self.l2_shrinkage * rows)
-        accumulator = tf.where(moving, accumulator, before)
-        return rows, {"accumulator": accumulator, "linear": linear}
-
-    def _root(self, accumulator: tf.Tensor) -> tf.Tensor:
-        return tf.sqrt(accumulator) if self.power == 0.5 else tf.pow(accumulator, self.power)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "learning_rate_power": -self.power,
-            "initial_accumulator_value": self.initial_accumulator_value,
-            **self.strengths,
-            "l2_shrinkage": self.l2_shrinkage,
-            "beta": self.beta,
-            "released": self.released,
-        }
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

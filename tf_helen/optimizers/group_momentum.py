@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen.optimizers.sgd import Momentum
-from tf_helen.optimizers.sparse_group_lasso import SparseGroupLasso
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import GroupLasso, MomentumRule
+from tf_helen.rules.strengths import Strength
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class GroupMomentum(SparseGroupLasso, Momentum):
+class GroupMomentum(RowSparseOptimizer):
     """SGD with momentum and sparse group lasso inside the update.
 
     As `tf_helen.GroupAdam` with u the moment and `D = 1`. With all strengths 0 it is
     `tf_helen.Momentum`. Memory: two slots like the table.
 
     Args:
-        learning_rate: step size.
-        momentum, nesterov: as `tf_helen.Momentum`.
-        l1, l21, l2: strengths, see `tf_helen.GroupAdam`.
-        **kwargs: see `tf_helen.Momentum`.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
+        momentum, nesterov: see `tf_helen.Momentum`.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: on a negative strength; as `tf_helen.Momentum`.
@@ -34,5 +39,18 @@ class GroupMomentum(SparseGroupLasso, Momentum):
         [True, False]
     """
 
-    def __init__(self, learning_rate=1e-2, *args, name="group_momentum", **kwargs):
-        super().__init__(learning_rate, *args, name=name, **kwargs)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        l1: Strength = 0.0,
+        l21: Strength = 0.0,
+        l2: Strength = 0.0,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        name: str = "group_momentum",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        rule = MomentumRule(momentum=momentum, nesterov=nesterov)
+        rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

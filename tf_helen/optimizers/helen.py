@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_helen import checks, replicas, tables
 from tf_helen.optimizers import frequency as frequencies
+from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
 from tf_helen.optimizers.slots import HISTORY, add_slot
 from tf_helen.rows import RowBlock, per_row, row_norms
@@ -42,19 +43,25 @@ class Helen(SAM):
     the paper's norms with frequencies of the batch, which need no pass over the data.
 
     Args:
-        learning_rate: the base optimizer's; `None`: its own default (1e-3 for "adam").
-        rho: radius; the paper tries 0.05, 0.01, 0.005, 0.001.
-        lower_bound: smallest relative frequency (the paper's xi), in [0, 1]; it tries 0 and 0.5.
+        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default
+            (1e-3 for "adam").
+        rho: float, not negative, the radius; the paper tries 0.05, 0.01, 0.005, 0.001. Defaults to
+            0.05.
+        lower_bound: float in [0, 1], the smallest relative frequency (the paper's xi); it tries 0
+            and 0.5. Defaults to 0.
         base_optimizer: a name or an optimizer: `Helen(base_optimizer=AdamAR(...))` composes.
+            Defaults to "adam".
         frequency: "batch"; "running": counted since the start (4 bytes per row, kept by the base
             optimizer beside its other records); or a mapping of counts, by variable path or by
-            field name, such as `zoo.load_counts` returns.
-        norm: "row" or "table".
-        dense_norm: "dense", "global" or "last_table".
-        perturb_dense: `False`: embeddings only (the paper's Helen-m); dense weights then take the
-            gradient of the unperturbed pass.
-        perturbation: as in `tf_helen.SAM`.
-        adaptive: multiply the dense perturbation by w^2, as the authors' code can.
+            field name, such as `zoo.load_counts` returns. Defaults to "batch".
+        norm: "row" or "table". Defaults to "row".
+        dense_norm: "dense", "global" or "last_table". Defaults to "dense".
+        perturb_dense: boolean; `False`: embeddings only (the paper's Helen-m); dense weights then
+            take the gradient of the unperturbed pass. Defaults to `True`.
+        perturbation: as in `tf_helen.SAM`. Defaults to "global".
+        adaptive: boolean; multiply the dense perturbation by w^2, as the authors' code can.
+            Defaults to `False`.
+        name: string, the optimizer's name.
         **kwargs: passed to the base optimizer when it is given by name.
 
     Raises:
@@ -72,9 +79,15 @@ class Helen(SAM):
         [1.95, 3.583]
     """
 
+    fixed_settings = (
+        *SAM.fixed_settings,
+        *("lower_bound", "frequency", "norm", "dense_norm", "perturb_dense"),
+    )
+
     def __init__(
         self,
-        learning_rate: Any = None,
+        learning_rate: LearningRate | None = None,
+        *,
         rho: float = 0.05,
         lower_bound: float = 0.0,
         base_optimizer: Any = "adam",
@@ -82,7 +95,6 @@ class Helen(SAM):
         norm: str = "row",
         dense_norm: str = "dense",
         perturb_dense: bool = True,
-        *,
         perturbation: str = "global",
         adaptive: bool = False,
         name: str = "helen",
@@ -90,8 +102,8 @@ class Helen(SAM):
     ):
         super().__init__(
             learning_rate,
-            rho,
-            base_optimizer,
+            rho=rho,
+            base_optimizer=base_optimizer,
             adaptive=adaptive,
             perturbation=perturbation,
             name=name,
@@ -111,15 +123,17 @@ class Helen(SAM):
         self.dense_norm = checks.one_of("dense_norm", dense_norm, ("dense", "global", "last_table"))
         self.perturb_dense = bool(perturb_dense)
 
-    def history(self):
+    @property
+    def _counts_here(self) -> bool:
         # Running counts are kept by the base optimizer, beside what else it knows of a row.
-        kept_here = self.frequency == "given" or not self._ours()
-        return {"count"} if self.frequency != "batch" and kept_here else set()
+        return self.frequency == "given" or (self.frequency == "running" and not self._ours())
 
     def build(self, variables):
         if self.built:
             return
-        if self.frequency == "running":
+        if self._counts_here:
+            self._asked_history.add("count")
+        elif self.frequency == "running":
             self.ask_history("count")
         super().build(variables)
         for variable in variables if self.frequency != "batch" else ():
@@ -218,7 +232,7 @@ class Helen(SAM):
         if self.frequency == "batch":
             return None
         maximum = replicas.local(self.slots_of(variable)["field_maximum"])
-        if self.history():
+        if self._counts_here:
             return frequencies.counts_of(self, variable, maximum, write=True)
         return frequencies.counts_of(self.history_keeper(variable), variable, maximum, write=False)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tf_helen.optimizers.step import compute_dtype
+from tf_helen.core.rule import compute_dtype
 from tf_helen.rows import RowBlock, as_block
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas
+from tf_helen import keras_access, replicas
 from tf_helen.optimizers import registry
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.strengths import matches
+from tf_helen.rules.strengths import matches
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -149,7 +149,7 @@ def _rate(one: keras.optimizers.Optimizer):
     """The variable (or schedule) that holds an optimizer's rate, inside of what wraps it."""
     while isinstance(one, DelegatingOptimizer):
         one = one._inner[0]
-    return one._learning_rate
+    return keras_access.stored_learning_rate(one)
 
 
 def _check_needs(inner) -> None:

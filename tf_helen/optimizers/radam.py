@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from typing import Unpack
 
-from tf_helen.optimizers.adam import Adam
+import keras
+
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import RAdamRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class RAdam(Adam):
+class RAdam(RowSparseOptimizer):
     """Row-sparse rectified Adam; the moments of absent rows wait.
 
     ```
@@ -23,9 +26,12 @@ class RAdam(Adam):
     stands before the correction of v, as in PyTorch.
 
     Args:
-        learning_rate: step size.
-        beta_1, beta_2, epsilon: see `tf_helen.Adam`.
-        **kwargs: see `tf_helen.Adam`; `amsgrad` and `epsilon_hat` are refused.
+        learning_rate: float, schedule or callable. Defaults to 1e-3.
+        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        epsilon: float, not negative. Defaults to 1e-8.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.Adam`.
@@ -40,29 +46,14 @@ class RAdam(Adam):
     """
 
     def __init__(
-        self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8, *, name="radam", **kwargs
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        name: str = "radam",
+        **kwargs: Unpack[CommonArguments],
     ):
-        for argument in ("amsgrad", "epsilon_hat"):
-            if argument in kwargs:
-                raise ValueError(f"RAdam has one form. Received: {argument}={kwargs[argument]!r}")
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, epsilon_hat=True, name=name, **kwargs
-        )
-
-    def corrected(self, gradient, momentum, velocity, step):
-        t = tf.cast(step.number, tf.float64)
-        power = tf.pow(tf.constant(self.beta_2, tf.float64), t)
-        longest = 2 / (1 - self.beta_2) - 1
-        length = longest - 2 * t * power / (1 - power)
-        adaptive = length > 5
-        rectified = (length - 4) * (length - 2) * longest
-        rectified /= (longest - 4) * (longest - 2) * length
-        root, scale = self.root(velocity, step)
-        scale *= tf.cast(tf.sqrt(tf.where(adaptive, rectified, 1.0)), root.dtype)
-        numerator, root = momentum, tf.where(adaptive, root, tf.ones_like(root))
-        scale = tf.where(adaptive, scale, tf.ones_like(scale))
-        return numerator, root, scale / step.bias_correction(self.beta_1)
-
-    def get_config(self):
-        config = super().get_config()
-        return {k: v for k, v in config.items() if k not in ("amsgrad", "epsilon_hat")}
+        rule = RAdamRule(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import keras
+
+from tf_helen import checks
+from tf_helen.optimizers.arguments import arguments_of
 
 _REFUSED = {
     "gradient_accumulation_steps": (
@@ -17,18 +22,45 @@ _REFUSED = {
 }
 
 
-def refuse(class_name: str, arguments: Mapping[str, Any]) -> None:
-    """Raises `ValueError` if one of the arguments would make every step as large as the tables.
+# What else `keras.optimizers.Optimizer.get_config` holds.
+_IGNORED = ("ema_momentum", "ema_overwrite_frequency")
+_RENAMED = {"l2": "coupled_weight_decay"}
+
+
+def refuse(cls: type, arguments: Mapping[str, Any]) -> None:
+    """Raises if an argument would make every step as large as the tables, or is unknown.
 
     Args:
-        class_name: named in the message.
-        arguments: keyword arguments as the user gave them.
+        cls: the optimizer's class.
+        arguments: the keyword arguments that its signature does not name.
 
     Raises:
         ValueError: names the argument, its value, and what to use instead.
+        TypeError: on an argument that no optimizer has; the nearest is suggested.
     """
+    class_name = cls.__name__
     for argument, reason in _REFUSED.items():
         if arguments.get(argument):
             raise ValueError(
                 f"`{argument}={arguments[argument]}` is not supported by {class_name}: {reason}."
+            )
+    unknown = [name for name in arguments if name not in (*_REFUSED, *_IGNORED)]
+    if unknown:
+        known = arguments_of(cls)
+        name = unknown[0]
+        renamed = _RENAMED.get(name)
+        hint = f" It is `{renamed}` now." if renamed in known else checks.nearest(name, known)
+        raise TypeError(
+            f"{class_name} has no argument {name!r}. Received: {name}={arguments[name]!r}.{hint} "
+            f"Arguments: {', '.join(known)}."
+        )
+
+
+def refuse_float8(cls: type, variables: Sequence[keras.Variable]) -> None:
+    """Raises `ValueError` if a variable's gradient is its new value, as in layers in float8."""
+    for variable in variables:
+        if getattr(variable, "overwrite_with_gradient", False):
+            raise ValueError(
+                f"{cls.__name__} cannot train layers in float8: the gradient of {variable.path} "
+                "is its new value. Use an optimizer of Keras for this model."
             )

@@ -1,118 +1,200 @@
-"""The base of every optimizer here: one rule for a block of rows, sparse or dense alike."""
+"""The driver of every optimizer here: applies a rule to blocks of rows, sparse or dense alike."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tf_helen import checks, replicas, tables
-from tf_helen.optimizers.clipping import clip_blocks
+from tf_helen import checks, keras_access, replicas, tables
+from tf_helen.core.clipping import clip_blocks
+from tf_helen.core.history import RowHistory, as_columns, ordered
+from tf_helen.core.rule import Rule, compute_dtype, settings
+from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
+from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
-from tf_helen.optimizers.history import RowHistory
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
-from tf_helen.optimizers.refused import refuse
-from tf_helen.optimizers.rule import Rule
-from tf_helen.optimizers.slots import HISTORY, SlotBook, make_slots
-from tf_helen.optimizers.step import Step
-from tf_helen.optimizers.stored_rows import StoredRows
-from tf_helen.rows import RowBlock, densify, per_row, read_rows, write_rows
-
-_NOT_NEGATIVE = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
+from tf_helen.optimizers.refused import refuse, refuse_float8
+from tf_helen.optimizers.slots import HISTORY, SlotBook, make_slots, reset_slots
+from tf_helen.optimizers.update import prepared, update_variable
+from tf_helen.rows import RowBlock, read_rows
 
 
-class RowSparseOptimizer(
-    Rule, EmbeddingRate, StoredRows, ClosureTraining, keras.optimizers.Optimizer
-):
+@keras.saving.register_keras_serializable(package="tf_helen")
+class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
     """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
 
-    A subclass writes its update once, in `direction` or `update_rows`, as a pure function of a
-    block of rows. This class sums the duplicates of an `IndexedSlices` gradient, reads the rows
-    and their slots, applies the rule and writes them back; for a dense gradient the block is the
-    whole variable. "Lazy" semantics: a row that does not occur is not touched, its slots included;
-    the step number of bias corrections is the optimizer's.
+    The update is a `Rule`: a value with a pure function of a block of rows. This class sums the
+    duplicates of an `IndexedSlices` gradient, reads the rows and their slots, applies the rule and
+    writes them back; for a dense gradient the block is the whole variable. "Lazy" semantics: a row
+    that does not occur is not touched, its slots included; the step number of bias corrections is
+    the optimizer's. A subclass is a constructor with a signature of its own.
 
     Args:
-        learning_rate: float, Keras schedule, or callable.
-        embedding_learning_rate: for embedding tables; `None`: `learning_rate`. A number keeps its
-            ratio to a `learning_rate` that is a number when that is changed while training.
-        l2: coupled L2 strength, `g <- g + l2 * e` on the rows of the batch (and dense weights).
+        learning_rate: float, Keras schedule, or callable. Defaults to 1e-3.
+        rule: the `tf_helen.rules.Rule`.
+        embedding_learning_rate: for embedding tables; a number keeps its ratio to a `learning_rate`
+            that is a number when that is changed while training. Defaults to `None`:
+            `learning_rate`.
+        coupled_weight_decay: float, not negative: `g <- g + coupled_weight_decay * e` on the rows
+            of the batch and on dense weights. Defaults to 0.
         moments: "lazy", or "dense": absent rows take part with a zero gradient, as in the dense
             implementations of papers. "dense" reads and writes whole tables; it is for comparison.
-        track_rows: keep each row's number of occurrences and last step, for `row_history`:
-            8 bytes per row.
-        name: the optimizer's name.
-        **kwargs: Keras's `weight_decay` (decoupled, on the rows of the batch only), `clipnorm`,
-            `global_clipnorm`, `clipvalue` (all on summed rows), `loss_scale_factor`.
+            Defaults to "lazy".
+        track_rows: boolean; keep each row's number of occurrences and last step, for
+            `row_history`: 8 bytes per row. Defaults to `False`.
+        sweep_every: int, for rules whose rows decay while absent: steps between sweeps over tables
+            whose layer is not ours. Defaults to 100.
+        steps_per_epoch: int, for `alpha="auto"`: steps in which the data repeat. Defaults to
+            `None`: those of the first epoch.
+        weight_decay, clipnorm, global_clipnorm, clipvalue, loss_scale_factor: floats, as in Keras,
+            on the rows of the batch with duplicates summed. Default to `None`.
+        name: string, the optimizer's name. Defaults to the snake-cased class name.
+        **kwargs: what else Keras's configurations hold, at its default.
 
     Raises:
         ValueError: on a value out of range, and on `gradient_accumulation_steps` and `use_ema`,
             which cannot be had at row cost.
+        TypeError: on an unknown argument.
 
     Example:
-        >>> class SignSGD(RowSparseOptimizer):
-        ...     def update_rows(self, rows, gradient, slots, step):
+        >>> import dataclasses
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class SignRule(tf_helen.rules.Rule):
+        ...     def update(self, rows, gradient, slots, step):
         ...         return rows - step.learning_rate * tf.sign(gradient), slots
         >>> table = keras.Variable([[1.0], [1.0], [1.0]])
         >>> slices = tf.IndexedSlices(tf.constant([[3.0], [-1.0]]), tf.constant([2, 2]))
-        >>> SignSGD(learning_rate=0.5).apply([slices], [table])
+        >>> tf_helen.RowSparseOptimizer(0.5, rule=SignRule()).apply([slices], [table])
         >>> table.numpy().ravel().tolist()
         [1.0, 1.0, 0.5]
     """
 
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
+        learning_rate: LearningRate = 1e-3,
         *,
-        embedding_learning_rate: Any = None,
-        l2: float = 0.0,
+        rule: Rule,
+        embedding_learning_rate: LearningRate | None = None,
+        coupled_weight_decay: float = 0.0,
         moments: str = "lazy",
         track_rows: bool = False,
+        sweep_every: int = 100,
+        steps_per_epoch: int | None = None,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        loss_scale_factor: float | None = None,
         name: str | None = None,
         **kwargs: Any,
     ):
-        refuse(type(self).__name__, kwargs)
-        for argument in _NOT_NEGATIVE:
-            if kwargs.get(argument) is not None:
-                kwargs[argument] = checks.number_in_range(argument, kwargs[argument])
+        refuse(type(self), kwargs)
+        shared = checked_arguments(
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            global_clipnorm=global_clipnorm,
+            clipvalue=clipvalue,
+            loss_scale_factor=loss_scale_factor,
+        )
         if isinstance(learning_rate, (int, float)):
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
-        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        self._set_up_embedding_rate(embedding_learning_rate)
-        self.l2 = self.coupled_l2 = checks.number_in_range("l2", l2)
-        if self.loss_scale_factor == 0:
-            raise ValueError("`loss_scale_factor` must be positive. Received: loss_scale_factor=0")
+        super().__init__(learning_rate=learning_rate, name=name, **shared)
+        self._embedding_rate = None
+        if embedding_learning_rate is not None:
+            self._embedding_rate = EmbeddingRate(
+                embedding_learning_rate, keras_access.stored_learning_rate(self)
+            )
+            for _ in range(2 if self._embedding_rate.variable is not None else 0):
+                # Twice, as files of version 0.1 hold it.
+                keras_access.track(self, self._embedding_rate.variable)
+        coupled = checks.number_in_range("coupled_weight_decay", coupled_weight_decay)
+        self._coupled_weight_decay = coupled
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
         self.track_rows = bool(track_rows)
         self._slot_book = SlotBook()
         self._asked_history: set[str] = set()
+        self.rule = rule
+        self.absent_rows = StillRows(self)
+        if rule.decays_absent_rows:
+            self.absent_rows = AbsentRows(self, sweep_every, steps_per_epoch)
+
+    # Attributes besides the rule's settings that compiled steps hold.
+    fixed_settings: tuple[str, ...] = ()
 
     # Whether this optimizer itself changes rows, or leaves that to one that it wraps.
     owns_rows = True
+
+    def __getattr__(self, name):
+        rule = self.__dict__.get("rule")
+        if rule is not None and not name.startswith("_"):
+            found = settings(rule)
+            if name in found:
+                return found[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        rule = self.__dict__.get("rule")
+        fixed = ("rule", "coupled_weight_decay", "moments", "track_rows")
+        if rule is not None and (
+            name in fixed
+            or name in settings(rule)
+            or (name in self.fixed_settings and name in self.__dict__)
+        ):
+            raise AttributeError(
+                f"`{name}` of {type(self).__name__} is fixed at construction, because compiled "
+                f"steps hold it. Received: {name}={value!r}. Make a new optimizer and compile the "
+                "model with it."
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def coupled_weight_decay(self) -> float:
+        """The strength of the coupled weight decay."""
+        return settings(self.rule).get("coupled_weight_decay", self._coupled_weight_decay)
+
+    @property
+    def embedding_learning_rate(self) -> Any:
+        """The learning rate of tables at this step; that of all weights if none was given."""
+        return self.current_rate(is_table=True)
+
+    @embedding_learning_rate.setter
+    def embedding_learning_rate(self, rate: float) -> None:
+        if self._embedding_rate is None:
+            raise TypeError(
+                "`embedding_learning_rate` can be set while training only if it was given as a "
+                "number at construction. It was: None"
+            )
+        self._embedding_rate.assign(rate)
+
+    def current_rate(self, is_table: bool) -> tf.Tensor:
+        rate = keras_access.current_learning_rate(self)
+        if not is_table or self._embedding_rate is None:
+            return rate
+        return self._embedding_rate.at(rate, keras_access.own_iterations(self))
+
+    # The state.
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
-        for variable in variables:
-            if getattr(variable, "overwrite_with_gradient", False):
-                raise ValueError(
-                    f"{type(self).__name__} cannot train layers in float8: the gradient of "
-                    f"{variable.path} is its new value. Use an optimizer of Keras for this model."
-                )
+        refuse_float8(type(self), variables)
+        self.rule.check_paths([variable.path for variable in variables])
         super().build(variables)
         if self.owns_rows:
             for variable in variables:
                 tables.release(variable)
         self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
+        self.absent_rows.build(variables)
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
         """Takes up the variables of a step, which another optimizer may have had in between."""
-        if self.owns_rows:
-            for variable in variables:
-                tables.release(variable)
+        self.absent_rows.attach(variables)
 
     def let_go(self, variables: Iterable[keras.Variable]) -> None:
         """Brings those variables up to date whose decay is this optimizer's, and leaves them."""
@@ -122,13 +204,15 @@ class RowSparseOptimizer(
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
         """The slot variables of one variable, by name."""
-        return self._slot_book.by_index[self._get_variable_index(variable)]
+        return self._slot_book.by_index[keras_access.index_of(self, variable)]
+
+    # The step.
 
     def apply(self, grads, trainable_variables=None) -> None:
         if len(grads) == 0:
             return
         variables = self._known_variables(grads, trainable_variables)
-        grads, variables = self._filter_empty_gradients(grads, variables)
+        grads, variables = keras_access.without_empty_gradients(self, grads, variables)
         with tf.name_scope(self.name):
             grads = replicas.all_reduce_sum(grads)
             self.apply_blocks(self.blocks_of(grads, variables), variables)
@@ -140,20 +224,21 @@ class RowSparseOptimizer(
     def apply_blocks(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
         """Takes the step whose gradients are `blocks`, alike on every replica."""
         blocks = clip_blocks(
-            blocks,
+            prepared(self, blocks, variables),
             clipnorm=self.clipnorm,
             global_clipnorm=self.global_clipnorm,
             clipvalue=self.clipvalue,
         )
         for block, variable in zip(blocks, variables, strict=True):
-            self._update_variable(block, variable)
-        self._iterations.assign_add(1)
+            update_variable(self, block, variable)
+        keras_access.own_iterations(self).assign_add(1)
+        self.absent_rows.after_step(blocks, variables)
 
     def _known_variables(self, grads, variables) -> list[keras.Variable]:
         if variables is not None:
             variables = list(variables)
             self.build(variables)
-            self._check_variables_are_known(variables)
+            keras_access.check_known(self, variables)
             self.attach(variables)
             return variables
         if not self.built:
@@ -161,67 +246,154 @@ class RowSparseOptimizer(
                 f"{type(self).__name__} is not built. Pass the variables to `apply`, or call "
                 "`optimizer.build(variables)` first."
             )
-        if len(grads) != len(self._trainable_variables):
-            raise ValueError(
-                f"Received {len(grads)} gradients for {len(self._trainable_variables)} variables."
-            )
-        self.attach(self._trainable_variables)
-        return list(self._trainable_variables)
-
-    def is_table(self, block: RowBlock, variable: keras.Variable) -> bool:
-        """Whether rows without a gradient were absent, rather than weights at rest."""
-        return block.is_sparse
-
-    def _update_variable(self, block: RowBlock, variable: keras.Variable) -> None:
-        is_table = self.is_table(block, variable)
-        is_embedding = block.is_sparse or tables.of(variable) is not None
-        if self.moments == "dense":
-            block = densify(block, tf.TensorShape(variable.shape))
-        target = replicas.local(variable)
-        slot_variables = {n: replicas.local(v) for n, v in self.slots_of(variable).items()}
-        slots = {name: read_rows(slot, block.ids) for name, slot in slot_variables.items()}
-        record, dtype = slots.pop(HISTORY, None), block.values.dtype
-        step = Step(
-            number=self.step_number(),
-            table_step=self.table_step(variable),
-            learning_rate=tf.cast(self._current_rate(is_embedding), dtype),
-            raw_gradient=block.values,
-            is_table=is_table,
-            path=variable.path,
-            history=None if record is None else RowHistory(self.history_columns(), record),
-            curvature=block.curvature,
-        )
-        rows = tf.cast(read_rows(target, block.ids), dtype)
-        if is_table:
-            rows = self.settle_rows(rows, step.history, step.table_step)
-        gradient = block.values + self.coupled_l2 * rows if self.coupled_l2 else block.values
-        if self.weight_decay is not None and self._use_weight_decay(variable):
-            strength = tf.convert_to_tensor(self.decay_strength(step), dtype)
-            strength = per_row(strength, rows) if strength.shape.rank else strength
-            rows = rows * (1 - step.learning_rate * strength)
-        rows, slots = self.update_rows(rows, gradient, slots, step)
-        if variable.constraint is not None:
-            rows = variable.constraint(rows)
-        write_rows(target, block.ids, rows)
-        for name, value in slots.items():
-            write_rows(slot_variables[name], block.ids, value)
-        if is_table and step.history is not None:
-            record = self.new_history(step, block.counts).record
-            write_rows(slot_variables[HISTORY], block.ids, record)
+        variables = list(keras_access.trained_variables(self))
+        if len(grads) != len(variables):
+            raise ValueError(f"Received {len(grads)} gradients for {len(variables)} variables.")
+        self.attach(variables)
+        return variables
 
     def step_number(self) -> tf.Tensor:
         """int64 scalar: the number of the step under way, from 1."""
-        return tf.cast(replicas.local(self._iterations).read_value(), tf.int64) + 1
+        return tf.cast(replicas.local(keras_access.own_iterations(self)).read_value(), tf.int64) + 1
 
-    def table_step(self, variable: keras.Variable) -> tf.Tensor:
-        """int64 scalar: the number of the step under way among those that train a variable."""
-        return self.step_number()
+    def steps_done(self) -> int:
+        """How many steps were taken, for code outside of a step."""
+        return int(replicas.copies(self.iterations)[0].numpy())
+
+    def begin_epoch(self) -> None:
+        """Call before each pass over the data in a custom loop; `fit` does.
+
+        With `alpha="auto"` it takes up the alpha that fits the epochs finished so far. Until an
+        epoch is over no row decays; then rows decay by their whole absence.
+        """
+        self.absent_rows.begin_epoch()
+
+    def end_epoch(self) -> None:
+        """Call after each pass over the data that was not broken off; `fit` does."""
+        self.absent_rows.end_epoch()
+
+    def epoch_state(self) -> list[int]:
+        return self.absent_rows.epoch_state()
+
+    def set_epoch_state(self, state: list[int]) -> None:
+        self.absent_rows.set_epoch_state(state)
+
+    # Records of rows.
+
+    def ask_history(self, *names: str) -> None:
+        """Keeps columns of `RowHistory` for another optimizer; to be called before `build`."""
+        missing = set(names) - set(self.history_columns())
+        if self.built and missing:
+            raise ValueError(
+                f"{type(self).__name__} has trained already and keeps no {sorted(missing)} of its "
+                "rows. Wrap a new optimizer, or one made with `track_rows=True`."
+            )
+        self._asked_history.update(names)
+
+    def history_columns(self) -> tuple[str, ...]:
+        """The columns of the records that are kept, in order."""
+        tracked = {"last_step", "count"} if self.track_rows else set()
+        return ordered(set(self.rule.history()) | self._asked_history | tracked)
+
+    def history_keeper(self, variable: keras.Variable) -> RowSparseOptimizer | None:
+        """The optimizer that keeps the records of a variable's rows, if one of ours does."""
+        return self
+
+    def stored_history(self, variable: keras.Variable, ids: tf.Tensor | None) -> RowHistory:
+        """The records of some rows of a variable, on this replica."""
+        record = read_rows(replicas.local(self.slots_of(variable)[HISTORY]), ids)
+        return RowHistory(self.history_columns(), record)
+
+    def row_history(self, variable: keras.Variable) -> dict[str, np.ndarray]:
+        """What is known of each row's occurrences: for eviction, or to look at.
+
+        Args:
+            variable: an embedding table that this optimizer trains.
+
+        Returns:
+            `count`, uint32 `[rows]`: occurrences so far; `last_step`, uint32 `[rows]`: the last
+            step whose gradient was not zero, 0 for none; `idle`, int64 `[rows]`: steps since; as
+            far as they are kept (`track_rows=True` keeps all three).
+
+        Raises:
+            ValueError: if no records are kept.
+
+        Example:
+            >>> table = keras.Variable(np.ones((3, 2)))
+            >>> optimizer = tf_helen.SGD(track_rows=True)
+            >>> gradient = tf.IndexedSlices(tf.ones([2, 2]), tf.constant([1, 1]))
+            >>> for _ in range(2):
+            ...     optimizer.apply([gradient], [table])
+            >>> history = optimizer.row_history(table)
+            >>> history["count"].tolist(), history["idle"].tolist()
+            ([0, 4, 0], [2, 0, 2])
+        """
+        keeper = self.history_keeper(variable)
+        if keeper is None or not keeper.history_columns():
+            raise ValueError(
+                f"{type(self).__name__} keeps no records of rows. Construct it with "
+                "`track_rows=True`."
+            )
+        record = replicas.copies(keeper.slots_of(variable)[HISTORY])[0].numpy()
+        done = keeper.absent_rows.table_steps_done(variable)
+        return as_columns(keeper.history_columns(), record, done)
+
+    # Rows as others see them.
+
+    def rows_as_read(self, variable: keras.Variable, ids: tf.Tensor | None) -> tf.Tensor:
+        """The rows of a variable as a forward pass reads them now, in the dtype of rules."""
+        rows = tf.cast(read_rows(replicas.local(variable), ids), compute_dtype(variable))
+        return self.absent_rows.settle_stored(rows, variable, ids)
+
+    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
+        """Applies the pending decay to a block's rows; returns (variable, ids, former values)."""
+        return self.absent_rows.bring_up_to_date(block, variable)
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Brings every row of the given variables up to date.
+
+        Keras calls it at the end of `fit`; `tf_helen.Model` also before validation, saving and
+        export. A second call changes nothing. It reads and writes whole tables, in chunks, if their
+        rows decay while they are absent.
+
+        Args:
+            var_list: variables this optimizer was built with; others are ignored.
+        """
+        self.absent_rows.finalize(var_list)
+
+    def reset_slots(self, variable: keras.Variable) -> None:
+        """Forgets moments, after rows were drawn anew; how often they occurred is kept."""
+        reset_slots(self, variable)
+
+    # Files.
+
+    def save_own_variables(self, store) -> None:
+        self._settle_our_tables()
+        super().save_own_variables(store)
+
+    def _settle_our_tables(self) -> None:
+        """Our layers save their tables up to date, so the counters must be saved so too."""
+        if self.built:
+            variables = keras_access.trained_variables(self)
+            self.finalize_variable_values([v for v in variables if tables.of(v) is not None])
 
     def get_config(self) -> dict[str, Any]:
-        return {
+        rate, named = self._embedding_rate, inspect.signature(type(self)).parameters
+        config = {
             **super().get_config(),
-            "embedding_learning_rate": self._embedding_rate_config(),
-            "l2": self.l2,
+            "embedding_learning_rate": None if rate is None else rate.config(),
+            "coupled_weight_decay": self.coupled_weight_decay,
             "moments": self.moments,
             "track_rows": self.track_rows,
+            **{name: value for name, value in settings(self.rule).items() if name in named},
         }
+        if "rule" in named:
+            config["rule"] = keras.saving.serialize_keras_object(self.rule)
+        return {**config, **self.absent_rows.config()}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = of_today(config, cls)
+        if isinstance(config.get("rule"), dict):
+            config["rule"] = keras.saving.deserialize_keras_object(config["rule"], custom_objects)
+        return super().from_config(config, custom_objects)

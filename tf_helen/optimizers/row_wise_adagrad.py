@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from typing import Unpack
 
-from tf_helen import checks
+import keras
+
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.rule import Direction
+from tf_helen.rules import RowWiseAdagradRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -23,10 +24,10 @@ class RowWiseAdagrad(RowSparseOptimizer):
     a row moves by one rate; of a dense kernel a row is an input row, of a bias each number.
 
     Args:
-        learning_rate: step size.
-        initial_accumulator_value: where G starts.
-        epsilon: keeps the quotient finite.
-        name: the optimizer's name.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        initial_accumulator_value: float, not negative, where G starts. Defaults to 0.
+        epsilon: float, not negative; keeps the quotient finite. Defaults to 1e-10.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -44,32 +45,14 @@ class RowWiseAdagrad(RowSparseOptimizer):
 
     def __init__(
         self,
-        learning_rate=1e-2,
-        initial_accumulator_value=0.0,
-        epsilon=1e-10,
+        learning_rate: LearningRate = 1e-2,
         *,
-        name="row_wise_adagrad",
-        **kwargs,
+        initial_accumulator_value: float = 0.0,
+        epsilon: float = 1e-10,
+        name: str = "row_wise_adagrad",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.initial_accumulator_value = checks.number_in_range(
-            "initial_accumulator_value", initial_accumulator_value
+        rule = RowWiseAdagradRule(
+            initial_accumulator_value=initial_accumulator_value, epsilon=epsilon
         )
-        self.epsilon = checks.number_in_range("epsilon", epsilon)
-
-    def row_slots(self):
-        return {"row_accumulator": self.initial_accumulator_value}
-
-    def direction(self, gradient, slots, step):
-        within_row = list(range(1, gradient.shape.rank or 0))
-        squares = tf.reduce_mean(tf.square(gradient), axis=within_row, keepdims=True)
-        accumulator = slots["row_accumulator"] + squares
-        root = tf.sqrt(accumulator) + self.epsilon
-        return Direction(gradient, root, {"row_accumulator": accumulator})
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "initial_accumulator_value": self.initial_accumulator_value,
-            "epsilon": self.epsilon,
-        }
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

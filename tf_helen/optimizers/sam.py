@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 from tf_helen import checks, replicas
-from tf_helen.optimizers.clipping import squared_norm
+from tf_helen.core.clipping import squared_norm
+from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
@@ -48,14 +49,17 @@ class SAM(WrappingOptimizer):
     `optimizer.minimize(closure, variables)`; under a plain `keras.Model` it raises.
 
     Args:
-        learning_rate: the base optimizer's; `None`: its own default.
-        rho: radius of the perturbation, not negative. 0 gives the base optimizer's step.
-        base_optimizer: a name ("adam", "sgd", ...) or an optimizer, ours or Keras's.
-        adaptive: scale by the weight: `eps = rho * w^2 g / (|| |w| g || + 1e-12)`.
+        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
+        rho: float, not negative, the radius of the perturbation. 0 gives the base optimizer's step.
+            Defaults to 0.05.
+        base_optimizer: a name ("adam", "sgd", ...) or an optimizer, ours or Keras's. Defaults to
+            "adam".
+        adaptive: boolean; scale by the weight: `eps = rho * w^2 g / (|| |w| g || + 1e-12)`.
+            Defaults to `False`.
         perturbation: under several replicas, "global": all perturb by the gradient of the global
             batch (one more all-reduce; equal to one replica); "replica": each by its own, as in
-            the SAM paper's m-sharpness, without communication.
-        name: the optimizer's name.
+            the SAM paper's m-sharpness, without communication. Defaults to "global".
+        name: string, the optimizer's name.
         **kwargs: passed to the base optimizer when it is given by name.
 
     Raises:
@@ -74,10 +78,10 @@ class SAM(WrappingOptimizer):
 
     def __init__(
         self,
-        learning_rate: Any = None,
+        learning_rate: LearningRate | None = None,
+        *,
         rho: float = 0.05,
         base_optimizer: Any = "adam",
-        *,
         adaptive: bool = False,
         perturbation: str = "global",
         name: str = "sam",
@@ -90,6 +94,7 @@ class SAM(WrappingOptimizer):
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
 
     needs = "two gradients"
+    fixed_settings = ("rho", "adaptive", "perturbation")
 
     # The perturbation.
 

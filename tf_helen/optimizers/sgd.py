@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import keras
 
-from tf_helen import checks
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.rule import Direction
+from tf_helen.rules import MomentumRule, SGDRule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -15,9 +17,14 @@ class SGD(RowSparseOptimizer):
 
     `e <- e - lr * g` on the rows of the batch, duplicates summed.
 
+    With `momentum`: `m <- momentum * m + g`, `e <- e - lr * m` (nesterov:
+    `e - lr * (g + momentum * m)`), as `tf_helen.Momentum`.
+
     Args:
-        learning_rate: step size.
-        name: the optimizer's name.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        momentum: float in [0, 1). Defaults to 0.
+        nesterov: boolean; needs `momentum`. Defaults to `False`.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Example:
@@ -28,11 +35,19 @@ class SGD(RowSparseOptimizer):
         [1.0, 0.5]
     """
 
-    def __init__(self, learning_rate=1e-2, *, name="sgd", **kwargs):
-        super().__init__(learning_rate, name=name, **kwargs)
-
-    def direction(self, gradient, slots, step):
-        return Direction(gradient, None, slots)
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        name: str = "sgd",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        if nesterov and not momentum:
+            raise ValueError("`nesterov=True` needs a `momentum` above 0. Received: momentum=0.0")
+        rule = MomentumRule(momentum=momentum, nesterov=nesterov) if momentum else SGDRule()
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -45,10 +60,10 @@ class Momentum(RowSparseOptimizer):
     ```
 
     Args:
-        learning_rate: step size.
-        momentum: in [0, 1).
-        nesterov: look ahead by one momentum step.
-        name: the optimizer's name.
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        momentum: float in [0, 1). Defaults to 0.9.
+        nesterov: boolean; look ahead by one momentum step. Defaults to `False`.
+        name: string, the optimizer's name.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -66,20 +81,13 @@ class Momentum(RowSparseOptimizer):
     """
 
     def __init__(
-        self, learning_rate=1e-2, momentum=0.9, nesterov=False, *, name="momentum", **kwargs
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        name: str = "momentum",
+        **kwargs: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.momentum = checks.number_in_range("momentum", momentum, 0, 1, open_high=True)
-        self.nesterov = bool(nesterov)
-
-    def slots(self):
-        return {"moment": 0.0}
-
-    def direction(self, gradient, slots, step):
-        moment = self.momentum * slots["moment"] + gradient
-        ahead = gradient + self.momentum * moment if self.nesterov else moment
-        return Direction(ahead, None, {"moment": moment})
-
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "momentum": self.momentum, "nesterov": self.nesterov}
+        rule = MomentumRule(momentum=momentum, nesterov=nesterov)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)

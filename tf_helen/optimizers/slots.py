@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas
-from tf_helen.optimizers.step import compute_dtype
+from tf_helen import keras_access, replicas
+from tf_helen.core.history import RowHistory
+from tf_helen.core.rule import compute_dtype
 
 HISTORY = "history"
 
@@ -21,14 +24,14 @@ class SlotBook:
 def make_slots(
     optimizer: keras.optimizers.Optimizer, variable: keras.Variable
 ) -> dict[str, keras.Variable]:
-    """Creates what the optimizer's `slots`, `row_slots` and history name for one variable."""
+    """Creates what the rule's `slots`, `row_slots` and history name for one variable."""
     dtype, shape = compute_dtype(variable), tuple(variable.shape)
     made = {
         name: add_slot(optimizer, variable, name, shape, dtype, initial)
-        for name, initial in optimizer.slots().items()
+        for name, initial in optimizer.rule.slots().items()
     }
     per_row = shape[:1] + (1,) * (len(shape) - 1)
-    for name, initial in optimizer.row_slots().items():
+    for name, initial in optimizer.rule.row_slots().items():
         made[name] = add_slot(optimizer, variable, name, per_row, dtype, initial)
     columns = optimizer.history_columns()
     if columns and shape:
@@ -39,7 +42,7 @@ def make_slots(
 
 def add_slot(optimizer, variable, name, shape, dtype, initial) -> keras.Variable:
     """Creates one slot beside its variable, under the variable's name."""
-    with optimizer._distribution_strategy.extended.colocate_vars_with(variable.value):
+    with keras_access.strategy_of(optimizer).extended.colocate_vars_with(variable.value):
         return optimizer.add_variable(
             shape=shape,
             dtype=dtype,
@@ -53,3 +56,16 @@ def fill(slot: keras.Variable, value: float) -> None:
     """Sets every number of a slot, on every replica."""
     for copy in replicas.copies(slot):
         copy.assign(tf.fill(copy.shape, tf.constant(value, copy.dtype)), read_value=False)
+
+
+def reset_slots(optimizer: Any, variable: keras.Variable) -> None:
+    """Sets a variable's slots to their initial values, and its rows' records to this step."""
+    slots, rule = optimizer.slots_of(variable), optimizer.rule
+    for name, initial in {**rule.slots(), **rule.row_slots()}.items():
+        fill(slots[name], initial)
+    if HISTORY not in slots:
+        return
+    done = optimizer.absent_rows.table_steps_done(variable)
+    for copy in replicas.copies(slots[HISTORY]):
+        history = RowHistory(optimizer.history_columns(), copy.read_value())
+        copy.assign(history.replace(last_step=done, decayed_to=done, recent_count=0).record)

@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
+from tf_helen.core.rule import Rule
 from tf_helen.optimizers import registry
+from tf_helen.optimizers.arguments import of_today
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 
 
@@ -17,15 +19,24 @@ class WrappingOptimizer(DelegatingOptimizer):
         learning_rate: the base optimizer's, when that is given by name; `None`: its own default.
         base_optimizer: a name or an optimizer, ours or Keras's.
         name: the optimizer's name.
+        rule: see `DelegatingOptimizer`.
         **kwargs: passed to the base optimizer when it is given by name.
 
     Raises:
         ValueError: as `tf_helen.optimizers.get`.
     """
 
-    def __init__(self, learning_rate: Any, base_optimizer: Any, *, name: str, **kwargs: Any):
+    def __init__(
+        self,
+        learning_rate: Any,
+        base_optimizer: Any,
+        *,
+        name: str,
+        rule: Rule | None = None,
+        **kwargs: Any,
+    ):
         base = registry.get(base_optimizer, learning_rate, **kwargs)
-        super().__init__([base], name=name)
+        super().__init__([base], name=name, rule=rule)
         self.base_optimizer = base
 
     def get_config(self):
@@ -36,7 +47,7 @@ class WrappingOptimizer(DelegatingOptimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = of_today(config, cls)
         if isinstance(config.get("base_optimizer"), dict):
             config["base_optimizer"] = keras.saving.deserialize_keras_object(
                 config["base_optimizer"], custom_objects=custom_objects

@@ -33,7 +33,7 @@ def test_a_vocabulary_holds_the_frequent_values_in_order(values, least, missing,
 
 @pytest.mark.parametrize(
     ("transform", "function"),
-    [("standardise", lambda x: x), ("log", lambda x: np.sign(x) * np.log1p(np.abs(x)))],
+    [("standardize", lambda x: x), ("log", lambda x: np.sign(x) * np.log1p(np.abs(x)))],
 )
 def test_mean_and_deviation_are_those_of_the_whole_column(transform, function):
     values = np.random.default_rng(0).lognormal(9, 2, 5000) - 1000
@@ -56,7 +56,7 @@ def test_a_column_without_spread_without_transform_or_without_numbers(caplog):
     assert len(warned) == 1 and "column 'z': no training row has a number" in warned[0]
 
 
-@pytest.mark.parametrize("transform", ["standardise", "log"])
+@pytest.mark.parametrize("transform", ["standardize", "log"])
 @pytest.mark.parametrize(("value", "rows"), [(0.1, 3), (0.1, 1000), (1 / 3, 45), (9.99, 131_072)])
 def test_a_column_of_one_value_has_no_deviation_by_rounding(value, rows, transform):
     counts = TrainingCounts(Schema("s", [], [Numeric("x", transform=transform)]))

@@ -178,7 +178,7 @@ def whole_tables_in_a_step(optimizer, cls=tf_helen.Model, rows=1000):
 STEPS = {
     "SGD": lambda: tf_helen.SGD(),
     "Momentum": lambda: tf_helen.Momentum(),
-    "Adagrad": lambda: tf_helen.Adagrad(l2=0.1),
+    "Adagrad": lambda: tf_helen.Adagrad(coupled_weight_decay=0.1),
     "Adam": lambda: tf_helen.Adam(weight_decay=0.1, global_clipnorm=1.0),
     "AdamAR": lambda: tf_helen.AdamAR(),
     "SAM": lambda: tf_helen.SAM(),

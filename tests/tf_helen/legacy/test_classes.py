@@ -70,7 +70,7 @@ def test_base_optimizers_are_taken_from_either_package():
     for base in (ours, ours.inner, "adam_ar"):
         optimizer = tf_helen.legacy.Helen(base_optimizer=base)
         assert type(optimizer.inner.base_optimizer) is tf_helen.AdamAR
-    assert tf_helen.legacy.Helen(None, 0.05, 0.0, ours).inner.base_optimizer is ours.inner
+    assert tf_helen.legacy.Helen(base_optimizer=ours).inner.base_optimizer is ours.inner
     with pytest.raises(ValueError, match="must be a name"):
         tf_helen.legacy.Helen(base_optimizer=tf_keras.optimizers.Adam())
 
@@ -114,8 +114,9 @@ def test_a_tape_serves_one_pass_only():
 
 def test_settings_are_those_of_the_inner_optimizer():
     optimizer = tf_helen.legacy.SAM(rho=0.1, base_optimizer="sgd", name="mine")
-    optimizer.rho = 0.2
-    assert optimizer.rho == optimizer.inner.rho == optimizer.get_config()["rho"] == 0.2
+    assert optimizer.rho == optimizer.inner.rho == optimizer.get_config()["rho"] == 0.1
+    with pytest.raises(AttributeError, match=r"`rho` of SAM is fixed.*0\.2"):
+        optimizer.rho = 0.2
     assert tf_helen.legacy.Adam(weight_decay=0.5, clipnorm=2.0).weight_decay == 0.5
     assert optimizer.name == "mine"
     with pytest.raises(AttributeError, match="no attribute 'radius'"):

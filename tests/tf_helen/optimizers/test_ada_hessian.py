@@ -68,7 +68,7 @@ def test_a_moment_of_squared_diagonals():
 def test_l2_adds_to_gradient_and_curvature():
     table = new_table()
     rows, moved = length_of_step(
-        tf_helen.AdaHessian(**BARE, l2=0.7), lambda: quadratic(table), table
+        tf_helen.AdaHessian(**BARE, coupled_weight_decay=0.7), lambda: quadratic(table), table
     )
     seen = np.unique(IDS)
     np.testing.assert_allclose(moved[seen], rows[seen], rtol=1e-4)  # still Newton's step, to 0

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_helen
-from tf_helen.optimizers.decay_law import alpha_for
+from tf_helen.rules.interval_decay import alpha_for
 
 FIELDS = {"user": 40, "item": 12}
 STEPS, BATCH = 20, 8

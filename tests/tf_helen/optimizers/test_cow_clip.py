@@ -31,7 +31,14 @@ def test_rows_are_clipped_by_count_and_norm(threshold, l2):
     table, ratio, zeta = new_table(), 0.3, 0.9
     table.assign(table.numpy() * np.array([1, 1, 1, 1, 0.01, 1, 1])[:, None])  # zeta bounds row 4
     gradient, sums = gradient_of(table, size=0.7)
-    optimizer = tf_helen.CowClip(1.0, "sgd", ratio, zeta, threshold=threshold, l2=l2)
+    optimizer = tf_helen.CowClip(
+        1.0,
+        base_optimizer="sgd",
+        ratio=ratio,
+        zeta=zeta,
+        threshold=threshold,
+        coupled_weight_decay=l2,
+    )
     rows, found = moved(optimizer, table, gradient)
     least = zeta if threshold == "paper" else ratio**2 * np.sqrt(3) * zeta
     clipped = 0
@@ -49,7 +56,7 @@ def test_rows_are_clipped_by_count_and_norm(threshold, l2):
 def test_a_row_at_zero_moves_by_zeta_only(zeta):
     table = keras.Variable(np.zeros((7, 3)))
     gradient, _ = gradient_of(table, size=50.0)
-    _, found = moved(tf_helen.CowClip(1.0, "sgd", zeta=zeta), table, gradient)
+    _, found = moved(tf_helen.CowClip(1.0, base_optimizer="sgd", zeta=zeta), table, gradient)
     for row, count in COUNTS.items():
         assert np.linalg.norm(found[row]) == pytest.approx(count * zeta, abs=1e-4)
 
@@ -60,7 +67,7 @@ def test_linear_tables_are_clipped_on_demand_only(shape):
     for clip_linear in (False, True):
         table = keras.Variable(np.full(shape, 0.1), name="table")
         gradient, sums = gradient_of(table)
-        optimizer = tf_helen.CowClip(1.0, "sgd", ratio=0.5, clip_linear=clip_linear)
+        optimizer = tf_helen.CowClip(1.0, base_optimizer="sgd", ratio=0.5, clip_linear=clip_linear)
         steps.append(moved(optimizer, table, gradient)[1])
     for row, count in COUNTS.items():
         np.testing.assert_allclose(steps[0][row], sums[row], rtol=1e-4)
@@ -69,7 +76,9 @@ def test_linear_tables_are_clipped_on_demand_only(shape):
 
 def test_dense_weights_are_not_clipped():
     kernel = keras.Variable(np.full((4, 3), 0.01))
-    _, found = moved(tf_helen.CowClip(1.0, "sgd", ratio=0.1), kernel, 9 * tf.ones((4, 3)))
+    _, found = moved(
+        tf_helen.CowClip(1.0, base_optimizer="sgd", ratio=0.1), kernel, 9 * tf.ones((4, 3))
+    )
     np.testing.assert_allclose(found, 9.0, rtol=1e-6)
 
 
@@ -103,7 +112,7 @@ def test_inside_helen_the_second_gradient_is_clipped():
     """Of the loss |e|^2 / 2 per occurrence the gradient at e + eps is n (e + eps)."""
     table = new_table()
     start = table.numpy().copy()
-    inner = tf_helen.CowClip(1.0, "sgd", ratio=0.4, zeta=0.0)
+    inner = tf_helen.CowClip(1.0, base_optimizer="sgd", ratio=0.4, zeta=0.0)
     optimizer = tf_helen.Helen(rho=0.5, lower_bound=1.0, base_optimizer=inner)
     take_step(optimizer, table, IDS, np.zeros((5, 3)))
     for row in COUNTS:

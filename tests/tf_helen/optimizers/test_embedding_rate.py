@@ -111,7 +111,7 @@ WRAPPED = {
     "Helen": lambda: tf_helen.Helen(
         rho=0.0, base_optimizer=tf_helen.SGD(0.1, embedding_learning_rate=0.4)
     ),
-    "CowClip": lambda: tf_helen.CowClip(0.1, "sgd", embedding_learning_rate=0.4),
+    "CowClip": lambda: tf_helen.CowClip(0.1, base_optimizer="sgd", embedding_learning_rate=0.4),
     "PerVariable": lambda: tf_helen.PerVariable(
         {"*": tf_helen.SGD(0.1, embedding_learning_rate=0.4)}
     ),

@@ -164,11 +164,11 @@ def test_global_norm_counts_every_variable():
 
 
 @every
-def test_weight_decay_and_l2_on_the_rows_of_the_batch(name):
+def test_weight_decay_of_both_kinds_on_the_rows_of_the_batch(name):
     entry = ENTRIES[name]
     if entry.decays:
         pytest.skip("absent rows move by their own rule")
-    for argument in ("weight_decay", "l2"):
+    for argument in ("weight_decay", "coupled_weight_decay"):
         moved = {}
         for strength in (0.0, 0.5):
             table, optimizer = new_table(), entry.make(**{argument: strength})
@@ -400,7 +400,9 @@ BAD = [
     (tf_helen.CowClip, {"ratio": -1}, "ratio.*-1"),
     (tf_helen.CowClip, {"zeta": -1e-5}, "zeta.*-1e-05"),
     (tf_helen.CowClip, {"threshold": "papr"}, "Did you mean 'paper'"),
-    (tf_helen.CowClip, {"l2": -1}, "l2.*-1"),
+    (tf_helen.CowClip, {"coupled_weight_decay": -1}, "coupled_weight_decay.*-1"),
+    (tf_helen.Adam, {"l2": 0.1}, "`coupled_weight_decay` now"),
+    (tf_helen.SGD, {"nesterov": True}, "nesterov.*momentum"),
     (tf_helen.CowClip, {"base_optimizer": "helen"}, r"Helen\(base_optimizer=CowClip"),
     (tf_helen.CowClip, {"base_optimizer": keras.optimizers.Adam()}, "optimizer of tf_helen"),
     (tf_helen.PerVariable, {"optimizers": {}}, "optimizers.*patterns"),
@@ -506,3 +508,51 @@ def test_state_has_no_surprises(name):
     assert all(np.all(np.isfinite(value)) for value in state_of(optimizer))
     base = optimizer.history_keeper(table)
     assert all("table" in slot.name for slot in base.slots_of(table).values())
+
+
+def test_settings_that_compiled_steps_hold_cannot_be_assigned():
+    fixed = [
+        (tf_helen.AdamAR(), "alpha", 0.5),
+        (tf_helen.Adam(), "beta_1", 0.5),
+        (tf_helen.GroupAdam(), "l21", 0.5),
+        (tf_helen.SAM(), "rho", 0.5),
+        (tf_helen.Helen(), "lower_bound", 0.5),
+        (tf_helen.CowClip(), "ratio", 0.5),
+        (tf_helen.AdaHessian(), "seed", 3),
+        (tf_helen.SGD(), "coupled_weight_decay", 0.1),
+    ]
+    for optimizer, name, value in fixed:
+        before = getattr(optimizer, name)
+        with pytest.raises(AttributeError, match=f"`{name}`.*{value}.*new optimizer"):
+            setattr(optimizer, name, value)
+        assert getattr(optimizer, name) == before
+        assert optimizer.get_config()[name] == before
+
+
+def test_sgd_with_momentum_is_momentum():
+    for nesterov in (False, True):
+        moved = []
+        for cls in (tf_helen.SGD, tf_helen.Momentum):
+            optimizer, table = cls(0.1, momentum=0.9, nesterov=nesterov), new_table()
+            for step in range(3):
+                take_step(optimizer, table, [1, 1, 4], weights_for(range(3)) + step)
+            moved.append(table.numpy())
+            assert cls.from_config(optimizer.get_config()).momentum == 0.9
+        np.testing.assert_array_equal(*moved)
+
+
+def test_a_rule_needs_no_class_of_its_own():
+    rule = tf_helen.rules.AdamRule(beta_1=0.8)
+    rule = tf_helen.rules.GroupLasso(tf_helen.rules.IntervalDecay(rule, alpha=0.01), l21=0.01)
+    plain = tf_helen.RowSparseOptimizer(0.1, rule=rule)
+    named = tf_helen.GroupAdamAR(0.1, beta_1=0.8, alpha=0.01, l21=0.01, epsilon_hat=False)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(plain))
+    moved = []
+    for optimizer in (plain, named, copy):
+        table = new_table()
+        for ids in ([1, 1, 4], [2, 3, 2], [1, 5, 6]):
+            take_step(optimizer, table, ids, weights_for(range(3)))
+        moved.append(finalized(optimizer, table))
+    np.testing.assert_array_equal(moved[0], moved[1])
+    np.testing.assert_array_equal(moved[0], moved[2])
+    assert copy.rule == rule

@@ -56,7 +56,9 @@ def zeta_of(threshold, ratio, least_norm):
 def test_one_clipping_is_the_authors(name, threshold):
     ratio, least_norm = SHOTS[name]
     zeta = zeta_of(threshold, ratio, least_norm)
-    optimizer = optimizers.CowClip(1.0, "sgd", ratio=ratio, zeta=zeta, threshold=threshold)
+    optimizer = optimizers.CowClip(
+        1.0, base_optimizer="sgd", ratio=ratio, zeta=zeta, threshold=threshold
+    )
     found = clipped_by(optimizer, SHOT["w"], shot_gradient())
     np.testing.assert_allclose(found, SHOT[name], atol=5e-6)
     assert np.abs(SHOT["g"] - SHOT[name]).max() > 1e-2, "nothing was clipped"
@@ -64,7 +66,7 @@ def test_one_clipping_is_the_authors(name, threshold):
 
 def test_counts_matter_to_one_clipping():
     """Every row once would not do: the file has rows that occur up to several times."""
-    optimizer = optimizers.CowClip(1.0, "sgd", ratio=1.0, zeta=0.03)
+    optimizer = optimizers.CowClip(1.0, base_optimizer="sgd", ratio=1.0, zeta=0.03)
     once = golden.split_slices(SHOT["g"], np.arange(len(SHOT["w"])))
     found = clipped_by(optimizer, SHOT["w"], once)
     assert np.abs(found - SHOT["clipped_r1_minw0.03"]).max() > 1e-3
@@ -161,10 +163,13 @@ def test_the_papers_threshold_with_the_released_bound_is_the_released_one(name, 
 def test_its_own_l2_is_added_before_clipping(name):
     run, entry = golden.load(f"ctr/f32/{name}.npz"), RUNS[name]
     l2 = 2 * entry["l2"]  # Keras's regularizer has no half
-    assert open_loop_error(cow_clip(entry, l2=l2), run, "float32", l2) <= ATOL["float32"]
+    assert (
+        open_loop_error(cow_clip(entry, coupled_weight_decay=l2), run, "float32", l2)
+        <= ATOL["float32"]
+    )
     if entry["clipped_rows"]:
         # added after it, by the base optimizer to tables and weights, it is something else
-        later = cow_clip(entry, adam(entry, l2=l2))
+        later = cow_clip(entry, adam(entry, coupled_weight_decay=l2))
         assert open_loop_error(later, run, "float32", l2) > 1e-4
 
 

@@ -17,7 +17,9 @@ def base_optimizer(kind, args):
     decay = args.get("weight_decay", 0.0)
     if kind == "Adagrad":
         start = args.get("initial_accumulator_value", 0.0)
-        return base.optimizers.Adagrad(initial_accumulator_value=start, l2=decay, **common)
+        return base.optimizers.Adagrad(
+            initial_accumulator_value=start, coupled_weight_decay=decay, **common
+        )
     common["epsilon"] = args.get("eps", 1e-8)
     if kind == "AdamW":
         # PyTorch's default decay is 0.01
@@ -26,7 +28,7 @@ def base_optimizer(kind, args):
         cls = base.optimizers.RAdam if kind == "RAdam" else base.optimizers.Nadam
         return cls(**common)
     cls = base.optimizers.AMSGrad if args.get("amsgrad") else base.optimizers.Adam
-    return cls(l2=decay, **common)
+    return cls(coupled_weight_decay=decay, **common)
 
 
 def build_optimizer(kind, args):

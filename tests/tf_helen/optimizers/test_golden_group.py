@@ -24,8 +24,8 @@ def group_ftrl(entry, **changed):
     hyper = {"lr_power": -0.5, **entry["hyper"], **changed}
     return base.optimizers.GroupFTRL(
         1.0,
-        hyper["lr_power"],
-        hyper["acc0"],
+        learning_rate_power=hyper["lr_power"],
+        initial_accumulator_value=hyper["acc0"],
         l2_shrinkage=hyper.get("l2_shrinkage", 0.0),
         released=True,
         **{name: hyper.get(name, 0.0) for name in ("l1", "l21", "l2")},

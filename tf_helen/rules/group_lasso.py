@@ -1,7 +1,7 @@
 """Sparse group lasso inside the update: whole rows become exactly zero while training.
 
-The update of every optimizer here is a quotient, `e <- e - lr * u / D`. The regularized leader has
-the sum `z = sum(lr * u) - sum(dD * e)` and solves for e anew at each step; without regularizers
+The update of the rule inside is a quotient, `e <- e - lr * u / D`. The regularized leader has the
+sum `z = sum(lr * u) - sum(dD * e)` and solves for e anew at each step; without regularizers
 `z = -D e` always. What is stored is the difference `h = z + D e`, "held back" by the regularizers,
 0 for a row that was never updated: D then need not be known from the last step, a row's first
 update needs no special case, and a row changed from outside (weight decay, interval decay) stays
@@ -10,13 +10,14 @@ consistent.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import tensorflow as tf
 
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.optimizers.strengths import check_patterns, checked, strength_for
+from tf_helen.core.rule import Combinator
 from tf_helen.rows import per_row, row_norms
+from tf_helen.rules.strengths import Strength, Strengths
 
 
 def group_threshold(
@@ -42,52 +43,57 @@ def group_threshold(
     return remaining, clipped, per_row(kept, linear) if linear.shape.rank else kept
 
 
-class SparseGroupLasso(RowSparseOptimizer):
-    """Adds sparse group lasso to a row-sparse optimizer in quotient form (a mixin, named first).
+@dataclasses.dataclass(frozen=True)
+class GroupLasso(Combinator):
+    """Adds sparse group lasso to a rule in quotient form.
 
     A group is a row of a table; of a dense kernel, an input row. Biases (and other dense weights
     of rank 0 and 1) are not regularized.
 
     Args:
-        *args, **kwargs: the optimizer's own.
+        rule: the rule inside; it must define `direction`.
         l1: strength of the sum of absolute values; a number, or {pattern of paths: number}.
+            Defaults to 0.
         l21: strength of the sum of row norms, each times the root of its width; as `l1`.
         l2: strength of the sum of squares; as `l1`.
 
     Raises:
-        ValueError: on a negative strength; at the first step on a pattern that is in no path.
+        ValueError: on a negative strength.
+
+    Source: Yue et al., ECML PKDD 2021 (arXiv 2107.14432), Algorithm 1.
     """
 
-    def __init__(self, *args, l1=0.0, l21=0.0, l2=0.0, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.strengths = {
-            name: checked(name, value) for name, value in (("l1", l1), ("l21", l21), ("l2", l2))
-        }
-        self.l1, self.l21, self.l2 = self.strengths.values()
+    l1: Strength = 0.0
+    l21: Strength = 0.0
+    l2: Strength = 0.0
 
-    def build(self, variables):
-        if not self.built:
-            check_patterns(self.strengths, [variable.path for variable in variables])
-        super().build(variables)
+    def __post_init__(self):
+        strengths = self.strengths
+        self._replace(l1=strengths.l1, l21=strengths.l21, l2=strengths.l2)
+
+    @property
+    def strengths(self) -> Strengths:
+        """The three strengths together."""
+        return Strengths(self.l1, self.l21, self.l2)
+
+    def check_paths(self, paths):
+        self.strengths.check_paths(paths)
+        super().check_paths(paths)
 
     def slots(self):
         return {**super().slots(), "held_back": 0.0}
 
-    def strengths_of(self, path: str) -> tuple[float, float, float]:
-        """`l1`, `l21` and `l2` of one variable."""
-        return tuple(strength_for(strength, path) for strength in self.strengths.values())
-
-    def update_rows(self, rows, gradient, slots, step):
+    def update(self, rows, gradient, slots, step):
         slots = dict(slots)
         held_back = slots.pop("held_back")
-        l1, l21, l2 = self.strengths_of(step.path)
+        l1, l21, l2 = self.strengths.of(step.path)
         if not (l1 or l21 or l2) or (rows.shape.rank < 2 and not step.is_table):
-            rows, slots = super().update_rows(rows, gradient, slots, step)
+            rows, slots = self.rule.update(rows, gradient, slots, step)
             return rows, {**slots, "held_back": held_back}
-        way, rate = self.direction(gradient, slots, step), step.learning_rate
-        denominator = tf.ones_like(rows) if way.denominator is None else way.denominator
-        push = (rate * way.scale) * way.numerator + held_back
-        linear = push - denominator * rows
+        found, rate = self.direction(gradient, slots, step), step.learning_rate
+        denominator = tf.ones_like(rows) if found.denominator is None else found.denominator
+        shift = (rate * found.scale) * found.numerator + held_back
+        linear = shift - denominator * rows
         remaining, clipped, group = group_threshold(
             linear, math.prod(rows.shape[1:]), rate * l1, rate * l21
         )
@@ -97,12 +103,9 @@ class SparseGroupLasso(RowSparseOptimizer):
         if l1:
             free = tf.math.divide_no_nan(remaining, denominator)
         else:  # the same, written so that rows which nothing holds back lose no digits
-            free = rows - tf.math.divide_no_nan(push, denominator)
-        new = {**way.slots, "held_back": clipped + (1 - shrink) * -remaining}
+            free = rows - tf.math.divide_no_nan(shift, denominator)
+        new = {**found.slots, "held_back": clipped + (1 - shrink) * -remaining}
         # At rate 0 there is no threshold: it would give back what was held back.
         moving = rate > 0
         new["held_back"] = tf.where(moving, new["held_back"], held_back)
         return tf.where(moving, shrink * free, rows), new
-
-    def get_config(self):
-        return {**super().get_config(), **self.strengths}

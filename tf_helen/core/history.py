@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 COLUMNS = ("last_step", "decayed_to", "count", "recent_count")
@@ -71,3 +72,24 @@ class RowHistory:
         if "count" in self and counts is not None:
             new["count"] = self["count"] + tf.cast(counts, self.record.dtype)
         return self.replace(**new)
+
+
+def as_columns(
+    names: tuple[str, ...], record: np.ndarray, steps_done: int
+) -> dict[str, np.ndarray]:
+    """What a stored record says of each row, for people.
+
+    Args:
+        names: the columns of the record.
+        record: uint32 `[rows, columns]`.
+        steps_done: the optimizer's steps so far.
+
+    Returns:
+        `count` and `last_step`, uint32 `[rows]`, and `idle`, int64 `[rows]`, the steps since
+        `last_step`; as far as the record holds them.
+    """
+    columns = dict(zip(names, record.T, strict=True))
+    found = {name: columns[name] for name in ("count", "last_step") if name in columns}
+    if "last_step" in found:
+        found["idle"] = steps_done - found["last_step"].astype(np.int64)
+    return found

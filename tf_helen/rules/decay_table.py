@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_helen.optimizers.history import RowHistory
+from tf_helen.core.history import RowHistory
 
 
 @functools.lru_cache(maxsize=32)
@@ -33,7 +33,7 @@ def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
 def missing_factor(
     history: RowHistory, until: tf.Tensor, alpha: float, dtype: tf.DType
 ) -> tf.Tensor:
-    """What decay stored rows still owe for the steps after `decayed_to` up to `until`.
+    """What stored rows must still be multiplied by for the steps after `decayed_to` up to `until`.
 
     Args:
         history: of `rows` rows, with last_step s and decayed_to.
@@ -51,6 +51,6 @@ def missing_factor(
     decayed_to = tf.bitcast(history["decayed_to"], tf.int32)
     wanted = tf.clip_by_value((until - 1) - last_step, 0, len(table) - 1)
     had = tf.clip_by_value(decayed_to - 1 - last_step, 0, len(table) - 1)
-    owed = tf.gather(tf.constant(table), wanted) * tf.gather(tf.constant(inverse), had)
-    # Where P has reached 0 so has its inverse: everything is owed, but nothing for no steps.
-    return tf.where(tf.equal(decayed_to, until), tf.ones([], dtype), owed)
+    missing = tf.gather(tf.constant(table), wanted) * tf.gather(tf.constant(inverse), had)
+    # Where P has reached 0 so has its inverse: then nothing is left, but all of it after no steps.
+    return tf.where(tf.equal(decayed_to, until), tf.ones([], dtype), missing)

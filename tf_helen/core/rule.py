@@ -1,0 +1,305 @@
+"""What an optimizer computes: a value with pure functions of a block of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_helen.core.history import RowHistory
+
+Slots = dict[str, tf.Tensor]
+
+
+def compute_dtype(variable: keras.Variable) -> tf.DType:
+    """The dtype of rules and slots: the variable's, but at least float32."""
+    dtype = tf.as_dtype(variable.dtype)
+    return tf.float32 if dtype.size < 4 else dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a rule may know of the step it is part of.
+
+    Attributes:
+        number: int64 scalar, the optimizer's step, from 1.
+        table_step: int64 scalar, its number among the steps that train this variable, which the
+            rows' records count in.
+        learning_rate: scalar in the block's dtype.
+        raw_gradient: the block's summed gradient, before coupled weight decay.
+        is_table: whether rows that are not in the block, or have a zero gradient, were absent
+            (a table) or merely had a zero gradient (dense weights).
+        path: the variable's path.
+        history: the rows' records before this step, or `None` if no records are kept.
+        curvature: like the gradient, an estimate of the Hessian's diagonal, or `None`.
+    """
+
+    number: tf.Tensor
+    table_step: tf.Tensor
+    learning_rate: tf.Tensor
+    raw_gradient: tf.Tensor
+    is_table: bool
+    path: str = ""
+    history: RowHistory | None = None
+    curvature: tf.Tensor | None = None
+
+    def bias_correction(self, beta: float) -> tf.Tensor:
+        """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""
+        power = tf.pow(tf.constant(beta, tf.float64), tf.cast(self.number, tf.float64))
+        return tf.cast(1 - power, self.learning_rate.dtype)
+
+    def occurred(self) -> tf.Tensor:
+        """bool `[rows]`: which rows have a gradient whose norm is not zero."""
+        # Adam squares the gradient too: in a graph the square is computed once.
+        axes = list(range(1, self.raw_gradient.shape.rank))
+        return tf.reduce_sum(tf.square(self.raw_gradient), axis=axes) > 0
+
+
+class Direction(NamedTuple):
+    """An update in quotient form: `e <- e - learning_rate * scale * numerator / denominator`.
+
+    Attributes:
+        numerator: like the rows.
+        denominator: like the rows, or broadcast to them; `None`: 1.
+        slots: the new slots.
+        scale: scalar.
+    """
+
+    numerator: tf.Tensor
+    denominator: tf.Tensor | None
+    slots: Slots
+    scale: tf.Tensor | float = 1.0
+
+    def quotient(self) -> tf.Tensor:
+        """Numerator by denominator; 0 where the denominator is 0: no gradient yet, epsilon 0."""
+        if self.denominator is None:
+            return self.numerator
+        return tf.math.divide_no_nan(self.numerator, self.denominator)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How rows change in a step. A subclass is a frozen dataclass; its fields are its settings.
+
+    A rule defines `direction`, or `update` where its update is no quotient. It reads and writes
+    nothing: the driver, `tf_helen.RowSparseOptimizer`, reads rows and slots, calls the rule and
+    writes what it returns. A dense gradient is one block with all rows.
+
+    Example:
+        >>> import dataclasses
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class SignRule(tf_helen.rules.Rule):
+        ...     def direction(self, gradient, slots, step):
+        ...         return tf_helen.rules.Direction(tf.sign(gradient), None, slots)
+        >>> SignRule().slots()
+        {}
+    """
+
+    # The state.
+
+    def slots(self) -> dict[str, float]:
+        """Names and initial values of the slots that are shaped like the variable."""
+        return {}
+
+    def row_slots(self) -> dict[str, float]:
+        """Names and initial values of the slots that hold one number per row, `[rows, 1]`."""
+        return {}
+
+    def history(self) -> frozenset[str]:
+        """The columns of `RowHistory` that the rule needs."""
+        return frozenset()
+
+    # The step.
+
+    @property
+    def prepares(self) -> bool:
+        """Whether the rule, or one inside it, defines `prepare`."""
+        return False
+
+    def prepare(self, rows: tf.Tensor, gradient: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:
+        """Changes a table's gradient before the gradients are clipped by their norms.
+
+        Args:
+            rows: `[rows, ...]`, as the forward pass read them.
+            gradient: same shape, duplicates summed.
+            counts: int32 `[rows]`, occurrences in the batch.
+
+        Returns:
+            The gradient to use, same shape.
+        """
+        return gradient
+
+    def direction(self, gradient: tf.Tensor, slots: Slots, step: Step) -> Direction:
+        """The update in quotient form, for rules that have one.
+
+        Args:
+            gradient: `[rows, ...]`, duplicates summed, clipped.
+            slots: name -> like the gradient (`slots`) or `[rows, 1]` (`row_slots`).
+            step: the step.
+
+        Returns:
+            The `Direction`.
+
+        Raises:
+            NotImplementedError: if the rule defines neither `direction` nor `update`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `direction` or `update`.")
+
+    def update(
+        self, rows: tf.Tensor, gradient: tf.Tensor, slots: Slots, step: Step
+    ) -> tuple[tf.Tensor, Slots]:
+        """The new rows and slots.
+
+        Args:
+            rows: `[rows, ...]`, as the forward pass read them.
+            gradient: same shape, duplicates summed, clipped.
+            slots: name -> same shape (`slots`) or `[rows, 1]` (`row_slots`).
+            step: the step.
+
+        Returns:
+            New rows and slots.
+        """
+        found = self.direction(gradient, slots, step)
+        return rows - (step.learning_rate * found.scale) * found.quotient(), found.slots
+
+    def decay_strength(self, weight_decay: float, step: Step) -> tf.Tensor | float:
+        """The strength of the decoupled weight decay: a scalar, or one number per row `[rows]`."""
+        return weight_decay
+
+    def records_after(self, step: Step, counts: tf.Tensor | None) -> RowHistory:
+        """The rows' records after the step."""
+        return step.history.after(step.table_step, step.occurred(), counts)
+
+    # Rows that change while they are absent.
+
+    @property
+    def decays_absent_rows(self) -> bool:
+        """Whether a row changes in steps in which it does not occur."""
+        return False
+
+    def settle(
+        self,
+        rows: tf.Tensor,
+        history: RowHistory | None,
+        until: tf.Tensor,
+        found_alpha: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Applies to stored rows what happened up to and in step `until` without a gradient.
+
+        Args:
+            rows: `[rows, ...]`.
+            history: their records.
+            until: integer scalar, a step.
+            found_alpha: scalar, where the rule takes its decay from the length of an epoch.
+
+        Returns:
+            The rows.
+        """
+        return rows
+
+    # Settings.
+
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Raises `ValueError` if a setting names variables and none of `paths` is meant."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The fields, as Keras serializes them."""
+        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if isinstance(self, Combinator):
+            config["rule"] = keras.saving.serialize_keras_object(self.rule)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Rule:
+        """The rule of a configuration."""
+        config = dict(config)
+        if isinstance(config.get("rule"), dict):
+            config["rule"] = keras.saving.deserialize_keras_object(config["rule"])
+        return cls(**config)
+
+    def _replace(self, **fields: Any) -> None:
+        """Stores checked values of fields; to be called in `__post_init__` only."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Combinator(Rule):
+    """A rule around a rule: what it does not define is that of the rule inside.
+
+    Args:
+        rule: the rule inside.
+    """
+
+    rule: Rule
+
+    def slots(self):
+        return self.rule.slots()
+
+    def row_slots(self):
+        return self.rule.row_slots()
+
+    def history(self):
+        return self.rule.history()
+
+    @property
+    def prepares(self):
+        return self.rule.prepares
+
+    def prepare(self, rows, gradient, counts):
+        return self.rule.prepare(rows, gradient, counts)
+
+    def direction(self, gradient, slots, step):
+        return self.rule.direction(gradient, slots, step)
+
+    def update(self, rows, gradient, slots, step):
+        return self.rule.update(rows, gradient, slots, step)
+
+    def decay_strength(self, weight_decay, step):
+        return self.rule.decay_strength(weight_decay, step)
+
+    def records_after(self, step, counts):
+        return self.rule.records_after(step, counts)
+
+    @property
+    def decays_absent_rows(self):
+        return self.rule.decays_absent_rows
+
+    def settle(self, rows, history, until, found_alpha=None):
+        return self.rule.settle(rows, history, until, found_alpha)
+
+    def check_paths(self, paths):
+        self.rule.check_paths(paths)
+
+
+def settings(rule: Rule) -> dict[str, Any]:
+    """The settings of a rule and of the rules inside it, by name.
+
+    Args:
+        rule: a rule.
+
+    Returns:
+        Name -> value; no name occurs twice.
+
+    Example:
+        >>> from tf_helen.core.rule import settings
+        >>> momentum = tf_helen.rules.MomentumRule(momentum=0.5)
+        >>> settings(tf_helen.rules.CounterDecay(momentum, counter_halflife=10))
+        {'momentum': 0.5, 'nesterov': False, 'counter_halflife': 10.0}
+    """
+    inner = settings(rule.rule) if isinstance(rule, Combinator) else {}
+    own = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    own.pop("rule", None)
+    return {**inner, **own}
+
+
+def find(rule: Rule, kind: type[Rule]) -> Rule | None:
+    """The first rule of a class among a rule and those inside it, or `None`."""
+    while not isinstance(rule, kind):
+        if not isinstance(rule, Combinator):
+            return None
+        rule = rule.rule
+    return rule

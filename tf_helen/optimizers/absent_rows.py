@@ -1,0 +1,382 @@
+"""What an optimizer does about rows that are absent from its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from tf_helen import checks, keras_access, replicas, tables
+from tf_helen.core.history import RowHistory
+from tf_helen.core.rule import compute_dtype, find
+from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot, fill
+from tf_helen.rows import RowBlock, read_rows, write_rows
+from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
+
+_SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
+_LEAST_EPOCH = 5  # steps; what is shorter is a trial, not a pass over data
+_MISSED = 1 << 32  # one step of the optimizer without the table, in `swept_at`
+Written = tuple[tf.Variable, tf.Tensor, tf.Tensor]
+
+
+class StillRows:
+    """Absent rows stay as they are: nothing is to be done.
+
+    Args:
+        optimizer: a `RowSparseOptimizer`.
+    """
+
+    found_alpha: tf.Tensor | None = None
+
+    def __init__(self, optimizer: Any):
+        self._optimizer = optimizer
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Adds what is kept per variable."""
+
+    def attach(self, variables: Sequence[keras.Variable]) -> None:
+        """Takes up the variables of a step, which another optimizer may have had in between."""
+        if self._optimizer.owns_rows:
+            for variable in variables:
+                tables.release(variable)
+
+    def after_step(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
+        """What is to be done once the rows of a step are written."""
+
+    def table_step(self, variable: keras.Variable) -> tf.Tensor:
+        """int64 scalar: the number of the step under way among those that train a variable."""
+        return self._optimizer.step_number()
+
+    def table_steps_done(self, variable: keras.Variable) -> int:
+        """How many steps were taken that train a variable."""
+        return self._optimizer.steps_done()
+
+    def settle_stored(self, rows: tf.Tensor, variable: keras.Variable, ids) -> tf.Tensor:
+        """Stored rows as a forward pass reads them after the steps that were taken."""
+        return rows
+
+    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
+        """Applies the pending decay to the rows of a block; returns what was overwritten."""
+        return []
+
+    def finalize(self, variables: Sequence[keras.Variable]) -> None:
+        """Brings every row of the given variables up to date, in chunks."""
+
+    def begin_epoch(self) -> None:
+        """What is to be done before a pass over the data."""
+
+    def end_epoch(self) -> None:
+        """What is to be done after a pass over the data."""
+
+    def epoch_state(self) -> list[int]:
+        """What is remembered of the current epoch outside the optimizer's variables."""
+        return []
+
+    def set_epoch_state(self, state: list[int]) -> None:
+        """Takes what `epoch_state` returned."""
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments that belong here."""
+        return {}
+
+
+class AbsentRows(StillRows):
+    """Rows decay while they are absent: what is pending is applied when it is needed.
+
+    The steps are those of the table: a step of the optimizer that does not train a table (it is
+    frozen, or the step has other variables) is not one of the table's, and decays no row of it. One
+    integer per variable, `swept_at`, holds the optimizer's steps that were not the table's in its
+    upper 32 bits, and the table's step up to which all rows have been decayed in its lower 32 bits.
+
+    Args:
+        optimizer: a `RowSparseOptimizer` whose rule holds an `IntervalDecay`.
+        sweep_every: int, at least 1: steps between sweeps over tables whose layer is not ours.
+        steps_per_epoch: int or `None`: for `alpha="auto"`; `None`: the steps of the first epoch.
+
+    Raises:
+        ValueError: on a value out of range, or `steps_per_epoch` with a given alpha.
+    """
+
+    def __init__(self, optimizer: Any, sweep_every: int, steps_per_epoch: int | None):
+        super().__init__(optimizer)
+        self.decay = find(optimizer.rule, IntervalDecay)
+        self.continuous = self.decay.decay == "continuous"
+        self.sweep_every = checks.whole_number("sweep_every", sweep_every)
+        self.steps_per_epoch = steps_per_epoch
+        self._swept_at = SlotBook()
+        self._pending: dict[int, _PendingDecay] = {}
+        self._trained: set[int] | None = None  # by the last step; `None`: all
+        self.alpha_variable = self._epoch_steps = None
+        self._epoch_began_at = 0
+        if steps_per_epoch is not None:
+            if self.decay.alpha != "auto":
+                raise ValueError(
+                    "`steps_per_epoch` is for `alpha='auto'`. Received: steps_per_epoch="
+                    f"{steps_per_epoch!r} with alpha={self.decay.alpha}"
+                )
+            checks.whole_number("steps_per_epoch", steps_per_epoch)
+        if self.decay.alpha == "auto":
+            self.alpha_variable = optimizer.add_variable((), initializer="zeros", name="alpha")
+            # Steps of the longest epoch that was finished.
+            self._epoch_steps = optimizer.add_variable((), "zeros", "int64", name="epoch_steps")
+
+    @property
+    def found_alpha(self) -> tf.Tensor | None:
+        """The alpha in use on this replica, where it is found while training."""
+        if self.alpha_variable is None:
+            return None
+        return replicas.local(self.alpha_variable).read_value()
+
+    def build(self, variables):
+        # A scalar per variable, so that settling a settled table costs nothing.
+        self._swept_at.by_index = [
+            {"swept_at": add_slot(self._optimizer, variable, "swept_at", (), "int64", 0)}
+            for variable in variables
+        ]
+        self.attach(variables)
+
+    def attach(self, variables):
+        keras_access.check_known(self._optimizer, variables)
+        self._trained = {keras_access.index_of(self._optimizer, v) for v in variables}
+        if not self.continuous:
+            super().attach(variables)
+            return
+        for variable in variables:
+            if HISTORY not in self._optimizer.slots_of(variable):
+                continue
+            table, decay = tables.of(variable), self._pending_decay_of(variable)
+            if table is None:
+                if tables.sweeper_of(variable) is not decay:
+                    tables.release(variable)
+                    tables.note_sweeper(variable, decay)
+            elif table.holder() is not decay:
+                with tf.init_scope():
+                    missed, swept_at = self._read_swept_at(variable)
+                    is_pending = swept_at != self._optimizer.steps_done() - missed
+                table.take(variable, decay, is_pending)
+
+    def _pending_decay_of(self, variable: keras.Variable) -> _PendingDecay:
+        index = keras_access.index_of(self._optimizer, variable)
+        if index not in self._pending:
+            self._pending[index] = _PendingDecay(self, self._optimizer, variable)
+        return self._pending[index]
+
+    # The steps of a table.
+
+    def table_step(self, variable):
+        stored = replicas.local(self.swept_at(variable)).read_value()
+        return super().table_step(variable) - missed_steps(stored)
+
+    def table_steps_done(self, variable):
+        return super().table_steps_done(variable) - self._read_swept_at(variable)[0]
+
+    def swept_at(self, variable: keras.Variable) -> keras.Variable:
+        """The integer that is kept of a variable's steps."""
+        index = keras_access.index_of(self._optimizer, variable)
+        return self._swept_at.by_index[index]["swept_at"]
+
+    def _read_swept_at(self, variable: keras.Variable) -> tuple[int, int]:
+        """Steps of the optimizer that were not the table's, and the step of its last sweep."""
+        copy = replicas.copies(self.swept_at(variable))[0]
+        # A variable made while a step is traced has no value before the step runs.
+        stored = int(copy.numpy()) if bool(copy.is_initialized()) else 0
+        missed = (stored + 1) // _MISSED
+        return missed, stored - missed * _MISSED
+
+    def _write_swept_at(self, variable: keras.Variable, swept_at: int) -> None:
+        """Sets the step of the last sweep; -1: none, so that the next sweep is not skipped."""
+        missed, _ = self._read_swept_at(variable)
+        for copy in replicas.copies(self.swept_at(variable)):
+            copy.assign(missed * _MISSED + swept_at)
+
+    def _is_trained(self, variable: keras.Variable) -> bool:
+        """Whether the step under way, or else the last one, trains a variable."""
+        index = keras_access.index_of(self._optimizer, variable)
+        return self._trained is None or index in self._trained
+
+    def after_step(self, blocks, variables):
+        for variable in keras_access.trained_variables(self._optimizer):
+            if HISTORY not in self._optimizer.slots_of(variable):
+                continue
+            if not self._is_trained(variable):
+                replicas.local(self.swept_at(variable)).assign_add(_MISSED, read_value=False)
+            elif self.continuous and tables.of(variable) is not None:
+                tables.of(variable).hold(self._pending_decay_of(variable), variable.path)
+        if self.continuous:
+            self._sweep_foreign_tables(blocks, variables)
+
+    # Rows.
+
+    def settle_stored(self, rows, variable, ids):
+        if not self.continuous or HISTORY not in self._optimizer.slots_of(variable):
+            return rows
+        history = self._optimizer.stored_history(variable, ids)
+        done = self.table_step(variable) - 1
+        return self._optimizer.rule.settle(rows, history, done, self.found_alpha)
+
+    def bring_up_to_date(self, block, variable):
+        if not self.continuous or not block.is_sparse:
+            return []
+        records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
+        done = self.table_step(variable) - 1
+        return self._settle(replicas.local(variable), records, block.ids, done)
+
+    def _sweep_foreign_tables(self, blocks, variables) -> None:
+        """Every `sweep_every` steps, brings tables up to date whose layer asks nobody."""
+        foreign = [
+            variable
+            for block, variable in zip(blocks, variables, strict=True)
+            if block.is_sparse and tables.of(variable) is None
+        ]
+        if not foreign:
+            return
+        done = self._optimizer.step_number() - 1
+        tf.cond(
+            tf.equal(done % self.sweep_every, 0),
+            lambda: self._sweep_on_this_replica(foreign),
+            lambda: tf.constant(False),
+        )
+
+    def _sweep_on_this_replica(self, variables) -> tf.Tensor:
+        for variable in variables:
+            records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
+            self._sweep(replicas.local(variable), records, self.table_step(variable) - 1)
+        return tf.constant(True)
+
+    def _settle(self, target: tf.Variable, records: tf.Variable, ids, done: tf.Tensor) -> list:
+        stored, record = read_rows(target, ids), read_rows(records, ids)
+        history = RowHistory(self._optimizer.history_columns(), record)
+        rows = tf.cast(stored, compute_dtype(target))
+        rows = self._optimizer.rule.settle(rows, history, done, self.found_alpha)
+        write_rows(target, ids, rows)
+        write_rows(records, ids, history.replace(decayed_to=done).record)
+        return [(target, ids, stored), (records, ids, record)]
+
+    def finalize(self, variables):
+        optimizer = self._optimizer
+        if not optimizer.built or not self.continuous:
+            return
+        for variable in variables:
+            if not keras_access.is_known(optimizer, variable):
+                continue
+            slots = optimizer.slots_of(variable)
+            if HISTORY not in slots:
+                continue
+            done = self.table_steps_done(variable)
+            if self._read_swept_at(variable)[1] != done:
+                if self._has_absent_rows(variable):
+                    copies = replicas.copies(variable), replicas.copies(slots[HISTORY])
+                    for target, records in zip(*copies, strict=True):
+                        self._sweep(target, records, tf.constant(done, tf.int64))
+                self._write_swept_at(variable, done)
+            if tables.of(variable) is not None:
+                tables.of(variable).settled_by(self._pending_decay_of(variable))
+
+    def _has_absent_rows(self, variable: keras.Variable) -> bool:
+        """Dense weights keep their records at 0; a table has had rows counted."""
+        if tables.of(variable) is not None:
+            return True
+        records = replicas.copies(self._optimizer.slots_of(variable)[HISTORY])[0]
+        return bool(tf.reduce_any(tf.cast(records.read_value(), tf.int64) > 0))
+
+    def _sweep(self, target: tf.Variable, records: tf.Variable, done: tf.Tensor) -> None:
+        total = target.shape[0]
+        chunk = min(_SWEEP_ROWS, total)
+
+        def sweep_chunk(start):
+            # The last chunk reaches back: XLA wants one size, and a settled row stays as it is.
+            ids = tf.minimum(start, total - chunk) + tf.range(chunk)
+            self._settle(target, records, ids, done)
+            return [start + chunk]
+
+        tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
+
+    # The alpha that is found from the length of an epoch.
+
+    def begin_epoch(self):
+        optimizer = self._optimizer
+        if self.alpha_variable is None or not optimizer.built:
+            return
+        self._epoch_began_at = optimizer.steps_done()
+        steps = int(self._epoch_steps.numpy())
+        if self.steps_per_epoch is not None:
+            steps = self.steps_per_epoch if self._epoch_began_at >= self.steps_per_epoch else 0
+        found, before = alpha_for(steps) if steps else 0.0, float(self.alpha_variable.numpy())
+        if steps == 0 or abs(found - before) <= 1e-6 * found:
+            return
+        logging.info("alpha='auto': %d steps per epoch, alpha %.3g", steps, found)
+        variables = keras_access.trained_variables(optimizer)
+        self.finalize(variables)  # by the alpha until now
+        fill(self.alpha_variable, found)
+        for variable in variables:
+            slots = optimizer.slots_of(variable)
+            # What is not trained now stays as it is.
+            if before or HISTORY not in slots or not self._is_trained(variable):
+                continue
+            for copy in replicas.copies(slots[HISTORY]):
+                history = RowHistory(optimizer.history_columns(), copy.read_value())
+                copy.assign(history.replace(decayed_to=history["last_step"]).record)
+            self._write_swept_at(variable, -1)
+            if tables.of(variable) is not None:
+                tables.of(variable).restored()
+
+    def end_epoch(self):
+        if self.alpha_variable is not None and self._optimizer.built:
+            steps = self._optimizer.steps_done() - self._epoch_began_at
+            if steps >= _LEAST_EPOCH:
+                fill(self._epoch_steps, max(steps, int(self._epoch_steps.numpy())))
+
+    def epoch_state(self):
+        return [] if self.alpha_variable is None else [self._epoch_began_at]
+
+    def set_epoch_state(self, state):
+        if self.alpha_variable is not None:
+            (self._epoch_began_at,) = state
+
+    def config(self):
+        return {"sweep_every": self.sweep_every, "steps_per_epoch": self.steps_per_epoch}
+
+
+def missed_steps(swept_at: tf.Tensor) -> tf.Tensor:
+    """The optimizer's steps that were not the table's, from what `swept_at` stores."""
+    return tf.bitwise.right_shift(swept_at + 1, tf.constant(32, tf.int64))
+
+
+class _PendingDecay(tf.Module):
+    """What a table's layer asks when it reads rows (`tf_helen.tables.RowDecay`)."""
+
+    def __init__(self, absent: AbsentRows, optimizer: Any, variable: keras.Variable):
+        super().__init__(name="pending_decay")
+        self.number = tables.next_number()
+        self._records = optimizer.slots_of(variable)[HISTORY].value
+        self._columns = optimizer.history_columns()
+        self._steps_done = keras_access.own_iterations(optimizer).value
+        self._swept_at = absent.swept_at(variable).value
+        found = absent.alpha_variable
+        self._found_alpha = None if found is None else found.value
+        self._missing = absent.decay.missing
+        self._dtype = compute_dtype(variable)
+        self.optimizer = optimizer
+        self._finish = lambda: optimizer.finalize_variable_values([variable])
+
+    def factor(self, ids: tf.Tensor | None) -> tf.Tensor:
+        history = RowHistory(self._columns, read_rows(replicas.local(self._records), ids))
+        done = tf.cast(replicas.local(self._steps_done).read_value(), tf.int64)
+        done -= missed_steps(replicas.local(self._swept_at).read_value())
+        found = self._found_alpha
+        found = None if found is None else replicas.local(found).read_value()
+        return self._missing(history, done, self._dtype, found)
+
+    def finish(self) -> None:
+        self._finish()
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        children = super()._trackable_children(save_type, **kwargs)
+        # A checkpoint holds it by its optimizer; a SavedModel serves and trains no more.
+        children.pop("_swept_at" if save_type == "checkpoint" else "optimizer", None)
+        if save_type == "checkpoint":
+            children.pop("_found_alpha", None)
+        return children

@@ -1,0 +1,76 @@
+"""The arguments that every optimizer of this package takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import keras
+
+from tf_helen import checks
+
+LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], float]
+
+
+class CommonArguments(TypedDict, total=False):
+    """Keyword arguments of `tf_helen.RowSparseOptimizer`, where they are described."""
+
+    embedding_learning_rate: LearningRate | None
+    coupled_weight_decay: float
+    moments: str
+    track_rows: bool
+    weight_decay: float | None
+    clipnorm: float | None
+    global_clipnorm: float | None
+    clipvalue: float | None
+    loss_scale_factor: float | None
+
+
+def checked_arguments(**values: float | None) -> dict[str, float | None]:
+    """Returns Keras's numeric arguments as floats.
+
+    Args:
+        **values: numbers, not negative, or `None`; `loss_scale_factor` must be positive.
+
+    Returns:
+        The same, checked.
+
+    Raises:
+        ValueError: on a value out of range.
+    """
+    if values.get("loss_scale_factor") == 0:
+        raise ValueError("`loss_scale_factor` must be positive. Received: loss_scale_factor=0")
+    return {
+        name: None if value is None else checks.number_in_range(name, value)
+        for name, value in values.items()
+    }
+
+
+def arguments_of(cls: type) -> dict[str, Any]:
+    """The arguments of an optimizer's constructor.
+
+    Args:
+        cls: an optimizer class of this package.
+
+    Returns:
+        Default by name: those of its signature, then the common ones, if it takes them, whose
+        default is that of `RowSparseOptimizer`, given as `inspect.Parameter.empty`.
+
+    Example:
+        >>> list(arguments_of(tf_helen.SGD))[:3]
+        ['learning_rate', 'momentum', 'nesterov']
+    """
+    parameters = inspect.signature(cls).parameters.values()
+    found = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+    if any("CommonArguments" in str(p.annotation) for p in parameters if p.kind is p.VAR_KEYWORD):
+        found |= dict.fromkeys(CommonArguments.__annotations__, inspect.Parameter.empty)
+    return found
+
+
+def of_today(config: dict[str, Any], cls: type) -> dict[str, Any]:
+    """A copy of a configuration with version 0.1's names of arguments replaced."""
+    config = dict(config)
+    if "l2" in config and "l2" not in inspect.signature(cls).parameters:
+        config["coupled_weight_decay"] = config.pop("l2")
+    return config

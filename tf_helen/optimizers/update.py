@@ -1,0 +1,92 @@
+"""One optimizer's step on one variable: the only place where rows and slots are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_helen import keras_access, replicas, tables
+from tf_helen.core.history import RowHistory
+from tf_helen.core.rule import Step
+from tf_helen.optimizers.slots import HISTORY
+from tf_helen.rows import RowBlock, densify, per_row, read_rows, write_rows
+
+
+def prepared(
+    optimizer: Any, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]
+) -> list[RowBlock]:
+    """The blocks after the `prepare` of an optimizer's rule, which sees tables only."""
+    if not optimizer.rule.prepares:
+        return list(blocks)
+    changed = []
+    for block, variable in zip(blocks, variables, strict=True):
+        if block.is_sparse:
+            rows = optimizer.rows_as_read(variable, block.ids)
+            block = block.with_values(optimizer.rule.prepare(rows, block.values, block.counts))
+        changed.append(block)
+    return changed
+
+
+def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -> None:
+    """Takes an optimizer's step on one variable: reads, applies the rule, writes.
+
+    Args:
+        optimizer: a `RowSparseOptimizer`.
+        block: the variable's gradient, duplicates summed, clipped.
+        variable: the variable.
+    """
+    is_table = _is_table(optimizer, block, variable)
+    is_embedding = block.is_sparse or tables.of(variable) is not None
+    if optimizer.moments == "dense":
+        block = densify(block, tf.TensorShape(variable.shape))
+    rule, coupled = optimizer.rule, optimizer.coupled_weight_decay
+    absent = optimizer.absent_rows
+    target = replicas.local(variable)
+    slot_variables = {n: replicas.local(v) for n, v in optimizer.slots_of(variable).items()}
+    slots = {name: read_rows(slot, block.ids) for name, slot in slot_variables.items()}
+    record, dtype = slots.pop(HISTORY, None), block.values.dtype
+    curvature = block.curvature
+    if curvature is not None and coupled:
+        curvature = curvature + coupled
+    step = Step(
+        number=optimizer.step_number(),
+        table_step=optimizer.absent_rows.table_step(variable),
+        learning_rate=tf.cast(optimizer.current_rate(is_embedding), dtype),
+        raw_gradient=block.values,
+        is_table=is_table,
+        path=variable.path,
+        history=None if record is None else RowHistory(optimizer.history_columns(), record),
+        curvature=curvature,
+    )
+    rows = tf.cast(read_rows(target, block.ids), dtype)
+    if is_table:
+        rows = rule.settle(rows, step.history, step.table_step, absent.found_alpha)
+    gradient = block.values + coupled * rows if coupled else block.values
+    if optimizer.weight_decay is not None and keras_access.decays(optimizer, variable):
+        strength = tf.convert_to_tensor(rule.decay_strength(optimizer.weight_decay, step), dtype)
+        strength = per_row(strength, rows) if strength.shape.rank else strength
+        rows = rows * (1 - step.learning_rate * strength)
+    rows, slots = rule.update(rows, gradient, slots, step)
+    if variable.constraint is not None:
+        rows = variable.constraint(rows)
+    write_rows(target, block.ids, rows)
+    for name, value in slots.items():
+        write_rows(slot_variables[name], block.ids, value)
+    if is_table and step.history is not None:
+        record = rule.records_after(step, block.counts).record
+        write_rows(slot_variables[HISTORY], block.ids, record)
+
+
+def _is_table(optimizer: Any, block: RowBlock, variable: keras.Variable) -> bool:
+    """Whether rows without a gradient were absent, rather than weights at rest.
+
+    To a rule that decays absent rows, rows with a zero gradient were absent also where a table's
+    gradient is dense (a regularizer made it so) and in the literal whole-table comparison.
+    """
+    if not optimizer.rule.decays_absent_rows or block.is_sparse:
+        return block.is_sparse
+    literal = optimizer.moments == "dense" and len(variable.shape) > 1
+    return len(variable.shape) > 0 and (literal or tables.of(variable) is not None)

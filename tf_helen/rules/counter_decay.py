@@ -1,0 +1,67 @@
+"""Decoupled weight decay that is stronger on rows that occur rarely."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tf_helen import checks
+from tf_helen.core.rule import Combinator
+
+
+@dataclasses.dataclass(frozen=True)
+class CounterDecay(Combinator):
+    """Scales the decoupled weight decay of a row by how rarely it occurs.
+
+    ```
+    e <- (1 - lr * weight_decay * f) e,  then the update of the rule inside
+    f = 1                                            # counter_halflife=None
+    f = h / c,  c <- 1 + 2^(-(t - s) / h) c          # counter_halflife=h
+    ```
+
+    c counts the steps in which the row occurred, those h steps ago by a half; s is the last of
+    them. A row of every step has c near h / ln 2, one that is back after a long absence c = 1.
+
+    Args:
+        rule: the rule inside.
+        counter_halflife: float, at least 1, in steps; `None`: all rows of the batch decay alike.
+            Defaults to `None`.
+    """
+
+    counter_halflife: float | None = None
+
+    def __post_init__(self):
+        halflife = self.counter_halflife
+        if halflife is not None:
+            halflife = checks.number_in_range("counter_halflife", halflife, 1)
+        self._replace(counter_halflife=halflife)
+
+    def history(self):
+        needed = set() if self.counter_halflife is None else {"last_step", "recent_count"}
+        return self.rule.history() | needed
+
+    def decay_strength(self, weight_decay, step):
+        if self.counter_halflife is None or not step.is_table:
+            return self.rule.decay_strength(weight_decay, step)
+        count = tf.maximum(self._recent_count(step), 1)
+        # 1 - lr * weight_decay * f must not change the row's sign
+        most = tf.math.divide_no_nan(tf.ones_like(count), step.learning_rate)
+        return tf.minimum(weight_decay * self.counter_halflife / count, most)
+
+    def _recent_count(self, step) -> tf.Tensor:
+        """`[rows]`: c after this step."""
+        dtype = step.learning_rate.dtype
+        count = tf.cast(tf.bitcast(step.history["recent_count"], tf.float32), dtype)
+        last_step = tf.cast(step.history["last_step"], tf.int64)
+        away = tf.cast(step.table_step - last_step, dtype)
+        faded = count * tf.exp(-math.log(2) / self.counter_halflife * away)
+        return tf.where(step.occurred(), 1 + faded, count)
+
+    def records_after(self, step, counts):
+        history = self.rule.records_after(step, counts)
+        if self.counter_halflife is None:
+            return history
+        count = tf.cast(self._recent_count(step), tf.float32)
+        return history.replace(recent_count=tf.bitcast(count, tf.uint32))

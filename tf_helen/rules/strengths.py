@@ -1,0 +1,92 @@
+"""Regularization strengths, one for all variables or by a pattern of their paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Mapping, Sequence
+
+from tf_helen import checks
+
+Strength = float | Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Strengths:
+    """The strengths of sparse group lasso.
+
+    Args:
+        l1: a number, or {pattern: number}.
+        l21: likewise.
+        l2: likewise.
+
+    Raises:
+        ValueError: on a negative number, naming it and its pattern.
+
+    Example:
+        >>> Strengths({"embedding": 0.1}, 0.0, 0.5).of("dnn/embedding/embeddings")
+        (0.1, 0.0, 0.5)
+    """
+
+    l1: Strength
+    l21: Strength
+    l2: Strength
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = checked(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    def of(self, path: str) -> tuple[float, float, float]:
+        """`l1`, `l21` and `l2` of one variable."""
+        return tuple(strength_for(value, path) for value in (self.l1, self.l21, self.l2))
+
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Raises `ValueError` if a pattern (but "*") matches none of the paths."""
+        for field in dataclasses.fields(self):
+            strength = getattr(self, field.name)
+            for pattern in strength if isinstance(strength, Mapping) else ():
+                if pattern != "*" and not any(matches(pattern, path) for path in paths):
+                    # A misspelled pattern would regularize nothing.
+                    raise ValueError(
+                        f"Pattern {pattern!r} in `{field.name}` matches no variable. "
+                        f"Variables: {', '.join(paths)}."
+                    )
+
+
+def checked(name: str, strength: Strength) -> Strength:
+    """Returns a strength, or a mapping of strengths, after a check of every number.
+
+    Args:
+        name: the argument's.
+        strength: a number, or {pattern: number}.
+
+    Returns:
+        A float, or a dict of floats.
+
+    Raises:
+        ValueError: on a negative number, naming it and its pattern.
+    """
+    if isinstance(strength, Mapping):
+        return {
+            str(pattern): checks.number_in_range(f"{name}[{pattern!r}]", number)
+            for pattern, number in strength.items()
+        }
+    return checks.number_in_range(name, strength)
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a variable's path holds the pattern, in which `*` and `?` stand for anything.
+
+    Example:
+        >>> matches("embedding", "deep_fm/embedding/embeddings"), matches("*/kernel", "d/kernel")
+        (True, True)
+    """
+    return fnmatch.fnmatchcase(path, f"*{pattern}*")
+
+
+def strength_for(strength: Strength, path: str) -> float:
+    """The strength of one variable: that of the first pattern which its path holds, else 0."""
+    if not isinstance(strength, Mapping):
+        return strength
+    return next((number for p, number in strength.items() if matches(p, path)), 0.0)
