@@ -27,7 +27,7 @@ from absl import app, flags
 
 import tf_helen
 import zoo
-import zoo.manifest
+import zoo.data.manifest
 
 _ROWS = flags.DEFINE_integer("rows", 400_000, "Rows to write.")
 _BATCH = flags.DEFINE_integer("batch_size", 4096, "Rows per batch.")
@@ -116,7 +116,8 @@ def main(_) -> None:
                 checked[kind].append(check_once(folders[kind]))
                 ratios[kind].append(read[kind][-1] / trained[-1])
         sizes = {
-            kind: sum(zoo.manifest.load_manifest(f)["train"].bytes) for kind, f in folders.items()
+            kind: sum(zoo.data.manifest.load_manifest(f)["train"].bytes)
+            for kind, f in folders.items()
         }
     print(f"{FIELDS} + {NUMBERS} columns, batch {_BATCH.value}, {_SHARDS.value} files; medians")
     print(f"DeepFM with Adam trains {np.median(trained):,.0f} rows/s")

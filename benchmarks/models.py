@@ -65,7 +65,7 @@ def measure(name: str, numeric: str) -> dict:
 
     import tf_helen
     import zoo
-    from tf_helen.constructors import constructor_arguments
+    from zoo.constructors import constructor_arguments
 
     fields = [zoo.Categorical(f"c{place}", SIZE) for place in range(FIELDS)]
     data = batches()

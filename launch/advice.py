@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from launch.history import Epoch
-from launch.run_config import RunConfig
-from zoo.manifest import load_manifest
+from launch.run.config import RunConfig
+from launch.run.history import Epoch
+from zoo.data.manifest import load_manifest
 
 FAR = 2 * math.log(2)  # in nats: twice the loss of a model that says 0.5 of every row
 

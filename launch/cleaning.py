@@ -6,14 +6,14 @@ import re
 
 import tensorflow as tf
 
-from launch.run_config import FILE_NAME as CONFIG
-from launch.run_config import FILES, LEDGER
+from launch.run.config import FILE_NAME as CONFIG
+from launch.run.config import FILES, LEDGER
 from tf_helen.callbacks.state_files import StateFiles, is_running
-from zoo.files import DataError, join, remove_folder
-from zoo.folders import partial_folder, restore_folder
+from zoo.data.files import DataError, join, remove_folder
+from zoo.data.folders import partial_folder, restore_folder
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
-# See zoo.files.complete_or_absent, launch.run_files.save_best, launch.locks and zoo.folders.
+# See zoo.data.files, launch.run.files.save_best, launch.locks and zoo.data.folders.
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(tmp|keras)")
 _LEFT_BY_A_CRASH = re.compile(r"\..+\.(tmp|keras|lock|partial|replaced)")
 

@@ -17,18 +17,18 @@ from absl import flags
 
 import zoo
 from launch import cli
-from launch.arguments import make_callbacks, make_optimizer, parse_arguments
 from launch.cleaning import clean_run, remove_run, remove_temporaries
-from launch.history import History, load_history
 from launch.locks import FolderLock
-from launch.plots import plot_runs
 from launch.quiet import quiet
-from launch.results import Runs, results_table, save_results
-from launch.run_config import RunConfig
-from launch.run_data import check_run_data, save_run_data
-from launch.run_flags import define_run_flags, run_settings
-from launch.training import train
-from zoo.files import DataError, join
+from launch.run.arguments import make_callbacks, make_optimizer, parse_arguments
+from launch.run.config import RunConfig
+from launch.run.data import check_run_data, save_run_data
+from launch.run.flags import define_run_flags, run_settings
+from launch.run.history import History, load_history
+from launch.run.plots import plot_runs
+from launch.run.results import Runs, results_table, save_results
+from launch.run.training import train
+from zoo.data.files import DataError, join
 
 _FLAGS = flags.FLAGS
 _VARYING = [
@@ -115,7 +115,7 @@ def compare(
         For each label its runs, in the order of the seeds.
 
     Raises:
-        ValueError: as `launch.training.train`.
+        ValueError: as `launch.run.training.train`.
     """
     with FolderLock(common.out):
         remove_temporaries(common.out, ("results.json", "results.md", "curves.png"))

@@ -30,10 +30,10 @@ from launch.export import export_run
 from launch.locks import FolderLock
 from launch.prepare import prepare
 from launch.quiet import quiet
-from launch.results import results_table
-from launch.run_config import RunConfig
-from launch.training import load_best
-from zoo.files import complete_or_absent, join
+from launch.run.config import RunConfig
+from launch.run.results import results_table
+from launch.run.training import load_best
+from zoo.data.files import complete_or_absent, join
 
 _FLAGS = flags.FLAGS
 _CONTENDERS = "adam;adamar:alpha={alpha};helen:rho=0.01"

@@ -14,19 +14,19 @@ from launch import cli
 from launch.locks import FolderLock
 from launch.predict import input_names
 from launch.quiet import quiet
-from launch.run_data import check_vocabularies
-from launch.training import load_best
-from zoo.encoding import ids_from_text, lookup_table
-from zoo.files import DataError, remove_folder
-from zoo.folders import (
+from launch.run.data import check_vocabularies
+from launch.run.training import load_best
+from zoo.data.files import DataError, remove_folder
+from zoo.data.folders import (
     final_folder,
     partial_folder,
     publish_folder,
     restore_folder,
     was_interrupted,
 )
+from zoo.data.remote import check_reachable
 from zoo.models import ClickModel
-from zoo.remote import check_reachable
+from zoo.serving.encoding import ids_from_text, lookup_table
 
 _FLAGS = flags.FLAGS
 _MARKER = "saved_model.pb"
@@ -75,7 +75,7 @@ class RawScorer(tf.Module):
         Args:
             raw: by input name, strings `[B]` for fields (several values joined by the field's
                 separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the
-                column's `missing_value`). See `zoo.encoding`.
+                column's `missing_value`). See `zoo.serving.encoding`.
 
         Returns:
             `{"probability": float32 [B]}`.

@@ -19,10 +19,10 @@ from launch.datasets.raw import Options, RawData
 from launch.preparation.passes import Files, count_pass, write_pass
 from launch.preparation.report import summary, write_report
 from launch.preparation.workspace import Workspace, check_free, fingerprint
-from zoo.files import DataError
-from zoo.manifest import save_split
-from zoo.schema import Schema
-from zoo.shard_writer import split_of
+from zoo.data.files import DataError
+from zoo.data.manifest import save_split
+from zoo.data.schema import Schema
+from zoo.data.shard_writer import split_of
 
 _FLAGS = flags.FLAGS
 MOST_LOST = 1e-4  # share of damaged rows above which a preparation stops

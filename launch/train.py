@@ -13,11 +13,14 @@ from absl import flags
 
 import zoo
 from launch import cli
-from launch.arguments import parse_arguments
 from launch.export import check_export, export_run
 from launch.locks import FolderLock
-from launch.plots import plot_runs
-from launch.published import (
+from launch.quiet import quiet
+from launch.run.arguments import parse_arguments
+from launch.run.config import RunConfig
+from launch.run.flags import define_run_flags, run_settings
+from launch.run.plots import plot_runs
+from launch.run.published import (
     comparison,
     fit_warning,
     follows,
@@ -25,11 +28,8 @@ from launch.published import (
     published_of,
     save_scores,
 )
-from launch.quiet import quiet
-from launch.run_config import RunConfig
-from launch.run_flags import define_run_flags, run_settings
-from launch.training import train
-from zoo.files import join
+from launch.run.training import train
+from zoo.data.files import join
 
 _FLAGS = flags.FLAGS
 

@@ -14,9 +14,9 @@ from absl import flags
 
 from launch import cli
 from launch.quiet import quiet
-from zoo.checksums import verify_files
-from zoo.files import DataError, join
-from zoo.manifest import FILE_NAME, load_manifest
+from zoo.data.checksums import verify_files
+from zoo.data.files import DataError, join
+from zoo.data.manifest import FILE_NAME, load_manifest
 
 _FLAGS = flags.FLAGS
 

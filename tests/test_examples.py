@@ -64,7 +64,7 @@ def test_examples(name, tmp_path, monkeypatch):
 
 def test_the_packages_have_examples():
     found = modules()
-    assert {"tf_helen.optimizers.helen", "tf_helen.rows"} <= set(found)
+    assert {"tf_helen.optimizers.helen", "tf_helen.core.rows"} <= set(found)
 
 
 def test_a_wrong_example_is_reported():

@@ -33,7 +33,7 @@ from tf_helen.optimizers import (  # noqa: E402
     RowSparseOptimizer,
     RowWiseAdagrad,
 )
-from tf_helen.trainer import Model, Sequential, enable, settle  # noqa: E402
+from tf_helen.training import Model, Sequential, enable, settle  # noqa: E402
 from tf_helen.version import __version__  # noqa: E402
 
 __all__ = [

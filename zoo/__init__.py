@@ -6,9 +6,12 @@ Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` mov
 """
 
 import tf_helen  # noqa: F401 - checks Keras before a module here imports it
-from zoo.checksums import verify_files
-from zoo.files import DataError
-from zoo.ledger import Ledger
+from zoo.data.checksums import verify_files
+from zoo.data.files import DataError
+from zoo.data.ledger import Ledger
+from zoo.data.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
+from zoo.data.tfrecords import read_tfrecords, write_tfrecords
+from zoo.data.vocabulary import load_counts
 from zoo.models import (
     AFN,
     DCN,
@@ -33,11 +36,8 @@ from zoo.models import (
     WuKong,
     XDeepFM,
 )
-from zoo.preset_files import Preset, list_presets, preset
+from zoo.presets.files import Preset, list_presets, preset
 from zoo.registry import get, list_models
-from zoo.schema import Categorical, Numeric, Schema, SchemaError, SchemaMismatchError
-from zoo.tfrecords import read_tfrecords, write_tfrecords
-from zoo.vocabulary import load_counts
 
 __all__ = [
     "AFN",

@@ -1,10 +1,10 @@
-"""Checks of settings that models and layers share, beside those of `tf_helen.checks`."""
+"""Checks of settings that models and layers share, beside those of `tf_helen.core.checks`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tf_helen.checks import is_number
+from tf_helen.core.checks import is_number
 
 
 def check_positive(name: str, value: Any, least: int = 1) -> None:

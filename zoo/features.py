@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from tf_helen.layers.ids import check_dtype
-from zoo.schema import Schema
-from zoo.subnormals import flush
+from zoo.data.schema import Schema
+from zoo.data.subnormals import flush
 
 
 def check_features(schema: Schema, features: Any) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from tf_helen.checks import nearest
+from tf_helen.core.checks import nearest
 from zoo import models
+from zoo.data.schema import Schema, SchemaError
 from zoo.parameter_counts import parameter_counts
-from zoo.schema import Schema, SchemaError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from launch.datasets import (
     taobao_ad,
 )
 from launch.datasets.raw import Loader, Options, RawData
-from tf_helen.checks import nearest
+from tf_helen.core.checks import nearest
 
 __all__ = ["Loader", "Options", "RawData", "available", "get"]
 

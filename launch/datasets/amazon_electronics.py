@@ -15,9 +15,9 @@ from launch.datasets.split_files import (
 )
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import table_rows
-from launch.raw_files import list_raw
-from zoo.files import DataError
-from zoo.schema import Schema
+from launch.raw.files import list_raw
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 ARCHIVE = Archive(
     "AmazonElectronics_x1",

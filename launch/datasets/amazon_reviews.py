@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from launch.datasets.negatives import sample_outside
 from launch.datasets.raw import RowAccount, Rows
-from launch.raw_files import RawFile
-from zoo.files import DataError
+from launch.raw.files import RawFile
+from zoo.data.files import DataError
 
 _CHUNK = 1 << 22  # bytes read at a time
 _ROWS = 1 << 15  # rows handed on at a time

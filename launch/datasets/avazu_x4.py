@@ -11,7 +11,7 @@ from launch.datasets.split_files import Archive, check_columns, split_or_whole
 from launch.datasets.splitting import fold_splits, mapped
 from launch.datasets.stratified import label_classes, stratified_folds
 from launch.datasets.tables import table_rows
-from zoo.schema import Schema
+from zoo.data.schema import Schema
 
 LABEL = "click"
 AS_THEY_ARE = (

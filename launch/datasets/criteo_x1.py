@@ -5,8 +5,8 @@ from launch.datasets.fields import fields_of
 from launch.datasets.raw import Options, Published, RawData
 from launch.datasets.split_files import Archive, check_columns, split_files
 from launch.datasets.tables import table_rows
-from zoo.columns import Numeric
-from zoo.schema import Schema
+from zoo.data.columns import Numeric
+from zoo.data.schema import Schema
 
 ARCHIVE = Archive(
     "Criteo_x1",

@@ -10,7 +10,7 @@ from launch.datasets.split_files import Archive, check_columns, split_or_whole
 from launch.datasets.splitting import fold_splits, mapped
 from launch.datasets.stratified import label_classes, stratified_folds
 from launch.datasets.tables import table_rows
-from zoo.schema import Schema
+from zoo.data.schema import Schema
 
 COUNTS = tuple(f"I{number}" for number in range(1, 14))
 CATEGORIES = tuple(f"C{number}" for number in range(1, 27))

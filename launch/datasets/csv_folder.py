@@ -6,8 +6,8 @@ from launch.datasets.fields import fields_of
 from launch.datasets.raw import Options, Published, RawData
 from launch.datasets.split_files import Archive, split_files
 from launch.datasets.tables import column_names, table_rows
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 
 def load_csv_folder(

@@ -14,7 +14,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from zoo.files import DataError, complete_or_absent
+from zoo.data.files import DataError, complete_or_absent
 
 _TIMEOUT = 30  # seconds without an answer
 _CHUNK = 1 << 20

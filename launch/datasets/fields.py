@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from launch.datasets.raw import Options
-from zoo.columns import Categorical
+from zoo.data.columns import Categorical
 
 
 def fields_of(

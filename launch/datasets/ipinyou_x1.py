@@ -15,8 +15,8 @@ from launch.datasets.split_files import (
 )
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import column_names, table_rows
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 ARCHIVE = Archive(
     "iPinYou_x1",

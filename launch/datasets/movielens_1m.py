@@ -9,8 +9,8 @@ import polars as pl
 from launch.datasets.download import download
 from launch.datasets.fields import fields_of
 from launch.datasets.raw import Options, RawData, in_memory
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
 MD5 = "c4d9eecfca2ab87c1945afe126590906"

@@ -14,8 +14,8 @@ from launch.datasets.raw import Options, Published, RawData, RowAccount
 from launch.datasets.split_files import Archive, check_columns, named_files, split_files
 from launch.datasets.splitting import random_splits
 from launch.datasets.tables import table_rows
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 ARCHIVE = Archive(
     "MovielensLatest_x1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def sample_outside(

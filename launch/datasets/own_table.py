@@ -12,12 +12,12 @@ import tensorflow as tf
 from launch.datasets.raw import Options, RawData, RowAccount
 from launch.datasets.splitting import random_splits, time_splits
 from launch.datasets.tables import is_table, table_rows
-from launch.infer import infer_schema
 from launch.preparation.fields import WITH_VOCABULARY
-from launch.raw_files import list_raw
-from zoo.files import DataError, join, write_text
-from zoo.schema import Schema
-from zoo.schema_text import schema_to_text
+from launch.raw.files import list_raw
+from launch.schema_inference.infer import infer_schema
+from zoo.data.files import DataError, join, write_text
+from zoo.data.schema import Schema
+from zoo.data.schema_text import schema_to_text
 
 _SPLITS = {
     "train": "train",

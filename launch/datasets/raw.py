@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 
 @dataclass

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from launch.datasets.download import download, unzip
 from launch.datasets.raw import Options, Rows
 from launch.datasets.tables import column_names, is_table
-from launch.raw_files import list_raw
-from zoo.files import DataError
+from launch.raw.files import list_raw
+from zoo.data.files import DataError
 
 SPLITS = ("train", "valid", "test")
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
 from launch.datasets.table_types import as_numbers
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from launch.datasets.raw import RowAccount, Rows
 from launch.datasets.table_types import as_numbers
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def stratified_folds(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:

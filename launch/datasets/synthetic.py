@@ -10,8 +10,8 @@ import polars as pl
 
 from launch.datasets.fields import fields_of
 from launch.datasets.raw import Options, RawData, in_memory
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 _ROWS = 200_000
 _RANK = 8  # of the hidden interaction of users and items

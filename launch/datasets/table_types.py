@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from launch.datasets.raw import RowAccount
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def plain_types(frame: pl.DataFrame) -> pl.DataFrame:

@@ -14,8 +14,8 @@ from pyarrow import csv, parquet
 
 from launch.datasets.raw import RowAccount, Rows
 from launch.datasets.table_types import as_text, check_same_types, plain_types
-from launch.raw_files import RawFile
-from zoo.files import DataError
+from launch.raw.files import RawFile
+from zoo.data.files import DataError
 
 _BLOCK = 1 << 24  # bytes of a CSV file parsed at a time
 _PARQUET_ROWS = 1 << 16

@@ -27,9 +27,9 @@ from launch.datasets.split_files import (
 )
 from launch.datasets.splitting import mapped
 from launch.datasets.tables import column_names, table_rows
-from zoo.columns import Numeric
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.columns import Numeric
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 ARCHIVE = Archive(
     "TaobaoAd_x1",

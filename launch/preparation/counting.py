@@ -12,10 +12,10 @@ from absl import logging
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
 from launch.preparation.rows import in_parallel
 from launch.preparation.texts import finite_numbers, log_squares, texts
-from zoo.columns import Categorical, Numeric
-from zoo.files import DataError
-from zoo.schema import Schema
-from zoo.vocabulary import OOV
+from zoo.data.columns import Categorical, Numeric
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
+from zoo.data.vocabulary import OOV
 
 MOST_COUNTED = 100_000_000  # ids of a field whose size the schema gives: some 5 GB
 _NO_SPREAD = 1e-13  # deviation, as a share of the mean, that comes of rounding

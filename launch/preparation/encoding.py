@@ -12,7 +12,7 @@ import tensorflow as tf
 from launch.preparation.fields import FieldEncoder
 from launch.preparation.rows import in_parallel
 from launch.preparation.texts import numbers
-from zoo.schema import Schema
+from zoo.data.schema import Schema
 
 _LARGEST = 2**63 - 1  # of an int64, in which records hold the group
 

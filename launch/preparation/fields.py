@@ -14,9 +14,9 @@ from launch.preparation.texts import (
     texts,
     unread,
 )
-from zoo.columns import Categorical
-from zoo.encoding import hash_ids
-from zoo.subnormals import flush_array
+from zoo.data.columns import Categorical
+from zoo.data.subnormals import flush_array
+from zoo.serving.encoding import hash_ids
 
 WITH_VOCABULARY = ("vocabulary", "log_square")
 _MOST_LEARNED = 1 << 22  # texts whose ids are kept at a time, some 400 MB
@@ -50,7 +50,7 @@ class Codes:
 
 
 class FieldEncoder:
-    """Gives the ids of a field, as `zoo.encoding.ids_from_text` does in a served model.
+    """Gives the ids of a field, as `zoo.serving.encoding.ids_from_text` does in a served model.
 
     Args:
         field: What the schema says of it; its size is known.

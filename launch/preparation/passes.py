@@ -19,11 +19,11 @@ from launch.preparation.encoding import RowEncoder
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.preparation.rows import prefetched, sliced_rows
 from launch.preparation.workspace import Workspace
-from launch.raw_files import RawFile
-from zoo.files import DataError
-from zoo.schema import Schema
-from zoo.shard_writer import Shard, shard_bounds, write_shards
-from zoo.vocabulary import check_file_names, load_vocabulary, save_vocabulary
+from launch.raw.files import RawFile
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
+from zoo.data.shard_writer import Shard, shard_bounds, write_shards
+from zoo.data.vocabulary import check_file_names, load_vocabulary, save_vocabulary
 
 _SOME = 0.01  # share of damaged rows from which something is wrong with all of them
 _MOST = 0.5  # share from which nothing is left to go on with

@@ -8,10 +8,10 @@ from typing import Any
 from launch.advice import one_class_line
 from launch.datasets.raw import Published
 from launch.preparation.passes import Counted
-from zoo.columns import Categorical
-from zoo.files import join, write_json
-from zoo.manifest import load_manifest
-from zoo.schema import Schema
+from zoo.data.columns import Categorical
+from zoo.data.files import join, write_json
+from zoo.data.manifest import load_manifest
+from zoo.data.schema import Schema
 
 FILE_NAME = "report.json"
 

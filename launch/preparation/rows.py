@@ -13,8 +13,8 @@ import polars as pl
 
 from launch.datasets.raw import RawData, RowAccount, stream
 from launch.datasets.table_types import as_numbers, as_text
-from zoo.files import DataError
-from zoo.schema import Schema
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
 
 # Rows handled at a time: bounds the memory. Always the same, whatever the files' own blocks are,
 # so that sums of floats, and with them the statistics in the schema, come out the same.

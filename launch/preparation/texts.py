@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from launch.datasets.table_types import as_numbers
-from zoo.columns import Categorical, Numeric
-from zoo.subnormals import SMALLEST
+from zoo.data.columns import Categorical, Numeric
+from zoo.data.subnormals import SMALLEST
 
 _BREAKS = r"[\t\n\r]"  # would end the column or the line of a vocabulary file
 _LOWEST = -(2.0**53)  # below, floats are no longer single whole numbers
@@ -72,7 +72,7 @@ def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> 
 
     Returns:
         [n] float64, null for what is missing, no number, or infinite in `dtype`; 0 for what is
-        subnormal, see `zoo.subnormals`.
+        subnormal, see `zoo.data.subnormals`.
 
     Example:
         >>> finite_numbers(pl.Series([" 1.5", "nan", "1e39", "x", None]), pl.Float32).to_list()

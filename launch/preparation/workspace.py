@@ -12,19 +12,19 @@ from typing import Any
 import tensorflow as tf
 
 from launch.locks import FolderLock
-from launch.raw_files import RawFile
-from zoo.files import DataError, join, read_json, remove_folder, write_json
-from zoo.folders import (
+from launch.raw.files import RawFile
+from zoo.data.files import DataError, join, read_json, remove_folder, write_json
+from zoo.data.folders import (
     final_folder,
     partial_folder,
     publish_folder,
     restore_folder,
     was_interrupted,
 )
-from zoo.manifest import FILE_NAME as MANIFEST
-from zoo.remote import check_reachable, is_remote
-from zoo.safe_paths import check_plain, inside
-from zoo.shard_writer import Shard
+from zoo.data.manifest import FILE_NAME as MANIFEST
+from zoo.data.remote import check_reachable, is_remote
+from zoo.data.safe_paths import check_plain, inside
+from zoo.data.shard_writer import Shard
 
 STATE = "progress.json"
 

@@ -9,11 +9,11 @@ import zoo
 from launch.advice import smaller_steps
 from launch.datasets.raw import RawData, in_memory
 from launch.datasets.splitting import random_splits, time_splits
-from launch.history import load_history
 from launch.prepare import prepare
-from launch.run_config import RunConfig
-from launch.training import train
-from zoo.ledger import Damage, FileAccount
+from launch.run.config import RunConfig
+from launch.run.history import load_history
+from launch.run.training import train
+from zoo.data.ledger import Damage, FileAccount
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 import zoo
 from launch.export import export_saved_model
 from launch.predict import input_names, predict
-from zoo.encoding import hash_ids
-from zoo.vocabulary import OOV, save_vocabulary
+from zoo.data.vocabulary import OOV, save_vocabulary
+from zoo.serving.encoding import hash_ids
 
 FIELDS = [
     *sorted(keyword.kwlist),

@@ -16,11 +16,11 @@ from launch.datasets import synthetic
 from launch.datasets.raw import Options
 from launch.demo import run_demo
 from launch.export import export_run
-from launch.history import load_history
 from launch.predict import predict
 from launch.prepare import prepare
-from launch.run_config import RunConfig
-from launch.training import train
+from launch.run.config import RunConfig
+from launch.run.history import load_history
+from launch.run.training import train
 
 ROOT = Path(__file__).parents[2]
 

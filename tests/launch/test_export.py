@@ -11,10 +11,10 @@ from killed import at_every_change
 import zoo
 from launch.export import export_saved_model
 from launch.predict import predict
-from zoo import folders
-from zoo.encoding import hash_ids
-from zoo.files import write_text
-from zoo.vocabulary import save_vocabulary
+from zoo.data import folders
+from zoo.data.files import write_text
+from zoo.data.vocabulary import save_vocabulary
+from zoo.serving.encoding import hash_ids
 
 SCHEMA = zoo.Schema(
     "served",

@@ -14,9 +14,9 @@ from launch.compare import compare, parse_contenders
 from launch.demo import run_demo
 from launch.export import export_run
 from launch.locks import FolderLock
-from launch.run_config import RunConfig
-from launch.training import train
-from zoo.files import DataError
+from launch.run.config import RunConfig
+from launch.run.training import train
+from zoo.data.files import DataError
 
 HOLD = """
 import sys, time

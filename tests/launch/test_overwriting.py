@@ -8,9 +8,10 @@ from killed import at_every_change
 
 from launch.datasets.raw import RawData, in_memory
 from launch.prepare import prepare
-from zoo import Categorical, Schema, folders, load_counts, read_tfrecords
-from zoo.checksums import verify_files
-from zoo.files import write_text
+from zoo import Categorical, Schema, load_counts, read_tfrecords
+from zoo.data import folders
+from zoo.data.checksums import verify_files
+from zoo.data.files import write_text
 
 
 def raw_of(values):

@@ -19,7 +19,7 @@ from launch.preparation import passes
 from launch.preparation.workspace import Workspace
 from launch.prepare import prepare
 from zoo import Categorical, Ledger, Numeric, Schema, load_counts, read_tfrecords
-from zoo.vocabulary import load_vocabulary
+from zoo.data.vocabulary import load_vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from launch.export import export_saved_model
-from zoo.vocabulary import save_vocabulary
+from zoo.data.vocabulary import save_vocabulary
 
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and /dev/full")

@@ -9,12 +9,12 @@ import tensorflow as tf
 
 import tf_helen
 import zoo
-from launch.checkpoints import Checkpoints
 from launch.cleaning import remove_run
-from launch.history import Epoch, load_history, save_history
-from launch.plots import plot_runs
-from launch.run_config import RunConfig
-from zoo.files import DataError
+from launch.run.checkpoints import Checkpoints
+from launch.run.config import RunConfig
+from launch.run.history import Epoch, load_history, save_history
+from launch.run.plots import plot_runs
+from zoo.data.files import DataError
 
 
 @pytest.fixture

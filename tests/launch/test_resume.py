@@ -14,8 +14,8 @@ from killed_runs import Runs
 
 from launch.datasets import synthetic
 from launch.datasets.raw import Options
-from launch.history import load_history
 from launch.prepare import prepare
+from launch.run.history import load_history
 
 KINDS = {
     "adamar": {

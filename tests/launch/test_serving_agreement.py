@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from launch.preparation.fields import FieldEncoder
-from zoo.columns import Categorical
-from zoo.encoding import ids_from_text
+from zoo.data.columns import Categorical
+from zoo.serving.encoding import ids_from_text
 
 WORDS = ["<oov>", "", "5", "-1", "0", "a b", "é", "rock", "9007199254740992", "-9007199254740992"]
 FIELDS = {

@@ -14,16 +14,16 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from launch.arguments import make_optimizer, parse_arguments
 from launch.compare import compare, parse_contenders
 from launch.datasets.raw import RawData, RowAccount, in_memory
 from launch.demo import write_raw_rows
 from launch.export import export_run
-from launch.history import load_history
 from launch.prepare import prepare
-from launch.results import results_table
-from launch.run_config import RunConfig
-from launch.training import load_best, train
+from launch.run.arguments import make_optimizer, parse_arguments
+from launch.run.config import RunConfig
+from launch.run.history import load_history
+from launch.run.results import results_table
+from launch.run.training import load_best, train
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"embedding_dim": 4, "hidden_units": (8,), "dropout": 0.2}

@@ -60,8 +60,8 @@ class Runs:
 def _count_events(event: int | None, scoring: int | None, number: int) -> None:
     import tensorflow as tf
 
-    from launch.evaluation import Evaluator
-    from launch.progress import Progress
+    from launch.run.evaluation import Evaluator
+    from launch.run.progress import Progress
 
     seen = {"event": 0, "scoring": 0}
 
@@ -83,8 +83,8 @@ def _count_events(event: int | None, scoring: int | None, number: int) -> None:
 
 def _run(asked: dict) -> None:
     from launch import cli
-    from launch.run_config import RunConfig
-    from launch.training import train
+    from launch.run.config import RunConfig
+    from launch.run.training import train
 
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 2)

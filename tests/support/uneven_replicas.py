@@ -74,7 +74,7 @@ def train(case, strategy, traced=False):
     for rows in (11, 5 if traced else 7):
         batches = tf.data.Dataset.from_tensor_slices(data).take(rows).batch(4)
         losses += model.fit(batches, verbose=0).history["loss"]
-    copies = [tf_helen.replicas.copies(v) for v in model.trainable_variables]
+    copies = [tf_helen.core.replicas.copies(v) for v in model.trainable_variables]
     apart = max(np.abs(c[0].numpy() - c[-1].numpy()).max() for c in copies)
     return model.get_weights(), losses, apart
 

@@ -113,7 +113,7 @@ def plain(config: object) -> object:
 def write() -> None:
     """Writes the files."""
     import zoo
-    from tf_helen.constructors import constructor_arguments
+    from zoo.constructors import constructor_arguments
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     expected, names = {"probe": probe()}, {}

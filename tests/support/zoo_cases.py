@@ -7,7 +7,7 @@ import numpy as np
 from click_features import features_of
 
 import zoo
-from tf_helen.constructors import constructor_arguments
+from zoo.constructors import constructor_arguments
 
 MODELS = [entry.name for entry in zoo.list_models()]
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)

@@ -48,7 +48,7 @@ def main(path):
         changed, differs = 0.0, 0.0
         for old, weight, other in zip(before, one.weights, both.weights, strict=True):
             changed = max(changed, np.abs(weight.numpy() - old.numpy()).max())
-            for copy in tf_helen.replicas.copies(other):
+            for copy in tf_helen.core.replicas.copies(other):
                 differs = max(differs, np.abs(weight.numpy() - copy.numpy()).max())
         results[name] = np.array([changed, differs])
     np.savez(path, **results)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from optimizer_table import ENTRIES
 
 import tf_helen
-from tf_helen.trainer.seam import seed_states
+from tf_helen.training.seam import seed_states
 
 every = pytest.mark.parametrize("name", ENTRIES)
 # Tracing a step takes longer than a short training: what does not depend on it runs eagerly, but

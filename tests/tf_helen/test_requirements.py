@@ -38,7 +38,7 @@ def test_another_backend_is_refused_before_keras_is_imported(backend):
 
 
 @pytest.mark.parametrize(
-    "name", ["tf_helen.layers", "tf_helen.legacy", "zoo", "zoo.models.base", "launch.training"]
+    "name", ["tf_helen.layers", "tf_helen.legacy", "zoo", "zoo.models.base", "launch.run.training"]
 )
 def test_every_package_asks_first(name):
     line = last_line(run("-c", f"import {name}", KERAS_BACKEND="jax"))

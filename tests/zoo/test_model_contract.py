@@ -11,7 +11,7 @@ from zoo_cases import MODELS, SCHEMA, batch, shared, small
 
 import zoo
 from launch.export import export_saved_model
-from zoo.vocabulary import save_vocabulary
+from zoo.data.vocabulary import save_vocabulary
 
 KINDS = {
     "numbers": zoo.Schema("numbers", [], SCHEMA.numeric),

@@ -8,7 +8,7 @@ from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import draw
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.trainer import loss_scaling
+from tf_helen.training import loss_scaling
 
 
 class MEDA(keras.callbacks.Callback):

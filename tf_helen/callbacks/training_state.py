@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import replicas
 from tf_helen.callbacks.state_files import SavedState
+from tf_helen.core import replicas
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.trainer import loss_scaling
+from tf_helen.training import loss_scaling
 
 _PLAIN = (bool, int, float, str, type(None))
 # Keras's callbacks keep the comparison of their metric, and change `min_delta` when they choose it.

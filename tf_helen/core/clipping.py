@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_helen.rows import RowBlock
+from tf_helen.core.rows import RowBlock
 
 
 def squared_norm(block: RowBlock) -> tf.Tensor:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import checks, tables
+from tf_helen.core import checks, tables
 from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field, positive
 from tf_helen.layers.ids import as_integers, check_dtype, whole_numbers
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks

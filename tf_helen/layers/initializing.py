@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas
-from tf_helen.rows import write_rows
+from tf_helen.core import replicas
+from tf_helen.core.rows import write_rows
 
 CHUNK_ROWS = 1 << 17
 _LARGE = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras
 
-from tf_helen import tables
+from tf_helen.core import tables
 from tf_helen.layers.ids import as_integers, whole_numbers
 from tf_helen.legacy.variables import adapt
 

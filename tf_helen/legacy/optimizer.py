@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 import tf_keras
 
-from tf_helen import replicas
+from tf_helen.core import replicas
 from tf_helen.legacy.arguments import floatx_of_tf_keras, translate
 from tf_helen.legacy.variables import adapt_all
 

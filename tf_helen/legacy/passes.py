@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.src.engine.base_layer import BaseRandomLayer
 
-from tf_helen import replicas
+from tf_helen.core import replicas
 
 
 def statistics(model: tf_keras.Model) -> list[tf.Variable]:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from tf_helen import tables
+from tf_helen.core import tables
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
 from tf_helen.legacy.variables import adapt_all, adapted_among
-from tf_helen.trainer.replica_shares import ReplicaShares
+from tf_helen.training.replica_shares import ReplicaShares
 
 
 class _EpochBell(tf_keras.callbacks.Callback):

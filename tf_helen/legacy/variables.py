@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tf_keras.src.mixed_precision.autocast_variable import AutoCastVariable
 
-from tf_helen.tables import ADAPTED
+from tf_helen.core.tables import ADAPTED
 
 
 class AdaptedVariable(keras.Variable):

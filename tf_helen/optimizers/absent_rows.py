@@ -9,11 +9,12 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tf_helen import checks, keras_access, replicas, tables
+from tf_helen import keras_access
+from tf_helen.core import checks, replicas, tables
 from tf_helen.core.history import RowHistory
+from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.core.rule import compute_dtype, find
 from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot, fill
-from tf_helen.rows import RowBlock, read_rows, write_rows
 from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
 
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
@@ -346,7 +347,7 @@ def missed_steps(swept_at: tf.Tensor) -> tf.Tensor:
 
 
 class _PendingDecay(tf.Module):
-    """What a table's layer asks when it reads rows (`tf_helen.tables.RowDecay`)."""
+    """What a table's layer asks when it reads rows (`tf_helen.core.tables.RowDecay`)."""
 
     def __init__(self, absent: AbsentRows, optimizer: Any, variable: keras.Variable):
         super().__init__(name="pending_decay")

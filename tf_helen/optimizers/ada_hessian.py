@@ -8,11 +8,11 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas
+from tf_helen.core import replicas
+from tf_helen.core.rows import values_of, with_values
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rows import values_of, with_values
 from tf_helen.rules import AdaHessianRule, Rule
 
 

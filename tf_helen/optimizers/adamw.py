@@ -6,7 +6,7 @@ from typing import Unpack
 
 import keras
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules import AdagradRule, AdamRule, CounterDecay

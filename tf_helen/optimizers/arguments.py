@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import keras
 
-from tf_helen import checks
+from tf_helen.core import checks
 
 LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], float]
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.sam import SAM, rows_of
 

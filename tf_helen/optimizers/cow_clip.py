@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from tf_helen import keras_access, replicas
+from tf_helen import keras_access
+from tf_helen.core import replicas
 from tf_helen.core.rule import Rule, settings
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas, tables
+from tf_helen.core import replicas, tables
+from tf_helen.core.rows import RowBlock, as_block
 from tf_helen.core.rule import Rule
 from tf_helen.optimizers.passes import summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.update import prepared
-from tf_helen.rows import RowBlock, as_block
 
 
 class DelegatingOptimizer(RowSparseOptimizer):

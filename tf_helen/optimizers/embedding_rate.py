@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 

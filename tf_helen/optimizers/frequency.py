@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import replicas, tables
+from tf_helen.core import replicas, tables
+from tf_helen.core.rows import RowBlock, sum_duplicates, write_rows
 from tf_helen.optimizers.slots import HISTORY
-from tf_helen.rows import RowBlock, sum_duplicates, write_rows
 
 # Counts are computed in float64, where every 4-byte count is exact.
 

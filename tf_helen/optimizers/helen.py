@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import checks, replicas, tables
+from tf_helen.core import checks, replicas, tables
+from tf_helen.core.rows import RowBlock, per_row, row_norms
 from tf_helen.optimizers import frequency as frequencies
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
 from tf_helen.optimizers.slots import HISTORY, add_slot
-from tf_helen.rows import RowBlock, per_row, row_norms
 
 # In a config it stands for counts that come with the optimizer's saved state.
 _SAVED = {"counts": "saved with the optimizer"}

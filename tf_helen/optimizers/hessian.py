@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen.core.rows import RowBlock, densify, values_of, with_values
 from tf_helen.core.rule import compute_dtype
 from tf_helen.optimizers.passes import summed_blocks
-from tf_helen.rows import RowBlock, densify, values_of, with_values
 
 Gradient = tf.Tensor | tf.IndexedSlices
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen.core.rows import RowBlock, as_block
 from tf_helen.core.rule import compute_dtype
-from tf_helen.rows import RowBlock, as_block
 
 
 def gradients_of(
@@ -140,7 +140,7 @@ class ClosureTraining:
                 calls it twice; state that Keras layers update counts the first call only.
             variables: Keras variables to train.
             pass_state: variables that every pass must find alike. For a Keras model give
-                `tf_helen.trainer.forward_states(model)`: both passes then draw the same dropout
+                `tf_helen.training.forward_states(model)`: both passes then draw the same dropout
                 masks and begin with the same state.
 
         Returns:

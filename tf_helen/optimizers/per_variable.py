@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import keras_access, replicas
+from tf_helen import keras_access
+from tf_helen.core import replicas
 from tf_helen.optimizers import registry
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tf_helen import checks
+from tf_helen.core import checks
 
 
 def optimizer_classes() -> dict[str, type[keras.optimizers.Optimizer]]:

@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import checks, keras_access, replicas, tables
+from tf_helen import keras_access
+from tf_helen.core import checks, replicas, tables
 from tf_helen.core.clipping import clip_blocks
 from tf_helen.core.history import RowHistory, as_columns, ordered
+from tf_helen.core.rows import RowBlock, read_rows
 from tf_helen.core.rule import Rule, compute_dtype, settings
 from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
 from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
@@ -21,7 +23,6 @@ from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
 from tf_helen.optimizers.slots import HISTORY, SlotBook, make_slots, reset_slots
 from tf_helen.optimizers.update import prepared, update_variable
-from tf_helen.rows import RowBlock, read_rows
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")

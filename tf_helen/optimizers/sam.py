@@ -9,15 +9,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import checks, replicas
+from tf_helen.core import checks, replicas
 from tf_helen.core.clipping import squared_norm
+from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.second_pass import LaterPass
 from tf_helen.optimizers.wrapping import WrappingOptimizer
-from tf_helen.rows import RowBlock, read_rows, write_rows
 
 _TINY = 1e-12  # the papers' guard against a zero norm
 

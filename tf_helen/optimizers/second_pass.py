@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tf_helen import replicas
+from tf_helen.core import replicas
 
 
 class LaterPass(keras.StatelessScope):

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import keras_access, replicas
+from tf_helen import keras_access
+from tf_helen.core import replicas
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rule import compute_dtype
 

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import keras_access, replicas, tables
+from tf_helen import keras_access
+from tf_helen.core import replicas, tables
 from tf_helen.core.history import RowHistory
+from tf_helen.core.rows import RowBlock, densify, per_row, read_rows, write_rows
 from tf_helen.core.rule import Step
 from tf_helen.optimizers.slots import HISTORY
-from tf_helen.rows import RowBlock, densify, per_row, read_rows, write_rows
 
 
 def prepared(

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.rules.moments import MomentsRule
 
 

@@ -7,9 +7,9 @@ import math
 
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
+from tf_helen.core.rows import per_row, row_norms
 from tf_helen.core.rule import Combinator
-from tf_helen.rows import per_row, row_norms
 
 
 @dataclasses.dataclass(frozen=True)

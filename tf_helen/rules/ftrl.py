@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.core.rule import Rule
 from tf_helen.rules.group_lasso import group_threshold
 from tf_helen.rules.strengths import Strength, Strengths

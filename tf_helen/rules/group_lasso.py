@@ -15,8 +15,8 @@ import math
 
 import tensorflow as tf
 
+from tf_helen.core.rows import per_row, row_norms
 from tf_helen.core.rule import Combinator
-from tf_helen.rows import per_row, row_norms
 from tf_helen.rules.strengths import Strength, Strengths
 
 

@@ -16,10 +16,10 @@ import math
 
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.core.history import RowHistory
+from tf_helen.core.rows import per_row
 from tf_helen.core.rule import Combinator
-from tf_helen.rows import per_row
 from tf_helen.rules.decay_table import missing_factor
 
 _LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.rules.moments import MomentsRule
 
 

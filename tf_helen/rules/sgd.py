@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tf_helen import checks
+from tf_helen.core import checks
 from tf_helen.core.rule import Direction, Rule
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import fnmatch
 from collections.abc import Mapping, Sequence
 
-from tf_helen import checks
+from tf_helen.core import checks
 
 Strength = float | Mapping[str, float]
 

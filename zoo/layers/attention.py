@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import number_in_range
+from tf_helen.core.checks import number_in_range
 
 
 class SelfAttention(keras.layers.Layer):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_helen.checks import nearest
-from zoo.schema import Schema
+from tf_helen.core.checks import nearest
+from zoo.data.schema import Schema
 
 
 class ColumnSubset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zoo.checks import check_positive
-from zoo.schema import Schema
+from zoo.data.schema import Schema
 
 
 def column_widths(

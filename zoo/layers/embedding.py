@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
 from tf_helen.layers import Embedding
+from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
 from zoo.layers.column_widths import column_widths
-from zoo.schema import Schema
 
 EMBEDDING_STDDEV = 0.01  # small: what a first epoch has not taught must not speak loudly
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.data.schema import Schema
 from zoo.layers.embedding import FieldEmbedding
-from zoo.schema import Schema
 
 
 class Linear(keras.layers.Layer):

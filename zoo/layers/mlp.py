@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import is_number
+from tf_helen.core.checks import is_number
 from zoo.layers.batch_norm import EmptySafeBatchNorm
 from zoo.layers.dice import Dice
 

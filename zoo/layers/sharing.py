@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
 from zoo.checks import check_above_zero
 from zoo.layers.mlp import BatchNorm
 

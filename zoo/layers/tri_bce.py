@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_helen import replicas
+from tf_helen.core import replicas
 
 
 def part_losses(

@@ -14,14 +14,14 @@ import tensorflow as tf
 from absl import logging
 
 import tf_helen
-from tf_helen.checks import one_of
-from tf_helen.constructors import constructor_arguments
+from tf_helen.core.checks import one_of
 from zoo.checks import check_positive
+from zoo.constructors import constructor_arguments
+from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
 from zoo.layers import MLP, FieldEmbedding, Linear
 from zoo.layers.column_widths import column_widths
 from zoo.models.config import as_schema, plain
-from zoo.schema import Schema
 
 
 class ClickModel(tf_helen.Model):

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from zoo.schema import Categorical, Numeric, Schema
+from zoo.data.schema import Categorical, Numeric, Schema
 
 
 def plain(value: Any) -> Any:

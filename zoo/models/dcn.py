@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, VectorCross
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, MatrixCross, MixtureCrossNet
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 STRUCTURES = ("parallel", "stacked", "crossnet")
 

@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers.masked_cross import MaskedCross
 from zoo.layers.tri_bce import part_losses
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 _PARTS = "_zoo_parts"
 

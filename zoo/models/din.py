@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.data.schema import Schema
 from zoo.layers.target_attention import TargetAttention
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 Names = Sequence[str | Sequence[str]]
 

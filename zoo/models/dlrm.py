@@ -10,9 +10,9 @@ import keras
 import keras_rs
 import tensorflow as tf
 
+from zoo.data.schema import Schema
 from zoo.features import standardized
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.cross import VectorCross
 from zoo.layers.sharing import Bridge, Regulation
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
+from zoo.data.schema import Schema
 from zoo.layers.bilinear import KINDS, BilinearInteraction
 from zoo.layers.squeeze_excitation import SqueezeExcitation
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -9,12 +9,12 @@ import keras
 import tensorflow as tf
 
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import is_number, one_of
+from tf_helen.core.checks import is_number, one_of
+from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
 from zoo.layers.mlp import check_widths
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -9,10 +9,10 @@ import keras
 import keras_rs
 import tensorflow as tf
 
-from tf_helen.checks import one_of
+from tf_helen.core.checks import one_of
+from zoo.data.schema import Schema
 from zoo.layers.products import outer_product
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 PRODUCTS = ("inner", "outer", "both")
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.data.schema import Schema
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

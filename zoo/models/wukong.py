@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from zoo.checks import check_positive
+from zoo.data.schema import Schema
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.data.schema import Schema
 from zoo.layers.cin import CIN
 from zoo.models.base import ClickModel
-from zoo.schema import Schema
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -8,7 +8,7 @@ import pytest
 from launch import datasets
 from launch.datasets.amazon_electronics import LENGTH
 from launch.datasets.raw import Options
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 ITEMS = [f"B{number:03}" for number in range(40)]
 

@@ -8,7 +8,7 @@ from launch import datasets
 from launch.datasets.avazu_x4 import AS_THEY_ARE, FIELDS
 from launch.datasets.raw import Options
 from launch.datasets.stratified import stratified_folds
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 HEADER = "id,click,hour," + ",".join(AS_THEY_ARE)
 

@@ -8,7 +8,7 @@ from launch import datasets
 from launch.datasets.criteo_x4 import CATEGORIES, COUNTS
 from launch.datasets.raw import Options
 from launch.datasets.stratified import stratified_folds
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 HEADER = ",".join(("Label", *COUNTS, *CATEGORIES))
 

@@ -4,7 +4,7 @@ import pytest
 
 from launch import datasets
 from launch.datasets.raw import Options
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def three(train: str, other: str = "label,a,b\n1,x,y\n") -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from launch import datasets
 from launch.datasets import download, split_files
 from launch.datasets.raw import Options
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 @pytest.fixture(autouse=True)

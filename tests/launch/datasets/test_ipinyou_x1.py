@@ -5,7 +5,7 @@ import pytest
 from launch import datasets
 from launch.datasets.ipinyou_x1 import FIELDS
 from launch.datasets.raw import Options
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 LOG = (
     *("click", "weekday", "hour", "bidid", "timestamp", "logtype", "ipinyouid", "useragent", "IP"),

@@ -13,7 +13,7 @@ from launch.datasets import movielens_1m
 from launch.datasets.raw import Options
 from launch.prepare import prepare
 from zoo import Schema, load_counts
-from zoo.vocabulary import load_vocabulary
+from zoo.data.vocabulary import load_vocabulary
 
 START = 978_300_000  # a Sunday, 22:00 UTC
 

@@ -7,7 +7,7 @@ import pytest
 
 from launch import datasets
 from launch.datasets.raw import Options
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def tags_csv() -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from launch.datasets.negatives import sample_outside
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def test_known_ids_are_never_drawn_and_others_equally_often():

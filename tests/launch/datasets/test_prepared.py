@@ -12,7 +12,7 @@ from launch.datasets.raw import Options
 from launch.datasets.stratified import stratified_folds
 from launch.prepare import prepare
 from zoo import Schema, load_counts
-from zoo.vocabulary import load_vocabulary
+from zoo.data.vocabulary import load_vocabulary
 
 ROWS = 3000
 

@@ -7,7 +7,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from launch.datasets.raw import in_memory
 from launch.datasets.stratified import label_classes, stratified_folds
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def folds_of_0_19(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:

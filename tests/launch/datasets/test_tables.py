@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from launch.datasets.raw import RowAccount
 from launch.datasets.tables import column_names, is_table, table_rows
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 
 def read(*paths, **options):

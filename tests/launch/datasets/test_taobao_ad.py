@@ -5,7 +5,7 @@ import pytest
 from launch import datasets
 from launch.datasets.raw import Options
 from launch.datasets.taobao_ad import AD, FIELDS, HISTORIES, LAST_DAY, LENGTH, USER
-from zoo.files import DataError
+from zoo.data.files import DataError
 
 SAMPLE = "user,time_stamp,adgroup_id,pid,nonclk,clk\n"
 USERS = f"userid,{','.join(USER)} \n"  # the published header ends in a blank

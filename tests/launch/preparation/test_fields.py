@@ -13,8 +13,8 @@ from launch.preparation.counting import TrainingCounts
 from launch.preparation.encoding import fingerprints
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
 from zoo import Categorical, Schema
-from zoo.encoding import ids_from_text, lookup_table
-from zoo.vocabulary import save_vocabulary
+from zoo.data.vocabulary import save_vocabulary
+from zoo.serving.encoding import ids_from_text, lookup_table
 
 FIELDS = [
     Categorical("f"),

@@ -8,7 +8,7 @@ from launch.preparation.counting import MOST_COUNTED, TrainingCounts
 from launch.preparation.rows import sliced_rows
 from launch.prepare import prepare
 from zoo import Categorical, DataError, Numeric, Schema, load_counts
-from zoo.vocabulary import check_file_names
+from zoo.data.vocabulary import check_file_names
 
 
 def wide(columns):
@@ -47,7 +47,7 @@ def test_a_name_of_300_characters_is_prepared(tmp_path):
 
 
 def test_capitals_that_the_file_system_does_not_tell_apart_are_refused(tmp_path, monkeypatch):
-    from zoo import vocabulary
+    from zoo.data import vocabulary
 
     schema = Schema("s", [Categorical("User"), Categorical("item"), Categorical("user")])
     check_file_names(tmp_path, schema)  # Linux tells them apart

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from launch.preparation.workspace import STATE, Workspace
-from zoo.shard_writer import Shard
+from zoo.data.shard_writer import Shard
 
 SHARD = {"file": "train-00000-of-00002.tfrecord", "rows": 3, "positives": 1.0, "bytes": 4}
 SHARD |= {"sha256": "0" * 64}

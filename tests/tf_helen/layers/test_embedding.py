@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.python.framework import function_def_to_graph
 
 import tf_helen
-from tf_helen import tables
+from tf_helen.core import tables
 
 FIELDS = {"user": 10, "genre": 5, "age": 3}
 

@@ -10,7 +10,8 @@ from tensorflow.python.framework import function_def_to_graph
 from tf_keras_model import ROWS, SeamModel, assert_equal_weights, build, data, tf_keras, train
 
 import tf_helen
-from tf_helen import legacy, whole_reads
+from tf_helen import legacy
+from tf_helen.core import whole_reads
 
 STOCK = tf_keras.layers.Embedding
 MAKES = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optimizer_table import ENTRIES, LR, new_table, state_of, take_step
 
 import tf_helen
-from tf_helen.rows import sum_duplicates
+from tf_helen.core.rows import sum_duplicates
 
 every = pytest.mark.parametrize("name", ENTRIES)
 no_decay = pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.decays])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_helen.rows import RowBlock, as_block
+from tf_helen.core.rows import RowBlock, as_block
 
 KINDS = ("Adam", "AdamW", "Adagrad", "RAdam", "NAdam", "dsam", "ssam", "sasam", "helen")
 

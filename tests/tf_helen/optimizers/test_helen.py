@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_helen
-from tf_helen.rows import as_block
+from tf_helen.core.rows import as_block
 
 FIELDS = {"user": 6, "item": 4}
 OFFSETS = np.array([0, 6, 10])

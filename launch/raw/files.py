@@ -1,0 +1,248 @@
+"""Raw input files on any file system: local, or what pyarrow or fsspec can open."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import posixpath
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from zoo.data.files import DataError
+
+_COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_NATIVE = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")  # read by pyarrow itself
+_BUFFER = 1 << 20  # bytes asked for at a time
+_WILD = re.compile(r"[*?\[]")
+_IGNORED = (".", "_")  # hidden files, and what Hadoop's tools leave beside the data (_SUCCESS)
+
+
+class RawFile:
+    """A raw input file that is read once from its beginning, decompressed on the way.
+
+    `.gz`, `.bz2`, `.zst` and `.lz4` are decompressed, by the ending of the name.
+
+    Args:
+        path: local (`~` is the home folder) or `scheme://...`.
+
+    Attributes:
+        path: as given.
+        size: bytes on disk, that is compressed; 0 if the file system does not tell.
+        stream: the content, a `pyarrow.NativeFile`; within a `with` block only.
+
+    Raises:
+        DataError: if there is no such file, or the package that reads its file system is missing.
+
+    Example:
+        >>> import tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "rows.csv")
+        >>> _ = open(path, "w").write("a,b")
+        >>> with RawFile(path) as file:
+        ...     file.stream.read(), file.position(), file.size
+        (b'a,b', 3, 3)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = os.fspath(path)
+        self._system, self._inner = _file_system(self.path)
+        info = _info(self._system, self._inner, self.path)
+        if info.type is fs.FileType.NotFound:
+            raise DataError(f"no file {self.path}; check the path")
+        if info.type is fs.FileType.Directory:
+            raise DataError(f"{self.path} is a folder; name a file")
+        self.size = info.size or 0
+        self.stream: pa.NativeFile | None = None
+        self._raw: pa.NativeFile | None = None
+
+    def __enter__(self) -> RawFile:
+        self._raw = self._opened(self._system.open_input_file)
+        kind = _COMPRESSION.get(os.path.splitext(self._inner)[1].lower())
+        self.stream = pa.CompressedInputStream(self._raw, kind) if kind else self._raw
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for stream in (self.stream, self._raw):
+            if stream is not None:
+                stream.close()
+
+    def position(self) -> int:
+        """Tells how far the file has been read.
+
+        Returns:
+            Bytes on disk, that is compressed, from 0 to `size`; `size` once the file is closed.
+        """
+        if self._raw is None:
+            return 0
+        return self.size if self._raw.closed else self._raw.tell()
+
+    def open_random(self) -> pa.NativeFile:
+        """Opens the bytes as they are for reads at any place, as Parquet needs.
+
+        Returns:
+            A file to close after use.
+
+        Raises:
+            DataError: if the file system refuses.
+        """
+        return self._opened(self._system.open_input_file)
+
+    def _opened(self, opener: Any) -> pa.NativeFile:
+        try:
+            return opener(self._inner)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.path} cannot be opened: {error}") from None
+
+
+def open_random(path: str | os.PathLike[str]) -> pa.NativeFile:
+    """Opens a file for reads at any place, as Parquet needs.
+
+    Args:
+        path: local or `scheme://...`.
+
+    Returns:
+        A file to close after use.
+
+    Raises:
+        DataError: as `RawFile`.
+
+    Example:
+        >>> with open_random(__file__) as file:
+        ...     file.read_at(3, 0)
+        b'\"\"\"'
+    """
+    return RawFile(path).open_random()
+
+
+def list_raw(path: str | os.PathLike[str]) -> list[str]:
+    """Finds the files that a path, a folder or a pattern names.
+
+    Args:
+        path: a file; a folder, of which all files are taken but hidden ones and those whose names
+            start with "_"; or a pattern with `*`, `[...]` and (for local paths; elsewhere it starts
+            the options of a file system) `?` in any part. Local or `scheme://...`.
+
+    Returns:
+        Paths that `RawFile` opens, in the order of their names.
+
+    Raises:
+        DataError: if there is no file of that name, or the package that reads its file system is
+            missing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> for name in ("b.csv", "a.csv", "_SUCCESS"):
+        ...     _ = open(os.path.join(folder, name), "w").write("x")
+        >>> [os.path.basename(path) for path in list_raw(folder)]
+        ['a.csv', 'b.csv']
+    """
+    given = os.fspath(path)
+    fixed, wild, options = _split_pattern(given)
+    system, inner = _file_system(fixed + options)
+    info = _info(system, inner, given)
+    if not wild and info.type is fs.FileType.File:
+        return [given]
+    if not wild and info.type is fs.FileType.NotFound:
+        raise DataError(f"no file {given}; check the path")
+    inner = inner.rstrip("/") or "/"
+    found = [inner]
+    for part in wild or ["*"]:
+        found = [match for folder in found for match in _matches(system, folder, part, given)]
+    found = [match for match in found if _info(system, match, given).type is fs.FileType.File]
+    if not found:
+        raise DataError(
+            f"no file matches {given}; name a file, a folder of files, or a pattern such as "
+            "logs/*/part-*.csv.gz"
+        )
+    native = _scheme(given) in _NATIVE  # pyarrow reads a URI, in which a space must be escaped
+    rests = [match[len(inner) :].lstrip("/") for match in sorted(found)]
+    return [
+        posixpath.join(fixed, quote(rest) if native else rest) + options if rest else given
+        for rest in rests
+    ]
+
+
+def _split_pattern(path: str) -> tuple[str, list[str], str]:
+    """What stands before the first wildcard, the parts from there on, and `?key=value` options."""
+    scheme = _REMOTE.match(path)
+    options = ""
+    if scheme:
+        path, mark, options = path.partition("?")
+        options = mark + options
+    elif os.path.exists(os.path.expanduser(path)):
+        return path, [], ""  # a file may well be called a[1].csv
+    start = scheme.end() if scheme else 0
+    parts = path[start:].split("/")
+    wild = next((i for i, part in enumerate(parts) if _WILD.search(part)), len(parts))
+    fixed = path[:start] + "/".join(parts[:wild])
+    if not fixed or (path.startswith("/") and wild == 1):
+        fixed = "/" if path.startswith("/") else "."
+    return fixed, parts[wild:], options
+
+
+def _matches(system: fs.FileSystem, folder: str, part: str, path: str) -> list[str]:
+    if not _WILD.search(part):
+        return [posixpath.join(folder, part)]
+    try:
+        entries = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    except NotADirectoryError:
+        return []
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be listed: {error}") from None
+    return [
+        entry.path
+        for entry in entries
+        if fnmatch.fnmatchcase(entry.base_name, part)
+        and (part.startswith(_IGNORED) or not entry.base_name.startswith(_IGNORED))
+    ]
+
+
+def _info(system: fs.FileSystem, inner: str, path: str) -> fs.FileInfo:
+    try:
+        return system.get_file_info(inner)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be reached: {error}") from None
+
+
+def _scheme(path: str) -> str:
+    found = _REMOTE.match(path)
+    return found[1].lower() if found else ""
+
+
+def _file_system(path: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path, and the path's name on it."""
+    scheme = _scheme(path)
+    if not scheme:
+        return fs.LocalFileSystem(), os.path.expanduser(path)
+    if scheme not in _NATIVE:
+        return _from_fsspec(path, scheme)
+    try:
+        return fs.FileSystem.from_uri(path.replace(" ", "%20"))
+    except (OSError, pa.ArrowException, ImportError) as error:
+        raise DataError(
+            f"{path} cannot be reached by pyarrow's {scheme}:// file system: {error}. Check the "
+            "address and credentials, or download the file first"
+        ) from None
+
+
+def _from_fsspec(path: str, scheme: str) -> tuple[fs.FileSystem, str]:
+    try:
+        import fsspec.core
+
+        system, inner = fsspec.core.url_to_fs(path)
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a package for {scheme}:// is missing ({error}); pip install it, or download "
+            "the file first"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise DataError(
+            f"{path}: no file system for {scheme}:// ({error}); pyarrow reads "
+            f"{', '.join(_NATIVE)} and fsspec others; else download the file first"
+        ) from None
+    return fs.PyFileSystem(fs.FSSpecHandler(system)), inner

@@ -1,0 +1,201 @@
+"""Arguments of models and optimizers as text: `rho=0.01,base_optimizer=adamar`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+import tf_helen
+import zoo
+from tf_helen.core.checks import nearest, one_of
+from tf_helen.optimizers import registry as optimizers
+from tf_helen.optimizers.arguments import arguments_of
+from tf_helen.optimizers.wrapping import WrappingOptimizer
+from zoo.constructors import constructor_arguments
+from zoo.models import ClickModel
+
+_WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+_FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
+_BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar)
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Reads `key=value,key=value`; a value is a Python literal or a bare word.
+
+    Args:
+        text: such as `hidden_units=(64,32),activation=relu,batch_norm=true`; may be empty.
+
+    Returns:
+        The values by key, in order.
+
+    Raises:
+        ValueError: naming the part that cannot be read.
+
+    Example:
+        >>> parse_arguments("rho=0.01,base_optimizer=adamar,hidden_units=(8,4)")
+        {'rho': 0.01, 'base_optimizer': 'adamar', 'hidden_units': (8, 4)}
+    """
+    found: dict[str, Any] = {}
+    for part in _split_outside_brackets(text):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key.isidentifier():
+            raise ValueError(
+                f"cannot read {part.strip()!r} in {text!r}; write key=value,key=value, such as "
+                "alpha=1e-4 or hidden_units=(64,32)"
+            )
+        if key in found:
+            raise ValueError(f"{key!r} is given twice in {text!r}; give it once")
+        found[key] = _value(value, part)
+    return found
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _value(value: str, part: str) -> Any:
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    if _BARE.fullmatch(value):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError(
+            f"cannot read the value in {part.strip()!r}; use a number, a word, or a Python "
+            "literal such as (64,32) or 'text'"
+        ) from None
+
+
+def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[str, Any]) -> Any:
+    """Makes an optimizer from what a command line says.
+
+    Args:
+        name: such as "adam", "helen", "helen(adamar)".
+        learning_rate: `None`: the optimizer's default.
+        arguments: its other arguments; for `helen`, `cowclip` and the like those of the base
+            optimizer too; `meda` is left to `make_callbacks`.
+
+    Returns:
+        A Keras optimizer.
+
+    Raises:
+        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
+            value that the optimizer refuses.
+
+    Example:
+        >>> make_optimizer("helen", 1e-3, {"rho": 0.01, "base_optimizer": "adamar"}).rho
+        0.01
+    """
+    arguments = dict(arguments)
+    arguments.pop("meda", None)
+    known = _known_arguments(name, arguments.get("base_optimizer"))
+    if learning_rate is not None and "learning_rate" in arguments:
+        raise ValueError(
+            f"the learning rate of {name} is given twice, as {learning_rate} and as "
+            f"{arguments['learning_rate']}; leave one out"
+        )
+    if learning_rate is not None and "learning_rate" not in known:
+        raise ValueError(f"{name} has no learning rate of its own; give each of its parts one")
+    _check_known(arguments, known, f"optimizer {name!r}")
+    frequency = arguments.get("frequency", "batch")
+    if not isinstance(frequency, Mapping):
+        one_of("frequency", frequency, _FREQUENCIES)
+    rate = arguments.pop("learning_rate", learning_rate)
+    return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
+
+
+def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
+    """The arguments of a named optimizer, and of those that it is wrapped around."""
+    cls, inner = optimizers.class_of(name)
+    known = arguments_of(cls)
+    if issubclass(cls, WrappingOptimizer):
+        inner = inner or base or known["base_optimizer"]
+        if not isinstance(inner, str):
+            raise ValueError(f"`base_optimizer` must be a name. Received: {inner!r}")
+        known = _known_arguments(inner, None) | known
+    return known
+
+
+def make_callbacks(arguments: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """Makes the callbacks that a command line asks for among the optimizer's arguments.
+
+    Args:
+        arguments: of the optimizer; `meda=True` asks for `tf_helen.callbacks.MEDA`.
+
+    Returns:
+        Keras callbacks.
+
+    Raises:
+        ValueError: if `meda` is neither true nor false.
+
+    Example:
+        >>> [type(one).__name__ for one in make_callbacks({"meda": True})]
+        ['MEDA']
+    """
+    meda = arguments.get("meda", False)
+    if not isinstance(meda, bool):
+        raise ValueError(f"`meda` must be true or false. Received: meda={meda}")
+    return [tf_helen.callbacks.MEDA()] if meda else []
+
+
+def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtype: str) -> Any:
+    """Makes a model of the zoo from what a command line says.
+
+    Args:
+        name: such as "deepfm".
+        schema: the columns of the data.
+        arguments: the constructor's arguments.
+        dtype: Keras dtype policy, such as "float32" or "mixed_bfloat16".
+
+    Returns:
+        The model, built.
+
+    Raises:
+        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
+            value that the model refuses.
+
+    Example:
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
+        >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").settings["hidden_units"]
+        (8,)
+    """
+    cls = zoo.get(name)
+    known = constructor_arguments(cls, last=ClickModel)
+    del known["schema"]
+    _check_known(arguments, known, f"model {name!r}")
+    return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
+
+
+def _check_known(arguments: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    for key, value in arguments.items():
+        if key not in known:
+            raise ValueError(
+                f"{what} has no argument {key!r}.{nearest(key, known)} Its arguments: "
+                f"{', '.join(known)}."
+            )
+        if isinstance(known[key], bool) and not isinstance(value, bool):
+            raise ValueError(f"{what}: `{key}` must be true or false. Received: {key}={value}")
+
+
+def _made(what: str, make: Any) -> Any:
+    try:
+        return make()
+    except TypeError as error:  # a value of a wrong type, deep inside
+        raise ValueError(f"{what} refuses an argument: {error}") from error

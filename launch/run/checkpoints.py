@@ -1,0 +1,148 @@
+"""Checkpoints from which a run continues exactly where it was, in the middle of an epoch too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from launch.run.history import Epoch, best_of
+from launch.run.progress import Progress
+from tf_helen.callbacks import ExactResume
+from tf_helen.callbacks.state_files import SavedState
+from zoo.data.files import DataError, join
+
+FOLDER = "checkpoints"
+
+
+class Checkpoints(ExactResume):
+    """The newest states of a run: weights, optimizer, seeds, metrics, measurements.
+
+    A callback of the `fit` of each epoch, which saves a state in the middle of the epoch; `save`
+    does at its end. Kept are the last two states and that at the end of the best epoch. Unlike
+    `ExactResume` alone, it leaves the data to the caller, who skips what was trained already.
+
+    Args:
+        directory: folder of the run.
+        model: a built, compiled model.
+        minutes: a state is saved after the first step that ends so many minutes after the last.
+
+    Attributes:
+        epochs: what was measured.
+        step: steps of the next epoch that the restored state has behind it.
+        trained: whether these are all steps, and only the scores of the epoch are missing.
+        seconds: duration of these steps.
+
+    Example:
+        >>> Checkpoints("out", model).save(1)  # doctest: +SKIP
+    """
+
+    def __init__(self, directory: str, model: keras.Model, minutes: float = 10.0):
+        super().__init__(join(directory, FOLDER), minutes, verbose=0)
+        self.set_model(model)
+        self._state(metrics=False)  # builds the optimizer
+        self._looked = True  # `restore` looks, before `fit`
+        self.epochs: list[Epoch] = []
+        self.step, self.trained, self.seconds = 0, False, 0.0
+        self.notes: list[str] = []
+        self._progress: Progress | None = None
+        self._steps: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        seconds = self.seconds if self._progress is None else self._progress.elapsed
+        return {
+            "history": [dataclasses.asdict(epoch) for epoch in self.epochs],
+            "trained": self.trained,
+            "seconds": seconds,
+        }
+
+    def restore_facts(self, facts: Mapping[str, Any]) -> None:
+        if "history" in facts:  # in place: the caller appends to this list
+            self.epochs[:] = [Epoch(**epoch) for epoch in facts["history"]]
+        self.trained, self.seconds = facts.get("trained", False), facts.get("seconds", 0.0)
+
+    def save(self, epoch: int, step: int = 0, protect: Sequence[int] = ()) -> None:
+        if self.epochs:
+            protect = [*protect, best_of(self.epochs).epoch]
+        super().save(epoch, step, protect)
+
+    def save_trained(self, epoch: int, steps: int) -> None:
+        """Writes the state between the last step of an epoch and its scores."""
+        self.trained = True
+        self.save(epoch, steps)
+
+    def restore(self) -> int:
+        """Restores the newest state that is whole; `notes` then says what is damaged.
+
+        Returns:
+            How many epochs it has behind it; 0 without a checkpoint.
+
+        Raises:
+            DataError: if all are damaged, or the state belongs to another model or optimizer.
+        """
+        saved, self.notes = self.files.newest_whole()
+        if saved is None:
+            if self.notes:
+                raise DataError(f"no checkpoint is whole: {'; '.join(self.notes)}")
+            return 0
+        self.notes = [f"{note}; continuing from {saved.path}" for note in self.notes]
+        self.restore_facts(saved.facts)
+        self.step = saved.step
+        if saved.step and not self.trained:
+            self._pending = saved  # until the first step: what an epoch begins with comes before
+        else:
+            self._load(saved)
+        return saved.epoch
+
+    def restore_epoch(self, epoch: int) -> bool:
+        """Sets the variables to the end of an epoch, if its state is there and whole."""
+        saved = self.files.whole(epoch)
+        if saved is not None:
+            self._state(metrics=False).load(saved)
+        return saved is not None
+
+    def _load(self, saved: SavedState) -> None:
+        try:
+            self.load(saved)
+        except ValueError as error:
+            raise DataError(
+                f"{saved.path} does not fit this model and optimizer ({error}); use the arguments "
+                "of the first run, or another folder"
+            ) from None
+
+    def begin_epoch(self, progress: Progress, steps: int) -> None:
+        """Says what the next `fit` is: its progress, and the steps of the whole epoch."""
+        self._progress, self._steps, self.trained = progress, steps, False
+
+    @property
+    def terminating(self) -> bool:
+        """Whether SIGTERM came during `fit`."""
+        return self._terminating
+
+    # Within `fit`.
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._known_step = epoch, self.step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._pending is not None:
+            self._load(self._pending)
+            self._pending = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self._known_step + batch + 1
+        if step == self._steps:
+            return  # the epoch is scored, or `save_trained` follows
+        if self._is_due():
+            self.save(self._epoch, step)
+        self._leave_if_asked(saved=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.step = 0
+        self.seconds = self._progress.elapsed if self._progress else 0.0
+        self._progress = None
+
+    def on_train_end(self, logs=None):
+        self._stop_listening()

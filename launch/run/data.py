@@ -1,0 +1,117 @@
+"""The data of a run as checksums, `data.json`: the path may change, the content may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from launch.run.config import FILE_NAME as CONFIG
+from zoo.data.files import DataError, join, read_text, write_json
+from zoo.data.identity import check_identity, data_identity, vocabulary_checksum
+from zoo.data.schema import FILE_NAME as SCHEMA
+from zoo.models import ClickModel
+
+FILE_NAME = "data.json"
+
+
+def check_run_data(out: str, data: str) -> dict[str, Any]:
+    """Raises unless a folder holds the data that a run has been trained on so far.
+
+    A run that an older version wrote has no checksums; one line of warning says so.
+
+    Args:
+        out: folder of the run; there need be none yet.
+        data: prepared data folder.
+
+    Returns:
+        The checksums of `data`, for `save_run_data`.
+
+    Raises:
+        DataError: naming the first field or split that differs.
+
+    Example:
+        >>> check_run_data("out/frappe", "data/frappe")  # doctest: +SKIP
+    """
+    found = data_identity(data)
+    if not tf.io.gfile.exists(join(out, CONFIG)):
+        return found
+    expected = _load(out)
+    if expected is not None:
+        check_identity(expected, found, data, f"the run in {out}")
+    else:
+        logging.warning(
+            "the run in %s has no %s, as older versions wrote it: whether %s is what it was "
+            "trained on cannot be checked; from now on it is taken for that",
+            out,
+            FILE_NAME,
+            data,
+        )
+    return found
+
+
+def save_run_data(out: str, identity: Mapping[str, Any]) -> None:
+    """Writes the checksums of a run's data into its folder.
+
+    Args:
+        out: folder of the run.
+        identity: what `check_run_data` gave.
+    """
+    write_json(join(out, FILE_NAME), identity)
+
+
+def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
+    """Raises unless a folder gives the raw values the ids that a run was trained with.
+
+    Args:
+        run: folder of the run.
+        data: prepared data folder, with or without records and schema.
+        model: of the run.
+
+    Raises:
+        DataError: naming the first field that differs.
+
+    Example:
+        >>> check_vocabularies("out/frappe", "data/frappe", model)  # doctest: +SKIP
+    """
+    expected = _load(run)
+    if expected is None:
+        if not model.vocabularies:
+            logging.warning(
+                "the run in %s has no checksums, as older versions wrote it: whether %s is what it "
+                "was trained on cannot be checked, but for the sizes of the vocabularies",
+                run,
+                data,
+            )
+        return
+    if tf.io.gfile.exists(join(data, SCHEMA)):
+        found = data_identity(data, splits=())
+    else:
+        checksums = {f.name: vocabulary_checksum(data, f.name) for f in model.schema.categorical}
+        found = {"vocabularies": {name: known for name, known in checksums.items() if known}}
+    # A vocabulary that is absent is named by whoever needs it: not every field does.
+    vocabularies = {
+        name: known
+        for name, known in expected["vocabularies"].items()
+        if name in found["vocabularies"]
+    }
+    expected = {**expected, "vocabularies": vocabularies, "splits": {}}
+    check_identity(expected, found, data, f"the run in {run}")
+
+
+def _load(out: str) -> dict[str, Any] | None:
+    path = join(out, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        content = json.loads(read_text(path))
+        for part in ("columns", "vocabularies", "splits"):
+            dict(content[part])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path} is damaged ({error!r}); if the data of the run are the same, remove the file"
+        ) from None
+    return content

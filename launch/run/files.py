@@ -1,0 +1,177 @@
+"""The files of a run: how one begins, goes on from its checkpoint, and keeps its best model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import zoo
+from launch.run.checkpoints import FOLDER, Checkpoints
+from launch.run.config import FILE_NAME as CONFIG
+from launch.run.config import LEDGER, RunConfig
+from launch.run.data import save_run_data
+from launch.run.history import FILE_NAME as HISTORY
+from launch.run.history import best_of, load_history, save_history
+from launch.run.model_files import load_keras
+from zoo.data.files import DataError, complete_or_absent, join, remove_folder
+from zoo.data.folders import partial_folder, publish_folder
+from zoo.data.remote import is_remote
+
+BEST = "best.keras"
+
+
+def begin_run(config: RunConfig, identity: Mapping[str, Any], ledger: zoo.Ledger) -> None:
+    """Writes what says which run a folder holds; replaces an older run with `config.overwrite`.
+
+    Args:
+        config: settings of the run.
+        identity: checksums of its data.
+        ledger: account of the records; written if any was lost.
+    """
+    folder = config.out
+    replace = config.overwrite and tf.io.gfile.exists(join(config.out, CONFIG))
+    if replace:
+        folder = partial_folder(config.out)
+        if tf.io.gfile.exists(folder):
+            remove_folder(folder)
+    config.save_to(folder)
+    save_run_data(folder, identity)
+    if ledger.total_lost:
+        ledger.save(join(folder, LEDGER))
+    if replace:
+        publish_folder(folder, config.out, last=CONFIG)
+
+
+def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) -> int:
+    """Restores the newest checkpoint, and the other files of the run from it.
+
+    Args:
+        config: settings of the run.
+        model: as it is before training.
+        checkpoints: of the model; then hold the measurements so far.
+
+    Returns:
+        How many epochs are done.
+
+    Raises:
+        DataError: if the run cannot go on exactly as it would have.
+    """
+    anew = "start again with --overwrite in place of --resume, or name another folder"
+    try:
+        done = checkpoints.restore()
+    except DataError as error:
+        raise DataError(f"{config.out}: {error}; {anew}") from None
+    for note in checkpoints.notes:
+        print(note, flush=True)
+    try:
+        known, trouble = load_history(config.out), None
+    except DataError:
+        known, trouble = [], "damaged"
+    if not done and not checkpoints.step:
+        left = [name for name in (HISTORY, BEST) if tf.io.gfile.exists(join(config.out, name))]
+        if left and config.save_models:
+            folder = join(config.out, FOLDER)
+            raise DataError(f"{config.out} holds {left[0]}, but {folder} no checkpoint; {anew}")
+        return 0
+    if len(checkpoints.epochs) < done:  # an older version's, which held no measurements
+        if len(known) < done:
+            raise DataError(
+                f"{join(config.out, HISTORY)} is {trouble or 'too short or missing'}: it lacks "
+                f"epochs of the checkpoint; {anew}"
+            )
+        checkpoints.epochs[:] = known[:done]
+    elif known not in (checkpoints.epochs, checkpoints.epochs[:-1]):
+        # One line less is what a process leaves that was killed after the checkpoint.
+        what = trouble or ("longer" if known[:done] == checkpoints.epochs else "missing or changed")
+        print(f"{join(config.out, HISTORY)} was {what}; written anew from the checkpoint")
+    if done and config.save_models:
+        _check_best(config, model, checkpoints, sure=known == checkpoints.epochs)
+    if known != checkpoints.epochs and done:
+        save_history(config.out, checkpoints.epochs)
+    return done
+
+
+def _check_best(
+    config: RunConfig, model: keras.Model, checkpoints: Checkpoints, sure: bool
+) -> None:
+    """Writes the best model from its checkpoint unless the file is there and is that model.
+
+    The history is written after it: one that has all epochs of the checkpoint says that it is.
+    """
+    best = best_of(checkpoints.epochs).epoch
+    problem = _damage(join(config.out, BEST))
+    if problem is None and sure:
+        return
+    if checkpoints.restore_epoch(best):
+        save_best(model, config.out)
+        if problem is not None:
+            print(f"{join(config.out, BEST)} was {problem}; written anew from its checkpoint")
+    elif problem is not None:
+        raise DataError(
+            f"{join(config.out, BEST)} is {problem}, and the checkpoint of its epoch {best} is "
+            "gone; train again with --overwrite, or name another folder"
+        )
+    checkpoints.restore()
+
+
+def save_best(model: keras.Model, out: str) -> None:
+    """Writes a model as the best of a run, completely or not at all."""
+    if not is_remote(out):
+        local = os.path.join(out.removeprefix("file://"), f".best.{os.getpid()}.keras")
+        try:
+            model.save(local)
+            os.replace(local, os.path.join(os.path.dirname(local), BEST))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(local)
+        return
+    # Keras writes to local files only.
+    with complete_or_absent(join(out, BEST)) as temporary, tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, BEST)
+        model.save(local)
+        tf.io.gfile.copy(local, temporary)
+
+
+def _damage(path: str) -> str | None:
+    """Why a file of a model cannot be loaded, in a word, or `None`."""
+    if not tf.io.gfile.exists(path):
+        return "missing"
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            return "damaged" if archive.testzip() else None
+    except Exception:  # as in `load_keras`, nearly everything
+        return "damaged"
+
+
+def load_best(out: str) -> zoo.models.ClickModel:
+    """Loads the model of the epoch with the best validation AUC.
+
+    Args:
+        out: folder of the run.
+
+    Returns:
+        The model, without an optimizer.
+
+    Raises:
+        DataError: if the folder holds no trained model, or a damaged one.
+
+    Example:
+        >>> load_best("out/frappe").summary()  # doctest: +SKIP
+    """
+    path = join(out, BEST)
+    advice = (
+        "launch.train with the arguments of the run and --resume writes it from the checkpoint of "
+        "its epoch; if that is gone too, train the run anew with --overwrite"
+    )
+    if not tf.io.gfile.exists(path):
+        if not tf.io.gfile.exists(join(out, CONFIG)):
+            advice = "train one first: python -m launch.train"
+        raise DataError(f"no model at {path}; {advice}")
+    return load_keras(path, advice)

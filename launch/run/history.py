@@ -1,0 +1,139 @@
+"""The measurements of a run, epoch by epoch: CSV and text table."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from zoo.data.files import DataError, join, read_text, write_text
+
+FILE_NAME = "history.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One epoch.
+
+    Attributes:
+        epoch: number, from 1.
+        loss: mean training loss in nats, penalties included.
+        valid_auc: area under the ROC curve on the validation split.
+        valid_logloss: mean cross-entropy in nats on it.
+        test_auc: the same on the test split, if it was scored.
+        test_logloss: likewise.
+        seconds: duration of the training, without evaluation.
+        rows_per_second: training rows per second.
+    """
+
+    epoch: int
+    loss: float
+    valid_auc: float
+    valid_logloss: float
+    test_auc: float | None = None
+    test_logloss: float | None = None
+    seconds: float = 0.0
+    rows_per_second: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a run measured.
+
+    Attributes:
+        epochs: one entry per epoch.
+        test: AUC and LogLoss on the test split after the last epoch; empty without such a split.
+        best_test: the same for the epoch with the best validation AUC.
+    """
+
+    epochs: tuple[Epoch, ...]
+    test: dict[str, float] = dataclasses.field(default_factory=dict)
+    best_test: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the best validation AUC, the first of equals."""
+        return best_of(self.epochs)
+
+    def table(self) -> str:
+        """Returns the results as text, a line per epoch; `*` marks the best validation AUC."""
+        lines = ["epoch   loss    valid AUC  LogLoss   test AUC  LogLoss    rows/s"]
+        for e in self.epochs:
+            mark = "*" if e is self.best else " "
+            lines.append(
+                f"{e.epoch:>4}{mark}  {e.loss:.4f}   {_cell(e.valid_auc):>8}  "
+                f"{_cell(e.valid_logloss):>7}   {_cell(e.test_auc):>8}  "
+                f"{_cell(e.test_logloss):>7}  {e.rows_per_second:>8,.0f}"
+            )
+        for what, scores in (("last epoch", self.test), ("best epoch (*)", self.best_test)):
+            if scores:
+                lines.append(
+                    f"test, {what:<15} AUC {scores['auc']:.5f}  LogLoss {scores['logloss']:.5f}"
+                )
+        return "\n".join(lines)
+
+
+def best_of(epochs: Sequence[Epoch]) -> Epoch:
+    """The epoch with the best validation AUC, the first of equals."""
+    return max(epochs, key=lambda epoch: epoch.valid_auc)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"
+
+
+def save_history(directory: str, epochs: list[Epoch]) -> str:
+    """Writes `history.csv`, a line per epoch, completely or not at all.
+
+    Args:
+        directory: folder of the run.
+        epochs: what was measured.
+
+    Returns:
+        The file's path.
+    """
+    names = [field.name for field in dataclasses.fields(Epoch)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for epoch in epochs:
+        values = (getattr(epoch, name) for name in names)
+        # repr of a float is exact, so a resumed run has the very same numbers.
+        writer.writerow(["" if value is None else repr(value) for value in values])
+    path = join(directory, FILE_NAME)
+    write_text(path, text.getvalue())
+    return path
+
+
+def load_history(directory: str) -> list[Epoch]:
+    """Reads `history.csv`; no file gives an empty list.
+
+    Args:
+        directory: folder of the run.
+
+    Returns:
+        The epochs.
+
+    Raises:
+        DataError: if the file is malformed.
+    """
+    path = join(directory, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return []
+    try:
+        epochs = [
+            Epoch(int(row.pop("epoch")), **{k: float(v) if v else None for k, v in row.items()})
+            for row in csv.DictReader(io.StringIO(read_text(path)))
+        ]
+        for number, epoch in enumerate(epochs, 1):
+            if epoch.epoch != number or None in (epoch.loss, epoch.valid_auc, epoch.valid_logloss):
+                raise ValueError(f"line {number + 1} is not that of epoch {number}")
+        return epochs
+    except (TypeError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{path} is damaged ({error}); --resume writes it anew from a checkpoint, --overwrite "
+            "starts the run again"
+        ) from None

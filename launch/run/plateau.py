@@ -1,0 +1,87 @@
+"""The learning rate of a run whose validation AUC stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from launch.run.history import Epoch
+
+LEAST = 1e-6
+
+
+def reduced_rate(epochs: Sequence[Epoch], rate: float, factor: float) -> float:
+    """The learning rate after some epochs: smaller by a factor for each that was not the best yet.
+
+    It follows from the measurements alone, so a resumed run has the one that it would have had.
+
+    Args:
+        epochs: what was measured.
+        rate: the learning rate at the beginning.
+        factor: in (0, 1).
+
+    Returns:
+        The learning rate of the next epoch, at least 1e-6 unless it began below.
+
+    Example:
+        >>> aucs = (0.7, 0.8, 0.8, 0.79)
+        >>> epochs = [Epoch(i + 1, 0.5, auc, 0.5) for i, auc in enumerate(aucs)]
+        >>> round(reduced_rate(epochs, 1e-3, 0.1), 9)
+        1e-05
+    """
+    best = float("-inf")
+    for epoch in epochs:
+        if epoch.valid_auc > best:
+            best = epoch.valid_auc
+        else:
+            rate = max(rate * factor, min(rate, LEAST))
+    return rate
+
+
+class Plateau:
+    """Lowers an optimizer's learning rate after every epoch without a better validation AUC.
+
+    Args:
+        optimizer: before training, with its first learning rate.
+        factor: of the learning rate, in (0, 1); `None`: it stays.
+        report: print every change.
+
+    Raises:
+        ValueError: if the optimizer's learning rate follows a schedule of its own.
+
+    Example:
+        >>> plateau = Plateau(keras.optimizers.SGD(0.5), 0.1)
+        >>> plateau.set_rate([Epoch(1, 0.5, 0.7, 0.5), Epoch(2, 0.5, 0.6, 0.5)])
+        0.05
+    """
+
+    def __init__(self, optimizer: Any, factor: float | None, report: bool = False):
+        self._optimizer, self._factor, self._report = optimizer, factor, report
+        if factor is None:
+            return
+        schedule = keras.optimizers.schedules.LearningRateSchedule
+        if isinstance(getattr(optimizer, "_learning_rate", None), schedule):
+            raise ValueError(
+                f"reduce_lr={factor} needs a learning rate that is a number, not a schedule; "
+                "leave one of the two out"
+            )
+        self._rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+    def set_rate(self, epochs: Sequence[Epoch]) -> float | None:
+        """Sets the learning rate of the next epoch.
+
+        Args:
+            epochs: what was measured.
+
+        Returns:
+            The learning rate; `None` if it is not this object's to set.
+        """
+        if self._factor is None:
+            return None
+        rate = reduced_rate(epochs, self._rate, self._factor)
+        if self._report and rate != reduced_rate(epochs[:-1], self._rate, self._factor):
+            print(f"no better valid AUC: learning rate {rate:.3g} from now on")
+        self._optimizer.learning_rate = rate
+        return rate

@@ -1,0 +1,103 @@
+"""Tables and files that set several optimizers side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from launch.run.history import Epoch, History
+from zoo.data.files import join, write_json, write_text
+
+Runs = Mapping[str, Sequence[History]]
+
+
+def results_table(runs: Runs) -> str:
+    """A Markdown table of AUC per epoch: mean +- sample standard deviation over the seeds.
+
+    Args:
+        runs: for each optimizer its runs, one per seed.
+
+    Returns:
+        Text without a final newline. The column "best" is the epoch that the validation split
+        chose, seed by seed; "LogLoss" is that of the same epoch.
+
+    Example:
+        >>> epoch = Epoch(1, 0.5, 0.81, 0.4, 0.8, 0.41)
+        >>> print(results_table({"adam": [History((epoch,))]}).splitlines()[-1])
+        | adam      | valid | .8100 | .8100 | .4000   |
+    """
+    length = max(len(history.epochs) for histories in runs.values() for history in histories)
+    rows = [["optimizer", "AUC", *(f"E{i + 1}" for i in range(length)), "best", "LogLoss"]]
+    for name, histories in runs.items():
+        for split in ("test", "valid"):
+            cells = [_cell([_auc(h, i, split) for h in histories]) for i in range(length)]
+            cells.append(_cell([getattr(h.best, f"{split}_auc") for h in histories]))
+            cells.append(_cell([getattr(h.best, f"{split}_logloss") for h in histories]))
+            rows.append([name, split, *cells])
+    return _aligned(rows)
+
+
+def save_results(directory: str, runs: Runs, settings: Mapping[str, Any], table: str) -> None:
+    """Writes `results.json` (everything) and `results.md` (the table).
+
+    Args:
+        directory: folder to write to.
+        runs: for each optimizer its runs, one per seed.
+        settings: what the runs have in common, and each optimizer's arguments.
+        table: text of the table.
+    """
+    content = {
+        "settings": dict(settings),
+        "runs": {
+            name: [[dataclasses.asdict(epoch) for epoch in h.epochs] for h in histories]
+            for name, histories in runs.items()
+        },
+        "test_auc": {name: _summary(histories) for name, histories in runs.items()},
+    }
+    write_json(join(directory, "results.json"), content)
+    write_text(join(directory, "results.md"), table + "\n")
+
+
+def _summary(histories: Sequence[History]) -> dict[str, list]:
+    length = max(len(history.epochs) for history in histories)
+    values = [[_auc(h, i, "test") for h in histories] for i in range(length)]
+    known = [[v for v in epoch if v is not None] for epoch in values]
+    return {
+        "mean": [float(np.mean(v)) if v else None for v in known],
+        "standard_deviation": [float(np.std(v, ddof=1)) if len(v) > 1 else None for v in known],
+    }
+
+
+def _auc(history: History, place: int, split: str) -> float | None:
+    if place >= len(history.epochs):
+        return None
+    epoch: Epoch = history.epochs[place]
+    return getattr(epoch, f"{split}_auc")
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = _short(float(np.mean(known)), 4)
+    if len(known) == 1:
+        return mean
+    return f"{mean} ± {_short(float(np.std(known, ddof=1)), 4)}"
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".removeprefix("0") if 0 <= value < 1 else f"{value:.{digits}f}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Markdown that is readable in a terminal too: cells padded, a rule below the titles."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])

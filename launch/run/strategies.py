@@ -1,0 +1,63 @@
+"""Which devices a run uses."""
+
+from __future__ import annotations
+
+import contextlib
+
+import tensorflow as tf
+
+from tf_helen.core.checks import one_of
+
+STRATEGIES = ("none", "mirrored")
+
+
+def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
+    """Makes the distribution strategy of a run.
+
+    Args:
+        name: "none": one device; "mirrored": a replica per GPU, or per logical CPU.
+        cpu_replicas: for "mirrored": number of logical CPUs to use instead of GPUs; 0: GPUs.
+
+    Returns:
+        A strategy.
+
+    Raises:
+        ValueError: on an unknown name, no GPU, or CPUs that cannot be split any more.
+
+    Example:
+        >>> make_strategy("none").num_replicas_in_sync
+        1
+    """
+    one_of("strategy", name, STRATEGIES)
+    if name == "none":
+        if cpu_replicas:
+            raise ValueError(
+                f"cpu_replicas={cpu_replicas} needs strategy=mirrored; received strategy=none"
+            )
+        return tf.distribute.get_strategy()
+    if cpu_replicas:
+        return tf.distribute.MirroredStrategy(_logical_cpus(cpu_replicas))
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus:
+        raise ValueError(
+            "strategy=mirrored found no GPU; use strategy=none, or cpu_replicas=2 to try it on CPUs"
+        )
+    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
+
+
+def _logical_cpus(number: int) -> list[str]:
+    if number < 1:
+        raise ValueError(f"cpu_replicas={number}; use a positive integer")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    # If TensorFlow is running already, only what exists can be used.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * number
+        )
+    devices = tf.config.list_logical_devices("CPU")
+    if len(devices) < number:
+        raise ValueError(
+            f"cpu_replicas={number}, but this process already runs with {len(devices)} logical "
+            "CPUs; start a new process"
+        )
+    return [device.name for device in devices[:number]]

@@ -1,0 +1,216 @@
+"""Trains one model with one optimizer: what `launch.train`, `compare` and `demo` share."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+
+import keras
+from absl import logging
+
+import zoo
+from launch.advice import divergence_line, one_class_lines, smaller_steps
+from launch.cleaning import check_replaceable_run, clean_run
+from launch.locks import FolderLock
+from launch.run.arguments import make_callbacks, make_model, make_optimizer
+from launch.run.checkpoints import Checkpoints
+from launch.run.config import LEDGER, RunConfig
+from launch.run.data import check_run_data
+from launch.run.evaluation import Evaluator
+from launch.run.files import begin_run, load_best, resume_run, save_best
+from launch.run.history import Epoch, History, best_of, save_history
+from launch.run.plateau import Plateau
+from launch.run.progress import Progress
+from launch.run.splits import RunData
+from launch.run.strategies import make_strategy
+from tf_helen.callbacks import Terminated
+from zoo.data.files import DataError, join
+from zoo.data.identity import data_identity
+
+__all__ = ["load_best", "train"]
+
+
+def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
+    """Trains a model, scores it after every epoch, and keeps what is needed to go on.
+
+    The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
+    run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC),
+    `checkpoints/` (the last two, and that of the best epoch), and, if records were lost,
+    `ledger.json`. A run that was killed at any instant and resumed gives the same numbers, bit for
+    bit on CPUs, as one that was not: Keras's `fit` is called once per epoch, on rows in an order
+    that the seed and the number of the epoch decide, less those that were trained before.
+
+    Args:
+        config: the run's settings.
+        ledger: receives the account of damaged records.
+
+    Returns:
+        The measurements.
+
+    Raises:
+        ValueError: on settings that fit nothing, missing data, a folder that another process
+            writes to, or a loss that is not finite.
+
+    Example:
+        >>> history = train(RunConfig("data/frappe", "out/frappe"))  # doctest: +SKIP
+        >>> print(history.table())  # doctest: +SKIP
+    """
+    config.check_folder()
+    with FolderLock(config.out):
+        clean_run(config.out)
+        config.check_folder()  # who held the lock may just have begun a run
+        return _train(config, zoo.Ledger() if ledger is None else ledger)
+
+
+def _train(config: RunConfig, ledger: zoo.Ledger) -> History:
+    schema = zoo.Schema.load(config.data)
+    if config.overwrite:
+        check_replaceable_run(config.out)
+        identity = data_identity(config.data)
+    else:
+        identity = check_run_data(config.out, config.data)
+    for warning in one_class_lines(config.data, schema.label):
+        logging.warning("%s", warning)
+    strategy = make_strategy(config.strategy, config.cpu_replicas)
+    replicas = strategy.num_replicas_in_sync
+    if config.batch_size % replicas:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {replicas} replicas; "
+            f"use a multiple of {replicas}"
+        )
+    try:
+        data = RunData(config, schema, ledger, drop_remainder=replicas > 1)
+    except BaseException:  # a run that stops because too much is lost leaves the account too
+        if ledger.total_lost and not config.overwrite:
+            ledger.save(join(config.out, LEDGER))
+        raise
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        model = make_model(config.model, schema, config.model_args, config.precision)
+        model.vocabularies = identity["vocabularies"]
+        model.compile(
+            make_optimizer(config.optimizer, config.learning_rate, _optimizer_args(config, schema)),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        )
+        plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
+        checkpoints = Checkpoints(config.out, model, config.checkpoint_every)
+    done = resume_run(config, model, checkpoints) if config.resume else 0
+    begin_run(config, identity, ledger)
+    evaluate = Evaluator(model, strategy)
+    epochs = checkpoints.epochs
+    for number in range(done + 1, config.epochs + 1):
+        if _out_of_patience(epochs, config.patience):
+            break
+        plateau.set_rate(epochs)
+        epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints))
+        if config.save_models:
+            # First: what the other files hold can be made from it.
+            checkpoints.save(number)
+            if best_of(epochs) is epochs[-1]:
+                save_best(model, config.out)
+        save_history(config.out, epochs)
+    history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config))
+    del model, evaluate, checkpoints
+    gc.collect()
+    return history
+
+
+def _optimizer_args(config: RunConfig, schema: zoo.Schema) -> dict:
+    arguments = dict(config.optimizer_args)
+    if arguments.get("frequency") == "dataset":
+        arguments["frequency"] = zoo.load_counts(config.data, schema)
+    return arguments
+
+
+def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoints) -> Epoch:
+    title = f"epoch {number}/{config.epochs}"
+    steps, step = data.steps, checkpoints.step
+    if step > steps:
+        raise DataError(
+            f"the checkpoint has {step} steps of epoch {number} behind it, and the data give "
+            f"{steps}; resume with the data of the first run"
+        )
+    trained = step * config.batch_size
+    progress = Progress(
+        title, data.rows, config.batch_size, config.progress,
+        done=min(trained, data.rows), seconds=checkpoints.seconds if step else 0.0,
+    )  # fmt: skip
+    if step == steps:  # only the scores are missing
+        loss = float(keras.ops.convert_to_numpy(model.get_metrics_result()["loss"]))
+        seconds, checkpoints.step = checkpoints.seconds, 0
+    else:
+        loss = _fit(model, data, config, number, checkpoints, progress)
+        seconds = progress.seconds
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"the training loss became {loss} in epoch {number}; {smaller_steps(config)}"
+        )
+    try:
+        if checkpoints.terminating:  # SIGTERM came with the last step
+            raise Terminated
+        valid = evaluate(data.valid)
+        test = {}
+        if config.eval_test_each_epoch and data.test is not None:
+            test = evaluate(data.test)
+    except SystemExit:
+        if config.save_models:
+            checkpoints.save_trained(number - 1, steps)
+        raise
+    epoch = Epoch(
+        number,
+        loss,
+        valid["auc"],
+        valid["logloss"],
+        test.get("auc"),
+        test.get("logloss"),
+        seconds=seconds,
+        rows_per_second=data.rows / seconds if seconds else 0.0,
+    )
+    if warning := divergence_line(epoch, config):
+        logging.warning("%s", warning)
+    checkpoints.trained, checkpoints.seconds = False, 0.0
+    if config.progress:
+        print(
+            f"{title}: loss {loss:.4f}, valid AUC {epoch.valid_auc:.5f}, LogLoss "
+            f"{epoch.valid_logloss:.5f}, {epoch.seconds:.1f} s, {epoch.rows_per_second:,.0f} rows/s"
+        )
+    return epoch
+
+
+def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Progress) -> float:
+    """Trains the rest of an epoch; returns the loss of the whole epoch."""
+    callbacks = [progress, *make_callbacks(config.optimizer_args)]
+    if config.save_models:
+        callbacks.insert(0, checkpoints)
+    rows = data.train(number, skip=checkpoints.step)
+    checkpoints.begin_epoch(progress, data.steps)
+    epochs = {"initial_epoch": number - 1, "epochs": number}
+    # Closed before the message of an interruption, which must be the last line.
+    with contextlib.closing(progress):
+        fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    return fitted.history["loss"][-1]
+
+
+def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
+    if not patience or not epochs:
+        return False
+    return epochs[-1].epoch - best_of(epochs).epoch >= patience
+
+
+def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:
+    """Test scores after the last epoch, and of the best one."""
+    if data.test is None or not epochs:
+        return {}, {}
+    last, best = epochs[-1], History(tuple(epochs)).best
+    scored = {
+        e.epoch: {"auc": e.test_auc, "logloss": e.test_logloss}
+        for e in (last, best)
+        if e.test_auc is not None
+    }
+    if last.epoch not in scored:
+        scored[last.epoch] = evaluate(data.test)
+    if best.epoch not in scored and config.save_models:
+        scored[best.epoch] = Evaluator(load_best(config.out))(data.test)
+    return scored[last.epoch], scored.get(best.epoch, {})

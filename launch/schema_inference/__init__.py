@@ -1,0 +1,1 @@
+"""A schema proposed from raw rows."""

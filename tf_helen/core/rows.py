@@ -1,0 +1,127 @@
+"""Blocks of rows: sum a gradient's duplicates, read rows, write rows, and nothing else.
+
+No function here touches more rows than it is given (but for a dense gradient, whose block is the
+whole variable), so a step costs O(rows in the batch) whatever the table's size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from tf_helen.core import whole_reads
+
+
+@dataclasses.dataclass(frozen=True)
+class RowBlock:
+    """The gradient of some rows of a variable: each row once, duplicates summed.
+
+    Attributes:
+        values: `[rows, ...]`, the summed gradient.
+        ids: int `[rows]`, distinct row numbers, or `None`: the block is the whole variable.
+        counts: int32 `[rows]`, how often each row stood in the gradient (its occurrences in the
+            batch), or `None` where the gradient was dense and nobody counted.
+        curvature: `[rows, ...]`, an estimate of the Hessian's diagonal, or `None`.
+    """
+
+    values: tf.Tensor
+    ids: tf.Tensor | None = None
+    counts: tf.Tensor | None = None
+    curvature: tf.Tensor | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.ids is not None
+
+    def with_values(self, values: tf.Tensor) -> RowBlock:
+        return dataclasses.replace(self, values=values)
+
+
+def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
+    """Sums the slices that name the same row, and counts them.
+
+    Args:
+        gradient: slices `values [n, ...]`, `indices [n]`, in any order, repeated or not.
+
+    Returns:
+        A `RowBlock` with each row once, in the order of first occurrence.
+
+    Example:
+        >>> slices = tf.IndexedSlices(tf.constant([[1.0], [2.0], [3.0]]), tf.constant([4, 7, 4]))
+        >>> block = sum_duplicates(slices)
+        >>> block.ids.numpy().tolist(), block.values.numpy().ravel().tolist()
+        ([4, 7], [4.0, 2.0])
+        >>> block.counts.numpy().tolist()
+        [2, 1]
+    """
+    # tf.unique + segment sums rather than unique_with_counts, which XLA cannot compile.
+    ids, positions = tf.unique(gradient.indices)
+    rows = tf.shape(ids)[0]
+    values = tf.math.unsorted_segment_sum(gradient.values, positions, rows)
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(positions), positions, rows)
+    return RowBlock(values, ids, tf.cast(counts, tf.int32))
+
+
+def values_of(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    """The numbers of a gradient: those of its slices, or all of a dense one."""
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def with_values(
+    gradient: tf.Tensor | tf.IndexedSlices, values: tf.Tensor
+) -> tf.Tensor | tf.IndexedSlices:
+    """The same gradient with other numbers, like `values_of(gradient)`."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return values
+
+
+def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:
+    """Returns a gradient as a `RowBlock`: slices summed, a dense tensor as it is."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return sum_duplicates(gradient)
+    return RowBlock(gradient)
+
+
+def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:
+    """Returns the block of the whole variable, zeros where no row was named: O(table)."""
+    if not block.is_sparse:
+        return block
+    shape = tf.cast(tf.stack(shape.as_list()), block.ids.dtype)
+
+    def spread(values, shape):
+        return None if values is None else tf.scatter_nd(block.ids[:, None], values, shape)
+
+    counts, curvature = spread(block.counts, shape[:1]), spread(block.curvature, shape)
+    return RowBlock(spread(block.values, shape), None, counts, curvature)
+
+
+def read_rows(variable: tf.Variable, ids: tf.Tensor | None) -> tf.Tensor:
+    """Reads the named rows of a variable, `[rows, ...]` (all of it where `ids` is None).
+
+    It is a `ResourceGather`: unlike a read followed by a gather it leaves no second owner of the
+    table's buffer, for which a later scatter would have to copy the table.
+    """
+    if ids is None:
+        return whole_reads.raw(variable)
+    return variable.sparse_read(ids)
+
+
+def write_rows(variable: tf.Variable, ids: tf.Tensor | None, rows: tf.Tensor) -> None:
+    """Writes `rows` over the named, distinct rows of a variable (all of it where `ids` is None)."""
+    rows = tf.cast(rows, variable.dtype)
+    if ids is None:
+        variable.assign(rows, read_value=False)
+    else:
+        tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=ids, updates=rows)
+
+
+def per_row(vector: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Shapes a per-row vector `[rows]` so that it multiplies a block `[rows, ...]` row by row."""
+    return tf.reshape(vector, [-1] + [1] * (rows.shape.rank - 1))
+
+
+def row_norms(values: tf.Tensor) -> tf.Tensor:
+    """The Euclidean norm of each row of a block, `[rows]`."""
+    return tf.sqrt(tf.reduce_sum(tf.square(values), axis=list(range(1, values.shape.rank))))

@@ -1,6 +1,0 @@
-"""Training steps for optimizers that need more than one gradient."""
-
-from tf_helen.trainer.model import Model, Sequential, enable, settle
-from tf_helen.trainer.seam import forward_states, seed_states
-
-__all__ = ["Model", "Sequential", "enable", "forward_states", "seed_states", "settle"]

@@ -1,0 +1,35 @@
+"""Loss scaling for row-sparse gradients: a step is skipped whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_helen.core import replicas
+from tf_helen.core.rows import values_of
+
+LossScaleOptimizer = keras.optimizers.LossScaleOptimizer
+
+
+def unwrap(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer inside a `LossScaleOptimizer`, or the optimizer itself."""
+    return optimizer.inner_optimizer if isinstance(optimizer, LossScaleOptimizer) else optimizer
+
+
+def all_finite(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor:
+    """Whether all gradients are finite, on every replica: a boolean scalar, at row cost."""
+    values = [values_of(gradient) for gradient in gradients if gradient is not None]
+    finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
+    return replicas.all_replicas(tf.reduce_all(tf.stack(finite)))
+
+
+def prepare(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes a `LossScaleOptimizer` check slices as slices.
+
+    Keras's own check makes every slices gradient as large as its table, and under several replicas
+    asks only the first.
+    """
+    if isinstance(optimizer, LossScaleOptimizer):
+        optimizer.check_finite = all_finite

@@ -1,0 +1,265 @@
+"""The trainer seam: hands the optimizer a closure, to run as many passes as it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+
+import keras
+import tensorflow as tf
+
+from tf_helen import keras_access
+from tf_helen.core import tables
+from tf_helen.layers import Embedding
+from tf_helen.optimizers.passes import gradients_of, scale_of
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.training import loss_scaling
+from tf_helen.training.replica_shares import ReplicaShares
+
+
+def forward_states(model: keras.Model) -> list[keras.Variable]:
+    """What a model's layers may update in a forward pass: statistics, counters, seeds, states.
+
+    Args:
+        model: a built Keras model.
+
+    Returns:
+        Its variables that are not trained and the states of its stateful recurrent layers, without
+        embedding tables, which no pass updates.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization()])
+        >>> [variable.name for variable in forward_states(model)]
+        ['moving_mean', 'moving_variance']
+    """
+    # Keras lists no states of recurrent layers among the variables.
+    kept = [getattr(layer, "states", None) for layer in model._flatten_layers()]
+    states = [v for v in keras.tree.flatten(kept) if isinstance(v, keras.Variable)]
+    return [v for v in (*model.non_trainable_variables, *states) if tables.of(v) is None]
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of a model's random layers; `tf.train.Checkpoint(model)` does not hold them."""
+    return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+class _EpochBell(keras.callbacks.Callback):
+    """Tells the optimizer where passes over the data begin and end."""
+
+    def on_train_begin(self, logs=None):
+        self.model._take_tables()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
+        if not isinstance(optimizer, RowSparseOptimizer):
+            return
+        if self.model.built and not optimizer.built:
+            # Its state may wait in a checkpoint until the variables exist.
+            with self.model.distribute_strategy.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
+        if optimizer.built:
+            optimizer.attach(self.model.trainable_variables)
+        optimizer.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
+        if isinstance(optimizer, RowSparseOptimizer):
+            optimizer.end_epoch()
+
+
+def _enabled(cls, load, arguments) -> keras.Model:
+    """A pickled model of a class that `enable` had given the training step to."""
+    from tf_helen.training.model import enable
+
+    with keras.saving.custom_object_scope({cls.__name__: cls}):
+        return enable(load(*arguments))
+
+
+def _as_list(callbacks) -> list:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+class TrainerSeam:
+    """Mixin before a Keras model class: its `train_step` serves every optimizer.
+
+    Stock optimizers train as under Keras's own step. Metrics, batch-norm statistics and dropout
+    seeds are updated by the first pass of a step only, and every pass sees the same dropout masks.
+    Tables are brought up to date before anybody can see a stale row.
+    """
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not all(layer.built for layer in self._flatten_layers()):
+            # The optimizer must know the variables before the first pass, not after it.
+            self._symbolic_build(data_batch=(x, y, sample_weight))
+        first_pass: dict[str, tf.Tensor] = {}
+        rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
+        shares = ReplicaShares(rows, sample_weight)
+
+        def closure():
+            kwargs = {"training": True} if self._call_has_training_arg else {}
+            y_pred = self(x, **kwargs)
+            first_pass.setdefault("y_pred", y_pred)
+            loss = self._compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+            reductions = keras_access.loss_reductions(self)
+            return shares.of_global_loss(loss, reductions, self.losses)
+
+        loss = self._minimize(closure)
+        self._loss_tracker.update_state(shares.as_mean(loss), sample_weight=rows)
+        return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
+
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        given.pop("self")
+        callbacks = given.pop("callbacks", None)
+        bell = _EpochBell()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(bell)
+            bell.set_model(self)
+        else:
+            callbacks = [*_as_list(callbacks), bell]
+        return super().fit(**given, callbacks=callbacks)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under several replicas Keras builds with the mean of their batches: ids would be floats,
+        # and replicas with different numbers of rows an error.
+        if self._distribute_strategy is not None and iterator is not None:
+            data_batch, iterator = keras_access.first_replica_batch(iterator), None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._take_tables()
+        return super().train_on_batch(*args, **kwargs)
+
+    def _take_tables(self) -> None:
+        """Takes tables over from other optimizers, which steps that are traced already cannot.
+
+        A table that this optimizer trained and that is frozen now is brought up to date and let go.
+        """
+        optimizer = loss_scaling.unwrap(getattr(self, "optimizer", None))
+        if optimizer is None or not optimizer.built:
+            return
+        trained = self.trainable_variables
+        if isinstance(optimizer, RowSparseOptimizer):
+            optimizer.attach(trained)
+            known = {id(variable) for variable in trained}
+            optimizer.let_go(v for v in self.variables if id(v) not in known)
+        else:
+            for variable in trained:
+                tables.release(variable)
+
+    def _minimize(self, closure) -> tf.Tensor:
+        optimizer, variables = self.optimizer, self.trainable_variables
+        if not variables:
+            return closure()
+        inner = loss_scaling.unwrap(optimizer)
+        loss_scaling.prepare(optimizer)
+        scale = scale_of(optimizer)
+        if not isinstance(inner, RowSparseOptimizer):
+            for variable in variables:
+                tables.release(variable)
+            loss, gradients = gradients_of(closure, variables, scale)
+        else:
+            inner.build(variables)
+            inner.attach(variables)  # before the rows are read: they may have to decay
+            state = forward_states(self)
+            loss, gradients = inner.compute_gradients(closure, variables, scale, state)
+        ours = isinstance(inner, RowSparseOptimizer)
+        with inner.seam() if ours else contextlib.nullcontext():
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    # Dropout goes on where it stopped: Keras files do not hold the state of random layers.
+
+    _loads_with_seam = True
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        # A clone begins with seeds of its own, and is at first a model of Keras.
+        if config and self._loads_with_seam and not keras_access.is_cloning():
+            config["seed_states"] = [state.numpy().tolist() for state in seed_states(self)]
+        return config
+
+    def __reduce__(self):
+        load, arguments = super().__reduce__()
+        if self._loads_with_seam:
+            return load, arguments
+        # Pickle could not find the class that `enable` made.
+        return _enabled, (self._original, getattr(keras.Model, load.__name__), arguments)
+
+    def quantize(self, mode=None, *args, **kwargs):
+        if kwargs.get("filters") is None and len(args) < 2:
+            found = [one for one in self._flatten_layers() if isinstance(one, Embedding)]
+            if found:
+                # Before any other layer is changed.
+                raise ValueError(
+                    f"`quantize({mode!r})` cannot quantize tables of tf_helen.layers.Embedding: "
+                    f"{', '.join(repr(one.name) for one in found)}. Leave them as they are: "
+                    "`model.quantize(mode, filters=lambda layer: not isinstance(layer, "
+                    "tf_helen.layers.Embedding))`."
+                )
+        super().quantize(mode, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        saved = config.pop("seed_states", [])
+        super().compile_from_config(config)
+        for state, value in zip(seed_states(self), saved, strict=False):
+            state.assign(value)
+
+    # Nobody sees a stale row.
+
+    def _settle_tables(self) -> None:
+        # Of every table, whoever trains it: another model may, and it may be frozen here.
+        tables.settle(self.variables)
+
+    def evaluate(self, *args, **kwargs):
+        self._settle_tables()
+        return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict_on_batch(*args, **kwargs)
+
+    def get_weights(self):
+        self._settle_tables()
+        return super().get_weights()
+
+    def set_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().set_weights(*args, **kwargs)
+
+    def load_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().load_weights(*args, **kwargs)
+
+    def save(self, *args, **kwargs):
+        self._settle_tables()
+        return super().save(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().save_weights(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        with self.settled():
+            return super().export(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def settled(self):
+        """Within it all tables are up to date and lookups are plain, for tracing an export."""
+        self._settle_tables()
+        with tables.plain_reads(self.variables):
+            yield self

@@ -1,0 +1,1 @@
+"""Columns, record files and vocabularies: how rows are stored and read."""

@@ -1,0 +1,65 @@
+"""Compares record files with the checksums that were taken when they were written."""
+
+import hashlib
+import os
+
+import tensorflow as tf
+
+from zoo.data.files import DataError, join
+from zoo.data.manifest import FILE_NAME, find_split, load_manifest
+
+_CHUNK = 1 << 20  # bytes per read
+
+
+def verify_files(directory: str | os.PathLike[str], split: str | None = None) -> int:
+    """Compares the record files of a data folder with the sizes and checksums of its manifest.
+
+    Args:
+        directory: Data folder.
+        split: Split to compare; None for all.
+
+    Returns:
+        The number of files, all of which are as they were written.
+
+    Raises:
+        DataError: Naming the first file that is missing or differs, or if the manifest holds no
+            checksums.
+
+    Example:
+        >>> import tempfile
+        >>> folder, schema = tempfile.mkdtemp(), Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[3], [4]]), "label": np.array([1.0, 0.0])}
+        >>> _ = write_tfrecords(folder, schema, "train", [rows])
+        >>> verify_files(folder)
+        1
+    """
+    names = sorted(load_manifest(directory)) if split is None else [split]
+    if not names:
+        raise DataError(f"no {FILE_NAME} in {os.fspath(directory)}; prepare the data again")
+    count = 0
+    for name in names:
+        found = find_split(directory, name)
+        if found.bytes is None or found.sha256 is None:
+            raise DataError(
+                f"{join(directory, FILE_NAME)} holds no checksums of split {name!r}: it is of "
+                "version 1 or absent; prepare the data again to have them"
+            )
+        for file, size, sha256 in zip(found.files, found.bytes, found.sha256, strict=True):
+            _compare(join(directory, file), size, sha256)
+            count += 1
+    return count
+
+
+def _compare(path: str, size: int, sha256: str) -> None:
+    trouble, found = None, tf.io.gfile.stat(path).length
+    if found != size:
+        trouble = f"has {found:,} bytes, its manifest says {size:,}"
+    else:
+        digest = hashlib.sha256()
+        with tf.io.gfile.GFile(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if digest.hexdigest() != sha256:
+            trouble = f"has the SHA-256 {digest.hexdigest()}, its manifest says {sha256}"
+    if trouble:
+        raise DataError(f"{path} {trouble}; copy the file again or prepare the data again")

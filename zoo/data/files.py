@@ -1,0 +1,218 @@
+"""Small file helpers: every file appears under its name only once it is complete."""
+
+import json
+import os
+import posixpath
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from zoo.data.remote import check_reachable, is_remote
+
+MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns has a quarter of it
+
+
+class DataError(ValueError):
+    """Data files are missing, unusable or not what their manifest says."""
+
+
+def join(directory: str | os.PathLike[str], *parts: str) -> str:
+    """Joins path parts with "/", which local and remote (`gs://`, `s3://`) file systems accept.
+
+    All our files are named through it, so here a file system that is not there is noticed.
+
+    Args:
+        directory: Folder to start from.
+        *parts: Names below it.
+
+    Returns:
+        The joined path.
+
+    Raises:
+        ValueError: If TensorFlow has no file system for the folder.
+
+    Example:
+        >>> join("data/frappe", "vocabulary", "user.tsv")
+        'data/frappe/vocabulary/user.tsv'
+    """
+    check_reachable(directory)
+    return posixpath.join(os.fspath(directory), *parts)
+
+
+@contextmanager
+def complete_or_absent(path: str) -> Iterator[str]:
+    """Yields a temporary name beside `path`; renames it to `path` if the block succeeds.
+
+    A crash or an error inside the block leaves whatever was at `path` before.
+
+    Args:
+        path: Final name of the file; missing parent folders are created.
+
+    Yields:
+        The temporary name to write to.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses the rename.
+
+    Example:
+        >>> import tempfile
+        >>> target = join(tempfile.mkdtemp(), "note.txt")
+        >>> with complete_or_absent(target) as temporary:
+        ...     _ = open(temporary, "w").write("done")
+        >>> open(target).read()
+        'done'
+    """
+    folder, name = posixpath.split(join(path))
+    if folder:
+        tf.io.gfile.makedirs(folder)
+    temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+
+
+def remove_folder(folder: str) -> None:
+    """Removes a folder and all that is in it; of a symbolic link in it only the link.
+
+    TensorFlow's `rmtree` follows links to folders and removes what is there.
+
+    Args:
+        folder: Local or remote; of a link to a folder, the content is removed.
+
+    Raises:
+        OSError: If the file system refuses.
+        tf.errors.OpError: If a remote file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> remove_folder(tempfile.mkdtemp())
+    """
+    if is_remote(folder):
+        tf.io.gfile.rmtree(folder)
+        return
+    folder = folder.removeprefix("file://")
+    if not os.path.islink(folder):
+        shutil.rmtree(folder)
+        return
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file completely or not at all.
+
+    Args:
+        path: File to write.
+        content: Its whole content.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_bytes(join(tempfile.mkdtemp(), "a.bin"), b"hello")
+    """
+    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        file.write(content)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a UTF-8 text file completely or not at all.
+
+    Args:
+        path: File to write.
+        text: Its whole content.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_text(join(tempfile.mkdtemp(), "a.txt"), "hello")
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes indented JSON completely or not at all.
+
+    Args:
+        path: File to write.
+        content: Anything that `json.dumps` accepts.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> write_json(join(tempfile.mkdtemp(), "a.json"), {"rows": 3})
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_text(path: str) -> str:
+    """Reads a whole UTF-8 text file, local or remote.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Its text, line ends untouched.
+
+    Raises:
+        tf.errors.NotFoundError: If there is no such file.
+        UnicodeDecodeError: If it is not UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> path = join(tempfile.mkdtemp(), "a.txt")
+        >>> write_text(path, "one")
+        >>> read_text(path)
+        'one'
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode("utf-8")
+
+
+def read_json(path: str, most: int = MOST_JSON) -> Any:
+    """Reads a JSON file; whatever is wrong with its text is one error that names the file.
+
+    Args:
+        path: File to read.
+        most: Bytes that it may have.
+
+    Returns:
+        What the text says.
+
+    Raises:
+        tf.errors.NotFoundError: If there is no such file.
+        DataError: If the file is too large, not UTF-8, not JSON, or nested too deeply.
+
+    Example:
+        >>> import tempfile
+        >>> path = join(tempfile.mkdtemp(), "a.json")
+        >>> write_json(path, {"rows": 3})
+        >>> read_json(path)
+        {'rows': 3}
+    """
+    size = tf.io.gfile.stat(path).length
+    if size > most:
+        raise DataError(
+            f"{path} has {size:,} bytes, at most {most:,} are read; is it the right file?"
+        )
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise DataError(f"{path} is not valid JSON (nested too deeply)") from None
+    except ValueError as error:  # UnicodeDecodeError is one, and so is an integer of 5,000 digits
+        raise DataError(f"{path} is not valid JSON ({error})") from None

@@ -1,0 +1,225 @@
+"""Folders that appear under their name only once they are complete, in place of older ones.
+
+While a folder is written it is called `.NAME.partial`. Where two folders cannot be exchanged in one
+step, the older one is called `.NAME.replaced` until the new one has the name.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import posixpath
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from zoo.data.files import join, remove_folder
+from zoo.data.remote import is_remote
+
+_HERE = -100  # AT_FDCWD: names are relative to the working directory
+_EXCHANGE = 2  # RENAME_EXCHANGE
+# The kernel or the file system cannot do it; a mount point can only be filled.
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EBUSY, errno.EXDEV)
+
+
+def partial_folder(out: str) -> str:
+    """Names the folder in which the content of another one is prepared.
+
+    Args:
+        out: The final folder.
+
+    Returns:
+        The name of a hidden folder beside it.
+
+    Example:
+        >>> partial_folder("data/frappe")
+        'data/.frappe.partial'
+    """
+    return _beside(out, "partial")
+
+
+def final_folder(out: str | os.PathLike[str]) -> str:
+    """The folder that a name stands for: a link to a folder is followed.
+
+    Args:
+        out: What the user gave.
+
+    Returns:
+        The name without a final "/".
+
+    Example:
+        >>> final_folder("data/frappe/")
+        'data/frappe'
+    """
+    out = os.fspath(out)
+    out = out.rstrip("/") or out
+    return os.path.realpath(out) if not is_remote(out) and os.path.islink(_local(out)) else out
+
+
+def publish_folder(partial: str, out: str, last: str) -> None:
+    """Gives a finished folder its final name, in place of what is there.
+
+    On a local file system of Linux that is one step: at every instant the older or the new folder
+    is there as a whole. Elsewhere the older one is renamed first; `restore_folder` puts it back if
+    the process is killed before the new one has the name. Object stores have no folders to rename:
+    there the older files are copied aside, and the new ones are moved one by one, `last` at the
+    end, so that a reader who looks for it finds all or nothing.
+
+    Args:
+        partial: The finished folder.
+        out: Its final name; a folder there is removed.
+        last: A file of the folder without which it is not complete.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses; the older folder is then still there.
+
+    Example:
+        >>> import tempfile
+        >>> from zoo.data.files import read_text, write_text
+        >>> folder = tempfile.mkdtemp()
+        >>> write_text(join(folder, "new", "data", "a.txt"), "one")
+        >>> write_text(join(folder, "new", "index"), "a.txt")
+        >>> publish_folder(join(folder, "new"), join(folder, "final"), last="index")
+        >>> read_text(join(folder, "final", "data", "a.txt"))
+        'one'
+    """
+    restore_folder(out, last)
+    if is_remote(out):
+        _publish_files(partial, out, last)
+    elif not tf.io.gfile.exists(out):
+        tf.io.gfile.rename(partial, out)
+    elif exchange(_local(partial), _local(out)):
+        remove_folder(partial)  # the older one
+    else:
+        replaced = _beside(out, "replaced")
+        tf.io.gfile.rename(out, replaced)
+        tf.io.gfile.rename(partial, out)
+        remove_folder(replaced)
+
+
+def restore_folder(out: str, last: str) -> None:
+    """Cleans up after a process that was killed while it published a folder.
+
+    If the new folder did not get its name, the older one gets it back.
+
+    Args:
+        out: The final folder.
+        last: The file without which it is not complete.
+
+    Raises:
+        tf.errors.OpError: If the file system refuses.
+
+    Example:
+        >>> restore_folder("data/frappe", "manifest.json")
+    """
+    replaced = _beside(out, "replaced")
+    if not tf.io.gfile.exists(replaced):
+        return
+    if not tf.io.gfile.exists(join(out, last)):
+        if not tf.io.gfile.exists(join(replaced, last)):
+            return  # neither is complete: there is nothing to put back
+        if tf.io.gfile.exists(out):
+            remove_folder(out)
+        if not is_remote(out):
+            tf.io.gfile.rename(replaced, out)
+            return
+        _each_file(replaced, out, last, tf.io.gfile.copy)
+    remove_folder(replaced)
+
+
+def was_interrupted(out: str, last: str) -> bool:
+    """Tells whether a process was killed while it published a folder that is now incomplete.
+
+    Args:
+        out: The final folder.
+        last: The file without which it is not complete.
+
+    Returns:
+        Whether what is in `out` may be replaced: a complete folder waits beside it.
+
+    Example:
+        >>> was_interrupted("data/frappe", "manifest.json")
+        False
+    """
+    waiting = (_beside(out, "replaced"), partial_folder(out))
+    return not tf.io.gfile.exists(join(out, last)) and any(
+        tf.io.gfile.exists(join(folder, last)) for folder in waiting
+    )
+
+
+def exchange(one: str, other: str) -> bool:
+    """Exchanges the names of two local files or folders in one step, where the system can.
+
+    Args:
+        one: A name.
+        other: Another name.
+
+    Returns:
+        False if the system or the file system cannot; nothing has changed then.
+
+    Raises:
+        OSError: If there is no such file, or the file system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> for name in "ab":
+        ...     os.mkdir(os.path.join(folder, name))
+        >>> exchange(os.path.join(folder, "a"), os.path.join(folder, "b"))  # doctest: +SKIP
+        True
+    """
+    renameat2 = _renameat2()
+    if renameat2 is None:
+        return False
+    if not renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE):
+        return True
+    error = ctypes.get_errno()
+    if error in _CANNOT:
+        return False
+    raise OSError(error, os.strerror(error), one, None, other)
+
+
+@functools.cache
+def _renameat2() -> Callable | None:
+    """The function of Linux's C library; Python has none for it."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # another system, or an older library
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p] * 2 + [ctypes.c_uint]
+    return function
+
+
+def _publish_files(partial: str, out: str, last: str) -> None:
+    replaced = _beside(out, "replaced")
+    if tf.io.gfile.exists(join(out, last)):
+        _each_file(out, replaced, last, tf.io.gfile.copy)
+        tf.io.gfile.remove(join(out, last))  # a reader finds nothing, not a mixture
+    if tf.io.gfile.exists(out):
+        remove_folder(out)
+    _each_file(partial, out, last, tf.io.gfile.rename)
+    for folder in (partial, replaced):
+        if tf.io.gfile.exists(folder):
+            remove_folder(folder)
+
+
+def _each_file(source: str, target: str, last: str, transfer: Callable[..., None]) -> None:
+    """Copies or renames the files of a folder, `last` at the end."""
+    names = [
+        posixpath.join(folder, name)[len(source) :].lstrip("/")
+        for folder, _, names in tf.io.gfile.walk(source)
+        for name in names
+    ]
+    for name in sorted(names, key=lambda name: name == last):
+        path = join(target, name)
+        tf.io.gfile.makedirs(posixpath.dirname(path))
+        transfer(join(source, name), path, overwrite=True)
+
+
+def _beside(out: str, what: str) -> str:
+    folder, name = posixpath.split(out.rstrip("/"))
+    return posixpath.join(folder, f".{name}.{what}")
+
+
+def _local(path: str) -> str:
+    return path.removeprefix("file://")

@@ -1,0 +1,160 @@
+"""What a prepared data folder holds, as checksums: the same content has the same ones anywhere.
+
+Two folders may agree in every size and still give the same id to different values, or hold other
+rows. Whoever goes on with what was trained on one of them compares these checksums.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from zoo.data.files import DataError, join
+from zoo.data.manifest import find_split, load_manifest
+from zoo.data.schema import Schema
+from zoo.data.vocabulary import vocabulary_path
+
+_CHUNK = 1 << 20  # bytes per read
+SPLITS = ("train", "valid", "test")  # what a run reads
+
+
+def data_identity(
+    directory: str | os.PathLike[str], splits: Sequence[str] = SPLITS
+) -> dict[str, Any]:
+    """Sums up a prepared data folder.
+
+    Args:
+        directory: Data folder.
+        splits: Splits to sum up, those that there are.
+
+    Returns:
+        SHA-256 checksums in hexadecimal, which JSON can hold: "roles" (which columns are the label,
+        the weight and the group), "columns" (of each column of the schema, in order),
+        "vocabularies" (of each vocabulary file) and "splits" (of the record files, as the manifest
+        has them; files without checksums there are read).
+
+    Raises:
+        DataError: If a record file is missing.
+        SchemaError: If the schema is missing or malformed.
+
+    Example:
+        >>> import tempfile
+        >>> from zoo.data.schema import Categorical
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = Schema("tiny", [Categorical("user", 10)]).save(folder)
+        >>> list(data_identity(folder)["columns"])
+        ['user']
+    """
+    schema = Schema.load(directory)
+    roles = [schema.label, schema.weight, schema.group]
+    columns = (*schema.categorical, *schema.numeric)
+    fields = [field.name for field in schema.categorical]
+    vocabularies = {name: vocabulary_checksum(directory, name) for name in fields}
+    return {
+        "roles": _digest(roles),
+        "columns": {column.name: _digest(dataclasses.asdict(column)) for column in columns},
+        "vocabularies": {name: found for name, found in vocabularies.items() if found},
+        "splits": _split_checksums(directory, splits),
+    }
+
+
+def check_identity(
+    expected: Mapping[str, Any],
+    found: Mapping[str, Any],
+    directory: str | os.PathLike[str],
+    owner: str,
+) -> None:
+    """Raises unless two folders have the same content.
+
+    Args:
+        expected: What `data_identity` gave for the folder that something was made with.
+        found: What it gives for another folder; parts that it lacks are not compared.
+        directory: That folder, for the message.
+        owner: What was made with the first folder, for the message, such as "the run in out/a".
+
+    Raises:
+        DataError: Naming the first field or split that differs.
+
+    Example:
+        >>> one = {"vocabularies": {"user": "ab"}}
+        >>> check_identity(one, one, "data/frappe", "the run in out/frappe")
+    """
+    directory = os.fspath(directory)
+    for part, text in _DIFFERS.items():
+        if part not in found or part not in expected:
+            continue
+        before, now = expected[part], found[part]
+        if part == "roles":
+            differing = [] if before == now else [""]
+        else:
+            differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+            if part == "columns" and not differing and list(before) != list(now):
+                differing = [next(a for a, b in zip(before, now, strict=True) if a != b)]
+        if differing:
+            what = text.format(repr(differing[0]))
+            raise DataError(
+                f"{what} in {directory}, not what {owner} was made with; give the data folder that "
+                "it was made with, a copy of that, or train a new run"
+            )
+
+
+def vocabulary_checksum(directory: str | os.PathLike[str], field: str) -> str | None:
+    """The SHA-256 of the vocabulary file of a field.
+
+    Args:
+        directory: Data folder.
+        field: Field name.
+
+    Returns:
+        The checksum in hexadecimal; None if there is no such file.
+
+    Example:
+        >>> import tempfile
+        >>> vocabulary_checksum(tempfile.mkdtemp(), "user") is None
+        True
+    """
+    path = vocabulary_path(directory, field)
+    return _file_digest(path) if tf.io.gfile.exists(path) else None
+
+
+_DIFFERS = {
+    "columns": "column {} has other settings",
+    "roles": "the schema names another label, weight or group",
+    "vocabularies": "field {} has another vocabulary",
+    "splits": "split {} has other rows",
+}
+
+
+def _split_checksums(directory: str | os.PathLike[str], splits: Sequence[str]) -> dict[str, str]:
+    known = load_manifest(directory)
+    result = {}
+    for name in splits:
+        if known and name not in known:
+            continue
+        try:
+            split = find_split(directory, name)
+        except DataError:
+            if known:
+                raise
+            continue  # a folder without a manifest need not have it
+        sums = split.sha256 or [_file_digest(join(directory, file)) for file in split.files]
+        result[name] = _digest(list(sums))
+    return result
+
+
+def _file_digest(path: str) -> str:
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

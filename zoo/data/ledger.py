@@ -1,0 +1,214 @@
+"""The account of records read and records lost, by file and offset."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import asdict, dataclass, field
+
+from zoo.data.columns import SchemaMismatchError
+from zoo.data.files import DataError, write_json
+
+MAX_LOST = 1e-4  # share of the records of a split that may be lost
+_SHOWN = 5  # damaged places printed per file
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged place in a record file.
+
+    Args:
+        offset: Byte at which the damage starts (of the decompressed content for GZIP).
+        reason: What is wrong there, e.g. "data checksum".
+        exact: True if exactly one record is lost there, False if it may be more.
+        misfit: True if the record is sound, but its content is not what the schema allows.
+
+    Example:
+        >>> Damage(123, "data checksum").reason
+        'data checksum'
+    """
+
+    offset: int
+    reason: str
+    exact: bool = True
+    misfit: bool = False
+
+
+@dataclass
+class FileAccount:
+    """What was read from one file and what was lost.
+
+    Args:
+        file: Path of the file.
+        read: Records that can be read.
+        lost: Records that cannot.
+        exact: False if `lost` is only a lower bound.
+        damages: The damaged places.
+
+    Example:
+        >>> FileAccount("a.tfrecord", read=9, lost=1, damages=[Damage(70, "data checksum")]).line()
+        'a.tfrecord: 1 damaged record skipped at byte 70 (data checksum), 9 rows read'
+    """
+
+    file: str
+    read: int
+    lost: int = 0
+    exact: bool = True
+    damages: list[Damage] = field(default_factory=list)
+
+    def line(self) -> str:
+        """Returns one readable line about this file."""
+        name = posixpath.basename(self.file)
+        if not self.damages:
+            return f"{name}: no damage, {self.read:,} rows read"
+        at_least = "" if self.exact else "at least "
+        records = "record" if self.lost == 1 else "records"
+        places = ", ".join(f"byte {d.offset} ({d.reason})" for d in self.damages[:_SHOWN])
+        if len(self.damages) > _SHOWN:
+            places += f" and {len(self.damages) - _SHOWN} more places"
+        return (
+            f"{name}: {at_least}{self.lost:,} damaged {records} skipped at {places}, "
+            f"{self.read:,} rows read"
+        )
+
+
+def mismatch(file: str, damage: Damage) -> str:
+    """Says that a file and the schema are not of one kind.
+
+    Args:
+        file: Path of the file.
+        damage: Its first record that does not fit.
+
+    Returns:
+        The message of an error.
+
+    Example:
+        >>> mismatch("a.tfrecord", Damage(0, "the label is 7.0", misfit=True))
+        'a.tfrecord, record at byte 0: the label is 7.0; the file and the schema do not belong ...'
+    """
+    return (
+        f"{file}, record at byte {damage.offset}: {damage.reason}; the file and the schema do not "
+        "belong together, prepare the data again"
+    )
+
+
+class Ledger:
+    """Counts records read and lost over any number of files.
+
+    Example:
+        >>> ledger = Ledger()
+        >>> ledger.add(FileAccount("a.tfrecord", 9, 1, True, [Damage(70, "data checksum")]))
+        >>> ledger.total_lost, ledger.total_read
+        (1, 9)
+    """
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, FileAccount] = {}
+
+    def add(self, account: FileAccount) -> None:
+        """Records the account of a file; a later account of the same file replaces it.
+
+        Args:
+            account: What was read and lost.
+
+        Example:
+            >>> Ledger().add(FileAccount("a.tfrecord", 9))
+        """
+        self._accounts[account.file] = account
+
+    @property
+    def files(self) -> dict[str, FileAccount]:
+        """Account of each file, by path."""
+        return dict(self._accounts)
+
+    @property
+    def total_read(self) -> int:
+        """Records that can be read, over all files."""
+        return sum(account.read for account in self._accounts.values())
+
+    @property
+    def total_lost(self) -> int:
+        """Records lost, over all files (a lower bound if a file's count is one)."""
+        return sum(account.lost for account in self._accounts.values())
+
+    @property
+    def exact(self) -> bool:
+        """Whether `total_lost` is exact rather than a lower bound."""
+        return all(account.exact for account in self._accounts.values())
+
+    def check(self, max_lost: float = MAX_LOST) -> None:
+        """Raises if too many records are lost.
+
+        Args:
+            max_lost: Share of all records that may be lost, from 0 to 1.
+
+        Raises:
+            SchemaMismatchError: If that many sound records do not fit the schema.
+            DataError: If too many records are lost, or none can be read.
+
+        Example:
+            >>> ledger = Ledger()
+            >>> ledger.add(FileAccount("a.tfrecord", 9, 1, True, [Damage(70, "data checksum")]))
+            >>> ledger.check(max_lost=0.1)
+        """
+        accounts, total = self._accounts.values(), self.total_read + self.total_lost
+        misfits = [(a.file, damage) for a in accounts for damage in a.damages if damage.misfit]
+        if len(misfits) > max_lost * total:
+            raise SchemaMismatchError(mismatch(*misfits[0]))
+        damaged = [account.line() for account in accounts if account.damages]
+        if not self.total_read:
+            raise DataError(
+                f"no readable record in {len(accounts)} files ({next(iter(self._accounts), '')} "
+                f"...); prepare the data again. {' '.join(damaged[:_SHOWN])}".rstrip()
+            )
+        if self.total_lost > max_lost * total:
+            at_least = "" if self.exact else "at least "
+            go_on = ", or raise max_lost" if self.total_lost < total / 2 else ""
+            raise DataError(
+                f"{at_least}{self.total_lost:,} of {total:,} records are lost, a share of "
+                f"{self.total_lost / total:.2g}, allowed is max_lost={max_lost:.2g}: "
+                f"{'; '.join(damaged[:_SHOWN])}. Copy the files or prepare the data again{go_on}"
+            )
+
+    def report(self) -> str:
+        """Describes the losses: one line per file that lost records, then the totals.
+
+        Returns:
+            Text without a final newline.
+
+        Example:
+            >>> ledger = Ledger()
+            >>> ledger.add(FileAccount("a.tfrecord", 9))
+            >>> ledger.report()
+            '1 files: 9 rows read, 0 lost'
+        """
+        lines = [account.line() for account in self._accounts.values() if account.damages]
+        at_least = "" if self.exact else "at least "
+        lines.append(
+            f"{len(self._accounts):,} files: {self.total_read:,} rows read, "
+            f"{at_least}{self.total_lost:,} lost"
+        )
+        return "\n".join(lines)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the whole account as JSON, completely or not at all.
+
+        Args:
+            path: File to write.
+
+        Raises:
+            tf.errors.OpError: If the file system refuses.
+
+        Example:
+            >>> import tempfile
+            >>> Ledger().save(tempfile.mkdtemp() + "/ledger.json")
+        """
+        write_json(
+            os.fspath(path),
+            {
+                "total_read": self.total_read,
+                "total_lost": self.total_lost,
+                "exact": self.exact,
+                "files": [asdict(account) for account in self._accounts.values()],
+            },
+        )

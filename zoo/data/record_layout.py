@@ -1,0 +1,97 @@
+"""Which features the `tf.train.Example` of a row has, in each of the two layouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo.data.columns import SchemaError
+from zoo.data.files import DataError
+from zoo.data.schema import Schema
+
+LAYOUTS = ("packed", "columns")
+GROUP = "group_id"  # the group's feature in "columns": the group's own name may be a field
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a record, and the part of a row that it holds.
+
+    Args:
+        key: Its name in the Example.
+        part: "ids", "numeric", "label", "weight" or "group".
+        start: First column of that part.
+        stop: Column after the last one.
+        ragged: True if padding (-1) is left out.
+
+    Example:
+        >>> Feature("user", "ids", 0, 1).kind
+        'int64_list'
+    """
+
+    key: str
+    part: str
+    start: int
+    stop: int
+    ragged: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of list: "int64_list" or "float_list"."""
+        return "int64_list" if self.part in ("ids", "group") else "float_list"
+
+    @property
+    def width(self) -> int:
+        """How many values it has, at most if it is ragged."""
+        return self.stop - self.start
+
+
+def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
+    """Lists the features of a record.
+
+    - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, those there are.
+    - `columns`: one per column, under its name; the group under `group_id`. A field of several
+      values has its actual ones only: read again, all padding stands at the end, and a field that
+      is absent, as TFX leaves it, is one without values.
+
+    Args:
+        schema: Columns of the rows.
+        layout: "packed" or "columns".
+
+    Returns:
+        The features, in the order in which they are written.
+
+    Raises:
+        DataError: If there is no such layout.
+        SchemaError: If a column's name is needed for the group.
+
+    Example:
+        >>> from zoo.data.schema import Categorical
+        >>> schema = Schema("tiny", [Categorical("user", 10), Categorical("tags", 5, length=3)])
+        >>> [feature.key for feature in record_layout(schema, "columns")]
+        ['user', 'tags', 'label']
+    """
+    if layout not in LAYOUTS:
+        raise DataError(f"layout={layout!r}; use one of {', '.join(LAYOUTS)}")
+    features = []
+    if layout == "packed":
+        for part, width in (("ids", schema.ids_width), ("numeric", len(schema.numeric))):
+            features += [Feature(part, part, 0, width)] if width else []
+    else:
+        start = 0
+        for field in schema.categorical:
+            stop = start + field.length
+            features.append(Feature(field.name, "ids", start, stop, ragged=field.length > 1))
+            start = stop
+        features += [Feature(c.name, "numeric", i, i + 1) for i, c in enumerate(schema.numeric)]
+    columns = layout == "columns"
+    features.append(Feature(schema.label if columns else "label", "label", 0, 1))
+    if schema.weight is not None:
+        features.append(Feature(schema.weight if columns else "weight", "weight", 0, 1))
+    if schema.group is not None:
+        if columns and any(feature.key == GROUP for feature in features):
+            raise SchemaError(
+                f"layout='columns' holds the group under {GROUP!r}, which is also a column of "
+                f"schema {schema.name!r}; rename the column or use layout='packed'"
+            )
+        features.append(Feature(GROUP if columns else "group", "group", 0, 1))
+    return tuple(features)

@@ -1,0 +1,239 @@
+"""What the columns of a prepared data set are: the one description that all code shares."""
+
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from zoo.data.columns import (
+    Categorical,
+    Numeric,
+    SchemaError,
+    SchemaMismatchError,
+    check_name,
+    shown,
+)
+from zoo.data.files import MOST_JSON, join, read_text, write_text
+from zoo.data.schema_text import schema_from_text, schema_to_text
+
+FILE_NAME = "schema.json"
+VERSION = 2  # of the file format; raise it when an older reader would misread the file
+_MOST_COLUMNS, _MOST_WIDTH = 100_000, 1_000_000
+__all__ = ["Categorical", "Numeric", "Schema", "SchemaError", "SchemaMismatchError"]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a data set, in the order in which records hold them.
+
+    Args:
+        name: Name of the data set.
+        categorical: Fields of ids, in the order of the `ids` vector.
+        numeric: Number columns, in the order of the `numeric` vector.
+        label: Name of the label column: numbers from 0 to 1.
+        weight: Name of a column of sample weights (0 or more), or None.
+        group: Name of the column that grouped metrics (GAUC) group by, such as the user, or None;
+            it may be a field too.
+        time: Name of the column that a split by time goes by, or None; it may be a feature too.
+        version: Version of the file format.
+
+    Raises:
+        SchemaError: If there is no column, a name occurs twice, or the version is unknown.
+
+    Example:
+        >>> schema = Schema("tiny", [Categorical("user", 10), Categorical("tags", 5, length=3)])
+        >>> schema.ids_width
+        4
+    """
+
+    name: str
+    categorical: tuple[Categorical, ...]
+    numeric: tuple[Numeric, ...] = ()
+    label: str = "label"
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categorical", tuple(self.categorical))
+        object.__setattr__(self, "numeric", tuple(self.numeric))
+        if not isinstance(self.version, int) or not 1 <= self.version <= VERSION:
+            raise SchemaError(
+                f"schema version {self.version!r}: this code reads versions 1 to {VERSION}; "
+                "update tf-helen or prepare the data again"
+            )
+        if not isinstance(self.name, str) or not self.name:
+            raise SchemaError(f"schema name {shown(self.name)}: give a text, such as 'clicks'")
+        if not self.categorical and not self.numeric:
+            raise SchemaError(f"schema {self.name!r} has no feature; give at least one column")
+        self._check_extent()
+        seen: set[str] = set()
+        for name in (
+            self.label,
+            *([] if self.weight is None else [self.weight]),
+            *(column.name for column in (*self.categorical, *self.numeric)),
+        ):
+            check_name(name)
+            if name in seen:
+                raise SchemaError(
+                    f"schema {self.name!r}: the name {name!r} occurs twice; rename a column"
+                )
+            seen.add(name)
+        self._check_sharing()
+        for role in (self.group, self.time):
+            if role is not None:
+                check_name(role)
+                if role in (self.label, self.weight):
+                    raise SchemaError(
+                        f"schema {self.name!r}: {role!r} is the label or the weight; group and "
+                        "time are other columns"
+                    )
+
+    def _check_extent(self) -> None:
+        columns = len(self.categorical) + len(self.numeric)
+        for count, what, most, fix in (
+            (columns, "columns", _MOST_COLUMNS, "leave columns out"),
+            (
+                self.ids_width,
+                "ids per record (the sum of all lengths)",
+                _MOST_WIDTH,
+                "shorten some",
+            ),
+        ):
+            if count > most:
+                raise SchemaError(
+                    f"schema {shown(self.name)} has {count:,} {what}; use at most {most:,}, {fix}"
+                )
+
+    def _check_sharing(self) -> None:
+        fields = {field.name: field for field in self.categorical}
+        for field in self.categorical:
+            if field.shares is None:
+                continue
+            owner = fields.get(field.shares)
+            # A history of items is an item several times: only the number of values differs.
+            same = ["size", "encoding", "min_count", "boundaries"]
+            if field.encoding == "hash" or field.length == 1:
+                same.append("missing")  # decides which id a text, or a missing value, has
+            if owner is None or owner.shares is not None or field.encoding == "buckets":
+                raise SchemaError(
+                    f"field {field.name!r}: shares={field.shares!r}; name a field that is not "
+                    "bucketised and shares with no other"
+                )
+            for what in same:
+                if getattr(field, what) != getattr(owner, what):
+                    raise SchemaError(
+                        f"field {field.name!r} shares with {owner.name!r}, but has {what}="
+                        f"{getattr(field, what)!r}, not {getattr(owner, what)!r}; make them equal"
+                    )
+
+    @property
+    def field_sizes(self) -> dict[str, int]:
+        """Number of ids of each categorical field, by name, in order."""
+        for field in self.categorical:
+            if field.size is None:
+                raise SchemaError(
+                    f"schema {self.name!r}: field {field.name!r} has no size yet; prepare the data "
+                    "first: python -m launch.prepare --schema=FILE --source=DATA --out=DIRECTORY"
+                )
+        return {field.name: field.size for field in self.categorical}
+
+    @property
+    def field_lengths(self) -> dict[str, int]:
+        """Number of values per record of each categorical field, by name, in order."""
+        return {field.name: field.length for field in self.categorical}
+
+    @property
+    def ids_width(self) -> int:
+        """Length of a record's `ids` vector: the sum of the field lengths."""
+        return sum(field.length for field in self.categorical)
+
+    def save(self, directory: str | os.PathLike[str]) -> str:
+        """Writes `schema.json` into a folder, completely or not at all.
+
+        Args:
+            directory: Folder; created if absent.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            tf.errors.OpError: If the file system refuses.
+
+        Example:
+            >>> import tempfile
+            >>> folder = tempfile.mkdtemp()
+            >>> _ = Schema("tiny", [Categorical("user", 10)]).save(folder)
+            >>> Schema.load(folder).field_sizes
+            {'user': 10}
+        """
+        path = join(directory, FILE_NAME)
+        write_text(path, schema_to_text(self))
+        return path
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "Schema":
+        """Reads `schema.json` from a folder, or a schema file.
+
+        Args:
+            directory: Folder that `save` or `python -m launch.prepare` wrote, or a `.json` file.
+
+        Returns:
+            The schema.
+
+        Raises:
+            SchemaError: If the file is missing, malformed or of a newer version.
+
+        Example:
+            >>> import tempfile
+            >>> folder = tempfile.mkdtemp()
+            >>> _ = Schema("tiny", [Categorical("user", 10)]).save(folder)
+            >>> Schema.load(folder).name
+            'tiny'
+        """
+        path = join(directory)
+        if not path.endswith(".json"):
+            path = join(directory, FILE_NAME)
+        if not tf.io.gfile.exists(path):
+            raise SchemaError(
+                f"no schema at {path}; prepare the data first: "
+                "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
+            )
+        size = tf.io.gfile.stat(path).length
+        if size > MOST_JSON:
+            raise SchemaError(f"{path} has {size:,} bytes; a schema has at most {MOST_JSON:,}")
+        try:
+            text = read_text(path)
+        except UnicodeDecodeError as error:
+            raise SchemaError(f"{path} is not valid JSON ({error}); prepare again") from None
+        return schema_from_text(text, path, cls, VERSION)
+
+    def check_same(self, other: "Schema", where: str) -> None:
+        """Raises unless both schemas describe the same columns (the names may differ).
+
+        Args:
+            other: Schema to compare with.
+            where: Where `other` came from, for the message.
+
+        Raises:
+            SchemaMismatchError: Naming the first column that differs.
+
+        Example:
+            >>> schema = Schema("tiny", [Categorical("user", 10)])
+            >>> schema.check_same(schema, where="the same object")
+        """
+        for role in ("label", "weight", "group"):
+            mine, theirs = getattr(self, role), getattr(other, role)
+            if mine != theirs:
+                raise SchemaMismatchError(f"{where}: the {role} is {theirs!r}, expected {mine!r}")
+        for kind in ("categorical", "numeric"):
+            mine, theirs = getattr(self, kind), getattr(other, kind)
+            for place in range(max(len(mine), len(theirs))):
+                expected = mine[place] if place < len(mine) else None
+                found = theirs[place] if place < len(theirs) else None
+                if expected != found:
+                    raise SchemaMismatchError(
+                        f"{where}: {kind} column {place} differs: "
+                        f"expected {expected or 'none'}, found {found or 'none'}"
+                    )

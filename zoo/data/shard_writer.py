@@ -1,0 +1,233 @@
+"""Writes the rows of a split as record files, one file after another."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data.batch_check import Rows, checked_batch
+from zoo.data.example_bytes import RecordBytes
+from zoo.data.files import DataError, complete_or_absent, join
+from zoo.data.manifest import COMPRESSIONS, Split, shard_name
+from zoo.data.schema import Schema
+
+_BLOCK = 4096  # rows serialised and written at once: some 2 MB, which stays in the cache
+_GZIP_LEVEL = 6  # zlib's default, as TensorFlow's own writer has it
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A record file that has been written.
+
+    Args:
+        file: Its name, relative to the data folder.
+        rows: Rows in it.
+        positives: Sum of their labels.
+        bytes: Its size.
+        sha256: Its checksum, in hexadecimal.
+
+    Example:
+        >>> Shard("train-00000-of-00001.tfrecord", 2, 1.0, 106, "ab...").rows
+        2
+    """
+
+    file: str
+    rows: int
+    positives: float
+    bytes: int
+    sha256: str
+
+
+def shard_bounds(rows: int, shards: int) -> tuple[tuple[int, int], ...]:
+    """Divides rows into contiguous ranges whose sizes differ by at most one.
+
+    Args:
+        rows: Number of rows, 0 or more.
+        shards: Number of ranges, at least 1.
+
+    Returns:
+        First row of each range and the row after its last.
+
+    Raises:
+        DataError: If a number is out of range.
+
+    Example:
+        >>> shard_bounds(10, 3)
+        ((0, 3), (3, 6), (6, 10))
+    """
+    for name, value, low in (("rows", rows, 0), ("shards", shards, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise DataError(f"{name}={value!r}; use an integer of at least {low}")
+    edges = [rows * index // shards for index in range(shards + 1)]
+    return tuple(itertools.pairwise(edges))
+
+
+def write_shards(
+    directory: str | os.PathLike[str],
+    schema: Schema,
+    split: str,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    bounds: Sequence[tuple[int, int | None]],
+    layout: str = "packed",
+    compression: str | None = None,
+    first: int = 0,
+    version: int = 0,
+) -> Iterator[Shard]:
+    """Writes record files one after another, each complete or absent under its final name.
+
+    Writing is lazy: a file is written when its `Shard` is asked for. After an interruption, go on
+    with `first` set to the number of shards there were. The same rows give the same bytes.
+
+    Args:
+        directory: Folder of the files; created if absent.
+        schema: Columns of the rows.
+        split: Split name, e.g. "train".
+        batches: Dicts of arrays as for `write_tfrecords`, of any size, from the first row of shard
+            `first` on; a batch may span shards.
+        bounds: First row of each shard and the row after its last, as `shard_bounds` gives them;
+            the last shard may end with `None`: wherever the rows end.
+        layout: "packed" or "columns", see `zoo.data.record_layout.record_layout`.
+        compression: None, "" or "GZIP".
+        first: Number of the shard to begin with.
+        version: Goes into the names, see `zoo.data.manifest.shard_name`.
+
+    Yields:
+        Each file after it has got its name.
+
+    Raises:
+        DataError: If an array is missing or has a wrong shape or value, there are fewer or more
+            rows than `bounds` says, or an argument is out of range.
+        SchemaError: If a column has a name that the layout needs for the group.
+
+    Example:
+        >>> import tempfile
+        >>> schema = Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[3], [4]]), "label": np.array([1.0, 0.0])}
+        >>> shards = write_shards(tempfile.mkdtemp(), schema, "train", [rows], shard_bounds(2, 2))
+        >>> [(shard.file, shard.positives) for shard in shards]
+        [('train-00000-of-00002.tfrecord', 1.0), ('train-00001-of-00002.tfrecord', 0.0)]
+    """
+    compression = compression or ""
+    if compression not in COMPRESSIONS:
+        raise DataError(f"compression={compression!r}; use None or 'GZIP'")
+    if not 0 <= first <= len(bounds):
+        raise DataError(f"first={first!r}; use a shard from 0 to {len(bounds)}")
+    to_bytes, source = RecordBytes(schema, layout), _Source(batches, schema, split, bounds, first)
+    for index in range(first, len(bounds)):
+        name = shard_name(split, index, len(bounds), compression, version)
+        with complete_or_absent(join(directory, name)) as temporary:
+            with _Sink(temporary, compression) as sink:
+                count, positives = 0, 0.0
+                for rows in source.until(bounds[index][1]):
+                    sink.write(to_bytes.of(rows))
+                    count += len(rows.label)
+                    positives += float(rows.label.sum(dtype=np.float64))
+            if index == len(bounds) - 1:
+                source.check_end()
+        yield Shard(name, count, positives, sink.size, sink.sha256)
+
+
+def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> Split:
+    """Makes the manifest's entry of a split.
+
+    Args:
+        shards: All its files, in order.
+        layout: "packed" or "columns".
+        compression: None, "" or "GZIP".
+
+    Returns:
+        What `zoo.data.manifest.save_split` takes.
+
+    Example:
+        >>> split_of([Shard("a.tfrecord", 2, 1.0, 106, "ab...")], "packed", None).total_rows
+        2
+    """
+    return Split(
+        files=tuple(shard.file for shard in shards),
+        rows=tuple(shard.rows for shard in shards),
+        positives=round(sum(shard.positives for shard in shards)),
+        compression=compression or "",
+        layout=layout,
+        bytes=tuple(shard.bytes for shard in shards),
+        sha256=tuple(shard.sha256 for shard in shards),
+    )
+
+
+class _Source:
+    """Deals checked rows out in blocks that end where shards end."""
+
+    def __init__(self, batches, schema: Schema, split: str, bounds, first: int):
+        self._batches, self._schema, self._split = iter(batches), schema, split
+        self._end = bounds[-1][1] if bounds else 0
+        self._row = bounds[first][0] if first < len(bounds) else self._end
+        self._rows, self._used = None, 0
+
+    def until(self, stop: int | None) -> Iterator[Rows]:
+        """Yields the rows up to number `stop`, or all."""
+        while stop is None or self._row < stop:
+            if not self._more():
+                if stop is None:
+                    return
+                raise DataError(
+                    f"split {self._split!r} ends after {self._row:,} rows, {self._end:,} were "
+                    "announced; give the number of rows that there are"
+                )
+            left = len(self._rows.label) - self._used
+            count = min(_BLOCK, left, left if stop is None else stop - self._row)
+            yield self._rows.between(self._used, self._used + count)
+            self._used += count
+            self._row += count
+
+    def check_end(self) -> None:
+        """Raises if rows are left."""
+        if self._more():
+            raise DataError(
+                f"split {self._split!r} has more rows than the {self._end:,} announced; give the "
+                "number of rows that there are"
+            )
+
+    def _more(self) -> bool:
+        while self._rows is None or self._used == len(self._rows.label):
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            self._rows, self._used = checked_batch(batch, self._schema, self._row), 0
+        return True
+
+
+class _Sink:
+    """A file that is compressed and hashed on the way."""
+
+    def __init__(self, path: str, compression: str):
+        self._file = tf.io.gfile.GFile(path, "wb")
+        # No name and no time in the header: the same content gives the same bytes.
+        self._packer = zlib.compressobj(_GZIP_LEVEL, wbits=31) if compression else None
+        self._digest, self.size = hashlib.sha256(), 0
+
+    def write(self, content: bytes) -> None:
+        self._put(self._packer.compress(content) if self._packer else content)
+
+    def _put(self, content: bytes) -> None:
+        self._digest.update(content)
+        self.size += len(content)
+        self._file.write(content)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> _Sink:
+        self._put(b"")  # so that a file without rows exists
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None and self._packer:
+            self._put(self._packer.flush())
+        self._file.close()

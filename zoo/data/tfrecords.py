@@ -1,0 +1,240 @@
+"""Writes and reads the TFRecord files of a split: one `tf.train.Example` per row."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from zoo.data.files import DataError, join
+from zoo.data.ledger import MAX_LOST, Ledger
+from zoo.data.manifest import Split, find_split, load_manifest
+from zoo.data.record_check import Expected, check_lengths, usable_file
+from zoo.data.record_order import Order, ordered_batches
+from zoo.data.record_parse import parser
+from zoo.data.replacement import remove_abandoned, replacing
+from zoo.data.safe_paths import check_plain
+from zoo.data.schema import Schema
+from zoo.data.shard_writer import shard_bounds, split_of, write_shards
+
+
+def write_tfrecords(
+    directory: str | os.PathLike[str],
+    schema: Schema,
+    split: str,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    shards: int = 1,
+    compression: str | None = None,
+    layout: str = "packed",
+    rows: int | None = None,
+) -> Split:
+    """Writes one split as TFRecord files and enters it in `schema.json` and `manifest.json`.
+
+    Each file holds a contiguous range of the rows; their sizes differ by at most one row. Nothing
+    appears under its final name before the whole split is written, and at every moment the
+    manifest names either the files of the old split or those of the new one, all of them whole.
+
+    Args:
+        directory: Data folder; created if absent.
+        schema: Columns of the rows; must equal the folder's schema if it has one.
+        split: Split name, e.g. "train".
+        batches: Dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
+            categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n],
+            "weight" [n] floats and "group" [n] integers (if the schema has them).
+        shards: Number of files, at least 1.
+        compression: None or "GZIP".
+        layout: "packed" (one list per kind of column; fast) or "columns" (one feature per column,
+            as TFX has it), see `zoo.data.record_layout.record_layout`.
+        rows: Number of rows over all batches; needed with several shards unless `batches` is a
+            list.
+
+    Returns:
+        The files with their rows, sizes and checksums.
+
+    Raises:
+        DataError: If an array is missing or has a wrong shape or value, there is no row, or their
+            number is unknown or another than `rows`.
+        SchemaMismatchError: If the folder has another schema.
+
+    Example:
+        >>> import tempfile
+        >>> from zoo.data.schema import Categorical
+        >>> schema = Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[3], [4]]), "label": np.array([1.0, 0.0])}
+        >>> write_tfrecords(tempfile.mkdtemp(), schema, "train", [rows]).total_rows
+        2
+    """
+    check_plain(split, "split")
+    if rows is None and isinstance(batches, (list, tuple)):
+        rows = sum(len(batch["label"]) for batch in batches if "label" in batch)
+    if rows is None and shards != 1:
+        raise DataError(
+            f"shards={shards!r} of an unknown number of rows; give rows=NUMBER, or the batches as "
+            "a list"
+        )
+    bounds = ((0, None),) if rows is None else shard_bounds(rows, shards)
+    if tf.io.gfile.exists(join(directory, "schema.json")):
+        schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
+    else:
+        schema.save(directory)
+    remove_abandoned(directory, split)
+    with replacing(directory, split) as replacement:
+        written = list(
+            write_shards(
+                replacement.partial, schema, split, batches, bounds, layout, compression,
+                version=replacement.version,
+            )
+        )  # fmt: skip
+        if not sum(shard.rows for shard in written):
+            raise DataError(f"split {split!r} has no row; give at least one")
+        result = split_of(written, layout, compression)
+        replacement.publish(result)
+    return result
+
+
+def read_tfrecords(
+    directory: str | os.PathLike[str],
+    split: str,
+    schema: Schema | None = None,
+    batch_size: int = 1024,
+    shuffle: bool | int = False,
+    seed: int | None = None,
+    drop_remainder: bool = False,
+    repeat: bool | int = False,
+    ledger: Ledger | None = None,
+    cache: bool = False,
+    verify: bool = True,
+    max_lost: float = MAX_LOST,
+    group: bool = False,
+    shard: tuple[int, int] | None = None,
+    layout: str | None = None,
+    skip_batches: int = 0,
+) -> tf.data.Dataset:
+    """Reads one split as batches, past damaged records, every loss counted.
+
+    Damage is found before the first epoch: all records are checked once, natively. A record whose
+    checksum is wrong or whose content is not what the schema allows loses itself only: of such a
+    file the good records are copied to the temporary folder and read from there; each such file
+    is logged with byte offsets, and entered in `ledger`.
+
+    Unshuffled, rows come in the order in which they were written. Shuffled, each epoch has a new
+    order; with a seed all orders are reproducible, and `tf.train.Checkpoint` of an iterator gives
+    the very same rest of them.
+
+    Args:
+        directory: Data folder.
+        split: Split name, e.g. "train".
+        schema: Columns expected; None takes the folder's own schema.
+        batch_size: Rows per batch.
+        shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the
+            order of the files is shuffled too, and up to 16 of them are read side by side.
+        seed: Makes the order reproducible; several workers (`TF_CONFIG`) take 0 for None.
+        drop_remainder: Leaves out a last, smaller batch.
+        repeat: False, True (for ever) or the number of epochs.
+        ledger: Receives the account of each file.
+        cache: Keeps the (serialised) records in memory after the first epoch.
+        verify: False skips the check; damage then raises `tf.errors.DataLossError` while reading.
+        max_lost: Share of the records that may be lost, from 0 to 1.
+        group: Whether to give the group ids as `features["group"]`, int64 [B, 1].
+        shard: `(index, count)`: the part of one of `count` workers, instead of TensorFlow's
+            automatic sharding. Whole files if their number is a multiple of `count`, else every
+            `count`-th row of each file.
+        layout: Layout of the records in a folder without a manifest, "packed" by default.
+        skip_batches: Leaves out so many batches at the beginning, the records of which are read
+            and shuffled but not parsed: the rest of a pass that was interrupted after them.
+
+    Returns:
+        A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
+        with "ids" and "numeric" only if the schema has such columns, and with the weight, float32
+        [B, 1], as a third part if the schema has one.
+
+    Raises:
+        DataError: If data is missing, an argument is out of range, more than `max_lost` of the
+            records are lost, or none is readable.
+        SchemaMismatchError: If the folder's schema differs from `schema`, or more than `max_lost`
+            of the records do not fit it.
+
+    Example:
+        >>> import tempfile
+        >>> from zoo.data.schema import Categorical
+        >>> folder, schema = tempfile.mkdtemp(), Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[3], [4]]), "label": np.array([1.0, 0.0])}
+        >>> _ = write_tfrecords(folder, schema, "train", [rows])
+        >>> for features, label in read_tfrecords(folder, "train", batch_size=2):
+        ...     print(features["ids"].shape, label.shape)
+        (2, 1) (2, 1)
+    """
+    for name, value in (("batch_size", batch_size), ("shuffle", shuffle), ("repeat", repeat)):
+        if value < (name == "batch_size"):
+            raise DataError(f"{name}={value!r}; use a positive integer")
+    if skip_batches < 0:
+        raise DataError(f"skip_batches={skip_batches!r}; use 0 or a positive integer")
+    if not 0 <= max_lost <= 1:
+        raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
+    if shard is not None and not 0 <= shard[0] < shard[1]:
+        raise DataError(f"shard={shard!r}; use (index, count) with index from 0 to count - 1")
+    found = find_split(directory, split)
+    if schema is None:
+        schema = Schema.load(directory)
+    elif tf.io.gfile.exists(join(directory, "schema.json")):
+        schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
+    if group and schema.group is None:
+        raise DataError(f"group=True, but schema {schema.name!r} names no group; leave it out")
+    if layout and found.layout not in (None, layout):
+        raise DataError(
+            f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
+            f"{found.layout!r}; leave it out"
+        )
+    expected = Expected(schema, found.layout or layout or "packed", found.compression)
+    parse = parser(schema, expected.layout, group)
+    files = [(join(directory, name), found.compression) for name in found.files]
+    if verify:
+        others = {
+            sha256: name
+            for split in load_manifest(directory).values()
+            for sha256, name in zip(split.sha256 or (), split.files, strict=False)
+        }
+        ledger = Ledger() if ledger is None else ledger
+        files = _usable(files, found, expected, others, ledger, max_lost)
+    else:
+        for path, _ in files:
+            check_lengths(path, expected)
+    order = Order(shuffle, seed, repeat, cache, shard)
+    data = ordered_batches(files, order, batch_size, drop_remainder)
+    if skip_batches:
+        data = data.skip(skip_batches)
+    # Parsing whole batches is several times faster than single records.
+    return data.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _usable(
+    files: list[tuple[str, str]],
+    split: Split,
+    expected: Expected,
+    others: Mapping[str, str],
+    ledger: Ledger,
+    max_lost: float,
+) -> list[tuple[str, str]]:
+    """Checks all files, enters them in the ledger, and gives what to read instead of each."""
+    rows = split.total_rows
+    if rows is None:  # no more than this: a frame has 16 bytes, GZIP makes them 1032 times smaller
+        rows = sum(tf.io.gfile.stat(path).length for path, _ in files)
+        rows = rows // 16 * (1032 if expected.compression else 1)
+    usable, own = [], Ledger()
+    checksums = split.sha256 or [None] * len(files)
+    progress = tqdm(
+        zip(files, split.rows, checksums, strict=True),
+        "checking records",
+        len(files),
+        unit="file",
+        delay=2.0,
+        leave=False,
+    )
+    for (path, _), promised, written in progress:
+        *good, account = usable_file(path, expected, promised, max_lost * rows, written, others)
+        usable.append(tuple(good))
+        own.add(account)
+        ledger.add(account)
+    own.check(max_lost)
+    return usable

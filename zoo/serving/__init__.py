@@ -1,0 +1,1 @@
+"""What a served model is made of: raw features in, probabilities out."""

@@ -1,0 +1,217 @@
+"""How raw text becomes ids: the one definition, as TensorFlow operations that a model can serve.
+
+1. Several values (`length` above 1) are split at the field's separator; pieces that are empty are
+   no values; the first `length` are kept, the rest of the row is -1.
+2. Tabs and line ends in a value become spaces: they would break the vocabulary file.
+3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
+   FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
+4. `log_square` and `buckets` take numbers: `NUMBER`, Unicode's white space around it or not, read
+   as float64, 0 below 2^-126 in magnitude; anything else and what overflows is missing.
+   `log_square` looks up the decimal text of `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where
+   x < -2^53 counts as -2^53; `buckets` gives `1 +` the number of boundaries `<= x`.
+5. A missing value is the empty text. Its id is 0; with `missing="bucket"` it is 1, which is its
+   line in a vocabulary.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data.columns import Categorical
+from zoo.data.files import DataError
+from zoo.data.identity import check_identity, vocabulary_checksum
+from zoo.data.subnormals import flush, flush_array
+from zoo.data.vocabulary import vocabulary_path
+
+# What a number looks like, the same in RE2 (TensorFlow), Rust (polars) and Python.
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_SPACE = r"[\p{Z}\t\n\v\f\r\x{85}]"  # Unicode's White_Space
+_LOWEST = -(2.0**53)
+_NEEDS_A_VOCABULARY = ("vocabulary", "log_square")
+
+
+class _Vocabulary(tf.lookup.TextFileInitializer):
+    """Fills a table from a vocabulary file that must be the one it was made with.
+
+    The comparison is part of the graph: a SavedModel makes it wherever it is loaded.
+    """
+
+    def __init__(self, path: str, field: str):
+        self._field = field
+        self._fingerprint = int(_fingerprint(path))
+        super().__init__(
+            path,
+            key_dtype=tf.string,
+            key_index=0,
+            value_dtype=tf.int64,
+            value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+            delimiter="\t",
+        )
+
+    @property
+    def _shared_name(self) -> str:
+        # TensorFlow names a table after its path, and takes one that is in memory for another of
+        # that path, though the file may have changed since.
+        return f"{super()._shared_name}_{self._fingerprint}"
+
+    def initialize(self, table):
+        path = tf.convert_to_tensor(self._filename)
+        unchanged = tf.debugging.Assert(
+            _fingerprint(path) == self._fingerprint,
+            [
+                f"the vocabulary of field {self._field} is not the file that the model was "
+                "exported with; export the model again. The file:",
+                path,
+            ],
+        )
+        with tf.control_dependencies([unchanged] if unchanged is not None else []):
+            return super().initialize(table)
+
+
+def _fingerprint(path: str | tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(tf.io.read_file(path), 2**63 - 1)
+
+
+def lookup_table(
+    directory: str | os.PathLike[str], field: Categorical, checksum: str | None = None
+) -> tf.lookup.StaticHashTable | None:
+    """Makes the table that looks up the values of a field in its vocabulary file.
+
+    Args:
+        directory: prepared data folder.
+        field: a field whose size is known.
+        checksum: SHA-256 that the vocabulary file must have, in hexadecimal; None: any.
+
+    Returns:
+        The table, from text to int64 ids; None for `hash` and `buckets`, which need none. In a
+        SavedModel it refuses another vocabulary than the present one.
+
+    Raises:
+        DataError: if the vocabulary is missing, or has another size than the field or another
+            checksum.
+
+    Example:
+        >>> lookup_table("data/frappe", Categorical("user", 9, encoding="hash")) is None
+        True
+    """
+    if field.encoding not in _NEEDS_A_VOCABULARY:
+        return None
+    path = vocabulary_path(directory, field.name)
+    if not tf.io.gfile.exists(path):
+        raise DataError(f"no vocabulary at {path}; give the data folder that the run used")
+    if checksum is not None:
+        check_identity(
+            {"vocabularies": {field.name: checksum}},
+            {"vocabularies": {field.name: vocabulary_checksum(directory, field.name)}},
+            directory,
+            "the model",
+        )
+    table = tf.lookup.StaticHashTable(_Vocabulary(path, field.name), default_value=0)
+    if int(table.size()) != field.size:
+        raise DataError(
+            f"{path} has {int(table.size())} ids, the model's field {field.name!r} {field.size}; "
+            "give the data folder that the run used"
+        )
+    return table
+
+
+def ids_from_text(
+    field: Categorical, text: tf.Tensor, table: tf.lookup.StaticHashTable | None = None
+) -> tf.Tensor:
+    """Encodes raw values of a field.
+
+    Args:
+        field: a field whose size is known.
+        text: strings `[B]`; several values are joined by the field's separator, "" is missing.
+        table: what `lookup_table` gave for the field.
+
+    Returns:
+        int32 ids `[B, length]`, padded with -1 if the length is above 1.
+
+    Raises:
+        ValueError: if the field needs a table, or boundaries, and there are none.
+
+    Example:
+        >>> age = Categorical("age", encoding="buckets", boundaries=(18, 65))
+        >>> ids_from_text(age, tf.constant(["", "17.5", "18", "99"])).numpy().tolist()
+        [[0], [1], [2], [3]]
+    """
+    if table is None and field.encoding in _NEEDS_A_VOCABULARY:
+        raise ValueError(f"field {field.name!r} needs its vocabulary; give `lookup_table`'s table")
+    if field.encoding == "buckets" and not field.boundaries:
+        raise ValueError(f"field {field.name!r} has no boundaries yet; prepare the data first")
+    if field.length == 1:
+        return _ids(field, text, table)[:, None]
+    values = tf.strings.split(text, field.separator)
+    values = tf.ragged.boolean_mask(values, values != "")
+    ids = values.with_flat_values(_ids(field, values.flat_values, table))
+    return ids.to_tensor(default_value=-1, shape=[None, field.length])
+
+
+def hash_ids(field: Categorical, values: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Encodes single values of a field with `encoding="hash"`, at once.
+
+    Args:
+        field: the field; its length does not matter.
+        values: n texts; "" is missing.
+
+    Returns:
+        int32 ids `[n]`.
+
+    Raises:
+        ValueError: if the field has another encoding.
+
+    Example:
+        >>> user = Categorical("user", 1000, encoding="hash", missing="bucket")
+        >>> hash_ids(user, ["", "ann", "bob"]).tolist()
+        [1, 794, 611]
+    """
+    if field.encoding != "hash":
+        raise ValueError(f"field {field.name!r} has encoding={field.encoding!r}, not 'hash'")
+    return _ids(field, tf.constant(values, tf.string, [len(values)]), None).numpy()
+
+
+def _ids(field: Categorical, text: tf.Tensor, table: tf.lookup.StaticHashTable | None) -> tf.Tensor:
+    """int32 ids `[n]` of single values `[n]`."""
+    text = tf.strings.regex_replace(text, r"[\t\n\r]", " ")
+    if field.encoding == "hash":
+        return _hashed(text, field.size, field.missing == "bucket")
+    if field.encoding == "buckets":
+        return _bucketed(text, field.boundaries)
+    if field.encoding == "log_square":
+        text = _log_square(text)
+    return tf.cast(table.lookup(text), tf.int32)
+
+
+def _hashed(text: tf.Tensor, size: int, missing_bucket: bool) -> tf.Tensor:
+    first = 2 if missing_bucket else 1
+    ids = first + tf.strings.to_hash_bucket_fast(text, size - first)
+    return tf.cast(tf.where(text == "", tf.constant(first - 1, tf.int64), ids), tf.int32)
+
+
+def _bucketed(text: tf.Tensor, boundaries: tuple[float, ...]) -> tf.Tensor:
+    numbers, present = _numbers(text)
+    bounds = tf.constant(flush_array(boundaries), tf.float64)
+    places = tf.searchsorted(bounds, numbers, side="right")
+    return tf.where(present, 1 + places, 0)
+
+
+def _log_square(text: tf.Tensor) -> tf.Tensor:
+    numbers, present = _numbers(text)
+    large = tf.floor(tf.square(tf.math.log(tf.maximum(numbers, 2.0))))
+    # A cast to integers truncates, and is undefined beyond int64.
+    whole = tf.where(numbers > 2.0, large, tf.maximum(numbers, _LOWEST))
+    return tf.where(present, tf.strings.as_string(tf.cast(whole, tf.int64)), "")
+
+
+def _numbers(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """float64 numbers `[n]`, 0 where there is none, and whether there is one."""
+    text = tf.strings.regex_replace(text, f"^{_SPACE}+|{_SPACE}+$", "")
+    is_number = tf.strings.regex_full_match(text, NUMBER)
+    numbers = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)
+    present = is_number & tf.math.is_finite(numbers)
+    return flush(tf.where(present, numbers, tf.zeros_like(numbers))), present
