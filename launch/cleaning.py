@@ -13,7 +13,7 @@ from zoo.data.files import DataError, join, remove_folder
 from zoo.data.folders import partial_folder, restore_folder
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
-# See zoo.data.files, launch.run.files.save_best, launch.locks and zoo.data.folders.
+# See zoo.data.files, launch.run.files.save_best, zoo.data.locks and zoo.data.folders.
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(tmp|keras)")
 _LEFT_BY_A_CRASH = re.compile(r"\..+\.(tmp|keras|lock|partial|replaced)")
 

@@ -18,7 +18,6 @@ from absl import flags
 import zoo
 from launch import cli
 from launch.cleaning import clean_run, remove_run, remove_temporaries
-from launch.locks import FolderLock
 from launch.quiet import quiet
 from launch.run.arguments import make_callbacks, make_optimizer, parse_arguments
 from launch.run.config import RunConfig
@@ -29,6 +28,7 @@ from launch.run.plots import plot_runs
 from launch.run.results import Runs, results_table, save_results
 from launch.run.training import train
 from zoo.data.files import DataError, join
+from zoo.data.locks import FolderLock
 
 _FLAGS = flags.FLAGS
 _VARYING = [

@@ -27,13 +27,13 @@ from launch.datasets import csv_folder, movielens_1m, synthetic
 from launch.datasets.raw import Options, RawData, RowAccount
 from launch.datasets.splitting import random_splits
 from launch.export import export_run
-from launch.locks import FolderLock
 from launch.prepare import prepare
 from launch.quiet import quiet
 from launch.run.config import RunConfig
 from launch.run.results import results_table
 from launch.run.training import load_best
 from zoo.data.files import complete_or_absent, join
+from zoo.data.locks import FolderLock
 
 _FLAGS = flags.FLAGS
 _CONTENDERS = "adam;adamar:alpha={alpha};helen:rho=0.01"

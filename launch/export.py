@@ -5,175 +5,17 @@ Example: `python -m launch.export --run=out/frappe --data=data/frappe --out=out/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import tensorflow as tf
 from absl import flags
 
 from launch import cli
-from launch.locks import FolderLock
-from launch.predict import input_names
 from launch.quiet import quiet
 from launch.run.data import check_vocabularies
 from launch.run.training import load_best
-from zoo.data.files import DataError, remove_folder
-from zoo.data.folders import (
-    final_folder,
-    partial_folder,
-    publish_folder,
-    restore_folder,
-    was_interrupted,
-)
-from zoo.data.remote import check_reachable
-from zoo.models import ClickModel
-from zoo.serving.encoding import ids_from_text, lookup_table
+from zoo.serving.export import export_saved_model
 
 _FLAGS = flags.FLAGS
-_MARKER = "saved_model.pb"
-
-
-class RawScorer(tf.Module):
-    """A model with the vocabularies of its data: raw features in, probabilities out.
-
-    Args:
-        model: a trained model.
-        data: folder with the vocabularies that it was trained on.
-
-    Raises:
-        DataError: if a vocabulary is missing, has another size than the model's field, or is not
-            the one that the model was trained with.
-
-    Example:
-        >>> scorer = RawScorer(model, "data/frappe")  # doctest: +SKIP
-    """
-
-    def __init__(self, model: ClickModel, data: str):
-        super().__init__()
-        self.model = model
-        self.schema = model.schema
-        columns = (*self.schema.categorical, *self.schema.numeric)
-        self.inputs = input_names(column.name for column in columns)
-        known = model.vocabularies
-        tables = {
-            field.name: lookup_table(data, field, known.get(field.name))
-            for field in self.schema.categorical
-        }
-        self.tables = {name: table for name, table in tables.items() if table is not None}
-
-    def specs(self) -> dict[str, tf.TensorSpec]:
-        """The inputs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
-        dtypes = {field.name: tf.string for field in self.schema.categorical}
-        dtypes |= {column.name: tf.float32 for column in self.schema.numeric}
-        return {
-            self.inputs[name]: tf.TensorSpec([None], dtype, self.inputs[name])
-            for name, dtype in dtypes.items()
-        }
-
-    def score(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scores raw features.
-
-        Args:
-            raw: by input name, strings `[B]` for fields (several values joined by the field's
-                separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the
-                column's `missing_value`). See `zoo.serving.encoding`.
-
-        Returns:
-            `{"probability": float32 [B]}`.
-        """
-        features = {}
-        if self.schema.categorical:
-            columns = [
-                ids_from_text(field, raw[self.inputs[field.name]], self.tables.get(field.name))
-                for field in self.schema.categorical
-            ]
-            features["ids"] = tf.concat(columns, axis=1)
-        if self.schema.numeric:
-            numbers = [(raw[self.inputs[c.name]], c.missing_value) for c in self.schema.numeric]
-            columns = [tf.where(tf.math.is_finite(x), x, missing) for x, missing in numbers]
-            features["numeric"] = tf.stack(columns, axis=1)
-        logits = self.model(features, training=False)
-        return {"probability": tf.sigmoid(tf.reshape(logits, [-1]))}
-
-    def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Scores serialized `tf.train.Example`s `[B]` that hold raw features.
-
-        A field of several values is a list of bytes; what is absent counts as missing.
-        """
-        wanted: dict = {}
-        for field in self.schema.categorical:
-            several = tf.io.RaggedFeature(tf.string)
-            wanted[field.name] = several if field.length > 1 else _one(tf.string, "")
-        for column in self.schema.numeric:
-            wanted[column.name] = _one(tf.float32, column.missing_value)
-        raw = tf.io.parse_example(serialized, wanted)
-        for field in self.schema.categorical:
-            if field.length > 1:
-                raw[field.name] = tf.strings.reduce_join(
-                    raw[field.name], axis=1, separator=field.separator
-                )
-        return self.score({self.inputs[name]: values for name, values in raw.items()})
-
-
-def export_saved_model(model: ClickModel, data: str, out: str) -> str:
-    """Writes a SavedModel that serves raw features.
-
-    It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
-    takes a tensor `[B]` per column of the schema, under the names that `launch.predict.input_names`
-    gives them (other characters than letters, digits and "_" become "_"), `examples` takes
-    serialized `tf.train.Example`s `[B]`. The vocabularies travel along as assets; no optimizer
-    state does.
-
-    Args:
-        model: a trained model.
-        data: folder with the vocabularies that it was trained on.
-        out: folder to write, completely or not at all; an older SavedModel there is replaced.
-
-    Returns:
-        `out`.
-
-    Raises:
-        DataError: if a vocabulary is missing or does not fit, or `out` holds something else.
-
-    Example:
-        >>> export_saved_model(load_best("out/frappe"), "data/frappe", "served")  # doctest: +SKIP
-    """
-    with FolderLock(final_folder(out)):
-        return _export(model, data, out)
-
-
-def _export(model: ClickModel, data: str, out: str) -> str:
-    given, out = out, final_folder(out)
-    restore_folder(out, _MARKER)
-    _check_replaceable(out)
-    partial = partial_folder(out)
-    if tf.io.gfile.exists(partial):  # of a process that was killed
-        remove_folder(partial)
-    with model.settled():
-        scorer = RawScorer(model, data)
-
-        @tf.function
-        def serving_default(**raw):
-            return scorer.score(raw)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-        def examples(examples):
-            return scorer.score_examples(examples)
-
-        signatures = {
-            "serving_default": serving_default.get_concrete_function(**scorer.specs()),
-            "examples": examples.get_concrete_function(),
-        }
-        try:
-            served = tf.Module()  # what the signatures need, and nothing that training needed
-            served.variables_ = [variable.value for variable in model.variables]
-            served.tables = scorer.tables
-            served.columns = _told(scorer.inputs)
-            tf.saved_model.save(served, partial, signatures=signatures)
-            publish_folder(partial, out, last=_MARKER)
-        finally:
-            if tf.io.gfile.exists(partial):
-                remove_folder(partial)
-    return given
 
 
 def export_run(run: str, data: str, out: str) -> str:
@@ -194,49 +36,6 @@ def export_run(run: str, data: str, out: str) -> str:
     model = load_best(run)
     check_vocabularies(run, data, model)
     return export_saved_model(model, data, out)
-
-
-def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunction:
-    """A function that gives the columns and the names of their inputs, for who reads the model."""
-
-    @tf.function(input_signature=[])
-    def columns():
-        return {
-            "column": tf.constant(list(inputs), tf.string),
-            "input": tf.constant(list(inputs.values()), tf.string),
-        }
-
-    return columns
-
-
-def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
-    return tf.io.FixedLenFeature([], dtype, default_value=default)
-
-
-def check_export(out: str) -> None:
-    """Raises unless `export_saved_model` can write to a folder.
-
-    Args:
-        out: folder to write.
-
-    Raises:
-        DataError: if it holds something else than a SavedModel.
-
-    Example:
-        >>> check_export("served")
-    """
-    check_reachable(out)
-    _check_replaceable(final_folder(out))
-
-
-def _check_replaceable(out: str) -> None:
-    if not tf.io.gfile.exists(out):
-        return
-    if not tf.io.gfile.isdir(out):
-        raise DataError(f"{out} is a file; name a folder")
-    ours = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
-    if tf.io.gfile.listdir(out) and not ours:
-        raise DataError(f"{out} holds something else than a SavedModel; name another folder")
 
 
 def _main(argv: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
-import keyword
 import os
 import re
 import signal
@@ -26,53 +25,10 @@ _FLAGS = flags.FLAGS
 _ROWS = 4096  # scored at a time
 
 
-def input_name(column: str) -> str:
-    """The name that a column has among the inputs of a SavedModel's signature.
-
-    Args:
-        column: name of a column.
-
-    Returns:
-        The name with "_" for what TensorFlow does not allow there.
-
-    Example:
-        >>> input_name("site.id-x")
-        'site_id_x'
-    """
+def _input_name(column: str) -> str:
+    """As `zoo.serving.input_names.input_name`, which this module must not need."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     return name if re.match("[A-Za-z]", name) else f"column_{name}"
-
-
-def input_names(columns: Iterable[str]) -> dict[str, str]:
-    """The name of each column among the inputs of a SavedModel's signature.
-
-    Args:
-        columns: names of all columns, in the order of the schema.
-
-    Returns:
-        The names by column, all different. A column keeps its own name where TensorFlow and Python
-        allow it. The others get `input_name`; `column_` goes before a word of Python, such as
-        `class`; a number goes behind a name that another column has, be it in capitals.
-
-    Example:
-        >>> input_names(["user", "site.id", "site_id", "class"])
-        {'user': 'user', 'site.id': 'site_id_2', 'site_id': 'site_id', 'class': 'column_class'}
-    """
-    wanted = {column: _no_word(input_name(column)) for column in columns}
-    taken: dict[str, str] = {}  # TensorFlow tells no capitals from small letters here
-    for column, name in wanted.items():
-        if column == name:
-            taken.setdefault(name.lower(), column)
-    for column, name in wanted.items():
-        number = 2
-        while taken.setdefault(wanted[column].lower(), column) != column:
-            wanted[column], number = f"{name}_{number}", number + 1
-    return wanted
-
-
-def _no_word(name: str) -> str:
-    """A name that can be that of an argument; `self` is what TensorFlow names its own."""
-    return f"column_{name}" if keyword.iskeyword(name) or name == "self" else name
 
 
 def predict(saved_model: str, rows: str) -> Iterator[float]:
@@ -155,7 +111,7 @@ def _read(path: str, names: Mapping[str, str]) -> Iterator[dict]:
             header = list(reader.fieldnames or ())
             absent = {name: column for name, column in names.items() if column not in header}
             reader.fieldnames = [
-                name if name in names.values() else absent.get(input_name(name), name)
+                name if name in names.values() else absent.get(_input_name(name), name)
                 for name in header
             ]
             missing = sorted(set(absent.values()) - set(reader.fieldnames))

@@ -13,8 +13,7 @@ from absl import flags
 
 import zoo
 from launch import cli
-from launch.export import check_export, export_run
-from launch.locks import FolderLock
+from launch.export import export_run
 from launch.quiet import quiet
 from launch.run.arguments import parse_arguments
 from launch.run.config import RunConfig
@@ -30,6 +29,8 @@ from launch.run.published import (
 )
 from launch.run.training import train
 from zoo.data.files import join
+from zoo.data.locks import FolderLock
+from zoo.serving.export import check_export
 
 _FLAGS = flags.FLAGS
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from launch.locks import FolderLock
 from launch.raw.files import RawFile
 from zoo.data.files import DataError, join, read_json, remove_folder, write_json
 from zoo.data.folders import (
@@ -21,6 +20,7 @@ from zoo.data.folders import (
     restore_folder,
     was_interrupted,
 )
+from zoo.data.locks import FolderLock
 from zoo.data.manifest import FILE_NAME as MANIFEST
 from zoo.data.remote import check_reachable, is_remote
 from zoo.data.safe_paths import check_plain, inside

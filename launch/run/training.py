@@ -12,7 +12,6 @@ from absl import logging
 import zoo
 from launch.advice import divergence_line, one_class_lines, smaller_steps
 from launch.cleaning import check_replaceable_run, clean_run
-from launch.locks import FolderLock
 from launch.run.arguments import make_callbacks, make_model, make_optimizer
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import LEDGER, RunConfig
@@ -27,6 +26,7 @@ from launch.run.strategies import make_strategy
 from tf_helen.callbacks import Terminated
 from zoo.data.files import DataError, join
 from zoo.data.identity import data_identity
+from zoo.data.locks import FolderLock
 
 __all__ = ["load_best", "train"]
 

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from launch.export import export_saved_model
-from launch.predict import input_names, predict
+from launch.predict import predict
 from zoo.data.vocabulary import OOV, save_vocabulary
 from zoo.serving.encoding import hash_ids
+from zoo.serving.export import export_saved_model
+from zoo.serving.input_names import input_names
 
 FIELDS = [
     *sorted(keyword.kwlist),

@@ -19,11 +19,11 @@ from launch.datasets import own_table
 from launch.datasets.download import unzip
 from launch.datasets.raw import RowAccount
 from launch.datasets.tables import table_rows
-from launch.export import export_saved_model
 from launch.predict import predict
 from launch.run.history import load_history
 from launch.run.training import load_best
 from zoo.data.vocabulary import load_vocabulary, save_vocabulary
+from zoo.serving.export import export_saved_model
 
 TEXT = "click,user\n" + "".join(f"{i % 2},u{i % 7}\n" for i in range(50))
 NOISE = random.Random(0).randbytes(3000).replace(b"\0", b"")

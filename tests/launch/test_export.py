@@ -9,12 +9,12 @@ import tensorflow as tf
 from killed import at_every_change
 
 import zoo
-from launch.export import export_saved_model
 from launch.predict import predict
 from zoo.data import folders
 from zoo.data.files import write_text
 from zoo.data.vocabulary import save_vocabulary
 from zoo.serving.encoding import hash_ids
+from zoo.serving.export import export_saved_model
 
 SCHEMA = zoo.Schema(
     "served",

@@ -13,14 +13,14 @@ import pytest
 from launch.compare import compare, parse_contenders
 from launch.demo import run_demo
 from launch.export import export_run
-from launch.locks import FolderLock
 from launch.run.config import RunConfig
 from launch.run.training import train
 from zoo.data.files import DataError
+from zoo.data.locks import FolderLock
 
 HOLD = """
 import sys, time
-from launch.locks import FolderLock
+from zoo.data.locks import FolderLock
 with FolderLock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import zoo
-from launch.export import export_saved_model
 from zoo.data.vocabulary import save_vocabulary
+from zoo.serving.export import export_saved_model
 
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and /dev/full")

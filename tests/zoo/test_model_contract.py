@@ -10,8 +10,8 @@ from click_features import features_of
 from zoo_cases import MODELS, SCHEMA, batch, shared, small
 
 import zoo
-from launch.export import export_saved_model
 from zoo.data.vocabulary import save_vocabulary
+from zoo.serving.export import export_saved_model
 
 KINDS = {
     "numbers": zoo.Schema("numbers", [], SCHEMA.numeric),

@@ -15,12 +15,13 @@ from absl import logging
 import zoo
 from launch.compare import compare, parse_contenders
 from launch.datasets.raw import RawData, in_memory
-from launch.export import export_run, export_saved_model
+from launch.export import export_run
 from launch.predict import predict
 from launch.prepare import prepare
 from launch.run.config import RunConfig
 from launch.run.history import load_history
 from launch.run.training import load_best, train
+from zoo.serving.export import export_saved_model
 
 ROOT = Path(__file__).parents[3]
 FIRST_DAY = ("u0", "u1", "u2", "u3")

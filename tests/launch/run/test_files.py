@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from launch.datasets import synthetic
 from launch.datasets.raw import Options
-from launch.export import check_export
 from launch.prepare import prepare
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import RunConfig
 from launch.run.history import load_history
 from launch.run.training import load_best, train
+from zoo.serving.export import check_export
 
 OLDER = Path(__file__).parents[2] / "data/run_v0_1"
 LAST = 3
