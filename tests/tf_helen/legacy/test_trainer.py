@@ -117,7 +117,7 @@ def test_fit_says_where_epochs_begin():
     rows = {"batch_size": 16, "shuffle": False, "verbose": 0}  # 8 steps; 5 are the fewest
     models[0].fit(*data(), epochs=2, callbacks=[watch], **rows)
     models[1].fit(*data(), epochs=1, **rows)
-    alphas = [float(model.optimizer.inner._found_alpha) for model in models]
+    alphas = [float(model.optimizer.inner.absent_rows.found_alpha) for model in models]
     assert alphas[0] > 0 and alphas[1] == 0 and seen == [0, 1]
 
 

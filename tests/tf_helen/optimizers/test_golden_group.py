@@ -20,14 +20,14 @@ def group_adam(entry, **changed):
     )
 
 
-def group_ftrl(entry, **changed):
+def group_ftrl(entry, released=True, **changed):
     hyper = {"lr_power": -0.5, **entry["hyper"], **changed}
     return base.optimizers.GroupFTRL(
         1.0,
         learning_rate_power=hyper["lr_power"],
         initial_accumulator_value=hyper["acc0"],
         l2_shrinkage=hyper.get("l2_shrinkage", 0.0),
-        released=True,
+        released=released,
         **{name: hyper.get(name, 0.0) for name in ("l1", "l21", "l2")},
     )
 
@@ -107,6 +107,5 @@ def test_group_ftrl_is_the_released_kernel(name, entry, precision):
 def test_shrinkage_of_tensorflow_is_not_that_of_the_released_kernel():
     entry = dict(golden.row_runs("sgftrl"))["sgftrl_lr0.05_shrink"]
     run = golden.load("rows/sgftrl_lr0.05_shrink.npz")
-    optimizer = group_ftrl(entry)
-    optimizer.released = False
+    optimizer = group_ftrl(entry, released=False)
     assert np.abs(trained(optimizer, run, entry, "float32") - run["w_official"]).max() > 1e-3

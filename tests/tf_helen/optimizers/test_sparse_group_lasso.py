@@ -238,5 +238,5 @@ def test_strengths_by_pattern_and_the_first_match_counts(kind):
 @pytest.mark.parametrize("kind", [tf_helen.GroupAdam, tf_helen.GroupAdamAR, tf_helen.GroupFTRL])
 def test_a_misspelt_pattern_is_an_error_and_regularizes_nothing_in_silence(kind):
     optimizer = kind(LR, l21={"tabel": 0.1, "*": 0.0})
-    with pytest.raises(ValueError, match=r"'tabel' of `l21` .*table"):
+    with pytest.raises(ValueError, match=r"'tabel' in `l21` matches no variable.*table"):
         take_step(optimizer, new_table(), [0, 1], np.ones((2, 3)))
