@@ -13,12 +13,53 @@ except ImportError as error:
         "with TensorFlow Recommenders: pip install 'tf-helen[tfrs]'."
     ) from error
 
-from tf_helen.legacy.classes import make_classes as _make_classes
+from tf_helen.legacy.ada_hessian import AdaHessian
+from tf_helen.legacy.adagrad import Adagrad, AdagradAR, AdagradW, RowWiseAdagrad
+from tf_helen.legacy.adam import Adam, AdamAR, AdamW, AMSGrad, Nadam, RAdam
+from tf_helen.legacy.cow_clip import CowClip
 from tf_helen.legacy.embedding import Embedding
+from tf_helen.legacy.group import (
+    GroupAdagrad,
+    GroupAdaHessian,
+    GroupAdam,
+    GroupAdamAR,
+    GroupAMSGrad,
+    GroupFTRL,
+    GroupMomentum,
+)
 from tf_helen.legacy.optimizer import LegacyOptimizer
+from tf_helen.legacy.per_variable import PerVariable
+from tf_helen.legacy.sgd import SGD, Momentum
+from tf_helen.legacy.sharpness import ASAM, SAM, Helen
 from tf_helen.legacy.trainer import TrainerMixin
 
-_CLASSES = _make_classes()
-globals().update(_CLASSES)
-
-__all__ = ["Embedding", "LegacyOptimizer", "TrainerMixin", *_CLASSES]
+__all__ = [
+    "ASAM",
+    "SAM",
+    "SGD",
+    "AMSGrad",
+    "AdaHessian",
+    "Adagrad",
+    "AdagradAR",
+    "AdagradW",
+    "Adam",
+    "AdamAR",
+    "AdamW",
+    "CowClip",
+    "Embedding",
+    "GroupAMSGrad",
+    "GroupAdaHessian",
+    "GroupAdagrad",
+    "GroupAdam",
+    "GroupAdamAR",
+    "GroupFTRL",
+    "GroupMomentum",
+    "Helen",
+    "LegacyOptimizer",
+    "Momentum",
+    "Nadam",
+    "PerVariable",
+    "RAdam",
+    "RowWiseAdagrad",
+    "TrainerMixin",
+]

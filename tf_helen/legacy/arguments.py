@@ -10,6 +10,11 @@ import keras
 import tensorflow as tf
 import tf_keras
 
+from tf_helen.optimizers import arguments
+
+# The learning rates of tf_helen, and schedules of tf_keras.
+LearningRate = arguments.LearningRate | tf_keras.optimizers.schedules.LearningRateSchedule
+
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class LegacySchedule(keras.optimizers.schedules.LearningRateSchedule):

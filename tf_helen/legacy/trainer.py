@@ -176,11 +176,51 @@ class TrainerMixin:
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    # Nobody sees a stale row.
+    # Every row is up to date before it is read from outside the training step.
 
     def _settle_tables(self) -> None:
         # Of every table, whoever trains it: another model may, and it may be frozen here.
         tables.settle(adapted_among(self.variables))
+
+    def evaluate(self, *args, **kwargs):
+        self._settle_tables()
+        return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        self._settle_tables()
+        return super().predict_on_batch(*args, **kwargs)
+
+    def get_weights(self):
+        self._settle_tables()
+        return super().get_weights()
+
+    def set_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().set_weights(*args, **kwargs)
+
+    def load_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().load_weights(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        self._settle_tables()
+        return super().save_weights(*args, **kwargs)
+
+    def save(self, *args, **kwargs):
+        with self.settled():
+            return super().save(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        with self.settled():
+            return super().export(*args, **kwargs)
 
     @contextlib.contextmanager
     def settled(self):
@@ -188,28 +228,6 @@ class TrainerMixin:
         self._settle_tables()
         with tables.plain_reads(adapted_among(self.variables)):
             yield self
-
-
-def _settling(name: str, tracing: bool):
-    def method(self, *args, **kwargs):
-        if tracing:
-            with self.settled():
-                return getattr(super(TrainerMixin, self), name)(*args, **kwargs)
-        self._settle_tables()
-        return getattr(super(TrainerMixin, self), name)(*args, **kwargs)
-
-    method.__name__ = name
-    method.__doc__ = f"As the model's own `{name}`, with every row up to date."
-    return method
-
-
-for _name in (
-    *("evaluate", "predict", "test_on_batch", "predict_on_batch"),
-    *("get_weights", "set_weights", "load_weights", "save_weights"),
-):
-    setattr(TrainerMixin, _name, _settling(_name, tracing=False))
-for _name in ("save", "export"):
-    setattr(TrainerMixin, _name, _settling(_name, tracing=True))
 
 
 def _inside(optimizer):

@@ -26,10 +26,11 @@ def legacy_of(optimizer):
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_optimizer_has_a_class_for_tf_keras(name):
     cls = getattr(tf_helen.legacy, name)
-    assert cls.__name__ == name and cls.__module__ == "tf_helen.legacy"
+    assert cls.__name__ == name and cls.inner_class is CLASSES[name]
     assert name in tf_helen.legacy.__all__ and name in cls.__doc__.splitlines()[0]
     assert "Args:" in cls.__doc__ and ">>>" not in cls.__doc__
     assert inspect.signature(cls) == inspect.signature(CLASSES[name])
+    assert "__init__" in vars(cls), "an editor shows its arguments"
     assert issubclass(cls, tf_keras.optimizers.Optimizer)
 
 
