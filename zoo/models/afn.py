@@ -1,4 +1,4 @@
-"""AFN: products of columns of an order that is learned, and an MLP over them."""
+"""AFN: an MLP over products of columns whose order is learned."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class AFN(ClickModel):
-    """Logarithmic neurons, each a product of columns to learned powers, into an MLP.
+    """Logarithmic neurons, each a product of columns raised to learned powers, and an MLP.
 
-    With `ensemble=True` (AFN+) a DNN with embeddings of its own stands beside it; the logit is then
-    a weighted sum of the two.
+    With `ensemble=True` (AFN+), a DNN with its own embeddings runs in parallel, and the logit is a
+    weighted sum of the two.
 
     `y_k = N(exp(sum_j w_kj N(ln max(|e_j|, floor))))`, N: batch normalization;
     `logit = v . MLP([y_1; ...; y_K]) + b`; AFN+: `w_1 logit + w_2 dnn + c`
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        neurons: number K of logarithmic neurons.
-        floor: smallest absolute value of an embedding, above 0; 1e-5 is FuxiCTR's, 1e-4
-            that of the authors' code.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP and the DNN.
-        dropout: after each hidden layer of the MLP, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation; the neurons have it always.
-        ensemble: adds the DNN.
-        deep_hidden_units: widths of the DNN.
-        deep_dropout: after each hidden layer of the DNN.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 10.
+        neurons: int, number K of logarithmic neurons. Defaults to 1500.
+        floor: float above 0, the smallest absolute value of an embedding. FuxiCTR uses 1e-5, the
+            authors' code 1e-4. Defaults to 1e-5.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(400, 400, 400)`.
+        activation: Keras activation of the MLP and the DNN. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer of
+            the MLP. Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. The neurons always have it.
+            Defaults to `True`.
+        ensemble: boolean; adds the DNN. Defaults to `False`.
+        deep_hidden_units: sequence of ints, widths of the hidden layers of the DNN. Defaults to
+            `(400, 400, 400)`.
+        deep_dropout: as `dropout`, for the DNN. Defaults to 0.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

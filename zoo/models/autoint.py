@@ -18,28 +18,34 @@ from zoo.models.base import ClickModel
 class AutoInt(ClickModel):
     """Layers of multi-head self-attention over the embeddings of all columns.
 
-    With `hidden_units`, an MLP beside them on the same embeddings: AutoInt+.
-    With `linear=True`, a linear part too.
+    `hidden_units` adds a parallel MLP on the same embeddings (AutoInt+), `linear=True` a linear
+    part.
 
     `logit = w . [y_1; ...; y_F] + b (+ v . MLP([e_1; ...; e_F]) + c) (+ sum_j w_j)`, where y is
     the output of the last layer; each is `y = ReLU(attention(e) + R e)`.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        attention_layers: number of attention layers.
-        attention_dim: width of their outputs, over all heads.
-        heads: heads of each; they divide `attention_dim`.
-        scale: divides scores by the square root of a head's width.
-        residual: adds a layer's input to its output, through a matrix R where the widths differ.
-        layer_norm: layer normalization before each ReLU.
-        attention_dropout: share of the attention weights dropped, in [0, 1).
-        linear: adds a linear part.
-        hidden_units: widths of the MLP; none: no MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation of the MLP.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        attention_layers: int, number of attention layers. Defaults to 3.
+        attention_dim: int, width of their outputs, over all heads. Defaults to 64.
+        heads: int, number of heads of each layer; divides `attention_dim`. Defaults to 2.
+        scale: boolean; divides the scores by the square root of a head's width. Defaults to
+            `False`.
+        residual: boolean; adds a layer's input to its output, through a matrix R where the widths
+            differ. Defaults to `True`.
+        layer_norm: boolean; layer normalization before each ReLU. Defaults to `False`.
+        attention_dropout: float in [0, 1), share of the attention weights dropped in training.
+            Defaults to 0.
+        linear: boolean; adds a linear part. Defaults to `False`.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP; empty: no MLP.
+            Defaults to `()`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation of the MLP. Defaults to
+            `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

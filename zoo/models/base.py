@@ -1,4 +1,4 @@
-"""What every model of the zoo does alike: hold its schema, build at once, serialize."""
+"""The base class of the models: schema, building, serialization."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ from zoo.models.config import as_schema, plain
 class ClickModel(tf_helen.Model):
     """Base of the models: features in, logits out.
 
-    A subclass makes its layers in `__init__`, with the settings as arguments, and writes `logits`;
-    nothing else. Serialization, building and the checks of features are done here.
+    A subclass creates its layers in `__init__`, whose arguments are the model's settings, and
+    implements `logits`. This class serializes and builds the model and checks its inputs.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        embedding_dims: columns of another width, `{name: width}`; for models that set the vectors
-            side by side.
-        numeric: how numbers enter. "embedded": as value times vector, a column like any other.
-            "direct": as they are, after the schema's transform, beside the vectors; what compares
-            or adds vectors then leaves them out. Models without a place for them refuse it.
-        embedding_l2: `embedding_l2 * sum ||e_k||^2` over the distinct rows of the batch is added to
-            the loss.
-        embeddings_initializer: Keras initializer of the embeddings; `None`: normal, 0.01 wide. With
-            "zeros" nothing behind a ReLU would ever train: its gradient at 0 is 0, and biases begin
-            there too; a warning says so.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        embedding_dims: dict `{column name: width}` of the columns whose width is not
+            `embedding_dim`; only for models that concatenate the vectors. Defaults to `None`.
+        numeric: how numeric columns enter the model. "embedded": as the value times a vector, like
+            any other column. "direct": as the value after the schema's transform, concatenated with
+            the vectors; parts that compare or add vectors do not see it. Models without a place for
+            such values raise an error. Defaults to "embedded".
+        embedding_l2: float, not negative; adds `embedding_l2 * sum ||e_k||^2` over the distinct
+            rows of the batch to the loss. Defaults to 0.
+        embeddings_initializer: Keras initializer of the embeddings. Defaults to `None`: normal with
+            standard deviation 0.01. "zeros" logs a warning: behind a ReLU whose biases start at
+            zero, such embeddings never receive a gradient.
         **kwargs: Keras's `name` and `dtype`.
 
     Attributes:
-        vocabularies: SHA-256 of the vocabulary file of each field that the model was trained with;
-            empty if nobody has set it. It is saved with the model, and an export refuses other
-            vocabularies.
+        vocabularies: dict from field name to the SHA-256 of the vocabulary file that the model was
+            trained with; empty if it was not set. It is saved with the model. Exporting with
+            another vocabulary raises an error.
 
     Input shape:
         `{"ids": int [B, W], "numeric": float [B, N]}` as `zoo.read_tfrecords` yields them.
@@ -90,7 +91,7 @@ class ClickModel(tf_helen.Model):
             )
         if isinstance(initializer, keras.initializers.Zeros):
             logging.warning(
-                "%s: embeddings that begin at zero get no gradient through products or ReLU layers "
+                "%s: embeddings that start at zero get no gradient through products or ReLU layers "
                 "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead.",
                 type(self).__name__,
             )
@@ -104,7 +105,7 @@ class ClickModel(tf_helen.Model):
         self.vocabularies: dict[str, str] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Lets a model be built, and remember its arguments, once its constructor is through."""
+        """Builds a model and stores its arguments at the end of its constructor."""
         super().__init_subclass__(**kwargs)
         construct = cls.__init__
 
@@ -122,21 +123,22 @@ class ClickModel(tf_helen.Model):
         del known["schema"]
         self.settings = {name: given.get(name, default) for name, default in known.items()}
         if not self.built:
-            # At once: optimizers can be built, checkpoints restored and `summary()` read.
+            # Now, so that optimizers can be built, checkpoints restored and `summary()` printed.
             self.build(self.feature_shapes())
 
     def embed(
         self, dim: int | None = None, *, schema: Schema | None = None, **options: Any
     ) -> FieldEmbedding:
-        """Makes the embedding of all columns, as the model's arguments say.
+        """Creates the embedding of all columns from the model's arguments.
 
         Args:
-            dim: width; `None`: the model's.
-            schema: some of the columns; `None`: all.
-            **options: `flat=True` sets the vectors side by side; `name`.
+            dim: int, width of the vectors. Defaults to `None`: `embedding_dim`.
+            schema: `zoo.Schema` of a subset of the columns. Defaults to `None`: all columns.
+            **options: arguments of `zoo.layers.FieldEmbedding`, such as `flat` and `name`.
 
         Returns:
-            A layer from features to `[B, fields, d]`, or flat to `[B, sum of widths]`.
+            A layer that maps features to `[B, fields, d]`; with `flat=True` to
+            `[B, sum of widths]`.
         """
         schema = schema or self.schema
         names = [column.name for column in (*schema.categorical, *schema.numeric)]
@@ -146,7 +148,7 @@ class ClickModel(tf_helen.Model):
         return FieldEmbedding(schema, dim or self.embedding_dim, **options)
 
     def linear_part(self, use_bias: bool = True) -> Linear:
-        """Makes the linear part, with the penalty of the embeddings."""
+        """Creates the linear part, with the same L2 penalty as the embeddings."""
         return Linear(self.schema, l2=self._embedding["l2"], use_bias=use_bias, name="linear")
 
     def deep_part(
@@ -157,13 +159,13 @@ class ClickModel(tf_helen.Model):
         batch_norm: bool = False,
         name: str = "mlp",
     ) -> MLP:
-        """Makes an MLP; the arguments are those of `zoo.layers.MLP`."""
+        """Creates an MLP; see `zoo.layers.MLP` for the arguments."""
         options = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
         return MLP(hidden_units, dtype=self.dtype_policy, name=name, **options)
 
     def output_layer(self, name: str = "output_unit", use_bias: bool = True) -> keras.layers.Dense:
-        """Makes the last layer, one number per row."""
-        # In float32: it costs nothing and keeps the loss exact.
+        """Creates the output layer, one number per row."""
+        # float32 costs nothing here and keeps the loss exact.
         return keras.layers.Dense(1, dtype="float32", use_bias=use_bias, name=name)
 
     @property
@@ -173,15 +175,15 @@ class ClickModel(tf_helen.Model):
         return len(self.schema.categorical) + numbers
 
     def refuse_direct(self, why: str = "") -> None:
-        """Raises if numbers are to enter directly, for models that would not see them."""
+        """Raises if `numeric="direct"`, for models that would ignore such values."""
         if self.numeric == "direct" and self.schema.numeric:
             raise ValueError(
-                f"{type(self).__name__} has no place for numbers beside its vectors{why}. "
-                "Received: numeric='direct'; leave it out, or use a model such as DCNv2 or DeepFM"
+                f"{type(self).__name__} does not support numeric='direct'{why}. Remove the "
+                "argument, or use a model such as DCNv2 or DeepFM."
             )
 
     def side_by_side(self, embedded: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Sets vectors `[B, columns, d]` side by side, then the numbers that have none."""
+        """Concatenates vectors `[B, columns, d]`, then the numbers without a vector."""
         flat = tf.reshape(embedded, [-1, math.prod(embedded.shape[1:])])
         if self.numeric == "embedded" or not self.schema.numeric:
             return flat
@@ -193,13 +195,13 @@ class ClickModel(tf_helen.Model):
             return
         shapes = self.feature_shapes()
         features = {key: tf.zeros((1, shape[1]), _DTYPES[key]) for key, shape in shapes.items()}
-        # A row of zeros builds every layer; ids 0 are always there.
+        # A row of zeros builds every layer; every field has an id 0.
         with tf.init_scope():
             self.logits(features, training=False)
         self.built = True
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-        """The model's formula: features to `[B, 1]`."""
+        """Computes the logits `[B, 1]` of a batch of features."""
         raise NotImplementedError(f"{type(self).__name__} must define `logits`.")
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
@@ -207,7 +209,7 @@ class ClickModel(tf_helen.Model):
         return tf.cast(self.logits(inputs, training), tf.float32)
 
     def feature_shapes(self) -> dict[str, tuple]:
-        """The shapes of the features that the schema describes."""
+        """Returns the shapes of the features that the schema describes."""
         widths = {"ids": self.schema.ids_width, "numeric": len(self.schema.numeric)}
         return {key: (None, width) for key, width in widths.items() if width}
 
@@ -228,7 +230,7 @@ class ClickModel(tf_helen.Model):
         for key, value in config.items():
             if key == "vocabularies":
                 continue
-            # A dict without "module" is as it was given, such as in a preset.
+            # A dict without "module" is a plain argument, such as one from a preset.
             serialized = isinstance(value, dict) and {"class_name", "module"} <= set(value)
             found[key] = (
                 keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)

@@ -1,4 +1,4 @@
-"""What the config of a model holds."""
+"""Conversion of a model's arguments to and from its config."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoo.data.schema import Categorical, Numeric, Schema
 
 
 def plain(value: Any) -> Any:
-    """What a `.keras` file can hold: numbers, texts, lists, dicts, serialized Keras objects.
+    """Converts a value to types that a `.keras` file can hold.
 
     Args:
         value: an argument of a model.
 
     Returns:
-        The same in those terms.
+        A number, string, list, dict or serialized Keras object.
 
     Example:
         >>> plain((1, {"a": (2,)}))
@@ -33,10 +33,10 @@ def plain(value: Any) -> Any:
 
 
 def as_schema(schema: Any) -> Schema:
-    """A schema as it is, or from the dict that a model's `get_config` wrote.
+    """Returns a schema, from a schema or from the dict in a model's config.
 
     Args:
-        schema: one or the other.
+        schema: `zoo.Schema`, or the dict that `get_config` returned.
 
     Returns:
         The schema.

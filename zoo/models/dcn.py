@@ -1,4 +1,4 @@
-"""DCN: a cross network beside an MLP."""
+"""DCN: a cross network and a parallel MLP."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DCN(ClickModel):
-    """Embeddings, side by side, into cross layers and into an MLP; both ends into one unit.
+    """Cross layers and a parallel MLP over the concatenated embeddings.
 
     `x_0 = [e_1; ...; e_F]`, `x_{l+1} = x_0 (x_l . w_l) + b_l + x_l`,
     `logit = w . [x_L; MLP(x_0)] + b`
 
-    The paper sets the numbers beside the embeddings as they are, as `numeric="direct"` does; by
-    default each is embedded, as in FuxiCTR.
+    By default numbers are embedded, as in FuxiCTR; `numeric="direct"` concatenates their values
+    with the embeddings, as in the paper.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        cross_layers: number L of cross layers.
-        hidden_units: widths of the MLP; none: the cross network alone.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        cross_layers: int, number L of cross layers. Defaults to 3.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP; empty: the cross
+            network alone. Defaults to `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
@@ -68,7 +70,7 @@ class DCN(ClickModel):
         crosses = [VectorCross(name=f"layer_{i}", **policy) for i in range(cross_layers)]
         self.cross = CrossNet(crosses, name="cross", **policy)
         mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
-        # Without hidden layers it would give x_0 itself.
+        # Without hidden layers, the MLP would return x_0.
         self.mlp = mlp if mlp.steps else None
         self.output_unit = self.output_layer()
 

@@ -1,4 +1,4 @@
-"""DCN-V2: a cross network with matrices, before or beside an MLP."""
+"""DCN-V2: a cross network with matrices and a stacked or parallel MLP."""
 
 from __future__ import annotations
 
@@ -19,29 +19,32 @@ STRUCTURES = ("parallel", "stacked", "crossnet")
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DCNv2(ClickModel):
-    """Embeddings, side by side, into cross layers with matrices; an MLP beside or behind them.
+    """Cross layers with matrices over the concatenated embeddings, and a parallel or stacked MLP.
 
     `x_0 = [e_1; ...; e_F]`, `x_{l+1} = x_0 * (W_l x_l + b_l) + x_l`; parallel:
     `logit = w . [x_L; MLP(x_0)] + b`, stacked: `w . MLP(x_L) + b`, crossnet: `w . x_L + b`
 
     `projection_dim` makes each `W_l` a product `U_l V_l^T` of rank r; with several `experts` the
-    layer is the gated mixture of `zoo.layers.cross.MixtureCrossNet` (DCN-Mix). FuxiCTR has that
-    mixture only, also for one expert, where the paper has the plain product, as here.
-    The paper sets the numbers beside the embeddings as they are, as `numeric="direct"` does; by
-    default each is embedded, as in FuxiCTR.
+    layer is the gated mixture of `zoo.layers.cross.MixtureCrossNet` (DCN-Mix). FuxiCTR uses the
+    mixture for one expert too; the paper and this model use the plain product. By default numbers
+    are embedded, as in FuxiCTR; `numeric="direct"` concatenates their values with the embeddings,
+    as in the paper.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        cross_layers: number L of cross layers.
-        structure: "parallel", "stacked" or "crossnet" (without an MLP).
-        projection_dim: rank r of the matrices; `None`: they are full.
-        experts: number of experts of a layer; more than one needs `projection_dim`.
-        hidden_units: widths of the MLP; none: the cross network alone.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        cross_layers: int, number L of cross layers. Defaults to 3.
+        structure: "parallel", "stacked" or "crossnet" (no MLP). Defaults to "parallel".
+        projection_dim: int, rank r of the matrices. Defaults to `None`: full matrices.
+        experts: int, number of experts of a layer; more than one needs `projection_dim`. Defaults
+            to 1.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP; empty: the cross
+            network alone. Defaults to `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
@@ -80,7 +83,7 @@ class DCNv2(ClickModel):
         self.embedding = self.embed(flat=True)
         self.cross = self._cross_network(cross_layers, projection_dim, experts)
         mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
-        # Without hidden layers it would give its input.
+        # Without hidden layers, the MLP would return its input.
         self.mlp = mlp if mlp.steps and structure != "crossnet" else None
         self.output_unit = self.output_layer()
 
@@ -93,8 +96,8 @@ class DCNv2(ClickModel):
         if experts > 1:
             if rank is None:
                 raise ValueError(
-                    f"`experts={experts}` are matrices of low rank: give their rank as "
-                    "`projection_dim`, such as 32, or leave `experts` at 1"
+                    f"`experts={experts}` needs `projection_dim`, the rank of the experts' "
+                    "matrices, such as 32. Set it, or use `experts=1`."
                 )
             return MixtureCrossNet(layers, rank, experts, name="cross", **policy)
         crosses = [MatrixCross(rank, name=f"layer_{i}", **policy) for i in range(layers)]

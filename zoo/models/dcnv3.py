@@ -18,33 +18,36 @@ _PARTS = "_zoo_parts"
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DCNv3(ClickModel):
-    """Two cross networks side by side, without an MLP; the logit is the mean of theirs.
+    """Two parallel cross networks without an MLP; the logit is the mean of their logits.
 
-    In the linear one (LCN) the order of products grows by one in every layer, in the exponential
-    one (ECN) it doubles. Half of a layer's output is a masked copy of the other (self-mask).
+    The order of the products grows by one per layer in the linear cross network (LCN) and doubles
+    per layer in the exponential one (ECN). Half of a layer's output is a masked copy of the other
+    half (self-mask).
 
     `x_0 = [e'_1; ...; e'_F; e''_1; ...; e''_F]`, where e' and e'' are the halves of a vector;
     `LCN: x <- x_0 * m(x) + x`, `ECN: x <- x * m(x) + x`, `m(x) = [c; c * ReLU(LN(c))] + b`,
     `c = W x`;
-    `logit = (w . x_ECN + b + v . x_LCN + c) / 2`; of several heads the means.
+    `logit = (w . x_ECN + b + v . x_LCN + c) / 2`, averaged over the heads.
 
-    Training adds the paper's Tri-BCE to the loss that was compiled: `sum_k max(0, L_k - L) L_k`
-    over the cross-entropies L_k of the two networks and L of the model, so that a network is taught
-    the more, the worse it is. It needs the labels, so `compute_loss` adds it. Evaluation has the
-    compiled loss only.
+    Training adds the paper's Tri-BCE loss to the compiled loss: `sum_k max(0, L_k - L) L_k`, where
+    L_k is the cross-entropy of network k and L that of the model. A network that is worse than the
+    model gets a larger weight. `compute_loss` adds it, because it needs the labels. Evaluation uses
+    the compiled loss only.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings in each head, even.
-        exponential_layers: layers of the ECN.
-        linear_layers: layers of the LCN.
-        exponential_dropout: after each layer of the ECN, in [0, 1).
-        linear_dropout: after each layer of the LCN, in [0, 1).
-        heads: embeddings of a column; all go through the same layers.
-        layer_norm: LN in the mask.
-        batch_norm: batch normalization of c, per head.
-        tri_bce: trains with Tri-BCE.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: even int, width d of the embeddings in each head. Defaults to 16.
+        exponential_layers: int, number of layers of the ECN. Defaults to 4.
+        linear_layers: int, number of layers of the LCN. Defaults to 4.
+        exponential_dropout: float in [0, 1), dropout rate after each layer of the ECN. Defaults to
+            0.
+        linear_dropout: float in [0, 1), dropout rate after each layer of the LCN. Defaults to 0.
+        heads: int, number of embeddings per column; all pass through the same layers. Defaults to
+            1.
+        layer_norm: boolean; layer normalization (LN) in the mask. Defaults to `True`.
+        batch_norm: boolean; batch normalization of c, per head. Defaults to `False`.
+        tri_bce: boolean; trains with Tri-BCE. Defaults to `True`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

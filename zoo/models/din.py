@@ -1,4 +1,4 @@
-"""DIN: what a user did before, seen from what is offered now."""
+"""DIN: attention of the candidate item to the user's history."""
 
 from __future__ import annotations
 
@@ -17,35 +17,38 @@ Names = Sequence[str | Sequence[str]]
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DIN(ClickModel):
-    """Histories pooled by attention of the target, and an MLP over all vectors.
+    """Histories pooled by target attention, and an MLP over all vectors.
 
-    A history is a field of several values, its target a field of one, such as the items a user saw
-    and the item offered; other fields of several values are pooled as ever.
+    A history is a multi-valued field, its target a single-valued one, such as the items a user saw
+    and the candidate item. Other multi-valued fields are pooled by mean or sum.
 
     `s = sum_i a_i h_i`, `a_i = w . MLP_a([t; h_i; t - h_i; t * h_i]) + b`;
     `logit = v . MLP([e_1; ...; s; ...; e_F]) + c`. An empty history gives zeros.
 
-    FuxiCTR computes padding too and lets it count in the statistics of Dice; here it does not, so
-    that batch statistics in training are those of real behaviour. With softmax, FuxiCTR gives an
-    empty history the embedding of its padding. Else both are equal.
+    Two differences from FuxiCTR: padding does not enter the batch statistics of Dice, and with
+    `softmax=True` an empty history gives zeros instead of the embedding of its padding.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        targets: fields of one value. A tuple of several, `[("item", "category")]`, stands for their
-            vectors side by side, as in the paper.
-        sequences: their histories, `[("item_history", "category_history")]`; those of one tuple are
-            aligned. By default every field of several values that `shares` with one of a single
-            value is a sequence of it, with an attention of its own.
-        attention_hidden_units: widths of the MLP of the attention.
-        attention_activation: its activation.
-        attention_dropout: after each of its hidden layers, in [0, 1).
-        softmax: makes the weights of a history sum to 1.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP, or "dice".
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 12.
+        targets: list of single-valued fields. A tuple of several names, `[("item", "category")]`,
+            stands for their concatenated vectors, as in the paper. Defaults to `None`.
+        sequences: list of the histories of the targets, `[("item_history", "category_history")]`;
+            those of one tuple are aligned. Defaults to `None`: every multi-valued field that
+            `shares` with a single-valued one is a history of that field, with its own attention.
+        attention_hidden_units: sequence of ints, widths of the hidden layers of the attention's
+            MLP. Defaults to `(36,)`.
+        attention_activation: Keras activation of that MLP, or "dice". Defaults to "dice".
+        attention_dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden
+            layer of that MLP. Defaults to 0.
+        softmax: boolean; normalizes the weights of a history to the sum 1. Defaults to `False`.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 80)`.
+        activation: Keras activation of the MLP, or "dice". Defaults to "dice".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a schema without histories, a value out of range, or features that do not
@@ -118,7 +121,7 @@ class DIN(ClickModel):
             if field.length == 1:
                 pooled[field.name] = values[:, 0]
                 continue
-            # In float32: half precision would lose the later terms, and miscount.
+            # float32, because half precision loses the later terms of a sum and miscounts.
             summed = tf.reduce_sum(tf.cast(values, tf.float32), axis=1)
             if field.pooling == "mean":
                 count = tf.math.count_nonzero(ids[field.name] >= 0, axis=1, keepdims=True)
@@ -132,7 +135,7 @@ class DIN(ClickModel):
 def _histories(
     schema: Schema, targets: Names | None, sequences: Names | None
 ) -> list[tuple[list[str], list[str]]]:
-    """Which targets attend to which sequences; those of one tuple together."""
+    """Pairs the targets with their sequences; the members of a tuple stay together."""
     lengths = schema.field_lengths
     if targets is None and sequences is None:
         shared = [f for f in schema.categorical if f.length > 1 and lengths.get(f.shares) == 1]
@@ -140,10 +143,10 @@ def _histories(
     targets, sequences = _tuples("targets", targets), _tuples("sequences", sequences)
     if not sequences and not targets:
         raise ValueError(
-            f"DIN needs histories, and schema {schema.name!r} has none: fields of several values "
-            "that share with one of a single value, such as Categorical('item_history', length=50, "
-            "shares='item'). Describe them so, give `targets` and `sequences`, or use another "
-            "model, such as DNN"
+            f"DIN needs histories, and schema {schema.name!r} has none: multi-valued fields that "
+            "share with a single-valued one, such as Categorical('item_history', length=50, "
+            "shares='item'). Add one, set `targets` and `sequences`, or use another model, such "
+            "as DNN."
         )
     if list(map(len, targets)) != list(map(len, sequences)):
         raise ValueError(
@@ -152,14 +155,14 @@ def _histories(
     used = [name for group in sequences for name in group]
     for target in (name for group in targets for name in group):
         if lengths.get(target) != 1:
-            raise ValueError(f"target {target!r} is no field of a single value; see the schema")
+            raise ValueError(f"target {target!r} is not a single-valued field of the schema")
     for group in sequences:
         if len({lengths.get(name) for name in group}) > 1:
-            raise ValueError(f"sequences {group} stand side by side; they need the same length")
+            raise ValueError(f"sequences {group} are concatenated and must have the same length")
         for name in group:
             if lengths.get(name, 1) == 1 or used.count(name) > 1:
                 raise ValueError(
-                    f"sequence {name!r} is no field of several values, or given twice; see the "
+                    f"sequence {name!r} is not a multi-valued field, or occurs twice; see the "
                     "schema"
                 )
     return list(zip(targets, sequences, strict=True))

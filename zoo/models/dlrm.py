@@ -1,4 +1,4 @@
-"""DLRM: numbers through an MLP, its end and the embeddings compared, an MLP on top."""
+"""DLRM: dot products of the embeddings and of an MLP of the numbers, and a top MLP."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class DLRM(ClickModel):
-    """The numbers become one vector; its dot products with the embeddings go into an MLP.
+    """The numbers become one vector; an MLP takes all dot products of it and the embeddings.
 
     `z = act(W MLP_bottom(x) + c)`, `e_0 = z`,
     `logit = w . MLP_top([z; <e_i, e_j> for i > j]) + b`
 
-    Without numbers there is no z; where there is only one vector, the top takes that.
+    Without numbers there is no z. A single vector is the input of the top MLP itself.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings, equal for all fields, and of z.
-        bottom_units: widths of the bottom MLP, before its last layer of width d.
-        hidden_units: widths of the top MLP.
-        activation: Keras activation of both MLPs.
-        dropout: after each hidden layer of the top, in [0, 1); one rate or one for each.
-        bottom_dropout: after each hidden layer of the bottom, likewise.
-        batch_norm: batch normalization before each activation; not before that of z.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings and of z; the same for all fields. Defaults to
+            16.
+        bottom_units: sequence of ints, widths of the hidden layers of the bottom MLP, before its
+            last layer of width d. Defaults to `(512, 256, 64)`.
+        hidden_units: sequence of ints, widths of the hidden layers of the top MLP. Defaults to
+            `(512, 256)`.
+        activation: Keras activation of both MLPs. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer of
+            the top MLP. Defaults to 0.
+        bottom_dropout: as `dropout`, for the bottom MLP. Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation, except that of z. Defaults
+            to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, widths that differ, or features that do not fit the
@@ -68,8 +73,8 @@ class DLRM(ClickModel):
         for column in self.schema.numeric:
             if column.name in (self._embedding["dims"] or {}):
                 raise ValueError(
-                    f"embedding_dims names {column.name!r}, but DLRM has no vectors of single "
-                    "numbers: all enter its bottom MLP; leave it out"
+                    f"`embedding_dims` names the number {column.name!r}, but in DLRM numbers have "
+                    "no vectors of their own: they enter the bottom MLP. Remove it."
                 )
         policy = {"dtype": self.dtype_policy}
         self.embedding = None
@@ -78,7 +83,7 @@ class DLRM(ClickModel):
             fields = dataclasses.replace(self.schema, numeric=())
             self.embedding = self.embed(schema=fields)
             width = self.embedding.compute_output_shape()[-1]
-        # Made even where there are no numbers, so that its settings are checked.
+        # Created even without numbers, so that its settings are checked.
         bottom = self.deep_part(bottom_units, activation, bottom_dropout, batch_norm, "bottom")
         vectors = len(self.schema.categorical)
         if self.schema.numeric:

@@ -1,4 +1,4 @@
-"""EDCN: a cross network and a deep one that share what they know after every layer."""
+"""EDCN: a cross network and a deep network that exchange their outputs after every layer."""
 
 from __future__ import annotations
 
@@ -17,30 +17,34 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class EDCN(ClickModel):
-    """A cross network and a deep one; a bridge joins their outputs after every layer.
+    """A cross network and a deep network whose outputs a bridge joins after every layer.
 
-    A regulation gives each network its own view, a gate per column, of the embeddings and of every
-    bridge's output; after the last layer, logistic regression on both outputs and the bridge's.
+    A regulation module scales the columns of the embeddings and of every bridge's output by gates,
+    separately for each network. The logit is linear in the last outputs of both networks and the
+    last bridge.
 
     `x_l, h_l = R_l(f_{l-1})`, `x'_l = x_0 (w_l . x_l) + b_l + x_l`, `h'_l = act(W_l h_l + c_l)`,
     `f_l = bridge(x'_l, h'_l)`; `logit = w . [x'_L; h'_L; f_L] + b`, `f_0 = [e_1; ...; e_F]`
 
-    FuxiCTR leaves out the `+ x_l` of the cross layers, which paper and authors' code have;
-    `cross_residual=False` does too, to compare with results that were found with it. With attention
-    its bridges have a second set of weights, which it never uses; here there is none.
+    FuxiCTR omits the `+ x_l` of the cross layers, which the paper and the authors' code have; use
+    `cross_residual=False` to compare with its results. Its attention bridges also have a second set
+    of weights that is never used; this model does not.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        cross_layers: number L of layers.
-        bridge: "product" (the paper's choice), "sum", "concatenation" or "attention".
-        temperature: of the softmax of the gates, above 0.
-        cross_residual: adds its input to the output of a cross layer.
-        activation: Keras activation of the deep layers, which are as wide as all embeddings.
-        dropout: after each deep layer, in [0, 1).
-        batch_norm: batch normalization of the views, as published: without it the products of small
-            embeddings vanish from layer to layer, and a run may never leave the mean.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        cross_layers: int, number L of layers. Defaults to 3.
+        bridge: "product" (the paper's choice), "sum", "concatenation" or "attention". Defaults to
+            "product".
+        temperature: float above 0, temperature of the softmax of the gates. Defaults to 1.0.
+        cross_residual: boolean; adds the input of a cross layer to its output. Defaults to `True`.
+        activation: Keras activation of the deep layers, which are as wide as all embeddings
+            together. Defaults to "relu".
+        dropout: float in [0, 1), dropout rate after each deep layer. Defaults to 0.
+        batch_norm: boolean; batch normalization of the views, as published. Without it, the
+            products of small embeddings shrink with every layer, and training may not start.
+            Defaults to `True`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

@@ -1,4 +1,4 @@
-"""FiBiNET: weights of fields, bilinear products of pairs, and an MLP."""
+"""FiBiNET: field weights, bilinear products of pairs, and an MLP."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class FiBiNET(ClickModel):
-    """Bilinear products of all pairs of vectors, plain and weighed, into an MLP; a linear part.
+    """A linear part, and an MLP over the bilinear products of all pairs of vectors.
 
-    Squeeze and excitation (SENET) gives each field of a row a weight. The products of the plain
-    vectors and those of the weighed ones, side by side, are the input of the MLP.
+    Squeeze and excitation (SENET) computes a weight for each field of a row. The input of the MLP
+    is the concatenation of the products of the plain vectors and of the weighted vectors.
 
     `logit = b + sum_j w_j + w . MLP([p; q])`
     `p_ij = (e_i W_ij) * e_j`, `q_ij = (a_i e_i V_ij) * a_j e_j`
     `a = act(W2 relu(W1 z))`, `z_j = mean_d e_jd`, i < j
 
     Args:
-        schema: the columns of the data, at least two.
-        embedding_dim: width d of the embeddings.
-        bilinear: whose matrices W and V are: of "all" pairs, of "each" left field, of each
-            "interaction" (pair).
-        reduction: fields per unit in the middle of SENET, above 0.
-        excitation: Keras activation of the weights; the paper's and FuxiCTR's is "relu".
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data, at least two.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        bilinear: which pairs share the matrices W and V: "all" pairs, the pairs of "each" left
+            field, or none ("interaction": one matrix per pair). Defaults to "interaction".
+        reduction: float above 0, number of fields per unit of SENET's hidden layer. Defaults to 3.
+        excitation: Keras activation of the weights; the paper and FuxiCTR use "relu". Defaults to
+            "relu".
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, a schema of one column, or features that do not fit
@@ -78,7 +81,7 @@ class FiBiNET(ClickModel):
         if self.columns < 2:
             raise ValueError(
                 f"FiBiNET multiplies pairs of columns; schema {self.schema.name!r} has "
-                f"{self.columns}. Use a model without pairs, such as DNN or GDCN"
+                f"{self.columns}. Use a model without pairs, such as DNN or GDCN."
             )
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
@@ -87,7 +90,7 @@ class FiBiNET(ClickModel):
         self.pairs = BilinearInteraction(bilinear, name="pairs", **policy)
         self.weighed_pairs = BilinearInteraction(bilinear, name="weighed_pairs", **policy)
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
-        # The linear part has the bias already.
+        # The linear part has the bias.
         self.output_unit = self.output_layer(use_bias=False)
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""FinalMLP: two MLPs that see the features through gates, and their bilinear fusion."""
+"""FinalMLP: two MLPs over gated features, and their bilinear fusion."""
 
 from __future__ import annotations
 
@@ -19,31 +19,39 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class FinalMLP(ClickModel):
-    """Two streams over the same embeddings, each with gates and an MLP of its own.
+    """Two streams over the same embeddings, each with its own gates and MLP.
 
-    The gates of a stream depend on a few columns, its context, embedded once more; without such
-    columns they are learned and alike for all rows. A bilinear form fuses the streams.
+    The gates of a stream depend on a few columns, its context, which have a second embedding.
+    Without a context the gates are learned and the same for all rows. A bilinear form fuses the
+    streams.
 
     `x_k = MLP_k(g_k * e)`, `g_k = 2 sigmoid(W_k MLP'_k(context_k) + b_k)`, `e = [e_1; ...; e_F]`
     `logit = u . x_1 + v . x_2 + sum_h x_1h W_h x_2h + c`
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        hidden_units: widths of the first MLP.
-        activation: Keras activation of both MLPs.
-        dropout: after each hidden layer of the first MLP, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation of the first MLP.
-        second_hidden_units: of the second MLP; `None`: as the first.
-        second_dropout: of the second MLP; `None`: as the first.
-        second_batch_norm: of the second MLP; `None`: as the first.
-        gates: whether there are gates.
-        gate_units: widths of the MLP of the gates.
-        first_context: names of the columns that the first stream's gates depend on.
-        second_context: names of the columns that the second stream's gates depend on.
-        heads: pieces that the streams are cut into for the bilinear form; they divide the last
-            widths of both MLPs.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        hidden_units: sequence of ints, widths of the hidden layers of the first MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of both MLPs. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer of
+            the first MLP. Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation of the first MLP. Defaults
+            to `False`.
+        second_hidden_units: as `hidden_units`, for the second MLP. Defaults to `None`: as the
+            first.
+        second_dropout: as `dropout`, for the second MLP. Defaults to `None`: as the first.
+        second_batch_norm: as `batch_norm`, for the second MLP. Defaults to `None`: as the first.
+        gates: boolean; whether the streams have gates. Defaults to `True`.
+        gate_units: sequence of ints, widths of the hidden layers of the gates' MLP. Defaults to
+            `(64,)`.
+        first_context: sequence of column names that the gates of the first stream depend on.
+            Defaults to `()`.
+        second_context: sequence of column names that the gates of the second stream depend on.
+            Defaults to `()`.
+        heads: int, number of pieces that the streams are cut into for the bilinear form; divides
+            the last widths of both MLPs. Defaults to 1.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

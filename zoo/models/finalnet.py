@@ -1,4 +1,4 @@
-"""FinalNet: factorized interaction layers in place of an MLP."""
+"""FinalNet: factorized interaction layers instead of an MLP."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ from zoo.models.base import ClickModel
 class FinalNet(ClickModel):
     """One or two blocks of factorized interaction layers; the mean of two logits.
 
-    Every layer multiplies outputs of a linear layer by each other, so that each doubles the degree
-    of the products. In training, each of two blocks learns from the mean of both as well.
+    Every layer multiplies the two halves of a linear layer's output, which doubles the degree of
+    the products. In training, each of two blocks also learns from the mean of both.
 
     `x' = dropout(act(BN([a; a * g])))` ("concat") or `a + a * g` ("sum"), `[a; g] = W x + b`
     `y_k = w_k . block_k([e_1; ...; e_F]) + c_k`, `logit = (y_1 + y_2) / 2`
-    loss: the compiled one, and `distillation * sum_k BCE(sigmoid(y_k), sigmoid(logit))`
+    Added to the compiled loss: `distillation * sum_k BCE(sigmoid(y_k), sigmoid(logit))`
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        blocks: 1 or 2.
-        hidden_units: widths of the first block's layers.
-        activation: Keras activation of the layers; `None`: none.
-        dropout: after each layer of the first block, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        second_hidden_units: of the second block; `None`: as the first.
-        second_dropout: of the second block; `None`: as the first.
-        residual: "concat" or "sum".
-        column_gates: gates for the first block, `[e; g * e]`, `g = W e + b` over the columns; the
-            vectors must then have one width.
-        distillation: weight of the blocks' own losses, at least 0.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        blocks: int, 1 or 2. Defaults to 2.
+        hidden_units: sequence of ints, widths of the layers of the first block. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the layers; `None`: linear. Defaults to `None`.
+        dropout: float in [0, 1), or one per layer: dropout rate after each layer of the first
+            block. Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `True`.
+        second_hidden_units: as `hidden_units`, for the second block. Defaults to `None`: as the
+            first.
+        second_dropout: as `dropout`, for the second block. Defaults to `None`: as the first.
+        residual: "concat" or "sum". Defaults to "concat".
+        column_gates: boolean; gates for the input of the first block, `[e; g * e]`, `g = W e + b`
+            over the columns; all vectors must have the same width. Defaults to `False`.
+        distillation: float, not negative, weight of the blocks' own losses. Defaults to 1.0.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

@@ -14,15 +14,16 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class FM(ClickModel):
-    """A linear part, and the inner products of all pairs of embeddings.
+    """A linear part and the inner products of all pairs of embeddings.
 
-    `logit = b + sum_j w_j + sum_{i<j} <e_i, e_j>`, the pairs in time linear in their number of
-    columns: `0.5 sum_d ((sum_j e_j)^2 - sum_j e_j^2)`
+    `logit = b + sum_j w_j + sum_{i<j} <e_i, e_j>`. The sum over pairs takes time linear in the
+    number of columns: `0.5 sum_d ((sum_j e_j)^2 - sum_j e_j^2)`.
 
     Args:
-        schema: the columns of the data. A field of several values is one vector: their mean or sum.
-        embedding_dim: width d of the embeddings, equal for all columns.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data. A multi-valued field is one vector, the mean
+            or sum of its values.
+        embedding_dim: int, width d of the embeddings; the same for all columns. Defaults to 16.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, widths that differ, or features that do not fit the

@@ -17,24 +17,26 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class GDCN(ClickModel):
-    """Cross layers with gates, and an MLP after them (stacked) or beside them (parallel).
+    """Gated cross layers, and an MLP after them (stacked) or in parallel.
 
-    Each cross layer raises the degree of the products by one; a gate of the same width decides
-    which of them pass. The embeddings stand side by side, so they may have several widths.
+    Each cross layer raises the degree of the products by one and scales them by a gate of the same
+    width. The embeddings are concatenated, so they may have different widths.
 
     `x_{l+1} = x_0 * (W_l x_l + b_l) * sigmoid(V_l x_l) + x_l`, `x_0 = [e_1; ...; e_F]`
     `logit = w . MLP(x_L) + c` (stacked) or `w . [x_L; MLP(x_0)] + c` (parallel)
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        structure: "stacked" (the paper's GDCN-S) or "parallel" (GDCN-P).
-        cross_layers: number of cross layers, at least 1.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        structure: "stacked" (the paper's GDCN-S) or "parallel" (GDCN-P). Defaults to "stacked".
+        cross_layers: int, number of cross layers, at least 1. Defaults to 3.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

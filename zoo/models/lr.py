@@ -17,14 +17,14 @@ class LR(ClickModel):
 
     `logit = b + sum_j w[ids_j] + sum_n u_n (x_n - mean_n) / std_n`
 
-    A field of several values counts with their mean or sum, as its `pooling` says; FuxiCTR always
-    takes the sum.
+    The weights of a multi-valued field are averaged or summed, depending on its `pooling`; FuxiCTR
+    always sums them.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: taken, and without effect, so that all models are made alike: nothing is
-            embedded here. `embedding_l2` is the penalty on the weights, which begin at zero.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, ignored; accepted so that all models have the same constructor.
+            `embedding_l2` is the penalty on the weights, which start at zero. Defaults to 16.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

@@ -1,4 +1,4 @@
-"""MaskNet: hidden layers under masks that depend on the row."""
+"""MaskNet: hidden layers with masks that depend on the row."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class MaskNet(ClickModel):
-    """Layers whose inputs are multiplied by masks that a small MLP makes of the embeddings.
+    """Layers whose inputs are multiplied by masks, which small MLPs compute from the embeddings.
 
-    The first input is the embeddings, normalized column by column. Serial: each block's output is
-    the next one's input. Parallel: all blocks see the embeddings, an MLP their outputs.
+    The first input is the embeddings, normalized per column. Serial: each block takes the output of
+    the one before. Parallel: all blocks take the embeddings, and an MLP takes their outputs.
 
     `block(h) = act(LN(W (m * h)))`, `m = M2 relu(M1 [e_1; ...; e_F] + b1) + b2`
     `v = [LN(e_1); ...; LN(e_F)]`
@@ -29,19 +29,22 @@ class MaskNet(ClickModel):
     `logit = w . MLP([block_1(v); ...; block_n(v)]) + c` (parallel)
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings; at least 2 where they are normalized.
-        structure: "serial" or "parallel".
-        hidden_units: widths of the blocks (serial) or of the MLP (parallel).
-        blocks: number of blocks of the parallel structure.
-        block_units: width of each of them.
-        reduction: units of a mask's hidden layer for each unit of the mask, above 0.
-        activation: Keras activation of the blocks and the MLP.
-        dropout: after each block and hidden layer, in [0, 1); one rate or, in the serial
-            structure, one for each block.
-        embedding_norm: whether to normalize the embeddings.
-        layer_norm: whether to normalize in the blocks.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings; at least 2 if they are normalized. Defaults
+            to 16.
+        structure: "serial" or "parallel". Defaults to "parallel".
+        hidden_units: sequence of ints, widths of the blocks (serial) or of the hidden layers of the
+            MLP (parallel). Defaults to `(200, 200)`.
+        blocks: int, number of blocks of the parallel structure. Defaults to 3.
+        block_units: int, width of each of them. Defaults to 64.
+        reduction: float above 0, number of hidden units per output unit of a mask's MLP. Defaults
+            to 1.0.
+        activation: Keras activation of the blocks and the MLP. Defaults to "relu".
+        dropout: float in [0, 1), dropout rate after each block and hidden layer; in the serial
+            structure also one per block. Defaults to 0.
+        embedding_norm: boolean; whether to normalize the embeddings. Defaults to `True`.
+        layer_norm: boolean; whether to normalize in the blocks. Defaults to `True`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
@@ -94,7 +97,7 @@ class MaskNet(ClickModel):
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
         if embedding_norm:
-            # A vector of one number, normalized, is zero.
+            # Layer normalization of a vector of length 1 gives zero.
             check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
         self.norm = ColumnNorm(name="embedding_norm", **policy) if embedding_norm else None
         self.blocks = [

@@ -1,4 +1,4 @@
-"""PNN: products of embeddings as further inputs of an MLP."""
+"""PNN: an MLP over the embeddings and their products."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ PRODUCTS = ("inner", "outer", "both")
 
 @keras.saving.register_keras_serializable(package="zoo")
 class PNN(ClickModel):
-    """Embeddings and their pairwise products, side by side, into an MLP.
+    """An MLP over the concatenated embeddings and their pairwise products.
 
     `logit = w . MLP([e_1; ...; e_F; p]) + b`, where p is `<e_i, e_j>` for all i < j (inner),
-    `(sum_i e_i)(sum_j e_j)^T` as a vector (outer), or both
+    `(sum_i e_i)(sum_j e_j)^T` as a vector (outer), or both.
 
-    The weights of the inner products are one for each pair, as in FuxiCTR; the paper also has the
-    squares `<e_i, e_i>`, and makes its weights by factors. FuxiCTR has no outer product.
+    There is one inner product per pair, as in FuxiCTR; the paper also uses the squares `<e_i, e_i>`
+    and factorizes the weights. FuxiCTR has no outer product.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings, equal for all columns.
-        product: "inner" (IPNN), "outer" (OPNN) or "both" (PNN*).
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings; the same for all columns. Defaults to 16.
+        product: "inner" (IPNN), "outer" (OPNN) or "both" (PNN*). Defaults to "inner".
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, widths that differ, or features that do not fit the

@@ -1,4 +1,4 @@
-"""Wide & Deep: logistic regression beside an MLP."""
+"""Wide & Deep: logistic regression and an MLP."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class WideDeep(ClickModel):
-    """A linear part on the ids, which memorizes, and an MLP on embeddings, which generalizes.
+    """A linear part over the ids and an MLP over the embeddings.
 
     `logit = sum_j w_j + w . MLP([e_1; ...; e_F]) + b`
 
-    The crosses of columns that the paper gives to its wide part by hand are columns of the schema
-    like any other: prepare them with the data. The paper sets the numbers beside the embeddings as
-    they are, as `numeric="direct"` does; by default each is embedded, as in FuxiCTR.
+    Crossed columns, which the paper designs by hand for the wide part, are columns of the schema:
+    create them when you prepare the data. By default numbers are embedded, as in FuxiCTR;
+    `numeric="direct"` concatenates their values with the embeddings, as in the paper.
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

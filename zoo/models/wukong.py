@@ -17,27 +17,34 @@ from zoo.models.base import ClickModel
 
 @keras.saving.register_keras_serializable(package="zoo")
 class WuKong(ClickModel):
-    """Layers that each make new vectors from pairwise products and from sums; then an MLP.
+    """Layers that compute new vectors from pairwise products and from sums, and an MLP.
 
-    The factorization machine block (FMB) turns the inner products of all vectors into new ones, the
-    linear compression block (LCB) adds the old ones up. L layers reach products of 2^L vectors.
+    The factorization machine block (FMB) maps the inner products of all vectors to new vectors, the
+    linear compression block (LCB) returns linear combinations of the vectors. L layers reach
+    products of 2^L vectors.
 
     `X_0 = (e_1, ..., e_F)`, `X_{l+1} = LN([FMB(X_l); LCB(X_l)] + R_l X_l)`, `LCB(X) = L X`
     `FMB(X) = reshape(V MLP(LN(flatten(X X^T Y))) + b)`; `logit = w . MLP(flatten(X_L)) + c`
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings, at least 2.
-        layers: number of layers, at least 1.
-        fmb_vectors: vectors that a factorization machine block makes.
-        lcb_vectors: vectors that a linear compression block makes.
-        projection: columns of Y, which make the matrix of inner products narrower.
-        fmb_units: widths of the MLP in the factorization machine block.
-        hidden_units: widths of the last MLP.
-        activation: Keras activation of all MLPs.
-        dropout: after each hidden layer of the last MLP, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation of the last MLP.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings, at least 2. Defaults to 16.
+        layers: int, number of layers, at least 1. Defaults to 3.
+        fmb_vectors: int, number of vectors that a factorization machine block returns. Defaults to
+            16.
+        lcb_vectors: int, number of vectors that a linear compression block returns. Defaults to 16.
+        projection: int, number of columns of Y, which reduce the matrix of inner products. Defaults
+            to 16.
+        fmb_units: sequence of ints, widths of the hidden layers of the MLP in the factorization
+            machine block. Defaults to `(200,)`.
+        hidden_units: sequence of ints, widths of the hidden layers of the last MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of all MLPs. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer of
+            the last MLP. Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation of the last MLP. Defaults to
+            `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
@@ -83,7 +90,7 @@ class WuKong(ClickModel):
         check_widths("fmb_units", fmb_units)
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
-        # A vector of one number, normalized, is zero.
+        # Layer normalization of a vector of length 1 gives zero.
         check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
         self.interactions = [
             WuKongLayer(

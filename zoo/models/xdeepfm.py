@@ -1,4 +1,4 @@
-"""xDeepFM: a compressed interaction network beside an MLP."""
+"""xDeepFM: a compressed interaction network and an MLP."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ from zoo.models.base import ClickModel
 class XDeepFM(ClickModel):
     """A linear part, a compressed interaction network (CIN) and an MLP that share the embeddings.
 
-    The CIN multiplies vectors entry by entry: its layer k mixes products of k + 1 fields (X^0 = e).
-    Each of its rows is summed over d, and the sums of all layers are weighed for the logit.
+    The CIN multiplies vectors entry by entry; its layer k combines products of k + 1 fields (X^0 =
+    e). Each of its rows is summed over d, and the logit is linear in the sums of all layers.
 
     `logit = b + sum_j w_j + u . CIN(e_1, ..., e_F) + w . MLP([e_1; ...; e_F]) + c`
     `CIN = [sum_d X^1; sum_d X^2; ...]`, `X^k_h = sum_ij W^k_hij (e_i * X^{k-1}_j) + b^k_h`
 
     Args:
-        schema: the columns of the data.
-        embedding_dim: width d of the embeddings.
-        cin_units: number of filters of each layer of the CIN.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        batch_norm: batch normalization before each activation.
-        **kwargs: of `ClickModel`; there are the shapes of features and logits too.
+        schema: `zoo.Schema`, the columns of the data.
+        embedding_dim: int, width d of the embeddings. Defaults to 16.
+        cin_units: sequence of ints, number of filters of each layer of the CIN. Defaults to
+            `(16, 16, 16)`.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP. Defaults to
+            `(200, 200)`.
+        activation: Keras activation of the MLP. Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
 
     Reference: Lian et al., KDD 2018 (arXiv 1803.05170), equations 6, 7 and 15; published with
         d = 10, layers of 200 in the CIN and of 400 in the MLP for Criteo, Adam; BARS for
-        Criteo_x4_001: d = 16, a CIN of 64-64-64, an MLP of five times 1000, dropout 0.2. The biases
-        of the CIN's filters are the FuxiCTR library's, which this model equals; the paper has none.
+        Criteo_x4_001: d = 16, a CIN of 64-64-64, an MLP of five times 1000, dropout 0.2. The CIN's
+        filters have biases, as in FuxiCTR; those of the paper do not.
 
     Example:
         >>> import numpy as np, zoo
@@ -65,7 +68,7 @@ class XDeepFM(ClickModel):
         self.embedding = self.embed()
         self.linear = self.linear_part()
         self.cin = CIN(cin_units, dtype=self.dtype_policy, name="cin")
-        # The linear part has the bias already.
+        # The linear part has the bias.
         self.cin_unit = self.output_layer("cin_unit", use_bias=False)
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
