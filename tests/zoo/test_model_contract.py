@@ -168,7 +168,7 @@ def test_numbers_that_enter_directly_change_the_logit(name):
     ],
 )
 def test_numbers_for_which_there_is_no_place_are_refused(name, settings):
-    message = r"has no place for numbers.*numeric='direct'; leave it out"
+    message = r"cannot concatenate numbers.*numeric='direct'; remove it"
     with pytest.raises(ValueError, match=message):
         small(name, numeric="direct", **settings)
     # Without numbers there is nothing to refuse.

@@ -178,8 +178,8 @@ class ClickModel(tf_helen.Model):
         """Raises if `numeric="direct"`, for models that would ignore such values."""
         if self.numeric == "direct" and self.schema.numeric:
             raise ValueError(
-                f"{type(self).__name__} does not support numeric='direct'{why}. Remove the "
-                "argument, or use a model such as DCNv2 or DeepFM."
+                f"{type(self).__name__} cannot concatenate numbers with its vectors{why}. "
+                "Received: numeric='direct'; remove it, or use a model such as DCNv2 or DeepFM."
             )
 
     def side_by_side(self, embedded: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
