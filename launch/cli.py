@@ -53,7 +53,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
         except _USER_ERRORS as error:
             _stop(error)
         except RuntimeError as error:
-            if "tf_helen.enable" not in str(error):  # SAM under a trainer of one pass
+            if not _is_trainer_error(error):
                 raise
             _stop(error)
         except KeyboardInterrupt:
@@ -66,6 +66,15 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
             quit_on_interrupt()  # while threads and TensorFlow come to their end
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _is_trainer_error(error: RuntimeError) -> bool:
+    """Whether an optimizer such as SAM met a trainer of one gradient per step.
+
+    `tf_helen` is not imported for it, because `launch.predict` runs without this project.
+    """
+    passes = sys.modules.get("tf_helen.optimizers.passes")
+    return passes is not None and isinstance(error, passes.TrainerError)
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:

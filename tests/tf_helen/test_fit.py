@@ -7,7 +7,7 @@ import tensorflow as tf
 from optimizer_table import ENTRIES
 
 import tf_helen
-from tf_helen.training.seam import seed_states
+from tf_helen.training.multi_pass import seed_states
 
 every = pytest.mark.parametrize("name", ENTRIES)
 # Tracing a step takes longer than a short training: what does not depend on it runs eagerly, but
@@ -238,7 +238,7 @@ def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name):
 
 
 @pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.seam])
-def test_a_plain_keras_model_raises_and_names_the_ways_out(name):
+def test_a_plain_keras_model_raises_and_names_the_remedies(name):
     ids, labels = sparse_batches(16)
     model = keras.Sequential([keras.Input((2,), dtype="int32")])
     model.add(tf_helen.layers.Embedding(FIELDS, 2))

@@ -13,7 +13,7 @@ from tf_helen.core import replicas
 from tf_helen.legacy.arguments import floatx_of_tf_keras, translate
 from tf_helen.legacy.variables import adapt_all
 
-WAYS_OUT = (
+REMEDIES = (
     "Put `tf_helen.legacy.TrainerMixin` before the model class in the bases of the model, or use "
     "`optimizer.minimize(closure, variables)` in a custom loop."
 )
@@ -57,7 +57,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
         for name in [name for name in self.__dict__ if self._is_setting(inner, name)]:
             del self.__dict__[name]
         self.inner = inner
-        inner.ways_out = WAYS_OUT
+        inner.remedies = REMEDIES
 
     # Settings (`rho`, `alpha`, `weight_decay`, ...) are read and set on the inner optimizer.
 
@@ -150,7 +150,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
             The step counter.
 
         Raises:
-            ValueError: for gradients that somebody else has summed over the replicas.
+            ValueError: for gradients that are summed over the replicas already.
             RuntimeError: if the optimizer needs more than one gradient per step.
         """
         skip = skip_gradients_aggregation or not kwargs.get(

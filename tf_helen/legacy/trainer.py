@@ -1,4 +1,4 @@
-"""The trainer seam for tf_keras models: hands the optimizer a closure."""
+"""The multi-pass trainer for tf_keras models: hands the optimizer a closure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tf_helen.legacy.variables import adapt_all, adapted_among
 from tf_helen.training.replica_shares import ReplicaShares
 
 
-class _EpochBell(tf_keras.callbacks.Callback):
+class _EpochNotifier(tf_keras.callbacks.Callback):
     """Tells the optimizer where passes over the data begin and end."""
 
     def on_train_begin(self, logs=None):
@@ -59,7 +59,7 @@ class TrainerMixin:
     dropout masks, compiled (`run_eagerly=False`) or with `tf.random.Generator`
     (`tf_keras.backend.experimental.enable_tf_random_generator()`); run eagerly with the stateful
     random operations that are tf_keras's default, which nothing can rewind, each pass draws its
-    own. Random operations that a layer calls directly (`tf.random.uniform`) draw anew in each
+    own. Random operations that a layer calls directly (`tf.random.uniform`) draw again in each
     pass too.
 
     Example:
@@ -115,12 +115,12 @@ class TrainerMixin:
         given = inspect.signature(tf_keras.Model.fit).bind(self, *args, **kwargs).arguments
         given.pop("self")
         callbacks = given.pop("callbacks", None)
-        bell = _EpochBell()
+        notifier = _EpochNotifier()
         if isinstance(callbacks, tf_keras.callbacks.CallbackList):
-            callbacks.append(bell)
-            bell.set_model(self)
+            callbacks.append(notifier)
+            notifier.set_model(self)
         else:
-            callbacks = [*tf.nest.flatten(callbacks or []), bell]
+            callbacks = [*tf.nest.flatten(callbacks or []), notifier]
         return super().fit(**given, callbacks=callbacks)
 
     def _make_variables(self, trial: Callable[[], object]) -> None:
@@ -172,7 +172,7 @@ class TrainerMixin:
         scale = optimizer.get_scaled_loss(tf.constant(1.0))
         loss, gradients = inner.run_passes(closure, variables, scale)
         gradients = optimizer.get_unscaled_gradients(gradients)
-        with inner.inner.seam():
+        with inner.inner.multi_pass():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 

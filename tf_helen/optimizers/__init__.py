@@ -14,6 +14,7 @@ from tf_helen.optimizers.group_ftrl import GroupFTRL
 from tf_helen.optimizers.group_momentum import GroupMomentum
 from tf_helen.optimizers.helen import Helen
 from tf_helen.optimizers.nadam import Nadam
+from tf_helen.optimizers.passes import Needs, TrainerError
 from tf_helen.optimizers.per_variable import PerVariable
 from tf_helen.optimizers.radam import RAdam
 from tf_helen.optimizers.registry import get
@@ -34,8 +35,10 @@ CLASSES = (
 __all__ = [
     "CLASSES",
     "Direction",
+    "Needs",
     "RowSparseOptimizer",
     "Step",
+    "TrainerError",
     "get",
     *(cls.__name__ for cls in CLASSES),
 ]

@@ -14,7 +14,7 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.core.rule import compute_dtype, find
-from tf_helen.optimizers.slots import HISTORY, SlotBook, add_slot, fill
+from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, add_slot, fill
 from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
 
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
@@ -107,7 +107,7 @@ class AbsentRows(StillRows):
         self.continuous = self.decay.decay == "continuous"
         self.sweep_every = checks.whole_number("sweep_every", sweep_every)
         self.steps_per_epoch = steps_per_epoch
-        self._swept_at = SlotBook()
+        self._swept_at = SlotsByVariable()
         self._pending: dict[int, _PendingDecay] = {}
         self._trained: set[int] | None = None  # by the last step; `None`: all
         self.alpha_variable = self._epoch_steps = None
@@ -226,7 +226,7 @@ class AbsentRows(StillRows):
         return self._settle(replicas.local(variable), records, block.ids, done)
 
     def _sweep_foreign_tables(self, blocks, variables) -> None:
-        """Every `sweep_every` steps, brings tables up to date whose layer asks nobody."""
+        """Every `sweep_every` steps, brings tables of stock layers up to date."""
         foreign = [
             variable
             for block, variable in zip(blocks, variables, strict=True)

@@ -12,6 +12,7 @@ from tf_helen.core import replicas
 from tf_helen.core.rows import values_of, with_values
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
+from tf_helen.optimizers.passes import Needs
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules import AdaHessianRule, Rule
 
@@ -26,7 +27,7 @@ class HessianOptimizer(RowSparseOptimizer):
         **kwargs: see `tf_helen.RowSparseOptimizer`.
     """
 
-    needs = "a Hessian-vector product"
+    needs = Needs.HESSIAN_VECTOR_PRODUCT
     fixed_settings = ("seed",)
 
     def __init__(self, learning_rate: LearningRate, *, rule: Rule, seed: int = 0, **kwargs):
@@ -44,7 +45,7 @@ class HessianOptimizer(RowSparseOptimizer):
         return loss, safe
 
     def apply(self, grads, trainable_variables=None):
-        self.check_seam()
+        self.check_trainer()
         super().apply(grads, trainable_variables)
 
     def blocks_of(self, gradients, variables):

@@ -21,7 +21,7 @@ class AdamAR(RowSparseOptimizer):
     lambda = min(1, alpha * I)
     e_k    = e_k - lambda * e_k - lr * m_hat / (sqrt(v_hat) + epsilon)
     ```
-    The decay is decoupled and not multiplied by the learning rate. A row that stays away for n
+    The decay is decoupled and not multiplied by the learning rate. A row that is absent for n
     steps forgets by about `exp(-alpha n^2 / 2)` **before it is next read**, in training and
     evaluation alike; that is what prevents one-epoch overfitting. Dense weights never decay.
 
@@ -74,7 +74,7 @@ class AdamAR(RowSparseOptimizer):
         >>> for _ in range(3):
         ...     optimizer.apply([tf.IndexedSlices(tf.ones([1, 1]), tf.constant([0]))], [table])
         >>> optimizer.finalize_variable_values([table])
-        >>> table.numpy().ravel().tolist()  # row 1 was away for I = 0, 1, 2
+        >>> table.numpy().ravel().tolist()  # row 1 was absent for I = 0, 1, 2
         [1.0, 0.0]
     """
 

@@ -16,7 +16,7 @@ from tf_helen.rules import AdagradRule, AdamRule, CounterDecay
 class AdamW(RowSparseOptimizer):
     """Row-sparse Adam with decoupled weight decay on the rows of the batch.
 
-    `e <- (1 - lr * weight_decay * f) e`, then Adam's step. A row that is away does not decay (see
+    `e <- (1 - lr * weight_decay * f) e`, then Adam's step. An absent row does not decay (see
     `tf_helen.AdamAR` for one that does). f is 1, or with `counter_halflife=h` it is `h / c`, c the
     row's recent count, `c <- 1 + 2^(-(t - s) / h) c`: rare rows decay more, as in FBGEMM's
     counter-based regularization. Memory: two slots like the table; with counters 8 bytes per row.

@@ -10,6 +10,7 @@ from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.core.rule import Rule, settings
 from tf_helen.optimizers.arguments import LearningRate
+from tf_helen.optimizers.passes import Needs
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 from tf_helen.rules import CowClip as CowClipRule
@@ -84,7 +85,7 @@ class CowClip(WrappingOptimizer):
         )
         super().__init__(learning_rate, base_optimizer, name=name, rule=rule, **kwargs)
         base = self.base_optimizer
-        if not isinstance(base, RowSparseOptimizer) or base.needs == "two gradients":
+        if not isinstance(base, RowSparseOptimizer) or base.needs is Needs.TWO_GRADIENTS:
             raise ValueError(
                 "`base_optimizer` of CowClip must be an optimizer of tf_helen with one gradient "
                 f"per step. Received: {type(base).__name__}. Around SAM or Helen put it inside: "
@@ -94,7 +95,7 @@ class CowClip(WrappingOptimizer):
     def apply(self, grads, trainable_variables=None):
         if len(grads) == 0:
             return
-        self.check_seam()
+        self.check_trainer()
         variables = self._known_variables(grads, trainable_variables)
         grads, variables = keras_access.without_empty_gradients(self, grads, variables)
         grads = replicas.all_reduce_sum(grads)

@@ -21,9 +21,9 @@ class DelegatingOptimizer(RowSparseOptimizer):
     """An optimizer whose weights are updated by other optimizers, which it holds.
 
     Args:
-        inner: those optimizers, ours or Keras's; the first one's steps are the steps.
+        inner: those optimizers, of tf_helen or of Keras; the first optimizer's steps are the steps.
         name: the optimizer's name.
-        rule: a rule whose `prepare` changes gradients on their way to the held optimizers.
+        rule: a rule whose `prepare` changes the gradients before the held optimizers apply them.
     """
 
     owns_rows = False
@@ -42,73 +42,79 @@ class DelegatingOptimizer(RowSparseOptimizer):
         """Which of the held optimizers updates a variable."""
         return self._inner[0]
 
-    def _ours(self) -> list[RowSparseOptimizer]:
-        return [one for one in self._inner if isinstance(one, RowSparseOptimizer)]
+    def _row_sparse(self) -> list[RowSparseOptimizer]:
+        return [optimizer for optimizer in self._inner if isinstance(optimizer, RowSparseOptimizer)]
 
     def ask_history(self, *names):
-        for one in self._ours():
-            one.ask_history(*names)
+        for optimizer in self._row_sparse():
+            optimizer.ask_history(*names)
 
     def build(self, variables):
         if self.built:
             return
         variables = list(variables)
         super().build(variables)
-        shares = {id(one): [] for one in self._inner}
+        shares = {id(optimizer): [] for optimizer in self._inner}
         for variable in variables:
-            one = self.optimizer_of(variable)
-            shares[id(one)].append(variable)
-            if not isinstance(one, RowSparseOptimizer):
+            optimizer = self.optimizer_of(variable)
+            shares[id(optimizer)].append(variable)
+            if not isinstance(optimizer, RowSparseOptimizer):
                 tables.release(variable)
-        for one in self._inner:
-            if not one.built:
-                one.build(shares[id(one)])
+        for optimizer in self._inner:
+            if not optimizer.built:
+                optimizer.build(shares[id(optimizer)])
 
     def attach(self, variables):
-        for one in self._inner:
-            share = [v for v in variables if self.optimizer_of(v) is one]
-            if isinstance(one, RowSparseOptimizer):
-                one.attach(share)
+        for optimizer in self._inner:
+            share = [v for v in variables if self.optimizer_of(v) is optimizer]
+            if isinstance(optimizer, RowSparseOptimizer):
+                optimizer.attach(share)
             else:
                 for variable in share:
                     tables.release(variable)
 
     def let_go(self, variables):
         variables = list(variables)
-        for one in self._ours():
-            one.let_go(variables)
+        for optimizer in self._row_sparse():
+            optimizer.let_go(variables)
 
-    def history_keeper(self, variable):
-        one = self.optimizer_of(variable)
-        return one.history_keeper(variable) if isinstance(one, RowSparseOptimizer) else None
+    def record_owner(self, variable):
+        optimizer = self.optimizer_of(variable)
+        if isinstance(optimizer, RowSparseOptimizer):
+            return optimizer.record_owner(variable)
+        return None
 
     def rows_as_read(self, variable, ids):
-        one = self.optimizer_of(variable)
-        if isinstance(one, RowSparseOptimizer):
-            return one.rows_as_read(variable, ids)
+        optimizer = self.optimizer_of(variable)
+        if isinstance(optimizer, RowSparseOptimizer):
+            return optimizer.rows_as_read(variable, ids)
         return super().rows_as_read(variable, ids)
 
     def bring_up_to_date(self, block, variable):
-        one = self.optimizer_of(variable)
-        return one.bring_up_to_date(block, variable) if isinstance(one, RowSparseOptimizer) else []
+        optimizer = self.optimizer_of(variable)
+        if isinstance(optimizer, RowSparseOptimizer):
+            return optimizer.bring_up_to_date(block, variable)
+        return []
 
     def reset_slots(self, variable):
-        one = self.optimizer_of(variable)
-        if not isinstance(one, RowSparseOptimizer):
-            raise TypeError(f"{type(one).__name__} of Keras cannot forget the slots of one table.")
-        one.reset_slots(variable)
+        optimizer = self.optimizer_of(variable)
+        if not isinstance(optimizer, RowSparseOptimizer):
+            raise TypeError(
+                f"{type(optimizer).__name__} of Keras cannot reset the slots of one table."
+            )
+        optimizer.reset_slots(variable)
 
     @contextlib.contextmanager
-    def seam(self):
+    def multi_pass(self):
         with contextlib.ExitStack() as stack:
-            stack.enter_context(super().seam())
-            for one in self._ours():
-                stack.enter_context(one.seam())
+            stack.enter_context(super().multi_pass())
+            for optimizer in self._row_sparse():
+                stack.enter_context(optimizer.multi_pass())
             yield
 
     @property
     def variables(self):
-        return self._variables + [v for one in self._inner for v in one.variables]
+        return self._variables + [v for optimizer in self._inner for v in optimizer.variables]
 
     @property
     def iterations(self):
@@ -124,103 +130,106 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     @property
     def embedding_learning_rate(self):
-        return self._first_of_ours().embedding_learning_rate
+        return self._first_row_sparse().embedding_learning_rate
 
     @embedding_learning_rate.setter
     def embedding_learning_rate(self, rate):
-        self._first_of_ours().embedding_learning_rate = rate
+        self._first_row_sparse().embedding_learning_rate = rate
 
-    def _first_of_ours(self) -> RowSparseOptimizer:
-        if not self._ours():
+    def _first_row_sparse(self) -> RowSparseOptimizer:
+        if not self._row_sparse():
             raise TypeError(
-                f"{type(self._inner[0]).__name__} of Keras has one learning rate for all weights. "
-                "Use an optimizer of tf_helen for an `embedding_learning_rate`."
+                f"{type(self._inner[0]).__name__} of Keras has one learning rate for all "
+                "weights. Use an optimizer of tf_helen for an `embedding_learning_rate`."
             )
-        return self._ours()[0]
+        return self._row_sparse()[0]
 
     def begin_epoch(self):
-        for one in self._ours():
-            one.begin_epoch()
+        for optimizer in self._row_sparse():
+            optimizer.begin_epoch()
 
     def end_epoch(self):
-        for one in self._ours():
-            one.end_epoch()
+        for optimizer in self._row_sparse():
+            optimizer.end_epoch()
 
     def epoch_state(self):
-        return [value for one in self._ours() for value in one.epoch_state()]
+        return [value for optimizer in self._row_sparse() for value in optimizer.epoch_state()]
 
     def set_epoch_state(self, state):
-        for one in self._ours():
-            count = len(one.epoch_state())
-            one.set_epoch_state(state[:count])
+        for optimizer in self._row_sparse():
+            count = len(optimizer.epoch_state())
+            optimizer.set_epoch_state(state[:count])
             state = state[count:]
 
     def scale_loss(self, loss):
         return self._inner[0].scale_loss(loss)
 
     def finalize_variable_values(self, var_list):
-        for one in self._inner:
-            # Keras's take the variables that they were built with, and no others.
-            one.finalize_variable_values([v for v in var_list if self.optimizer_of(v) is one])
+        for optimizer in self._inner:
+            # Keras's optimizers take only the variables that they were built with.
+            share = [v for v in var_list if self.optimizer_of(v) is optimizer]
+            optimizer.finalize_variable_values(share)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        for one in self._inner:
-            one.exclude_from_weight_decay(var_list, var_names)
+        for optimizer in self._inner:
+            optimizer.exclude_from_weight_decay(var_list, var_names)
 
     # A step: each of the held optimizers takes its own, on its share of the variables.
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
-        needy = [one for one in self._ours() if one.needs]
+        needy = [optimizer for optimizer in self._row_sparse() if optimizer.needs]
         compute = needy[0].compute_gradients if needy else super().compute_gradients
         return compute(closure, variables, loss_scale, pass_state)
 
     @property
     def needs(self):
-        return next((one.needs for one in self._ours() if one.needs), "")
+        return next((optimizer.needs for optimizer in self._row_sparse() if optimizer.needs), None)
 
     def _shares(self, values: Sequence, variables: Sequence[keras.Variable]):
         """Yields (optimizer, positions, its values, its variables)."""
-        for one in self._inner:
-            mine = [i for i, v in enumerate(variables) if self.optimizer_of(v) is one]
+        for optimizer in self._inner:
+            mine = [i for i, v in enumerate(variables) if self.optimizer_of(v) is optimizer]
             if mine:
-                yield one, mine, [values[i] for i in mine], [variables[i] for i in mine]
+                yield optimizer, mine, [values[i] for i in mine], [variables[i] for i in mine]
 
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
         if not grads:
             return
-        self.check_seam()
+        self.check_trainer()
         variables = self._known_variables(grads, trainable_variables)
         self.before_base(grads, variables)
-        for one, _, gradients, theirs in self._shares(grads, variables):
+        for optimizer, _, gradients, theirs in self._shares(grads, variables):
             if any(gradient is not None for gradient in gradients):
-                apply_by(one, gradients, theirs)
+                apply_by(optimizer, gradients, theirs)
 
     def before_base(self, grads, variables) -> None:
         """Hook: what else a step changes, skipped together with it."""
 
     def blocks_of(self, gradients, variables):
         blocks = [None] * len(variables)
-        for one, positions, share, theirs in self._shares(gradients, variables):
-            ours = isinstance(one, RowSparseOptimizer)
-            made = one.blocks_of(share, theirs) if ours else summed_blocks(share, theirs)
+        for optimizer, positions, share, theirs in self._shares(gradients, variables):
+            is_row_sparse = isinstance(optimizer, RowSparseOptimizer)
+            sum_up = optimizer.blocks_of if is_row_sparse else summed_blocks
+            made = sum_up(share, theirs)
             for i, block in zip(positions, made, strict=True):
                 blocks[i] = block
         return blocks
 
     def apply_blocks(self, blocks, variables):
         blocks = prepared(self, blocks, variables)
-        for one, _, share, theirs in self._shares(blocks, variables):
-            if isinstance(one, RowSparseOptimizer):
-                one.apply_blocks(share, theirs)
+        for optimizer, _, share, theirs in self._shares(blocks, variables):
+            if isinstance(optimizer, RowSparseOptimizer):
+                optimizer.apply_blocks(share, theirs)
             else:
-                _refuse_replicas(one)
-                one.apply([as_gradient(b, v) for b, v in zip(share, theirs, strict=True)], theirs)
+                _refuse_replicas(optimizer)
+                pairs = zip(share, theirs, strict=True)
+                optimizer.apply([as_gradient(block, v) for block, v in pairs], theirs)
 
     # Keras stores the held optimizers beside this one, so `variables` would be stored twice.
 
     def save_own_variables(self, store):
-        self._settle_our_tables()
+        self._settle_known_tables()
         for i, variable in enumerate(self._variables):
             store[str(i)] = variable.numpy()
 
@@ -240,7 +249,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
 def apply_by(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence
 ) -> None:
-    """Has an optimizer, ours or Keras's, apply gradients whose slices may hold duplicates.
+    """Has an optimizer, of tf_helen or of Keras, apply gradients whose slices may hold duplicates.
 
     Raises:
         ValueError: for an optimizer of Keras and looked-up tables under several replicas.
@@ -272,6 +281,6 @@ def as_gradient(block: RowBlock, variable: keras.Variable) -> tf.Tensor | tf.Ind
 def _refuse_replicas(optimizer: keras.optimizers.Optimizer) -> None:
     if replicas.count() > 1:
         raise ValueError(
-            f"{type(optimizer).__name__} adds repeated ids wrongly over replicas. Use an optimizer "
-            "of tf_helen for embedding tables."
+            f"{type(optimizer).__name__} does not combine duplicate ids correctly across replicas. "
+            "Use an optimizer of tf_helen for embedding tables."
         )

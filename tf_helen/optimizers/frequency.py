@@ -22,7 +22,7 @@ class StoredCounts:
 
     Attributes:
         read: ids `[n]` -> uint32 `[n]`.
-        write: ids, counts; `None`: somebody else adds the batches.
+        write: ids, counts; `None`: the optimizer that holds the records adds the batches.
         maximum: float64 variable `[fields]`, the largest count of each field.
     """
 
@@ -31,16 +31,16 @@ class StoredCounts:
     maximum: tf.Variable
 
 
-def counts_of(keeper, variable: keras.Variable, maximum: tf.Variable, write: bool) -> StoredCounts:
-    """The counts in the records that `keeper`, an optimizer, holds of a variable's rows."""
-    if keeper is None:
+def counts_of(owner, variable: keras.Variable, maximum: tf.Variable, write: bool) -> StoredCounts:
+    """The counts in the records that `owner`, an optimizer, holds of a variable's rows."""
+    if owner is None:
         raise ValueError(
             f"`frequency='running'` needs an optimizer of tf_helen for {variable.path!r}, which an "
             "optimizer of Keras trains."
         )
-    records = replicas.local(keeper.slots_of(variable)[HISTORY])
+    records = replicas.local(owner.slots_of(variable)[HISTORY])
     return StoredCounts(
-        read=lambda ids: keeper.stored_history(variable, ids)["count"],
+        read=lambda ids: owner.stored_history(variable, ids)["count"],
         write=(lambda ids, counts: write_rows(records, ids, counts[:, None])) if write else None,
         maximum=maximum,
     )
@@ -55,7 +55,7 @@ def check_loaded(optimizer, variables) -> None:
     if not counted:
         raise ValueError(
             "This optimizer was made from a config, which does not hold the counts of `frequency`. "
-            "Load it with its state (a model that has trained), or give `frequency` anew."
+            "Load it with its state (a model that has trained), or give `frequency` again."
         )
 
 

@@ -147,7 +147,7 @@ class GroupAMSGrad(RowSparseOptimizer):
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class GroupAdamAR(RowSparseOptimizer):
-    """AdamAR with sparse group lasso: rows forget while away, and become exactly zero.
+    """AdamAR with sparse group lasso: absent rows decay, and rows become exactly zero.
 
     Rows decay by their occurrence interval as in `tf_helen.AdamAR`; what is left of a row enters
     the update of `tf_helen.GroupAdam`. With `alpha=0` it is GroupAdam; with all strengths 0 it is

@@ -126,7 +126,7 @@ class Helen(SAM):
     @property
     def _counts_here(self) -> bool:
         # Running counts are kept by the base optimizer, beside what else it knows of a row.
-        return self.frequency == "given" or (self.frequency == "running" and not self._ours())
+        return self.frequency == "given" or (self.frequency == "running" and not self._row_sparse())
 
     def build(self, variables):
         if self.built:
@@ -234,7 +234,7 @@ class Helen(SAM):
         maximum = replicas.local(self.slots_of(variable)["field_maximum"])
         if self._counts_here:
             return frequencies.counts_of(self, variable, maximum, write=True)
-        return frequencies.counts_of(self.history_keeper(variable), variable, maximum, write=False)
+        return frequencies.counts_of(self.record_owner(variable), variable, maximum, write=False)
 
     def before_base(self, grads, variables):
         if self.frequency != "running":

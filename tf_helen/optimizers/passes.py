@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 from collections.abc import Callable, Sequence
 
 import keras
@@ -65,33 +66,44 @@ def summed_blocks(
     return blocks
 
 
+class Needs(enum.Enum):
+    """What an optimizer's step needs beyond one gradient."""
+
+    HESSIAN_VECTOR_PRODUCT = "a Hessian-vector product"
+    TWO_GRADIENTS = "two gradients"
+
+
+class TrainerError(RuntimeError):
+    """Raised where a trainer computes one gradient per step and the optimizer needs more."""
+
+
 class ClosureTraining:
     """What an optimizer offers to trainers: it runs the passes that it needs itself."""
 
-    # What a step needs beyond one gradient, for the message of `check_seam`; "": nothing.
-    needs = ""
-    # What a user can do about it; `tf_helen.legacy` says another thing.
-    ways_out = (
+    # What a step needs beyond one gradient; `None`: nothing.
+    needs: Needs | None = None
+    # How the message of `check_trainer` ends; `tf_helen.legacy` has a text of its own.
+    remedies = (
         "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
         "or use `optimizer.minimize(closure, variables)` in a custom loop."
     )
-    _seam_depth = 0
+    _multi_pass_depth = 0
 
     @contextlib.contextmanager
-    def seam(self):
-        """Held by a trainer that has called `compute_gradients` while it applies the gradients."""
-        self._seam_depth += 1
+    def multi_pass(self):
+        """Held while a trainer applies gradients that it took from `compute_gradients`."""
+        self._multi_pass_depth += 1
         try:
             yield
         finally:
-            self._seam_depth -= 1
+            self._multi_pass_depth -= 1
 
-    def check_seam(self) -> None:
-        """Raises `RuntimeError` if a trainer that knows nothing of this optimizer's needs runs."""
-        if self.needs and not self._seam_depth:
-            raise RuntimeError(
-                f"{type(self).__name__} needs {self.needs} per step, and this trainer computes "
-                f"one gradient. {self.ways_out}"
+    def check_trainer(self) -> None:
+        """Raises `TrainerError` if this step needs more than the one gradient it was given."""
+        if self.needs and not self._multi_pass_depth:
+            raise TrainerError(
+                f"{type(self).__name__} needs {self.needs.value} per step, and this trainer "
+                f"computes one gradient. {self.remedies}"
             )
 
     def begin_epoch(self) -> None:
@@ -156,6 +168,6 @@ class ClosureTraining:
         self.build(variables)
         scale = scale_of(self)
         loss, gradients = self.compute_gradients(closure, variables, scale, pass_state)
-        with self.seam():
+        with self.multi_pass():
             self.apply(gradients, variables)
         return loss

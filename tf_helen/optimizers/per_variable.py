@@ -12,6 +12,7 @@ from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.optimizers import registry
 from tf_helen.optimizers.delegating import DelegatingOptimizer
+from tf_helen.optimizers.passes import Needs
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules.strengths import matches
 
@@ -119,7 +120,7 @@ class PerVariable(DelegatingOptimizer):
     def _follow_first_rate(self, copy) -> None:
         """Multiplies the other rates by what the first was multiplied by since it was last seen.
 
-        Also where its variable was assigned behind our back, as callbacks of tf_keras do. A rate
+        Also where its variable was assigned directly, as callbacks of tf_keras do. A rate
         of 0 is followed too; what counts afterwards is the last that was not.
         """
         if not self._seen:
@@ -146,22 +147,22 @@ class PerVariable(DelegatingOptimizer):
         return {"name": self.name, "optimizers": {p: serialize(one) for p, one in pairs}}
 
 
-def _rate(one: keras.optimizers.Optimizer):
+def _rate(optimizer: keras.optimizers.Optimizer):
     """The variable (or schedule) that holds an optimizer's rate, inside of what wraps it."""
-    while isinstance(one, DelegatingOptimizer):
-        one = one._inner[0]
-    return keras_access.stored_learning_rate(one)
+    while isinstance(optimizer, DelegatingOptimizer):
+        optimizer = optimizer._inner[0]
+    return keras_access.stored_learning_rate(optimizer)
 
 
 def _check_needs(inner) -> None:
     scales = {one.loss_scale_factor for one in inner}
     if len(scales) > 1:
         raise ValueError(f"`loss_scale_factor` must be the same in all parts. Received: {scales}")
-    ours = [one for one in inner if isinstance(one, RowSparseOptimizer)]
-    if any(one.needs == "two gradients" for one in ours):
+    needs = [one.needs for one in inner if isinstance(one, RowSparseOptimizer) and one.needs]
+    if Needs.TWO_GRADIENTS in needs:
         raise ValueError(
             "PerVariable cannot hold a sharpness-aware optimizer, whose two passes concern all "
             "variables. Wrap it around: `Helen(base_optimizer=PerVariable(...))`."
         )
-    if sum(bool(one.needs) for one in ours) > 1:
+    if len(needs) > 1:
         raise ValueError("PerVariable can hold one optimizer that needs more than gradients.")

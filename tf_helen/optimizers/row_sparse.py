@@ -21,7 +21,7 @@ from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_to
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
-from tf_helen.optimizers.slots import HISTORY, SlotBook, make_slots, reset_slots
+from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, make_slots, reset_slots
 from tf_helen.optimizers.update import prepared, update_variable
 
 
@@ -117,7 +117,7 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         self._coupled_weight_decay = coupled
         self.moments = checks.one_of("moments", moments, ("lazy", "dense"))
         self.track_rows = bool(track_rows)
-        self._slot_book = SlotBook()
+        self._slots = SlotsByVariable()
         self._asked_history: set[str] = set()
         self.rule = rule
         self.absent_rows = StillRows(self)
@@ -190,7 +190,7 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         if self.owns_rows:
             for variable in variables:
                 tables.release(variable)
-        self._slot_book.by_index = [make_slots(self, variable) for variable in variables]
+        self._slots.by_index = [make_slots(self, variable) for variable in variables]
         self.absent_rows.build(variables)
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
@@ -205,7 +205,7 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
         """The slot variables of one variable, by name."""
-        return self._slot_book.by_index[keras_access.index_of(self, variable)]
+        return self._slots.by_index[keras_access.index_of(self, variable)]
 
     # The step.
 
@@ -296,8 +296,8 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         tracked = {"last_step", "count"} if self.track_rows else set()
         return ordered(set(self.rule.history()) | self._asked_history | tracked)
 
-    def history_keeper(self, variable: keras.Variable) -> RowSparseOptimizer | None:
-        """The optimizer that keeps the records of a variable's rows, if one of ours does."""
+    def record_owner(self, variable: keras.Variable) -> RowSparseOptimizer | None:
+        """The optimizer that keeps the records of a variable's rows, or `None`."""
         return self
 
     def stored_history(self, variable: keras.Variable, ids: tf.Tensor | None) -> RowHistory:
@@ -329,15 +329,15 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
             >>> history["count"].tolist(), history["idle"].tolist()
             ([0, 4, 0], [2, 0, 2])
         """
-        keeper = self.history_keeper(variable)
-        if keeper is None or not keeper.history_columns():
+        owner = self.record_owner(variable)
+        if owner is None or not owner.history_columns():
             raise ValueError(
                 f"{type(self).__name__} keeps no records of rows. Construct it with "
                 "`track_rows=True`."
             )
-        record = replicas.copies(keeper.slots_of(variable)[HISTORY])[0].numpy()
-        done = keeper.absent_rows.table_steps_done(variable)
-        return as_columns(keeper.history_columns(), record, done)
+        record = replicas.copies(owner.slots_of(variable)[HISTORY])[0].numpy()
+        done = owner.absent_rows.table_steps_done(variable)
+        return as_columns(owner.history_columns(), record, done)
 
     # Rows as others see them.
 
@@ -363,16 +363,16 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         self.absent_rows.finalize(var_list)
 
     def reset_slots(self, variable: keras.Variable) -> None:
-        """Forgets moments, after rows were drawn anew; how often they occurred is kept."""
+        """Resets a table's moments after its rows were re-initialized; counts are kept."""
         reset_slots(self, variable)
 
     # Files.
 
     def save_own_variables(self, store) -> None:
-        self._settle_our_tables()
+        self._settle_known_tables()
         super().save_own_variables(store)
 
-    def _settle_our_tables(self) -> None:
+    def _settle_known_tables(self) -> None:
         """Our layers save their tables up to date, so the counters must be saved so too."""
         if self.built:
             variables = keras_access.trained_variables(self)

@@ -14,7 +14,7 @@ from tf_helen.core.clipping import squared_norm
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
-from tf_helen.optimizers.passes import gradients_of, summed_blocks
+from tf_helen.optimizers.passes import Needs, gradients_of, summed_blocks
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.second_pass import LaterPass
 from tf_helen.optimizers.wrapping import WrappingOptimizer
@@ -93,7 +93,7 @@ class SAM(WrappingOptimizer):
         self.adaptive = bool(adaptive)
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
 
-    needs = "two gradients"
+    needs = Needs.TWO_GRADIENTS
     fixed_settings = ("rho", "adaptive", "perturbation")
 
     # The perturbation.

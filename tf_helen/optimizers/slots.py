@@ -15,8 +15,8 @@ from tf_helen.core.rule import compute_dtype
 HISTORY = "history"
 
 
-class SlotBook:
-    """Slots by variable; a plain object, so that Keras does not track the variables twice."""
+class SlotsByVariable:
+    """Slots by variable: a plain object, because Keras would track a list a second time."""
 
     def __init__(self) -> None:
         self.by_index: list[dict[str, keras.Variable]] = []

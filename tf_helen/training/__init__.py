@@ -1,6 +1,6 @@
 """Training steps for optimizers that need more than one gradient."""
 
 from tf_helen.training.model import Model, Sequential, enable, settle
-from tf_helen.training.seam import forward_states, seed_states
+from tf_helen.training.multi_pass import forward_states, seed_states
 
 __all__ = ["Model", "Sequential", "enable", "forward_states", "seed_states", "settle"]

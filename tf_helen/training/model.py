@@ -1,4 +1,4 @@
-"""`tf_helen.Model`, and the same seam for models that somebody else built."""
+"""`tf_helen.Model`, and its training step for existing Keras models."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tf_helen import keras_access
 from tf_helen.core import tables
 from tf_helen.layers import Embedding
 from tf_helen.layers.ids import check_cast, fitting
-from tf_helen.training.seam import TrainerSeam
+from tf_helen.training.multi_pass import MultiPassTrainer
 
 
 def _is_functional_call(args, kwargs) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or "inputs" in kwargs
 
 
-class Model(TrainerSeam, keras.Model):
+class Model(MultiPassTrainer, keras.Model):
     """A `keras.Model` whose training step serves every optimizer of this package.
 
     Use it as `keras.Model`: `Model(inputs, outputs)`, or subclass it and write `call`. Optimizers
@@ -123,7 +123,7 @@ def _checked(given, dtype: str, name: str):
 
 
 def enable(model: keras.Model) -> keras.Model:
-    """Gives the training step of `tf_helen.Model` to a model that somebody else built.
+    """Gives the training step of `tf_helen.Model` to an existing Keras model.
 
     Args:
         model: any Keras model: functional, sequential or subclassed; it is changed in place.
@@ -142,7 +142,7 @@ def enable(model: keras.Model) -> keras.Model:
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`enable` needs a Keras model. Received: {type(model).__name__}")
-    if isinstance(model, TrainerSeam):
+    if isinstance(model, MultiPassTrainer):
         return model
     cls = type(model)
     if cls.train_step is not keras.Model.train_step:
@@ -154,14 +154,14 @@ def enable(model: keras.Model) -> keras.Model:
     enabled = known.get(cls)
     if enabled is None:
         # Its file names the original class, and loads as that.
-        attributes = {"__module__": cls.__module__, "_loads_with_seam": False, "_original": cls}
-        enabled = type(cls.__name__, (TrainerSeam, cls), attributes)
+        attributes = {"__module__": cls.__module__, "_loads_as_enabled": False, "_original": cls}
+        enabled = type(cls.__name__, (MultiPassTrainer, cls), attributes)
     model.__class__ = enabled
     model.train_function = None
     return model
 
 
-keras_access.after_cloning(lambda model, clone: enable(clone), TrainerSeam)
+keras_access.after_cloning(lambda model, clone: enable(clone), MultiPassTrainer)
 
 
 def settle(model: keras.Model | keras.layers.Layer) -> None:

@@ -97,13 +97,13 @@ class Slots(keras.callbacks.Callback):
             return
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         self.variable = self.model.get_layer("first").embeddings
-        keeper = self.model.optimizer.history_keeper(self.variable)
-        slots = keeper.slots_of(self.variable)
+        owner = self.model.optimizer.record_owner(self.variable)
+        slots = owner.slots_of(self.variable)
         self.found = {name: slot.numpy() for name, slot in slots.items()}
-        self.columns = keeper.history_columns()
+        self.columns = owner.history_columns()
         self.history = self.model.optimizer.row_history(self.variable)
         self.of_kernel = [
-            s.numpy() for s in keeper.slots_of(self.model.trainable_variables[2]).values()
+            s.numpy() for s in owner.slots_of(self.model.trainable_variables[2]).values()
         ]
         self.read = np.array(self.model.get_layer("first")(data()[0]))
         self.stored = self.variable.numpy()

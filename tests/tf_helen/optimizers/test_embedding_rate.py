@@ -121,7 +121,7 @@ WRAPPED = {
 @pytest.mark.parametrize("name", WRAPPED)
 def test_through_other_optimizers(name):
     optimizer = WRAPPED[name]()
-    with optimizer.seam():
+    with optimizer.multi_pass():
         assert moves(optimizer) == [[0.4, 0.1]]
     assert float(optimizer.embedding_learning_rate) == pytest.approx(0.4)
     optimizer.learning_rate = 0.05
@@ -129,7 +129,7 @@ def test_through_other_optimizers(name):
     optimizer.embedding_learning_rate = 0.3
     # the variables of `moves` are new
     again = type(optimizer).from_config(optimizer.get_config())
-    with again.seam():
+    with again.multi_pass():
         assert moves(again) == [[0.3, 0.05]]
 
 

@@ -69,7 +69,7 @@ def test_all_rows_present_sparse_equals_dense(name):
 def test_absent_rows_and_their_slots_are_untouched(name):
     table, optimizer = new_table(), ENTRIES[name].make()
     optimizer.build([table])
-    base = optimizer.history_keeper(table)
+    base = optimizer.record_owner(table)
     take_step(optimizer, table, np.arange(7), weights_for(range(7)))
     before = table.numpy().copy()
     slots = {n: v.numpy().copy() for n, v in base.slots_of(table).items()}
@@ -341,7 +341,7 @@ def test_zero_and_non_finite_gradients_perturb_nothing(name):
 
 
 @pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.seam])
-def test_applying_one_gradient_raises_and_names_the_ways_out(name):
+def test_applying_one_gradient_raises_and_names_the_remedies(name):
     table, optimizer = new_table(), ENTRIES[name].make()
     with pytest.raises(RuntimeError, match=r"tf_helen\.Model.*tf_helen\.enable.*minimize"):
         optimizer.apply([tf.ones_like(table.value)], [table])
@@ -489,7 +489,7 @@ def test_a_batch_that_is_not_finite_spoils_its_own_rows_only(name):
 @every
 def test_loss_scale_factor_is_undone(name):
     if ENTRIES[name].seam:
-        pytest.skip("belongs to the base optimizer, through the trainer seam")
+        pytest.skip("belongs to the base optimizer, through the multi-pass trainer")
     results = []
     for factor in (None, 1024.0):
         table, optimizer = new_table(), ENTRIES[name].make(loss_scale_factor=factor)
@@ -506,7 +506,7 @@ def test_state_has_no_surprises(name):
     for step in range(3):
         take_step(optimizer, table, [0, 0, 2], weights_for(range(3), seed=step))
     assert all(np.all(np.isfinite(value)) for value in state_of(optimizer))
-    base = optimizer.history_keeper(table)
+    base = optimizer.record_owner(table)
     assert all("table" in slot.name for slot in base.slots_of(table).values())
 
 

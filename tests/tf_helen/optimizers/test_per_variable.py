@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_helen
-from tf_helen.training.seam import seed_states
+from tf_helen.training.multi_pass import seed_states
 
 FIELDS = {"user": 9, "item": 5}
 

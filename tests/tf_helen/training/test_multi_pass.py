@@ -1,4 +1,4 @@
-"""The trainer seam: what counts once per step, and which models it serves."""
+"""The multi-pass trainer: what counts once per step, and which models it serves."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The trainer seam: hands the optimizer a closure, to run as many passes as it needs."""
+"""The multi-pass trainer: hands the optimizer a closure, to run as many passes as it needs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
 
-class _EpochBell(keras.callbacks.Callback):
+class _EpochNotifier(keras.callbacks.Callback):
     """Tells the optimizer where passes over the data begin and end."""
 
     def on_train_begin(self, logs=None):
@@ -81,12 +81,12 @@ def _as_list(callbacks) -> list:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
-class TrainerSeam:
+class MultiPassTrainer:
     """Mixin before a Keras model class: its `train_step` serves every optimizer.
 
     Stock optimizers train as under Keras's own step. Metrics, batch-norm statistics and dropout
     seeds are updated by the first pass of a step only, and every pass sees the same dropout masks.
-    Tables are brought up to date before anybody can see a stale row.
+    Tables are brought up to date before they are read from outside the training step.
     """
 
     def train_step(self, data):
@@ -116,12 +116,12 @@ class TrainerSeam:
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         given.pop("self")
         callbacks = given.pop("callbacks", None)
-        bell = _EpochBell()
+        notifier = _EpochNotifier()
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(bell)
-            bell.set_model(self)
+            callbacks.append(notifier)
+            notifier.set_model(self)
         else:
-            callbacks = [*_as_list(callbacks), bell]
+            callbacks = [*_as_list(callbacks), notifier]
         return super().fit(**given, callbacks=callbacks)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -169,24 +169,24 @@ class TrainerSeam:
             state = forward_states(self)
             loss, gradients = inner.compute_gradients(closure, variables, scale, state)
         ours = isinstance(inner, RowSparseOptimizer)
-        with inner.seam() if ours else contextlib.nullcontext():
+        with inner.multi_pass() if ours else contextlib.nullcontext():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    # Dropout goes on where it stopped: Keras files do not hold the state of random layers.
+    # Dropout continues where it stopped: Keras files do not hold the state of random layers.
 
-    _loads_with_seam = True
+    _loads_as_enabled = True
 
     def get_compile_config(self):
         config = super().get_compile_config()
         # A clone begins with seeds of its own, and is at first a model of Keras.
-        if config and self._loads_with_seam and not keras_access.is_cloning():
+        if config and self._loads_as_enabled and not keras_access.is_cloning():
             config["seed_states"] = [state.numpy().tolist() for state in seed_states(self)]
         return config
 
     def __reduce__(self):
         load, arguments = super().__reduce__()
-        if self._loads_with_seam:
+        if self._loads_as_enabled:
             return load, arguments
         # Pickle could not find the class that `enable` made.
         return _enabled, (self._original, getattr(keras.Model, load.__name__), arguments)
@@ -211,7 +211,7 @@ class TrainerSeam:
         for state, value in zip(seed_states(self), saved, strict=False):
             state.assign(value)
 
-    # Nobody sees a stale row.
+    # Every row is up to date before it is read from outside the training step.
 
     def _settle_tables(self) -> None:
         # Of every table, whoever trains it: another model may, and it may be frozen here.
