@@ -110,7 +110,8 @@ def test_sam_under_a_trainer_of_one_pass_ends_in_one_line(tmp_path):
 
 
 def test_other_runtime_errors_keep_their_stack_trace(tmp_path):
-    returncode, lines = ending_of("def main(argv):\n    raise RuntimeError('tf_helen.enable: a bug')", tmp_path)
+    code = "def main(argv):\n    raise RuntimeError('tf_helen.enable: a bug')"
+    returncode, lines = ending_of(code, tmp_path)
     assert returncode == 1
     assert lines[-1] == "RuntimeError: tf_helen.enable: a bug"
     assert any("Traceback" in line for line in lines)
