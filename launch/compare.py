@@ -19,7 +19,12 @@ import zoo
 from launch import cli
 from launch.cleaning import clean_run, remove_run, remove_temporaries
 from launch.quiet import quiet
-from launch.run.arguments import make_callbacks, make_optimizer, parse_arguments
+from launch.run.arguments import (
+    make_callbacks,
+    make_optimizer,
+    parse_arguments,
+    split_callbacks,
+)
 from launch.run.config import RunConfig
 from launch.run.data import check_run_data, save_run_data
 from launch.run.flags import define_run_flags, run_settings
@@ -35,6 +40,7 @@ _VARYING = [
     "out",
     "optimizer",
     "optimizer_args",
+    "callbacks",
     "seed",
     "resume",
     "overwrite",
@@ -86,9 +92,10 @@ def parse_contenders(text: str) -> list[Contender]:
         name, _, arguments = part.partition(":")
         given = parse_arguments(arguments)
         # Made once for its complaints, so that they come before hours of training.
-        checked = {k: v for k, v in given.items() if (k, v) != ("frequency", "dataset")}
+        checked, callbacks = split_callbacks(given)
+        checked = {k: v for k, v in checked.items() if (k, v) != ("frequency", "dataset")}
         make_optimizer(name.strip(), None, checked)
-        make_callbacks(checked)
+        make_callbacks(callbacks)
         inner = ", ".join(f"{key}={value}" for key, value in given.items())
         label = f"{name.strip()}({inner})" if inner else name.strip()
         contenders.append(Contender(label, name.strip(), given))

@@ -15,7 +15,7 @@ import zoo
 from launch import cli
 from launch.export import export_run
 from launch.quiet import quiet
-from launch.run.arguments import parse_arguments
+from launch.run.arguments import CALLBACKS, parse_arguments
 from launch.run.config import RunConfig
 from launch.run.flags import define_run_flags, run_settings
 from launch.run.plots import plot_runs
@@ -74,6 +74,7 @@ def _settings() -> dict[str, Any]:
     settings = run_settings() | {
         "optimizer": _FLAGS.optimizer,
         "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
+        "callbacks": tuple(_FLAGS.callbacks),
         "seed": _FLAGS.seed,
         "patience": _FLAGS.patience,
         "reduce_lr": _FLAGS.reduce_lr,
@@ -103,7 +104,13 @@ def _define_flags() -> None:
         "optimizer_args",
         "",
         "Its arguments, such as rho=0.01,alpha=auto; frequency=dataset takes Helen's counts from "
-        "the training split; meda=true starts the tables anew in every epoch.",
+        "the training split.",
+    )
+    flags.DEFINE_list(
+        "callbacks",
+        [],
+        f"Callbacks, separated by commas, of: {', '.join(CALLBACKS)}. meda draws the embedding "
+        "tables again at the start of each epoch.",
     )
     flags.DEFINE_integer("epochs", 4, "Epochs at most.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -90,7 +90,7 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         name: such as "adam", "helen", "helen(adamar)".
         learning_rate: `None`: the optimizer's default.
         arguments: its other arguments; for `helen`, `cowclip` and the like those of the base
-            optimizer too; `meda` is left to `make_callbacks`.
+            optimizer too.
 
     Returns:
         A Keras optimizer.
@@ -104,7 +104,6 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         0.01
     """
     arguments = dict(arguments)
-    arguments.pop("meda", None)
     known = _known_arguments(name, arguments.get("base_optimizer"))
     if learning_rate is not None and "learning_rate" in arguments:
         raise ValueError(
@@ -133,26 +132,52 @@ def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
     return known
 
 
-def make_callbacks(arguments: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
-    """Makes the callbacks that a command line asks for among the optimizer's arguments.
+CALLBACKS = {"meda": tf_helen.callbacks.MEDA}
+
+
+def make_callbacks(names: Sequence[str]) -> list[keras.callbacks.Callback]:
+    """Makes callbacks from their names.
 
     Args:
-        arguments: of the optimizer; `meda=True` asks for `tf_helen.callbacks.MEDA`.
+        names: such as `("meda",)`, which stands for `tf_helen.callbacks.MEDA`.
 
     Returns:
-        Keras callbacks.
+        Keras callbacks, with their default arguments.
+
+    Raises:
+        ValueError: on an unknown name; the nearest is suggested.
+
+    Example:
+        >>> [type(callback).__name__ for callback in make_callbacks(["meda"])]
+        ['MEDA']
+    """
+    return [CALLBACKS[one_of("callbacks", name, CALLBACKS)]() for name in names]
+
+
+def split_callbacks(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Takes the callbacks out of the arguments of an optimizer.
+
+    Args:
+        arguments: of an optimizer; `callbacks="meda"` names callbacks, and `meda=True` is their
+            spelling in version 0.1.
+
+    Returns:
+        The other arguments, and the names of the callbacks.
 
     Raises:
         ValueError: if `meda` is neither true nor false.
 
     Example:
-        >>> [type(one).__name__ for one in make_callbacks({"meda": True})]
-        ['MEDA']
+        >>> split_callbacks({"alpha": 0.1, "meda": True})
+        ({'alpha': 0.1}, ('meda',))
     """
-    meda = arguments.get("meda", False)
+    arguments = dict(arguments)
+    names = arguments.pop("callbacks", ())
+    names = (names,) if isinstance(names, str) else tuple(names)
+    meda = arguments.pop("meda", False)
     if not isinstance(meda, bool):
         raise ValueError(f"`meda` must be true or false. Received: meda={meda}")
-    return [tf_helen.callbacks.MEDA()] if meda else []
+    return arguments, (*names, *(("meda",) if meda and "meda" not in names else ()))
 
 
 def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtype: str) -> Any:

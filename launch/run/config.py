@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from launch.run.arguments import make_callbacks, split_callbacks
 from launch.run.strategies import STRATEGIES
 from tf_helen.core.checks import one_of
 from zoo.data.files import DataError, join, read_text, write_json
@@ -48,7 +49,9 @@ class RunConfig:
         optimizer: name of the optimizer.
         learning_rate: `None`: the optimizer's default.
         optimizer_args: its arguments; for Helen `frequency="dataset"` takes the counts of the
-            training split from the vocabularies; `meda=True` starts the tables anew every epoch.
+            training split from the vocabularies.
+        callbacks: names of callbacks, such as "meda", which draws the embedding tables again at
+            the start of each epoch.
         epochs: how many epochs at most.
         batch_size: rows per step, over all replicas.
         seed: of the initial weights, the order of the rows and dropout.
@@ -83,6 +86,7 @@ class RunConfig:
     optimizer: str = "adam"
     learning_rate: float | None = None
     optimizer_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    callbacks: Sequence[str] = ()
     epochs: int = 4
     batch_size: int = 512
     seed: int = 0
@@ -101,6 +105,11 @@ class RunConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        arguments, named = split_callbacks(self.optimizer_args)
+        callbacks = (*self.callbacks, *(name for name in named if name not in self.callbacks))
+        make_callbacks(callbacks)
+        object.__setattr__(self, "optimizer_args", arguments)
+        object.__setattr__(self, "callbacks", callbacks)
         for name in ("data", "out"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty; name a folder")
@@ -157,6 +166,10 @@ class RunConfig:
                 "--overwrite, or name another folder"
             )
         before = _load(path)
+        before.setdefault("callbacks", [])
+        arguments, named = split_callbacks(before.get("optimizer_args", {}))
+        if named:  # as version 0.1 wrote them
+            before |= {"optimizer_args": arguments, "callbacks": [*named]}
         now = _plain(dataclasses.asdict(self))
         for name, value in now.items():
             if name not in _MAY_CHANGE and before.get(name) != value:

@@ -181,7 +181,7 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
 
 def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Progress) -> float:
     """Trains the rest of an epoch; returns the loss of the whole epoch."""
-    callbacks = [progress, *make_callbacks(config.optimizer_args)]
+    callbacks = [progress, *make_callbacks(config.callbacks)]
     if config.save_models:
         callbacks.insert(0, checkpoints)
     rows = data.train(number, skip=checkpoints.step)

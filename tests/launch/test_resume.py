@@ -20,7 +20,8 @@ from launch.run.history import load_history
 KINDS = {
     "adamar": {
         "optimizer": "adamar",
-        "optimizer_args": {"alpha": "auto", "meda": True},
+        "optimizer_args": {"alpha": "auto"},
+        "callbacks": ("meda",),
         "reduce_lr": 0.5,
         "precision": "mixed_float16",
     },

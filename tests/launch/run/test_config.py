@@ -1,5 +1,8 @@
 """The settings of a run that a file holds: what cannot be read is one error."""
 
+import dataclasses
+import json
+
 import pytest
 
 from launch.run.config import FILE_NAME, RunConfig
@@ -10,4 +13,24 @@ from zoo import DataError
 def test_a_damaged_file_is_one_error(tmp_path, text):
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(DataError, match=rf"{FILE_NAME} is damaged"):
+        RunConfig("data", str(tmp_path), resume=True).check_folder()
+
+
+def test_callbacks_are_settings_of_their_own(tmp_path):
+    config = RunConfig("data", str(tmp_path), optimizer_args={"alpha": 0.1, "meda": True})
+    assert config.optimizer_args == {"alpha": 0.1} and config.callbacks == ("meda",)
+    assert config == RunConfig(
+        "data", str(tmp_path), optimizer_args={"alpha": 0.1}, callbacks=("meda",)
+    )
+    with pytest.raises(ValueError, match="Did you mean 'meda'"):
+        RunConfig("data", str(tmp_path), callbacks=("media",))
+
+
+def test_a_run_of_version_0_1_with_meda_among_the_arguments_goes_on(tmp_path):
+    before = dataclasses.asdict(RunConfig("data", str(tmp_path)))
+    del before["callbacks"]
+    written = {**before, "optimizer_args": {"meda": True}}
+    (tmp_path / "config.json").write_text(json.dumps(written, default=str))
+    RunConfig("data", str(tmp_path), callbacks=("meda",), resume=True).check_folder()
+    with pytest.raises(DataError, match="callbacks"):
         RunConfig("data", str(tmp_path), resume=True).check_folder()
