@@ -1,9 +1,11 @@
 """Commands: each module is run with `python -m launch.NAME`."""
 
 import importlib.util
+import os
 import sys
 
-_IS_COMMAND = sys.argv[:1] == ["-m"]  # set while Python looks for launch.NAME
+# `-m` is set while Python looks for launch.NAME; the other is the console command.
+_IS_COMMAND = sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0]) == "tf-helen"
 if _IS_COMMAND:  # which imports for seconds
     from launch.interrupts import quit_on_interrupt
 
@@ -32,3 +34,8 @@ except ImportError as error:
     if not _IS_COMMAND or error.name != "keras":
         raise
     sys.exit(f"error: {error}")
+
+if _IS_COMMAND:
+    from launch.quiet_start import import_tensorflow
+
+    import_tensorflow()

@@ -26,7 +26,7 @@ def main() -> None:
     """Runs `python -m launch.COMMAND` with the rest of the arguments.
 
     Raises:
-        SystemExit: with the command's exit code, or 2 for an unknown command.
+        SystemExit: with the command's exit code, or 1 for an unknown command.
     """
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
@@ -36,6 +36,6 @@ def main() -> None:
         print(
             f"error: unknown command {name!r}; use one of {', '.join(commands())}", file=sys.stderr
         )
-        sys.exit(2)
+        sys.exit(1)
     sys.argv = [f"tf-helen {name}", *arguments]
     runpy.run_module(f"launch.{name}", run_name="__main__", alter_sys=False)

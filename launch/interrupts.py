@@ -4,6 +4,7 @@ import os
 import signal
 
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
+standard_error = 2  # the file descriptor; another one while TensorFlow's lines are discarded
 
 
 def quit_on_interrupt() -> None:
@@ -36,5 +37,5 @@ def _replace(present, handler) -> None:
 
 
 def _quit(number, frame) -> None:
-    os.write(2, b"\ninterrupted\n")
+    os.write(standard_error, b"\ninterrupted\n")
     os._exit(INTERRUPTED)
