@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from launch.run.arguments import make_callbacks, split_callbacks
 from launch.run.strategies import STRATEGIES
-from tf_helen.core.checks import one_of
+from tf_helen.core.checks import one_of, whole_number
 from zoo.data.files import DataError, join, read_text, write_json
 from zoo.data.ledger import MAX_LOST
 from zoo.data.remote import check_reachable
@@ -115,9 +115,7 @@ class RunConfig:
                 raise ValueError(f"`{name}` is empty; name a folder")
             check_reachable(getattr(self, name))
         for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("cpu_replicas", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"`{name}` must be an integer >= {low}. Received: {value!r}")
+            whole_number(name, getattr(self, name), low)
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
             raise ValueError(f"`seed` must be an integer in [0, 2^31). Received: {self.seed!r}")
         if isinstance(self.max_lost, bool) or not 0 <= self.max_lost <= 1:

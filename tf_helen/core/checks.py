@@ -27,9 +27,17 @@ def number_in_range(
     return float(value)
 
 
+def number_above_zero(name: str, value: float) -> float:
+    """Returns `value` as a float if it is finite and above 0, else raises `ValueError`."""
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be a number above 0. Received: {name}={value!r}")
+    return float(value)
+
+
 def whole_number(name: str, value: int, low: int = 1) -> int:
-    """Returns `value` as an int if it is whole and at least `low`, else raises `ValueError`."""
-    if not is_number(value) or int(value) != value or value < low:
+    """Returns `value` as an int if it is an integer, `low` or more, else raises `ValueError`."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < low:
         raise ValueError(f"`{name}` must be an integer >= {low}. Received: {name}={value!r}")
     return int(value)
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.core import checks, tables
-from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field, positive
+from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field
 from tf_helen.layers.ids import as_integers, check_dtype, whole_numbers
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
 from tf_helen.layers.pooling import in_order, pooled
@@ -78,10 +78,10 @@ class Embedding(keras.layers.Layer):
         self._takes_floats = False
         self.single = isinstance(fields, (int, np.integer))
         self.fields = named_sizes(fields)
-        self.output_dim = positive("output_dim", output_dim)
+        self.output_dim = checks.whole_number("output_dim", output_dim)
         self.lengths = per_field("lengths", lengths or {}, self.fields, 1)
         for name, length in self.lengths.items():
-            positive(f"lengths[{name!r}]", length)
+            checks.whole_number(f"lengths[{name!r}]", length)
         self.pooling = per_field("pooling", pooling, self.fields, "mean")
         for name, how in self.pooling.items():
             checks.one_of(f"pooling[{name!r}]", how, ("mean", "sum"))

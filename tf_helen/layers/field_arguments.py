@@ -6,11 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-
-def positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"`{name}` must be an integer >= 1. Received: {value!r}")
-    return int(value)
+from tf_helen.core import checks
 
 
 def named_sizes(fields) -> dict[str, int]:
@@ -20,7 +16,7 @@ def named_sizes(fields) -> dict[str, int]:
         fields = {f"field_{i}": size for i, size in enumerate(fields)}
     if not fields:
         raise ValueError("`fields` must name at least one field. Received: none")
-    return {name: positive(f"fields[{name!r}]", size) for name, size in fields.items()}
+    return {name: checks.whole_number(f"fields[{name!r}]", size) for name, size in fields.items()}
 
 
 def checked_sharing(shared: Mapping[str, str], fields: Mapping[str, int]) -> dict[str, str]:

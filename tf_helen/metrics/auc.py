@@ -69,7 +69,7 @@ class AUC(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if bins < 2 or bins % 2:
-            raise ValueError(f"bins must be even and at least 2, got {bins}.")
+            raise ValueError(f"`bins` must be an even integer >= 2. Received: bins={bins!r}")
         self.from_logits = bool(from_logits)
         self.bins = int(bins)
         # One variable per moment: slices of a common one would be copied at every result.

@@ -49,7 +49,9 @@ class LogLoss(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not 0.0 <= epsilon < 0.5:
-            raise ValueError(f"epsilon must lie in [0, 0.5), got {epsilon}.")
+            raise ValueError(
+                f"`epsilon` must be a number in [0, 0.5). Received: epsilon={epsilon!r}"
+            )
         self.from_logits = bool(from_logits)
         self.epsilon = float(epsilon)
         # A float32 sum stops growing after some 2^24 rows.

@@ -51,7 +51,7 @@ def binary_rows(
 
     label_ok = tf.logical_and(labels >= 0.0, labels <= 1.0)
     if tf.executing_eagerly() and not bool(tf.reduce_all(label_ok)):
-        raise ValueError("Labels must lie in [0, 1]; got values outside (or NaN).")
+        raise ValueError("Labels must lie in [0, 1]. Received: values outside, or NaN.")
     if from_logits:
         ok = tf.math.is_finite(predictions)
     else:

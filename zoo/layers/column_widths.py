@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 
 
@@ -42,7 +42,7 @@ def column_widths(
             raise ValueError(
                 f"embedding_dims names {name!r}; the columns are {', '.join(names[:50])}"
             )
-        check_positive(f"embedding_dims[{name!r}]", other)
+        whole_number(f"embedding_dims[{name!r}]", other)
         if direct and name in [column.name for column in schema.numeric]:
             raise ValueError(
                 f"embedding_dims[{name!r}]={other!r}, but numeric='direct' embeds no number"

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_above_zero
+from tf_helen.core.checks import number_above_zero
 from zoo.layers.mlp import BatchNorm
 
 
@@ -41,7 +41,7 @@ class Logarithmic(keras.layers.Layer):
     def __init__(self, neurons: int, *, floor: float = 1e-5, **kwargs: Any):
         # Half precision cannot tell powers of nearly equal numbers apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
-        check_above_zero("floor", floor, "1e-5")
+        number_above_zero("floor", floor)
         self.neurons, self.floor = neurons, floor
         self.log_norm = BatchNorm(dtype="float32", name="log_norm")
         self.exp_norm = BatchNorm(dtype="float32", name="exp_norm")

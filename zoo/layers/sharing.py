@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.core.checks import one_of
-from zoo.checks import check_above_zero
+from tf_helen.core.checks import number_above_zero, one_of
 from zoo.layers.mlp import BatchNorm
 
 BRIDGES = ("product", "sum", "concatenation", "attention")
@@ -46,7 +45,7 @@ class Regulation(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        check_above_zero("temperature", temperature, "1")
+        number_above_zero("temperature", temperature)
         self.widths, self.temperature = list(widths), temperature
         self.norms = []
         if batch_norm:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.logarithmic import Logarithmic
 from zoo.models.base import ClickModel
@@ -77,7 +77,7 @@ class AFN(ClickModel):
         super().__init__(schema, embedding_dim, **kwargs)
         if not ensemble:
             self.refuse_direct(" without `ensemble`")
-        check_positive("neurons", neurons)
+        whole_number("neurons", neurons)
         self.ensemble = ensemble
         self.embedding = self.embed()
         self.products = Logarithmic(neurons, floor=floor, name="products")

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.attention import SelfAttention
 from zoo.models.base import ClickModel
@@ -84,9 +84,9 @@ class AutoInt(ClickModel):
         super().__init__(schema, embedding_dim, **kwargs)
         if not linear and not hidden_units:
             self.refuse_direct(" without `linear` or `hidden_units`")
-        check_positive("attention_layers", attention_layers)
-        check_positive("attention_dim", attention_dim)
-        check_positive("heads", heads)
+        whole_number("attention_layers", attention_layers)
+        whole_number("attention_dim", attention_dim)
+        whole_number("heads", heads)
         self.embedding = self.embed()
         self.attention = [
             SelfAttention(

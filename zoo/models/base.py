@@ -14,8 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 import tf_helen
-from tf_helen.core.checks import one_of
-from zoo.checks import check_positive
+from tf_helen.core.checks import one_of, whole_number
 from zoo.constructors import constructor_arguments
 from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
@@ -76,7 +75,7 @@ class ClickModel(tf_helen.Model):
         # Keras would cast raw numbers to half precision before they are standardized.
         super().__init__(**{"autocast": False, **kwargs})
         self.schema = as_schema(schema)
-        check_positive("embedding_dim", embedding_dim)
+        whole_number("embedding_dim", embedding_dim)
         one_of("numeric", numeric, ("embedded", "direct"))
         # Here too, for models without such an embedding.
         column_widths(self.schema, embedding_dim, embedding_dims, numeric == "direct")

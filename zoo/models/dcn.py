@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, VectorCross
 from zoo.models.base import ClickModel
@@ -64,7 +64,7 @@ class DCN(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_positive("cross_layers", cross_layers)
+        whole_number("cross_layers", cross_layers)
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed(flat=True)
         crosses = [VectorCross(name=f"layer_{i}", **policy) for i in range(cross_layers)]

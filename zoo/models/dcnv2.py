@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.core.checks import one_of
-from zoo.checks import check_positive
+from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, MatrixCross, MixtureCrossNet
 from zoo.models.base import ClickModel
@@ -88,10 +87,10 @@ class DCNv2(ClickModel):
         self.output_unit = self.output_layer()
 
     def _cross_network(self, layers: int, rank: int | None, experts: int) -> keras.layers.Layer:
-        check_positive("cross_layers", layers)
-        check_positive("experts", experts)
+        whole_number("cross_layers", layers)
+        whole_number("experts", experts)
         if rank is not None:
-            check_positive("projection_dim", rank)
+            whole_number("projection_dim", rank)
         policy = {"dtype": self.dtype_policy}
         if experts > 1:
             if rank is None:

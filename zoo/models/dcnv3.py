@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.masked_cross import MaskedCross
 from zoo.layers.tri_bce import part_losses
@@ -81,9 +81,9 @@ class DCNv3(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
-        check_positive("exponential_layers", exponential_layers)
-        check_positive("linear_layers", linear_layers)
-        check_positive("heads", heads)
+        whole_number("exponential_layers", exponential_layers)
+        whole_number("linear_layers", linear_layers)
+        whole_number("heads", heads)
         if embedding_dim % 2:
             raise ValueError(
                 f"`embedding_dim` must be even: DCNv3 halves the vectors. Received: {embedding_dim}"

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.cross import VectorCross
@@ -75,7 +75,7 @@ class EDCN(ClickModel):
         **kwargs: Any,
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        check_positive("cross_layers", cross_layers)
+        whole_number("cross_layers", cross_layers)
         self.cross_residual = cross_residual
         self.embedding = self.embed(flat=True)
         widths = list(self.embedding.widths.values())

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.column_subset import ColumnSubset
@@ -93,7 +93,7 @@ class FinalMLP(ClickModel):
         given = (second_hidden_units, second_dropout, second_batch_norm)
         first = (hidden_units, dropout, batch_norm)
         second = [a if b is None else b for a, b in zip(first, given, strict=True)]
-        check_positive("heads", heads)
+        whole_number("heads", heads)
         check_widths("gate_units", gate_units)
         check_widths("hidden_units", hidden_units, layers=1)
         check_widths("second_hidden_units", second[0], layers=1)

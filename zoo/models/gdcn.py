@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.core.checks import one_of
-from zoo.checks import check_positive
+from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.gated_cross import GatedCross
 from zoo.models.base import ClickModel
@@ -68,7 +67,7 @@ class GDCN(ClickModel):
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         one_of("structure", structure, ("stacked", "parallel"))
-        check_positive("cross_layers", cross_layers)
+        whole_number("cross_layers", cross_layers)
         self.stacked = structure == "stacked"
         self.embedding = self.embed(flat=True)
         self.cross = GatedCross(cross_layers, dtype=self.dtype_policy, name="cross")

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.core.checks import one_of
-from zoo.checks import check_positive
+from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
@@ -81,8 +80,8 @@ class MaskNet(ClickModel):
         self.refuse_direct()
         one_of("structure", structure, ("serial", "parallel"))
         check_widths("hidden_units", hidden_units, layers=int(structure == "serial"))
-        check_positive("blocks", blocks)
-        check_positive("block_units", block_units)
+        whole_number("blocks", blocks)
+        whole_number("block_units", block_units)
         if isinstance(reduction, bool) or not isinstance(reduction, (int, float)) or reduction <= 0:
             raise ValueError(f"`reduction` must be a number > 0. Received: {reduction!r}")
         self.serial = structure == "serial"
@@ -98,7 +97,7 @@ class MaskNet(ClickModel):
         self.embedding = self.embed()
         if embedding_norm:
             # Layer normalization of a vector of length 1 gives zero.
-            check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
+            whole_number("embedding_dim", self.embedding.vector_widths[0], low=2)
         self.norm = ColumnNorm(name="embedding_norm", **policy) if embedding_norm else None
         self.blocks = [
             MaskBlock(

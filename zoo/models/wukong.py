@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.checks import check_positive
+from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
@@ -86,12 +86,12 @@ class WuKong(ClickModel):
         settings = {"layers": layers, "projection": projection}
         settings |= {"fmb_vectors": fmb_vectors, "lcb_vectors": lcb_vectors}
         for name, value in settings.items():
-            check_positive(name, value)
+            whole_number(name, value)
         check_widths("fmb_units", fmb_units)
         policy = {"dtype": self.dtype_policy}
         self.embedding = self.embed()
         # Layer normalization of a vector of length 1 gives zero.
-        check_positive("embedding_dim", self.embedding.vector_widths[0], least=2)
+        whole_number("embedding_dim", self.embedding.vector_widths[0], low=2)
         self.interactions = [
             WuKongLayer(
                 fmb_vectors,

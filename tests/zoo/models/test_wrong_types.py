@@ -20,8 +20,8 @@ RATES = r"`dropout`.* must be a number in \[0, 1\).*"
     [
         ("finalnet", {"distillation": "x"}, "`distillation` must be a number >= 0.*'x'"),
         ("finalnet", {"distillation": None}, "`distillation` must be a number >= 0.*None"),
-        ("afn", {"floor": "a"}, "`floor` must be above 0, such as 1e-5.*'a'"),
-        ("edcn", {"temperature": None}, "`temperature` must be above 0, such as 1.*None"),
+        ("afn", {"floor": "a"}, "`floor` must be a number above 0.*'a'"),
+        ("edcn", {"temperature": None}, "`temperature` must be a number above 0.*None"),
         ("dnn", {"dropout": None}, RATES + "None"),
         ("dnn", {"dropout": "x", "hidden_units": (4,)}, RATES + "'x'"),
         ("dnn", {"dropout": "x", "hidden_units": ()}, RATES + "'x'"),
