@@ -1,6 +1,7 @@
 """The house rules: imports run downward, files are short, public names are documented."""
 
 import ast
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,116 @@ def test_public_names_exist_and_are_documented():
         if not (own or "").strip():
             bare.append(name)
     assert not bare, bare
+
+
+# The only files that touch what Keras and tf_keras do not document, each name with its reason.
+ACCESS = ("tf_helen/keras_access.py", "tf_helen/legacy/keras_access.py")
+# Attributes that Keras sets on instances; those of its classes are found below.
+PRIVATE = {
+    *("_call_has_training_arg", "_checkpoint", "_compile_loss", "_distribute_strategy"),
+    *("_distribution_strategy", "_initial_epoch", "_iterations", "_layers", "_learning_rate"),
+    *(
+        "_loss_tracker",
+        "_non_trainable_weights",
+        "_random_generator",
+        "_trainable_variables",
+        "_value",
+        "_variables",
+    ),
+}
+# Attributes of our own classes that Keras has too: allowed on `self`.
+OWN = {"_checkpoint", "_dtype", "_lock", "_metrics", "_model", "_path"}
+
+
+def privates_used(tree: ast.AST, private: set[str]) -> list[str]:
+    """Returns where a file touches Keras's private names.
+
+    Args:
+        tree: the parsed file.
+        private: the private names.
+
+    Returns:
+        `"line: name"` of each: an attribute, a string such as `getattr` takes, a method that
+        overrides, or an import from `keras.src`.
+
+    Raises:
+        Nothing.
+
+    Example:
+        `privates_used(ast.parse("model._layers"), {"_layers"}) == ["1: _layers"]`
+    """
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Attribute):
+            on_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+            names = [] if on_self and node.attr in OWN else [node.attr]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value]
+        elif isinstance(node, ast.ClassDef):
+            names = [child.name for child in node.body if isinstance(child, ast.FunctionDef)]
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                modules = [f"{node.module}.{name}" for name in modules]
+            found += [
+                f"{node.lineno}: {module}"
+                for module in modules
+                if module.startswith(("keras.src", "tf_keras.src"))
+            ]
+        if isinstance(node, ast.Attribute) and node.attr == "src":
+            names = ["src"] if getattr(node.value, "id", "") in ("keras", "tf_keras") else []
+            found += [f"{node.lineno}: src" for _ in names]
+            continue
+        found += [f"{node.lineno}: {name}" for name in names if name in private]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("model._layers", ["1: _layers"]),
+        ("\nsetattr(x, '_layers', [])", ["2: _layers"]),
+        ("class A:\n    def _layers(self): pass", ["1: _layers"]),
+        ("def _layers(): pass", []),
+        ("from keras.src.models import cloning", ["1: keras.src.models.cloning"]),
+        ("from keras import src", ["1: keras.src"]),
+        ("import tf_keras.src.engine", ["1: tf_keras.src.engine"]),
+        ("keras.src.models", ["1: src"]),
+        ("self._path = 1", []),
+        ("variable._path", ["1: _path"]),
+        ("model.layers", []),
+    ],
+)
+def test_the_check_of_private_names_sees_them(code, found):
+    assert privates_used(ast.parse(code), {"_layers", "_path"}) == found
+
+
+def test_one_file_touches_the_private_names_of_keras():
+    import keras
+    import tensorflow as tf
+
+    kinds = [keras]
+    with contextlib.suppress(ImportError):
+        import tf_keras
+
+        kinds.append(tf_keras)
+    known = set(PRIVATE)
+    for kind in kinds:
+        for cls in (
+            *(kind.Model, kind.Sequential, kind.layers.Layer, kind.callbacks.Callback),
+            *(kind.optimizers.Optimizer, kind.metrics.Metric, kind.losses.Loss),
+        ):
+            known.update(dir(cls))
+    known.update(dir(keras.Variable))
+    # TensorFlow documents no hooks for its checkpoints but these.
+    known.difference_update(dir(tf.Module), dir(tf.Variable))
+    known = {name for name in known if name.startswith("_") and not name.startswith("__")}
+    assert {"_flatten_layers", "_get_variable_index", "_symbolic_build"} <= known
+    wrong = []
+    for path in sources(*FLOORS):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in ACCESS:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            wrong += [f"{name}:{use}" for use in privates_used(tree, known)]
+    assert not wrong, wrong

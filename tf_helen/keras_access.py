@@ -12,6 +12,9 @@ import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.models import cloning
 
+# `tf_helen.Model(inputs, outputs)` is a class of its own, and Keras exports no base for one.
+from keras.src.models.functional import Functional as Functional
+
 
 def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | None) -> None:
     """Gives a `Sequential` that has no input layer one of integers.
@@ -110,6 +113,93 @@ def build_with(model: keras.Model, batch: Any) -> None:
         model._symbolic_build(data_batch=strategy.experimental_local_results(batch)[0])
 
 
+def build_in_step(model: keras.Model, batch: Any) -> None:
+    """Gives a model its variables from within a training step, of one replica's batch."""
+    model._symbolic_build(data_batch=batch)
+
+
+def layers_of(model: keras.Model, include_self: bool = True) -> list[keras.layers.Layer]:
+    """All layers of a model, nested ones too; `model.layers` are those of the first level only.
+
+    Args:
+        model: any Keras model.
+        include_self: boolean; list the model too. Defaults to `True`.
+
+    Example:
+        >>> inner = keras.Sequential([keras.layers.Dense(1, name="top")])
+        >>> [layer.name for layer in layers_of(keras.Sequential([inner]), False)][-1]
+        'top'
+    """
+    return list(model._flatten_layers(include_self=include_self, recursive=True))
+
+
+def forward(model: keras.Model, x: Any) -> Any:
+    """Calls a model as Keras's training step does: models without `training` get no such one."""
+    return model(x, training=True) if model._call_has_training_arg else model(x)
+
+
+def step_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
+    """The loss of a training step; the public `compute_loss` may lack the argument `training`."""
+    return model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+
+
+def record_loss(model: keras.Model, loss: tf.Tensor, rows: tf.Tensor) -> None:
+    """Adds a step's loss to the mean that `fit` reports, which no public method takes."""
+    model._loss_tracker.update_state(loss, sample_weight=rows)
+
+
+class BuildsWithOneReplica:
+    """Mixin before a Keras model class: it is built with one replica's batch.
+
+    Under several replicas Keras builds with the mean of their batches: ids would be floats, and
+    replicas with different numbers of rows an error.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        if self._distribute_strategy is not None and iterator is not None:
+            data_batch, iterator = first_replica_batch(iterator), None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+
+class ChecksInputs:
+    """Mixin before `Functional`: its `checked_input(given, own)` sees inputs before Keras casts.
+
+    There is no public hook between the call and the cast.
+    """
+
+    def _convert_inputs_to_tensors(self, flat_inputs):
+        pairs = zip(flat_inputs, self.inputs, strict=True)
+        return super()._convert_inputs_to_tensors([self.checked_input(*pair) for pair in pairs])
+
+
+class ExistingVariable(keras.Variable):
+    """A `keras.Variable` whose value is a variable that exists already.
+
+    Keras's constructor makes a new one; `_initialize_with_initializer` is where it does.
+
+    Args:
+        variable: the existing variable.
+        path: string, the full name.
+    """
+
+    def __init__(self, variable: tf.Variable, path: str):
+        self._adapted = variable
+        super().__init__(
+            # Keras calls no initializer whose result it need not store: see below.
+            lambda *args, **kwargs: None,
+            shape=tuple(variable.shape),
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            autocast=False,
+            name="adapted",
+        )
+        # Its constructor refuses names with a slash.
+        self._name = self._path = path
+
+    def _initialize_with_initializer(self, initializer):
+        self._value = self._adapted
+
+
 def loss_reductions(model: keras.Model) -> set[str]:
     """The reductions of the losses that a model was compiled with, once they have been called.
 
@@ -137,7 +227,7 @@ def loss_reductions(model: keras.Model) -> set[str]:
 def first_replica_batch(epoch_iterator):
     """The first replica's part of the first batch of Keras's epoch iterator.
 
-    Keras's own `_maybe_symbolic_build`, which `tf_helen.Model` overrides, averages the parts.
+    Keras's own `_maybe_symbolic_build` averages the parts; see `BuildsWithOneReplica`.
 
     Args:
         epoch_iterator: what Keras hands to `_maybe_symbolic_build`.
@@ -175,6 +265,11 @@ def check_known(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras
 def trained_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The variables the optimizer was built with, in the order of its slots."""
     return optimizer._trainable_variables
+
+
+def own_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The optimizer's own variables; `variables` of one that wraps others holds theirs too."""
+    return optimizer._variables
 
 
 def own_iterations(optimizer: keras.optimizers.Optimizer) -> keras.Variable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from tf_helen import keras_access
 from tf_helen.layers import Embedding
 
 
@@ -23,7 +24,7 @@ def parameter_counts(model: keras.Model) -> tuple[int, int]:
         >>> parameter_counts(zoo.FM(zoo.Schema("tiny", [zoo.Categorical("user", 10)]), 4))
         (50, 1)
     """
-    layers = model._flatten_layers(include_self=False, recursive=True)
+    layers = keras_access.layers_of(model, include_self=False)
     tables = [layer for layer in layers if isinstance(layer, Embedding)]
     # By identity: two layers may share a table.
     weights = {id(weight): weight for table in tables for weight in table.trainable_weights}

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from launch.run.history import Epoch
+from tf_helen import keras_access
 
 LEAST = 1e-6
 
@@ -62,7 +63,7 @@ class Plateau:
         if factor is None:
             return
         schedule = keras.optimizers.schedules.LearningRateSchedule
-        if isinstance(getattr(optimizer, "_learning_rate", None), schedule):
+        if isinstance(keras_access.stored_learning_rate(optimizer), schedule):
             raise ValueError(
                 f"reduce_lr={factor} needs a learning rate that is a number, not a schedule; "
                 "leave one of the two out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from tf_helen import keras_access
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import draw
 from tf_helen.optimizers.delegating import DelegatingOptimizer
@@ -49,7 +50,7 @@ class MEDA(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         kinds = (Embedding, keras.layers.Embedding)
-        layers = [layer for layer in self.model._flatten_layers() if isinstance(layer, kinds)]
+        layers = [layer for layer in keras_access.layers_of(self.model) if isinstance(layer, kinds)]
         # What is frozen, such as a pretrained table, keeps its rows.
         found = [layer for layer in layers if layer.trainable]
         if self.layer_names is not None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tf_keras
 
 from tf_helen.core import replicas
 from tf_helen.legacy.arguments import floatx_of_tf_keras, translate
+from tf_helen.legacy.keras_access import OptimizerAround
 from tf_helen.legacy.variables import adapt_all
 
 REMEDIES = (
@@ -19,7 +19,7 @@ REMEDIES = (
 )
 
 
-class LegacyOptimizer(tf_keras.optimizers.Optimizer):
+class LegacyOptimizer(OptimizerAround):
     """A tf_keras optimizer that is one of this package inside.
 
     The rules, the state and the settings are those of the Keras 3 optimizer in `inner`; this class
@@ -80,9 +80,6 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
 
     # The state, which is the inner optimizer's.
 
-    def _create_iteration_variable(self) -> None:
-        """The inner optimizer has one."""
-
     @property
     def iterations(self):
         return self.inner.iterations.value
@@ -91,21 +88,9 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
     def iterations(self, variable):
         raise RuntimeError(f"`iterations` of {type(self).__name__} cannot be replaced.")
 
-    @property
-    def _variables(self):
+    def held_variables(self) -> list[tf.Variable]:
         inner = self.__dict__.get("inner")
         return [] if inner is None else [variable.value for variable in inner.variables]
-
-    @_variables.setter
-    def _variables(self, empty):
-        """The base's constructor starts a list of its own."""
-
-    def _trackable_children(self, save_type="checkpoint", **kwargs):
-        children = super()._trackable_children(save_type, **kwargs)
-        if save_type == "savedmodel":
-            # The object that tf_keras restores in an optimizer's place looks for it there.
-            children = {**children, "_iterations": self.iterations}
-        return children
 
     @property
     def learning_rate(self):
@@ -126,7 +111,7 @@ class LegacyOptimizer(tf_keras.optimizers.Optimizer):
         if not self.inner.built:
             with tf.init_scope(), floatx_of_tf_keras():
                 self.inner.build(variables)
-        self._built = True
+        self.mark_built()
 
     def update_step(self, gradient, variable):
         raise NotImplementedError("The inner optimizer updates all variables together.")

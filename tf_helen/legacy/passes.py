@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
-from tf_keras.src.engine.base_layer import BaseRandomLayer
 
 from tf_helen.core import replicas
+from tf_helen.legacy import keras_access
 
 
 def statistics(model: tf_keras.Model) -> list[tf.Variable]:
@@ -17,20 +17,12 @@ def statistics(model: tf_keras.Model) -> list[tf.Variable]:
     Not other matrices: one may be a table, such as the candidates of a retrieval index.
     """
     found = [variable for metric in model.metrics for variable in metric.variables]
-    for layer in model._flatten_layers():
-        found += [v for v in getattr(layer, "_non_trainable_weights", ()) if v.shape.rank < 2]
+    for layer in keras_access.layers_of(model):
+        found += [v for v in keras_access.kept_weights(layer) if v.shape.rank < 2]
         if getattr(layer, "stateful", False):  # tf_keras lists these states nowhere
             states = tf.nest.flatten(getattr(layer, "states", None))
             found += [v for v in states if isinstance(v, tf.Variable)]
     return list({id(variable): variable for variable in found}.values())
-
-
-def generators(model: tf_keras.Model) -> Iterator:
-    """The sources of random numbers of a model's layers (dropout, noise, augmentation)."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, BaseRandomLayer):
-            layer._random_generator._maybe_init()
-            yield layer._random_generator
 
 
 class FirstPassOnly:
@@ -45,17 +37,17 @@ class FirstPassOnly:
         self._model, self._closure, self._calls = model, closure, 0
         counted = [replicas.local(variable) for variable in statistics(model)]
         self._before = [(variable, tf.identity(variable.read_value())) for variable in counted]
-        self._generators = list(generators(model))
+        generators = list(keras_access.random_generators(model))
         self._states = [
-            (generator, tf.identity(replicas.local(generator._generator.state).read_value()))
-            for generator in self._generators
-            if generator._generator is not None
+            (generator, tf.identity(keras_access.generator_state(generator).read_value()))
+            for generator in generators
+            if keras_access.generator_state(generator) is not None
         ]
         # Two stateful operations with one seed draw alike, each in its own turn.
         self._seeds = [
-            (generator, generator._create_seed(generator._seed))
-            for generator in self._generators
-            if generator._rng_type == generator.RNG_LEGACY_STATEFUL
+            (generator, keras_access.new_seed(generator))
+            for generator in generators
+            if keras_access.draws_by_seed(generator)
         ]
 
     def __call__(self) -> tf.Tensor:
@@ -68,7 +60,7 @@ class FirstPassOnly:
         for variable, value in self._before:
             variable.assign(value)
         for generator, state in self._states:
-            replicas.local(generator._generator.state).assign(state)
+            keras_access.generator_state(generator).assign(state)
         self._rewind_seeds()
         loss = self._closure()
         for variable, value in kept:
@@ -77,4 +69,4 @@ class FirstPassOnly:
 
     def _rewind_seeds(self) -> None:
         for generator, seed in self._seeds:
-            generator._seed = seed
+            keras_access.set_seed(generator, seed)

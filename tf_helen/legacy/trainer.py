@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from tf_helen.core import tables
+from tf_helen.legacy import keras_access
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
 from tf_helen.legacy.variables import adapt_all, adapted_among
@@ -93,7 +94,7 @@ class TrainerMixin:
 
         self._make_variables(trial)
         loss = self._minimize(closure)
-        self._validate_target_and_loss(y, loss)
+        keras_access.check_loss(self, y, loss)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight)
 
     def _tfrs_train_step(self, inputs):
@@ -127,10 +128,8 @@ class TrainerMixin:
         """The optimizer must know the variables before the first pass, not after it."""
         if self.__dict__.get("_tf_helen_variables_made"):
             return
-        if not all(layer.built for layer in self._flatten_layers(include_self=False)):
-            # Layers create their variables outside whatever graph they are called in.
-            with tf.__internal__.FuncGraph("tf_helen_build").as_default():
-                trial()
+        if not all(layer.built for layer in keras_access.layers_of(self, include_self=False)):
+            keras_access.call_in_scratch_graph(trial)
         self.__dict__["_tf_helen_variables_made"] = True
 
     def train_on_batch(self, *args, **kwargs):
@@ -245,8 +244,7 @@ def _rows_of(batch) -> tf.Tensor:
 
 def _reductions(model: tf_keras.Model) -> set[str]:
     """The reductions of the losses that a model was compiled with, in the words of Keras 3."""
-    losses = tf.nest.flatten(getattr(getattr(model, "compiled_loss", None), "_losses", None))
-    found = {getattr(loss, "reduction", "auto") for loss in losses if loss is not None}
+    found = {getattr(loss, "reduction", "auto") for loss in keras_access.compiled_losses(model)}
     return {"sum_over_batch_size" if one == "auto" else one for one in found}
 
 

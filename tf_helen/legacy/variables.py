@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import keras
 import tensorflow as tf
-from tf_keras.src.mixed_precision.autocast_variable import AutoCastVariable
 
+from tf_helen import keras_access
 from tf_helen.core.tables import ADAPTED
+from tf_helen.legacy.keras_access import AutoCastVariable, stored_variable
 
 
-class AdaptedVariable(keras.Variable):
+class AdaptedVariable(keras_access.ExistingVariable):
     """A `keras.Variable` whose value is a variable that exists already.
 
     Args:
@@ -25,32 +25,9 @@ class AdaptedVariable(keras.Variable):
     """
 
     def __init__(self, variable: tf.Variable):
-        self._adapted = variable
-        path = variable.name.split(":")[0]
-        super().__init__(
-            # Keras calls no initializer whose result it need not store: see below.
-            lambda *args, **kwargs: None,
-            shape=tuple(variable.shape),
-            dtype=variable.dtype.name,
-            trainable=variable.trainable,
-            autocast=False,
-            name="adapted",
-        )
         # The full name, as `exclude_from_weight_decay` of tf_keras searches it.
-        self._name = self._path = path
+        super().__init__(variable, path=variable.name.split(":")[0])
         self.constraint = getattr(variable, "constraint", None)
-
-    def _initialize_with_initializer(self, initializer):
-        self._value = self._adapted
-
-
-def stored(variable: tf.Variable) -> tf.Variable:
-    """The variable itself: not one replica's copy of it, nor its view in a lower precision."""
-    if isinstance(variable, AutoCastVariable):
-        variable = variable._variable
-    if hasattr(variable, "_distributed_container"):
-        variable = variable._distributed_container()
-    return variable
 
 
 def adapt(variable: tf.Variable) -> AdaptedVariable:
@@ -80,7 +57,7 @@ def adapt(variable: tf.Variable) -> AdaptedVariable:
             f"have them. Received: {type(variable).__name__}. Models of Keras 3 take the "
             "optimizers of `tf_helen`."
         )
-    variable = stored(variable)
+    variable = stored_variable(variable)
     adapted = getattr(variable, ADAPTED, None)
     if adapted is None or adapted.value is not variable:
         with tf.init_scope():
@@ -108,5 +85,5 @@ def adapted_among(variables: Iterable[tf.Variable]) -> list[AdaptedVariable]:
         >>> adapted_among([weights]), adapted_among([adapt(weights).value])[0] is adapt(weights)
         ([], True)
     """
-    found = [getattr(stored(variable), ADAPTED, None) for variable in variables]
+    found = [getattr(stored_variable(variable), ADAPTED, None) for variable in variables]
     return [adapted for adapted in found if adapted is not None]

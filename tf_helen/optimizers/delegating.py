@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen import keras_access
 from tf_helen.core import replicas, tables
 from tf_helen.core.rows import RowBlock, as_block
 from tf_helen.core.rule import Rule
@@ -114,7 +115,8 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     @property
     def variables(self):
-        return self._variables + [v for optimizer in self._inner for v in optimizer.variables]
+        held = [variable for optimizer in self._inner for variable in optimizer.variables]
+        return keras_access.own_variables(self) + held
 
     @property
     def iterations(self):
@@ -230,19 +232,20 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     def save_own_variables(self, store):
         self._settle_known_tables()
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(keras_access.own_variables(self)):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store):
-        if len(store.keys()) != len(self._variables):
+        own = keras_access.own_variables(self)
+        if len(store.keys()) != len(own):
             # As Keras does: files of weights hold the optimizer as it was, built or not.
             warnings.warn(
-                f"Skipping the state of {self.name!r}: it has {len(self._variables)} variables, "
+                f"Skipping the state of {self.name!r}: it has {len(own)} variables, "
                 f"the file {len(store.keys())}.",
                 stacklevel=2,
             )
             return
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(own):
             variable.assign(store[str(i)])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
-from keras.src.models.functional import Functional
 
 from tf_helen import keras_access
 from tf_helen.core import tables
+from tf_helen.keras_access import Functional
 from tf_helen.layers import Embedding
 from tf_helen.layers.ids import check_cast, fitting
 from tf_helen.training.multi_pass import MultiPassTrainer
@@ -54,7 +54,7 @@ class Model(MultiPassTrainer, keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class FunctionalModel(Model, Functional):
+class FunctionalModel(Model, keras_access.ChecksInputs, Functional):
     """What `tf_helen.Model(inputs, outputs)` returns.
 
     Its inputs of integers refuse floats, which Keras would round, and numbers that do not fit.
@@ -69,12 +69,8 @@ class FunctionalModel(Model, Functional):
             check_cast(given, own.dtype, own.name)
         return super().compute_output_spec(inputs, training=training, mask=mask)
 
-    def _convert_inputs_to_tensors(self, flat_inputs):
-        checked = [
-            _checked(given, own.dtype, own.name)
-            for given, own in zip(flat_inputs, self.inputs, strict=True)
-        ]
-        return super()._convert_inputs_to_tensors(checked)
+    def checked_input(self, given, own):
+        return _checked(given, own.dtype, own.name)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")

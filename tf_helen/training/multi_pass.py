@@ -33,7 +33,7 @@ def forward_states(model: keras.Model) -> list[keras.Variable]:
         ['moving_mean', 'moving_variance']
     """
     # Keras lists no states of recurrent layers among the variables.
-    kept = [getattr(layer, "states", None) for layer in model._flatten_layers()]
+    kept = [getattr(layer, "states", None) for layer in keras_access.layers_of(model)]
     states = [v for v in keras.tree.flatten(kept) if isinstance(v, keras.Variable)]
     return [v for v in (*model.non_trainable_variables, *states) if tables.of(v) is None]
 
@@ -81,7 +81,7 @@ def _as_list(callbacks) -> list:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
-class MultiPassTrainer:
+class MultiPassTrainer(keras_access.BuildsWithOneReplica):
     """Mixin before a Keras model class: its `train_step` serves every optimizer.
 
     Stock optimizers train as under Keras's own step. Metrics, batch-norm statistics and dropout
@@ -91,25 +91,22 @@ class MultiPassTrainer:
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if not all(layer.built for layer in self._flatten_layers()):
+        if not all(layer.built for layer in keras_access.layers_of(self)):
             # The optimizer must know the variables before the first pass, not after it.
-            self._symbolic_build(data_batch=(x, y, sample_weight))
+            keras_access.build_in_step(self, (x, y, sample_weight))
         first_pass: dict[str, tf.Tensor] = {}
         rows = tf.shape(next(leaf for leaf in tf.nest.flatten(x) if leaf is not None))[0]
         shares = ReplicaShares(rows, sample_weight)
 
         def closure():
-            kwargs = {"training": True} if self._call_has_training_arg else {}
-            y_pred = self(x, **kwargs)
+            y_pred = keras_access.forward(self, x)
             first_pass.setdefault("y_pred", y_pred)
-            loss = self._compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
-            )
+            loss = keras_access.step_loss(self, x, y, y_pred, sample_weight)
             reductions = keras_access.loss_reductions(self)
             return shares.of_global_loss(loss, reductions, self.losses)
 
         loss = self._minimize(closure)
-        self._loss_tracker.update_state(shares.as_mean(loss), sample_weight=rows)
+        keras_access.record_loss(self, shares.as_mean(loss), rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
     def fit(self, *args, **kwargs):
@@ -123,13 +120,6 @@ class MultiPassTrainer:
         else:
             callbacks = [*_as_list(callbacks), notifier]
         return super().fit(**given, callbacks=callbacks)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Under several replicas Keras builds with the mean of their batches: ids would be floats,
-        # and replicas with different numbers of rows an error.
-        if self._distribute_strategy is not None and iterator is not None:
-            data_batch, iterator = keras_access.first_replica_batch(iterator), None
-        super()._maybe_symbolic_build(iterator, data_batch)
 
     def train_on_batch(self, *args, **kwargs):
         self._take_tables()
@@ -193,12 +183,13 @@ class MultiPassTrainer:
 
     def quantize(self, mode=None, *args, **kwargs):
         if kwargs.get("filters") is None and len(args) < 2:
-            found = [one for one in self._flatten_layers() if isinstance(one, Embedding)]
+            layers = keras_access.layers_of(self)
+            found = [layer for layer in layers if isinstance(layer, Embedding)]
             if found:
                 # Before any other layer is changed.
                 raise ValueError(
                     f"`quantize({mode!r})` cannot quantize tables of tf_helen.layers.Embedding: "
-                    f"{', '.join(repr(one.name) for one in found)}. Leave them as they are: "
+                    f"{', '.join(repr(layer.name) for layer in found)}. Leave them as they are: "
                     "`model.quantize(mode, filters=lambda layer: not isinstance(layer, "
                     "tf_helen.layers.Embedding))`."
                 )
