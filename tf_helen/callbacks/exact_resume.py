@@ -69,6 +69,7 @@ class ExactResume(keras.callbacks.Callback):
         >>> x, y = np.ones((8, 2)), np.ones((8, 1))
         >>> folder = tempfile.mkdtemp()
         >>> for epochs in (1, 2):
+        ...     keras.utils.clear_session()  # as a new process: layers get the same names
         ...     model = tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         ...     model.compile("sgd", "mse")
         ...     resume = tf_helen.callbacks.ExactResume(folder, verbose=0)

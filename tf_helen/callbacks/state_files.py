@@ -62,7 +62,7 @@ class StateFiles:
     Example:
         >>> import tempfile
         >>> files = StateFiles(tempfile.mkdtemp())
-        >>> files.write(tf.train.Checkpoint(w=tf.Variable(3.0)), epoch=1)
+        >>> _ = files.write(tf.train.Checkpoint(w=tf.Variable(3.0)), epoch=1)
         >>> files.newest()[0].epoch
         1
     """

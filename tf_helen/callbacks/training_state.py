@@ -87,7 +87,10 @@ class TrainingState:
             if key not in shapes:
                 raise ValueError(f"{saved.path} has no {name}")
             if key not in keys:
-                raise ValueError(f"{saved.path} has {name}, which is not part of this training")
+                raise ValueError(
+                    f"{saved.path} has {name}, which is not part of this training; "
+                    "build the model as before, with the same names of layers"
+                )
             if list(keys[key].shape) != list(shapes[key]):
                 raise ValueError(
                     f"{saved.path} has {name} of shape {tuple(shapes[key])}, here it is "
