@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 from launch.preparation.fields import FieldEncoder
 from zoo.data.columns import Categorical
@@ -52,7 +53,7 @@ def test_ids_agree(name):
     words = vocabulary_of(field)
     table = table_of(words)
 
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     @given(texts=st.lists(TEXTS, min_size=1, max_size=20))
     @example(texts=["", "1e999", "-1e999", "1e-400", "-0.5", "-1e300", "2", "2.0001", "nan", "inf"])
     @example(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tf_helen
@@ -107,6 +108,26 @@ ENTRIES |= {
     "Helen(CowClip)": around(tf_helen.Helen, ENTRIES["CowClip"], two_pass=True, one_hot=ALIKE),
     "SAM(AdaHessian)": around(tf_helen.SAM, ENTRIES["AdaHessian"], two_pass=True),
 }
+
+# One entry for each kind of step: no slot, a slot as wide as the table, one of one column, counters
+# of occurrences, decay of absent rows, group lasso with it, a Hessian, clipping by row, two passes,
+# two passes around decay, one optimizer per variable.
+KINDS = (
+    *("SGD", "Momentum", "RowWiseAdagrad", "AdamW by counter", "AdamAR", "GroupAdamAR"),
+    *("AdaHessian", "CowClip", "Helen", "Helen(AdamAR)", "PerVariable"),
+)
+
+
+def cases(names=ENTRIES, fast=KINDS) -> list:
+    """Parameters of a test: `names`, or tuples, of which all that are not in `fast` are slow."""
+    assert set(fast) & set(names), "a slow test needs a fast one"
+    found = []
+    for name in names:
+        values = name if isinstance(name, tuple) else (name,)
+        marks = () if name in fast else (pytest.mark.slow,)
+        found.append(pytest.param(*values, marks=marks))
+    return found
+
 
 # Over replicas gradients, counts and curvatures are summed; rules as such know nothing of it. Each
 # entry takes seconds to trace, so there are only those that differ in what is summed or kept.

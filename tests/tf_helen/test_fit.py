@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from optimizer_table import ENTRIES
+from optimizer_table import ENTRIES, KINDS, cases
 
 import tf_helen
 from tf_helen.training.multi_pass import seed_states
 
-every = pytest.mark.parametrize("name", ENTRIES)
+every_kind = pytest.mark.parametrize("name", cases())
 # Tracing a step takes longer than a short training: what does not depend on it runs eagerly, but
 # for a few entries that between them have every kind of step.
 TRACED = ("AdaHessian", "Helen(AdamAR)", "PerVariable")
@@ -60,7 +60,7 @@ def one_hot(ids):
     return np.eye(ROWS, dtype=np.float32)[rows]
 
 
-@every
+@every_kind
 def test_fit_equals_fit_on_one_hot_inputs(name):
     entry = ENTRIES[name]
     # Helen treats tables and dense weights apart, so there the table is all there is.
@@ -143,7 +143,7 @@ def checkpoint(model):
     return tf.train.Checkpoint(model=model, optimizer=model.optimizer, seeds=seeds)
 
 
-@every
+@every_kind
 def test_checkpoint_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     ids, labels = sparse_batches()
     keras.utils.set_random_seed(1)
@@ -164,7 +164,7 @@ def test_checkpoint_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     assert_bit_equal(everything(second), everything(whole))
 
 
-@every
+@every_kind
 def test_keras_file_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     ids, labels = sparse_batches()
     keras.utils.set_random_seed(1)
@@ -178,7 +178,11 @@ def test_keras_file_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     assert_bit_equal(everything(loaded), everything(model))
 
 
-@every
+# What an epoch's end writes into tables: nothing, decayed rows, those of the base.
+AT_THE_END = ("Adam", "AdamAR", "Helen(AdamAR)")
+
+
+@pytest.mark.parametrize("name", cases(fast=AT_THE_END))
 def test_keras_file_between_epochs_equals_not_stopping(name, tmp_path):
     """Nothing of the uninterrupted run knows of the save: epochs end up to date anyway."""
     ids, labels = sparse_batches(32)
@@ -199,7 +203,10 @@ def test_keras_file_between_epochs_equals_not_stopping(name, tmp_path):
 MIXED = [("mixed_float16", name) for name in ENTRIES] + [("mixed_bfloat16", n) for n in TRACED]
 
 
-@pytest.mark.parametrize("policy,name", MIXED)
+FAST = [(p, n) for p, n in MIXED if n in (KINDS if p == "mixed_float16" else TRACED)]
+
+
+@pytest.mark.parametrize("policy,name", cases(MIXED, FAST))
 def test_mixed_precision_trains(policy, name):
     ids, labels = sparse_batches(512)
     labels = (ids[:, :1] % 2).astype(np.float32)
@@ -216,7 +223,7 @@ def test_mixed_precision_trains(policy, name):
     assert scaled == (policy == "mixed_float16")
 
 
-@every
+@every_kind
 def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name):
     ids, labels = sparse_batches(64)
     keras.utils.set_random_seed(0)
@@ -252,7 +259,7 @@ def test_a_plain_keras_model_raises_and_names_the_remedies(name):
     model.fit(ids, labels, verbose=0)
 
 
-@every
+@every_kind
 def test_weights_from_outside_are_never_stale(name, tmp_path):
     """What a lookup reads, `get_weights`, files and exports agree in the middle of an epoch."""
     ids, labels = sparse_batches(48)
@@ -279,7 +286,7 @@ def test_weights_from_outside_are_never_stale(name, tmp_path):
     np.testing.assert_allclose(served.serve(grid), logits, atol=1e-6)
 
 
-@every
+@every_kind
 def test_weights_set_in_the_middle_of_an_epoch_stay(name, tmp_path):
     ids, labels = sparse_batches(48)
     model = embedding_model(ENTRIES[name].make(), run_eagerly=name not in TRACED)

@@ -6,7 +6,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
-from optimizer_table import ENTRIES
+from optimizer_table import ENTRIES, cases
 
 import tf_helen
 
@@ -42,7 +42,7 @@ def assert_dies(make):
     assert not left, f"{len(left)} of {len(alive)}: {[getattr(one, 'name', one) for one in left]}"
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", cases())
 def test_a_dropped_model_dies_with_its_optimizer_and_variables(name):
     eagerly = name not in TRACED
     assert_dies(lambda: trained(ENTRIES[name].make(), run_eagerly=eagerly))

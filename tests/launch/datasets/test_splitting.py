@@ -5,8 +5,9 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from launch.datasets.own_table import parse_shares
 from launch.datasets.raw import RawData, RowAccount, in_memory, stream
@@ -26,7 +27,7 @@ def taken(rows, account=None):
 
 
 @given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 2**40))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_random_split_is_a_partition_and_knows_no_blocks(rows, size, seed):
     values = list(range(rows))
     splits = random_splits(blocks(values, size), SHARES, seed)
@@ -138,7 +139,7 @@ def test_the_last_time_holds_nearly_all_rows():
 
 
 @given(st.lists(st.integers(0, 12), min_size=3, max_size=80))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_split_by_time_is_ordered_and_has_no_empty_part(times):
     if len(set(times)) < 3:
         with pytest.raises(ValueError, match="too few for the 3 splits"):

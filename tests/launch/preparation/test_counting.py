@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from launch.preparation.counting import TrainingCounts
 from zoo import Categorical, Numeric, Schema
@@ -13,7 +14,7 @@ VALUES = st.lists(st.sampled_from(["a", "b", "c", "dd", "", "<oov>"]), min_size=
 
 
 @given(VALUES, st.integers(1, 3), st.sampled_from(["oov", "bucket"]), st.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_vocabulary_holds_the_frequent_values_in_order(values, least, missing, size):
     counts = TrainingCounts(Schema("s", [Categorical("f", min_count=least, missing=missing)]))
     for start in range(0, len(values), size):

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from launch.preparation.counting import TrainingCounts
 from launch.preparation.encoding import fingerprints
@@ -48,7 +49,7 @@ def trained(field: Categorical, texts: list[str], folder: str):
     return field, FieldEncoder(field, known), lookup_table(folder, field), occurrences
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     st.sampled_from(FIELDS),
     st.lists(st.one_of(WORDS, NUMBERS), min_size=1, max_size=20),
@@ -122,7 +123,7 @@ def test_lists_numbers_and_booleans_count_as_their_texts():
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3)), min_size=1, max_size=20))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_fingerprints_are_equal_where_values_are(values):
     numbers = fingerprints(pl.Series(values, dtype=pl.String))
     texts = [value or "" for value in values]

@@ -1,5 +1,6 @@
 """Run by test_recommender.py in a process with TF_USE_LEGACY_KERAS=1: a real `tfrs.Model`."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -66,6 +67,12 @@ class SeamRanker(tf_helen.legacy.TrainerMixin, Ranker):
     pass
 
 
+def some(*fast, names=None):
+    """Parameters: all names, or `names`; those that are not in `fast` are slow."""
+    names = NAMES if names is None else names
+    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in names]
+
+
 OURS, STOCK = tf_helen.legacy.Embedding, tf_keras.layers.Embedding
 ARGUMENTS = {
     "Helen": {"rho": 0.01},
@@ -106,9 +113,19 @@ def test_two_generations_of_keras_live_in_one_process():
     assert keras.__version__.startswith("3.") and not issubclass(tf.keras.Model, keras.Model)
 
 
-@pytest.mark.parametrize("embedding", [OURS, STOCK], ids=["ours", "stock"])
-@pytest.mark.parametrize("model_class", [Ranker, SeamRanker], ids=["plain", "mixin"])
-@pytest.mark.parametrize("name", NAMES)
+# Each of: one pass, decay, two passes, a Hessian; both models; both layers.
+FALLS = [
+    ("Adam", Ranker, STOCK), ("AdamAR", SeamRanker, OURS), ("Helen", Ranker, OURS),
+    ("Helen", SeamRanker, STOCK), ("GroupAdaHessian", SeamRanker, OURS),
+]  # fmt: skip
+OTHERS = [
+    pytest.param(*case, marks=pytest.mark.slow)
+    for case in itertools.product(NAMES, [Ranker, SeamRanker], [OURS, STOCK])
+    if case not in FALLS
+]
+
+
+@pytest.mark.parametrize("name,model_class,embedding", [*FALLS, *OTHERS])
 def test_the_loss_falls(name, model_class, embedding):
     model = build(make(name), model_class, embedding, with_variables=False)
     if model.optimizer.needs and model_class is Ranker:
@@ -122,7 +139,7 @@ def test_the_loss_falls(name, model_class, embedding):
     assert after["total_loss"] < 0.9 * before["total_loss"]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not make(name).needs])
+@pytest.mark.parametrize("name", some("AdamAR", names=[n for n in NAMES if not make(n).needs]))
 def test_the_mixin_trains_as_the_models_own_step(name):
     plain, seam = (build(make(name), cls) for cls in (Ranker, SeamRanker))
     histories = [model.fit(data(), epochs=2, verbose=0).history for model in (plain, seam)]
@@ -138,7 +155,9 @@ def test_a_stock_optimizer_trains_under_the_mixin():
     assert_equal(*([v.numpy() for v in model.trainable_variables] for model in (plain, seam)))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "Helen(AdamAR)"])
+@pytest.mark.parametrize(
+    "name", some("GroupAdam", "Helen(AdamAR)", names=[*NAMES, "Helen(AdamAR)"])
+)
 def test_a_checkpoint_resumes_bit_for_bit(name, tmp_path):
     def optimizer():
         if name == "Helen(AdamAR)":
@@ -159,7 +178,7 @@ def test_a_checkpoint_resumes_bit_for_bit(name, tmp_path):
     assert_equal(weights_of(whole), weights_of(resumed))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some("AdamAR", "Helen"))
 def test_two_replicas_train_as_one(name):
     results = []
     for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
@@ -173,7 +192,7 @@ def test_two_replicas_train_as_one(name):
     assert_equal(*results, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some("Helen"))
 def test_the_learning_rate_falls_on_a_plateau(name):
     model = build(make(name))
     plateau = tf_keras.callbacks.ReduceLROnPlateau(

@@ -1,4 +1,7 @@
-"""The golden tests again, with the optimizers and variables of tf_keras."""
+"""The golden tests again, with the optimizers and variables of tf_keras.
+
+That each class takes the steps of its twin to the bit is in test_classes.py.
+"""
 
 import pytest
 import spawn
@@ -10,6 +13,7 @@ FOLDER = spawn.ROOT / "tests" / "tf_helen" / "optimizers"
 FILES = sorted(p for p in FOLDER.glob("test_golden_*.py") if "import base\n" in p.read_text())
 
 
+@pytest.mark.slow
 def test_the_golden_tests_pass_on_tf_keras(tmp_path):
     assert len(FILES) >= 3
     # The sample of recordings in the repository will do: the full set runs on the first base.

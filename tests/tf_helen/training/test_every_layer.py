@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from optimizer_table import cases
 
 import tf_helen
 
@@ -141,6 +142,18 @@ LAYERS = {
 }
 
 
+# One layer for each kind of loss and state: penalties of weights and outputs, masks, tables, states
+# that stay between batches, nested layers, dropout inside and outside, statistics, generators.
+KINDS = (
+    *("Dense", "Embedding, mask", "ours", "ours, frozen", "ActivityRegularization", "Conv2D"),
+    *("ConvLSTM2D", "GRU", "LSTM, stateful", "RNN of cells", "Bidirectional", "TimeDistributed"),
+    *("MultiHeadAttention", "Attention", "BatchNormalization", "SpectralNormalization"),
+    *("Normalization", "Dropout", "RandomFlip", "losses of its own", "reads its state"),
+    "seeds of its own",
+)
+every_layer = pytest.mark.parametrize("name", cases(LAYERS, KINDS))
+
+
 def input_of(shape, name=None):
     if shape == IDS:
         return keras.Input(batch_shape=(BATCH, 2), dtype="int32", name=name)
@@ -209,7 +222,7 @@ AS_SGD = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@every_layer
 def test_every_kind_of_step_trains_every_layer_as_keras_does(name):
     stock = keras.optimizers.SGD(0.1)
     expected = trained(model_of(name, stock, keras.Model, run_eagerly=True), name)
@@ -219,7 +232,7 @@ def test_every_kind_of_step_trains_every_layer_as_keras_does(name):
         assert_alike(found, expected)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@every_layer
 def test_a_perturbation_and_a_curvature_leave_the_state_as_one_pass_does(name):
     stock = keras.optimizers.SGD(0.0)
     once = trained(model_of(name, stock, keras.Model, run_eagerly=True), name, 1)

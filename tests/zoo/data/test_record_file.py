@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 from zoo import Categorical, DataError, Ledger, Schema, read_tfrecords, write_tfrecords
 from zoo.data.ledger import Damage
@@ -222,7 +223,7 @@ def test_without_the_check_damage_is_an_error_not_a_silent_loss(tmp_path):
         list(read_tfrecords(tmp_path, "train", verify=False))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=12),
     change=st.tuples(st.floats(0, 0.999), st.integers(1, 255)),

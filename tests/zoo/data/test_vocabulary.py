@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from zoo import Categorical, DataError, Schema, load_counts
 from zoo.data.vocabulary import load_vocabulary, save_vocabulary, vocabulary_path
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.text(alphabet="ab\t\n\r é\u2028\x85<o", max_size=4), min_size=1, max_size=30))
 def test_any_text_survives_the_file(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("vocabulary")

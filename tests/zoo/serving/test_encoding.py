@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 import zoo
 from zoo.data.identity import vocabulary_checksum
@@ -93,7 +94,7 @@ TEXTS = st.one_of(
 
 
 @pytest.mark.parametrize("name", FIELDS)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=20))
 @example(
     texts=["", "1e999", "-1e999", "1e-400", "-0.5", "-1e300", "2", "2.0001", "nan", "1_0", "5."]
