@@ -1,11 +1,15 @@
-# make venv | test | lint | demo [SOURCE=...] | bench | bazel-test | clean
+# make venv | test | test-all | test-matrix | fuzz | lint | demo [SOURCE=...] | bench | bazel-test
+#      | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv test lint demo bench bazel-test clean
+# Two processes share the tests. A file whose fixtures cost more than its tests stays in one of them.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+
+.PHONY: venv test test-all test-matrix fuzz lint demo bench bazel-test clean
 
 venv: $(STAMP)
 
@@ -16,11 +20,40 @@ $(STAMP): setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[launch,test,lint,tfrs]'
 	touch $@
 
+# One case of each kind.
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# Every case.
+test-all: venv
+	$(PYTEST)
+
+# The property tests on examples that are new in every run, and many more of them.
+fuzz: venv
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -m hypothesis
+
+# A cross-section under the lowest TensorFlow and Keras that are supported, and the newest.
+MATRIX := tests/tf_helen/test_files_of_v0_1.py tests/zoo/test_files_of_v0_1.py \
+	tests/tf_helen/optimizers/test_golden_sample.py tests/tf_helen/core/test_tables.py
+LOWEST := 'tensorflow==2.16.*' 'keras==3.10.*'
+NEWEST := tensorflow keras
+
+test-matrix: $(VENV)-lowest/.tested $(VENV)-newest/.tested
+
+$(VENV)-lowest/.tested: REQUIRED = $(LOWEST)
+$(VENV)-newest/.tested: REQUIRED = $(NEWEST)
+$(VENV)-%/.tested: FORCE
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		$(REQUIRED) -e '.[launch,test]'
+	$(@D)/bin/python -m pytest -q -m "not slow" $(MATRIX)
+	touch $@
+
+FORCE:
 
 lint: venv
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 demo: venv
 	$(BIN)/python -m launch.demo $(if $(SOURCE),--source=$(SOURCE))
@@ -35,5 +68,5 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 	TF_HELEN_PYTHON=$${TF_HELEN_PYTHON:-$(CURDIR)/$(BIN)/python} bazel test //:fast
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis bazel-*
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist *.egg-info .pytest_cache .ruff_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
