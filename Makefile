@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-# Two processes share the tests. A file whose fixtures cost more than its tests stays in one of them.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+# Two processes begin with one half of the tests each; the first to end takes over what is left.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: venv test test-all test-matrix fuzz lint demo bench bazel-test clean
 

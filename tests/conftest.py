@@ -20,7 +20,6 @@ hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000, p
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 _ABSENT = "shared data absent"
-_LONG = ("test_replicas", "test_recommender", "test_golden_on_tf_keras")
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +45,6 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{_ABSENT}: no folder {folder}; set TF_HELEN_SHARED to use another")
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that take minutes first: last, they would keep one worker waiting."""
-    items.sort(key=lambda item: item.path.stem not in _LONG)  # stable
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

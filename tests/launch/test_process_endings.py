@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kinds import some
 
 import zoo
 from zoo.data.vocabulary import save_vocabulary
@@ -38,7 +39,7 @@ def lines_of(process) -> list[str]:
 
 
 @linux
-@pytest.mark.parametrize("command", ["train", "predict", "prepare"])
+@pytest.mark.parametrize("command", some(["train", "predict", "prepare"], fast=["train"]))
 def test_ctrl_c_while_a_command_imports(command):
     process = start(
         "-m", f"launch.{command}", stdout=subprocess.DEVNULL, preexec_fn=with_default_ctrl_c

@@ -1,11 +1,9 @@
 """The command that compares a data folder with its checksums: a line per split, and its ending."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -26,13 +24,7 @@ def folder(tmp_path):
 
 def run(*arguments):
     """Runs the command in a process; gives its exit code and what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.verify", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
+    done = commands.run("-m", "launch.verify", *arguments)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

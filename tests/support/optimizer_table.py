@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
+from kinds import some
 
 import tf_helen
 
@@ -120,13 +120,7 @@ KINDS = (
 
 def cases(names=ENTRIES, fast=KINDS) -> list:
     """Parameters of a test: `names`, or tuples, of which all that are not in `fast` are slow."""
-    assert set(fast) & set(names), "a slow test needs a fast one"
-    found = []
-    for name in names:
-        values = name if isinstance(name, tuple) else (name,)
-        marks = () if name in fast else (pytest.mark.slow,)
-        found.append(pytest.param(*values, marks=marks))
-    return found
+    return some(names, fast)
 
 
 # Over replicas gradients, counts and curvatures are summed; rules as such know nothing of it. Each

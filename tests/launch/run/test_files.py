@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds import some
 
 from launch.datasets import synthetic
 from launch.datasets.raw import Options
@@ -86,7 +87,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", some(DAMAGES, fast=["byte", "json"]))
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     damage, data, run, finished, capsys
 ):
@@ -100,7 +101,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     assert_is(run, finished)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff garbage"])
+@pytest.mark.parametrize("content", [pytest.param(None, marks=pytest.mark.slow), b"\xff garbage"])
 def test_the_list_of_checkpoints_of_tensorflow_is_not_needed(content, data, run, finished):
     (run / "checkpoints/checkpoint").unlink()
     if content is not None:
@@ -139,7 +140,7 @@ def test_files_of_somebody_are_not_overwritten(name, data, tmp_path):
     assert (tmp_path / name).read_text() == "mine"
 
 
-@pytest.mark.parametrize("change", [None, flipped])
+@pytest.mark.parametrize("change", [pytest.param(None, marks=pytest.mark.slow), flipped])
 def test_a_best_model_that_is_lost_is_written_from_its_checkpoint(change, data, run, finished):
     best = run / "best.keras"
     content = best.read_bytes()
@@ -181,7 +182,7 @@ HISTORIES = {
 }
 
 
-@pytest.mark.parametrize("change", HISTORIES)
+@pytest.mark.parametrize("change", some(HISTORIES, fast=["missing", "longer"]))
 def test_a_history_that_is_lost_is_written_from_the_checkpoint(change, data, run, finished, capsys):
     content = HISTORIES[change](lines_of(run))
     (run / "history.csv").unlink()

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 
 import zoo
@@ -109,13 +107,6 @@ def test_results_of_a_last_epoch_are_compared_with_the_last_and_missing_ones_not
     assert comparison(ADAMAR, History(()), same=True) == ""
 
 
-def run_python(*arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Synthetic rows that go under the name of frappe."""
@@ -126,7 +117,7 @@ def data(tmp_path_factory):
 
 
 def test_the_command_trains_with_a_preset(data, tmp_path):
-    done = run_python(
+    done = commands.run(
         "-m", "launch.train", "--preset=frappe/fm", f"--data={data}", f"--out={tmp_path}/run",
         "--epochs=1", "--batch_size=64", "--model_args=embedding_dim=3",
     )  # fmt: skip

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds import some
 
 assert os.environ.get("TF_USE_LEGACY_KERAS") == "1", "run by test_recommender.py"
 tf.config.set_logical_device_configuration(
@@ -67,12 +68,6 @@ class SeamRanker(tf_helen.legacy.TrainerMixin, Ranker):
     pass
 
 
-def some(*fast, names=None):
-    """Parameters: all names, or `names`; those that are not in `fast` are slow."""
-    names = NAMES if names is None else names
-    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in names]
-
-
 OURS, STOCK = tf_helen.legacy.Embedding, tf_keras.layers.Embedding
 ARGUMENTS = {
     "Helen": {"rho": 0.01},
@@ -118,14 +113,10 @@ FALLS = [
     ("Adam", Ranker, STOCK), ("AdamAR", SeamRanker, OURS), ("Helen", Ranker, OURS),
     ("Helen", SeamRanker, STOCK), ("GroupAdaHessian", SeamRanker, OURS),
 ]  # fmt: skip
-OTHERS = [
-    pytest.param(*case, marks=pytest.mark.slow)
-    for case in itertools.product(NAMES, [Ranker, SeamRanker], [OURS, STOCK])
-    if case not in FALLS
-]
+EVERY = list(itertools.product(NAMES, [Ranker, SeamRanker], [OURS, STOCK]))
 
 
-@pytest.mark.parametrize("name,model_class,embedding", [*FALLS, *OTHERS])
+@pytest.mark.parametrize("name,model_class,embedding", some(EVERY, fast=FALLS))
 def test_the_loss_falls(name, model_class, embedding):
     model = build(make(name), model_class, embedding, with_variables=False)
     if model.optimizer.needs and model_class is Ranker:
@@ -139,7 +130,7 @@ def test_the_loss_falls(name, model_class, embedding):
     assert after["total_loss"] < 0.9 * before["total_loss"]
 
 
-@pytest.mark.parametrize("name", some("AdamAR", names=[n for n in NAMES if not make(n).needs]))
+@pytest.mark.parametrize("name", some([n for n in NAMES if not make(n).needs], fast=["AdamAR"]))
 def test_the_mixin_trains_as_the_models_own_step(name):
     plain, seam = (build(make(name), cls) for cls in (Ranker, SeamRanker))
     histories = [model.fit(data(), epochs=2, verbose=0).history for model in (plain, seam)]
@@ -156,7 +147,7 @@ def test_a_stock_optimizer_trains_under_the_mixin():
 
 
 @pytest.mark.parametrize(
-    "name", some("GroupAdam", "Helen(AdamAR)", names=[*NAMES, "Helen(AdamAR)"])
+    "name", some([*NAMES, "Helen(AdamAR)"], fast=["GroupAdam", "Helen(AdamAR)"])
 )
 def test_a_checkpoint_resumes_bit_for_bit(name, tmp_path):
     def optimizer():
@@ -178,7 +169,7 @@ def test_a_checkpoint_resumes_bit_for_bit(name, tmp_path):
     assert_equal(weights_of(whole), weights_of(resumed))
 
 
-@pytest.mark.parametrize("name", some("AdamAR", "Helen"))
+@pytest.mark.parametrize("name", some(NAMES, fast=["AdamAR", "Helen"]))
 def test_two_replicas_train_as_one(name):
     results = []
     for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
@@ -192,7 +183,7 @@ def test_two_replicas_train_as_one(name):
     assert_equal(*results, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", some("Helen"))
+@pytest.mark.parametrize("name", some(NAMES, fast=["Helen"]))
 def test_the_learning_rate_falls_on_a_plateau(name):
     model = build(make(name))
     plateau = tf_keras.callbacks.ReduceLROnPlateau(
