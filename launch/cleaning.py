@@ -9,7 +9,8 @@ import tensorflow as tf
 from launch.run.config import FILE_NAME as CONFIG
 from launch.run.config import FILES, LEDGER
 from tf_helen.callbacks.state_files import StateFiles, is_running
-from zoo.data.files import DataError, join, remove_folder
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError, join
 from zoo.data.folders import partial_folder, restore_folder
 
 _OF_A_COMPARISON = ("results.json", "results.md", "curves.png")

@@ -12,7 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 from launch.raw.files import RawFile
-from zoo.data.files import DataError, join, read_json, remove_folder, write_json
+from tf_helen.core.folders import is_remote, remove_folder
+from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.folders import (
     final_folder,
     partial_folder,
@@ -22,7 +23,7 @@ from zoo.data.folders import (
 )
 from zoo.data.locks import FolderLock
 from zoo.data.manifest import FILE_NAME as MANIFEST
-from zoo.data.remote import check_reachable, is_remote
+from zoo.data.remote import check_reachable
 from zoo.data.safe_paths import check_plain, inside
 from zoo.data.shard_writer import Shard
 

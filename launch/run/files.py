@@ -20,9 +20,9 @@ from launch.run.data import save_run_data
 from launch.run.history import FILE_NAME as HISTORY
 from launch.run.history import best_of, load_history, save_history
 from launch.run.model_files import load_keras
-from zoo.data.files import DataError, complete_or_absent, join, remove_folder
+from tf_helen.core.folders import is_remote, remove_folder
+from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.folders import partial_folder, publish_folder
-from zoo.data.remote import is_remote
 
 BEST = "best.keras"
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.core.folders import remove_folder
+
 _NAME = re.compile(r"ckpt-(\d+)(?:-(\d+))?")
 _PART = re.compile(_NAME.pattern + r"\.(data-.*|json)")
 _PARTIAL = re.compile(r"\.(?:partial-(\d+)|checkpoint\.(\d+)\.tmp)")
@@ -120,8 +122,8 @@ class StateFiles:
                 tf.io.gfile.rename(path, target, overwrite=True)
             _sync(self.directory)
         finally:
-            with contextlib.suppress(tf.errors.NotFoundError):
-                tf.io.gfile.rmtree(folder)
+            with contextlib.suppress(FileNotFoundError, tf.errors.NotFoundError):
+                remove_folder(folder)
         self._damaged.discard(name)
         self._prune(name, set(protect))
         return final
@@ -170,9 +172,9 @@ class StateFiles:
             path = posixpath.join(self.directory, name)
             partial = _PARTIAL.fullmatch(name)
             if partial and (alone or not is_running(int(partial[1] or partial[2]))):
-                (tf.io.gfile.rmtree if partial[1] else tf.io.gfile.remove)(path)
+                (remove_folder if partial[1] else tf.io.gfile.remove)(path)
             elif alone and re.fullmatch(r"ckpt-\d+_temp", name) and tf.io.gfile.isdir(path):
-                tf.io.gfile.rmtree(path)
+                remove_folder(path)
             elif alone and _PART.fullmatch(name) and name.split(".")[0] not in whole:
                 tf.io.gfile.remove(path)
 

@@ -3,14 +3,13 @@
 import json
 import os
 import posixpath
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-from zoo.data.remote import check_reachable, is_remote
+from zoo.data.remote import check_reachable
 
 MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns has a quarter of it
 
@@ -75,37 +74,6 @@ def complete_or_absent(path: str) -> Iterator[str]:
     finally:
         if tf.io.gfile.exists(temporary):
             tf.io.gfile.remove(temporary)
-
-
-def remove_folder(folder: str) -> None:
-    """Removes a folder and all that is in it; of a symbolic link in it only the link.
-
-    TensorFlow's `rmtree` follows links to folders and removes what is there.
-
-    Args:
-        folder: Local or remote; of a link to a folder, the content is removed.
-
-    Raises:
-        OSError: If the file system refuses.
-        tf.errors.OpError: If a remote file system refuses.
-
-    Example:
-        >>> import tempfile
-        >>> remove_folder(tempfile.mkdtemp())
-    """
-    if is_remote(folder):
-        tf.io.gfile.rmtree(folder)
-        return
-    folder = folder.removeprefix("file://")
-    if not os.path.islink(folder):
-        shutil.rmtree(folder)
-        return
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.remove(path)
 
 
 def write_bytes(path: str, content: bytes) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from zoo.data.files import join, remove_folder
-from zoo.data.remote import is_remote
+from tf_helen.core.folders import is_remote, remove_folder
+from zoo.data.files import join
 
 _HERE = -100  # AT_FDCWD: names are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE

@@ -8,8 +8,9 @@ import threading
 
 from absl import logging
 
+from tf_helen.core.folders import is_remote
 from zoo.data.files import DataError
-from zoo.data.remote import check_reachable, is_remote
+from zoo.data.remote import check_reachable
 
 _held: dict[str, tuple[int, int]] = {}  # path of a lock: the thread that holds it, how often
 _guard = threading.Lock()

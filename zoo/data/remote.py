@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 
 import tensorflow as tf
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+from tf_helen.core.folders import SCHEME
+
 _EXTRA = "pip install 'tf-helen[io]'"
 # What tensorflow-io registers where it works; see its documentation.
 _OF_TENSORFLOW_IO = ("az", "hdfs", "http", "https", "oss", "s3", "s3e", "s3n", "viewfs")
 _READ_ONLY = ("http", "https")
-
-
-def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Tells paths of other file systems from local ones.
-
-    Args:
-        path: any path.
-
-    Returns:
-        Whether it begins with `scheme://`, and another scheme than `file`.
-
-    Example:
-        >>> is_remote("gs://bucket/data"), is_remote("data"), is_remote("file:///data")
-        (True, False, False)
-    """
-    found = _SCHEME.match(os.fspath(path))
-    return found is not None and found[1] != "file"
 
 
 def check_reachable(path: str | os.PathLike[str]) -> None:
@@ -52,7 +35,7 @@ def check_reachable(path: str | os.PathLike[str]) -> None:
         ValueError: nosuch://bucket/data: TensorFlow has no file system for nosuch://, only for ...
     """
     path = os.fspath(path)
-    found = _SCHEME.match(path)
+    found = SCHEME.match(path)
     if not found or found[1] in _schemes():
         return
     scheme = found[1]

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from zoo.data.files import join, remove_folder
+from tf_helen.core.folders import is_remote, remove_folder
+from zoo.data.files import join
 from zoo.data.manifest import Split, load_manifest, save_split, shard_files
-from zoo.data.remote import is_remote
 
 
 class Replacement:

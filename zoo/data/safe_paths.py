@@ -6,8 +6,8 @@ import os
 import posixpath
 from typing import Any
 
+from tf_helen.core.folders import is_remote
 from zoo.data.files import DataError, join
-from zoo.data.remote import is_remote
 
 _LONGEST = 255  # bytes of one part of a path, on nearly every file system
 _LOCAL = "file://"

@@ -11,8 +11,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.core.folders import is_remote
 from zoo.data.files import DataError, join, read_text, write_text
-from zoo.data.remote import is_remote
 from zoo.data.safe_paths import inside
 from zoo.data.schema import Schema
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from zoo.data.files import DataError, remove_folder
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError
 from zoo.data.folders import (
     final_folder,
     partial_folder,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from zoo.data.files import DataError, read_json, remove_folder
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError, read_json
 
 
 @pytest.mark.parametrize("linked", [False, True])

@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from tf_helen.core.folders import is_remote
 from zoo.data.files import join, read_text, write_text
 from zoo.data.folders import publish_folder
 from zoo.data.manifest import load_manifest
-from zoo.data.remote import check_reachable, is_remote
+from zoo.data.remote import check_reachable
 from zoo.data.vocabulary import load_vocabulary, save_vocabulary
 
 SCHEMA = zoo.Schema("s", [zoo.Categorical("user", 9)], [zoo.Numeric("x")])
