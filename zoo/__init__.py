@@ -1,11 +1,12 @@
 """Click-through-rate models for Keras, and the data pipelines that feed them.
 
-Data: `Schema` describes the columns, `write_tfrecords` and `read_tfrecords` move the rows,
-`verify_files` compares a folder with its checksums, `load_counts` gives feature frequencies,
-`Ledger` counts what damaged files lost.
+`Schema` describes the columns of a data set, `write_tfrecords` and `read_tfrecords` write and read
+its rows, `verify_files` compares a folder with its checksums, `load_counts` reads feature
+frequencies, `Ledger` counts damaged records. `get`, `list_models` and `preset` find models and
+published settings.
 """
 
-import tf_helen  # noqa: F401 - checks Keras before a module here imports it
+import tf_helen  # noqa: F401 - checks Keras before the modules below import it
 from zoo.data.checksums import verify_files
 from zoo.data.files import DataError
 from zoo.data.ledger import Ledger

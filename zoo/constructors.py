@@ -1,4 +1,4 @@
-"""The arguments that a class takes."""
+"""The arguments of a class's constructor."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 
 def constructor_arguments(cls: type, last: type | None = None) -> dict[str, Any]:
-    """Finds the arguments that a class takes, those that reach its bases included.
+    """Returns the arguments of a constructor, including those it passes to its base classes.
 
     Args:
         cls: the class.
-        last: the base at which to stop, its own arguments included.
+        last: the last base class whose arguments are included. Defaults to `None`: all of them.
 
     Returns:
-        The default by name, those of the class first; `inspect.Parameter.empty` for none.
+        Dict from name to default, the arguments of `cls` first; `inspect.Parameter.empty` for an
+        argument without a default.
 
     Example:
         >>> import tf_helen

@@ -1,4 +1,4 @@
-"""The features that models take: what they must look like, and numbers on one scale."""
+"""Checks of the features that models take, and standardization of numbers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def check_features(schema: Schema, features: Any) -> None:
 
     Args:
         schema: the columns a model was built for.
-        features: what the model was called with: `{"ids": [B, W], "numeric": [B, N]}`, with a key
-            only for the kinds of columns that there are.
+        features: inputs of the model, `{"ids": [B, W], "numeric": [B, N]}`; a key is needed only
+            if the schema has such columns.
 
     Raises:
-        ValueError: naming the missing key, or the width that differs.
-        TypeError: on ids that are not integers, naming their dtype.
+        ValueError: names the missing key, or the width that differs.
+        TypeError: if ids are not integers; names their dtype.
 
     Example:
         >>> import numpy as np, zoo
@@ -48,11 +48,11 @@ def check_features(schema: Schema, features: Any) -> None:
 
 
 def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
-    """Numeric columns after their transform, with zero mean and unit deviation.
+    """Returns numeric columns after their transform, with zero mean and unit deviation.
 
     Args:
-        schema: its numeric columns hold the transform, the mean and the deviation.
-        numeric: float `[B, N]`, raw.
+        schema: `zoo.Schema` whose numeric columns have a transform, mean and deviation.
+        numeric: float `[B, N]`, raw values.
         dtype: dtype of the result.
 
     Returns:
@@ -67,7 +67,7 @@ def standardized(schema: Schema, numeric: tf.Tensor, dtype: Any) -> tf.Tensor:
     """
     mean = tf.constant([column.mean for column in schema.numeric], tf.float32)
     std = tf.constant([column.std for column in schema.numeric], tf.float32)
-    # Before any cast to half precision, in which a large mean would swallow the value.
+    # Before a cast to half precision, where subtracting a large mean loses the value.
     numbers = flush(tf.cast(numeric, tf.float32))
     is_log = [column.transform == "log" for column in schema.numeric]
     if any(is_log):

@@ -1,4 +1,4 @@
-"""How large a model is."""
+"""Parameter counts of a model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def parameter_counts(model: keras.Model) -> tuple[int, int]:
     """Counts the trainable parameters of a built model.
 
     Args:
-        model: such as one of the zoo.
+        model: a built Keras model.
 
     Returns:
-        Those of the embedding tables, which grow with the vocabularies (the weights of a linear
-        part among them), and all others.
+        Two ints: the parameters of the embedding tables (including the weights of a linear part),
+        which grow with the vocabularies, and all other parameters.
 
     Example:
         >>> import zoo

@@ -15,13 +15,13 @@ class Entry:
     """One model of the zoo.
 
     Attributes:
-        name: what `zoo.get` takes.
+        name: string, the name that `zoo.get` takes.
         model: the class.
-        paper: authors and title.
-        year: of the paper.
-        embedding_parameters: number of the embedding tables' parameters, if a schema was given and
-            the model can be made for it.
-        other_parameters: number of all others, likewise.
+        paper: string, authors and title.
+        year: int, year of the paper.
+        embedding_parameters: int, number of parameters of the embedding tables; `None` without a
+            schema, or if the model cannot be built for it.
+        other_parameters: int, number of all other parameters, or `None`.
     """
 
     name: str
@@ -109,7 +109,7 @@ _ENTRIES = (
 
 
 class ModelTable(tuple):
-    """The entries of the zoo; prints as a table."""
+    """A tuple of entries that prints as a table."""
 
     __slots__ = ()
 
@@ -138,13 +138,13 @@ def get(name: str) -> type[models.ClickModel]:
     """Returns a model class by its name.
 
     Args:
-        name: such as "deepfm", "DeepFM" or "deep_fm".
+        name: string, such as "deepfm", "DeepFM" or "deep_fm".
 
     Returns:
-        The class.
+        The class, a subclass of `zoo.ClickModel`.
 
     Raises:
-        ValueError: on an unknown name; the nearest known one is suggested.
+        ValueError: on an unknown name; suggests the nearest one.
 
     Example:
         >>> get("DeepFM").__name__
@@ -163,13 +163,12 @@ def list_models(schema: Schema | None = None) -> ModelTable:
     """Returns every model: name, class, paper, year and, for a schema, its size.
 
     Args:
-        schema: counts the parameters that each model has for these columns with its default
-            settings, the embeddings' apart; `None`: without them. Each model is made for that, one
-            after the other.
+        schema: `zoo.Schema`. Builds each model with its default settings for these columns and
+            counts its parameters. Defaults to `None`: no counts.
 
     Returns:
-        A tuple of entries that prints as a table. A model that cannot be made for the schema, such
-        as one of behaviour sequences without any, has no counts.
+        A tuple of entries that prints as a table. A model that cannot be built for the schema, such
+        as DIN for a schema without histories, has no counts.
 
     Example:
         >>> "deepfm" in [entry.name for entry in list_models()]

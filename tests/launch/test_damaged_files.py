@@ -179,7 +179,7 @@ def test_damaged_archives(tmp_path, monkeypatch):
 def test_damaged_texts_are_named(tmp_path):
     save_vocabulary(str(tmp_path), "user", ["<oov>", "a"], np.array([0, 1]))
     (tmp_path / "vocabulary/user.tsv").write_bytes(NOISE)
-    with pytest.raises(ValueError, match=r"user\.tsv is no UTF-8 text"):
+    with pytest.raises(ValueError, match=r"user\.tsv is not UTF-8 text"):
         load_vocabulary(str(tmp_path), "user")
     (tmp_path / "schema.json").write_text("[" * 100_000)
     with pytest.raises(ValueError, match=r"schema\.json is not valid JSON"):

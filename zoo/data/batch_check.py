@@ -12,7 +12,7 @@ from zoo.data.schema import Schema
 
 
 class Rows(NamedTuple):
-    """Checked rows: what the records of a block are made of.
+    """Checked rows of a block of records.
 
     Attributes:
         ids: [n, W] integers.
@@ -37,16 +37,18 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
     """Checks the arrays of a batch before they are written.
 
     Args:
-        batch: "ids" [n, W] integers, "numeric" [n, N] floats, "label" [n] or [n, 1] from 0 to 1,
-            "weight" [n] floats of 0 or more, "group" [n] integers; those that the schema has.
+        batch: Dict of arrays: "ids" [n, W] integers, "numeric" [n, N] floats, "label" [n] or [n, 1]
+            from 0 to 1, "weight" [n] floats of 0 or more, "group" [n] integers, as far as the
+            schema has them.
         schema: Columns of the rows.
-        first_row: Number of the batch's first row, for messages.
+        first_row: Number of the batch's first row, for error messages.
 
     Returns:
-        The rows; ids are [n, 0] without categorical fields, as are numbers without such columns.
+        The rows. Without categorical fields the ids are [n, 0], without numeric columns the
+        numbers.
 
     Raises:
-        DataError: Naming the array, row or field that is wrong.
+        DataError: Names the array, row or field that is wrong.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -87,7 +89,7 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
 
 
 def id_limits(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the smallest and largest id allowed at each place of the `ids` vector.
+    """Returns the smallest and largest id allowed at each position of the `ids` vector.
 
     Args:
         schema: Columns of the records.
@@ -108,14 +110,14 @@ def id_limits(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
 
 
 def explain_bad_id(row: np.ndarray, schema: Schema) -> str | None:
-    """Says which id of a row is out of range.
+    """Describes the first id of a row that is out of range.
 
     Args:
         row: [W] integers.
         schema: Columns of the records.
 
     Returns:
-        Field, id and size in words, or None if all ids are fine.
+        A string with field, id and size, or `None` if all ids are valid.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -157,7 +159,7 @@ def _array(
         raise DataError(f"a batch has no {key!r}, only {sorted(batch)}; add the array")
     array = np.asarray(batch[key])
     if kind is np.floating and array.dtype.kind in "fiub":
-        # Whole numbers are fine where numbers are wanted; what float32 cannot hold becomes inf.
+        # Integers are valid numbers; values that float32 cannot hold become inf.
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
     if not np.issubdtype(array.dtype, kind) or (shape is not None and array.shape != shape):

@@ -1,4 +1,4 @@
-"""Compares record files with the checksums that were taken when they were written."""
+"""Compares record files with the checksums in the manifest."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ def verify_files(directory: str | os.PathLike[str], split: str | None = None) ->
 
     Args:
         directory: Data folder.
-        split: Split to compare; None for all.
+        split: Name of the split to compare. Defaults to `None`: all splits.
 
     Returns:
-        The number of files, all of which are as they were written.
+        Int, number of files, all of which match.
 
     Raises:
-        DataError: Naming the first file that is missing or differs, or if the manifest holds no
+        DataError: Names the first file that is missing or differs; or the manifest has no
             checksums.
 
     Example:
@@ -41,8 +41,8 @@ def verify_files(directory: str | os.PathLike[str], split: str | None = None) ->
         found = find_split(directory, name)
         if found.bytes is None or found.sha256 is None:
             raise DataError(
-                f"{join(directory, FILE_NAME)} holds no checksums of split {name!r}: it is of "
-                "version 1 or absent; prepare the data again to have them"
+                f"{join(directory, FILE_NAME)} holds no checksums of split {name!r}: it has "
+                "version 1 or is missing; prepare the data again to create them"
             )
         for file, size, sha256 in zip(found.files, found.bytes, found.sha256, strict=True):
             _compare(join(directory, file), size, sha256)

@@ -1,4 +1,4 @@
-"""The two kinds of feature columns a schema is made of, and what can be wrong with them."""
+"""The two kinds of feature columns of a schema, and their checks."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ class SchemaMismatchError(SchemaError):
 
 @dataclass(frozen=True)
 class Categorical:
-    """A field of integer ids, of which id 0 is the bucket of all that has no id of its own.
+    """A field of integer ids; id 0 is the bucket of all values without their own id.
 
     | encoding | id of a raw value |
     |---|---|
@@ -42,21 +42,24 @@ class Categorical:
 
     Args:
         name: Field name; letters, digits and `_.-`, at most 1,000 of them.
-        size: Number of ids, id 0 included; None until the data are prepared. With `hash`, and with
-            `buckets` where the boundaries shall be quantiles of the data, it is yours to give.
-        length: Most values per record, up to 100,000; above 1 the field is padded with -1.
-        pooling: How a model combines several values: "mean" or "sum".
-        encoding: How a raw value becomes an id; see the table.
+        size: Number of ids, including id 0. Defaults to `None`: preparation sets it. Required for
+            `hash`, and for `buckets` with learned quantiles.
+        length: Maximum number of values per record, up to 100,000; above 1 the field is padded with
+            -1. Defaults to 1.
+        pooling: How a model combines several values: "mean" or "sum". Defaults to "mean".
+        encoding: How a raw value becomes an id; see the table. Defaults to "vocabulary".
         min_count: Values with fewer training occurrences become id 0 (`vocabulary`, `log_square`).
-        missing: Where a missing value goes: "oov" (id 0) or "bucket" (an id of its own, 1). A field
-            of several values is then simply empty.
-        separator: What stands between several values in a text column.
-        boundaries: For `buckets`, ascending; a missing number or one that is none has id 0.
+            Defaults to 1.
+        missing: The id of a missing value: "oov" (id 0) or "bucket" (id 1, its own). A multi-valued
+            field with no values is empty in both cases. Defaults to "oov".
+        separator: String between several values in a text column. Defaults to "|".
+        boundaries: For `buckets`: ascending numbers. Missing or non-numeric values map to id 0.
+            Defaults to `None`.
         shares: Name of the field whose vocabulary, and in a model whose embeddings, this field
-            uses, such as the item for a history of items; None: its own.
+            uses, such as the item for a history of items. Defaults to `None`: its own.
 
     Raises:
-        SchemaError: If a value is out of range, or arguments exclude each other.
+        SchemaError: If a value is out of range, or arguments are incompatible.
 
     Example:
         >>> Categorical("genres", size=19, length=6).length
@@ -96,8 +99,8 @@ class Categorical:
             )
         if self.encoding in ("hash", "buckets") and self.min_count != 1:
             raise SchemaError(
-                f"{what}: min_count={self.min_count} needs a vocabulary, which "
-                f"encoding={self.encoding!r} has not; leave it out"
+                f"{what}: min_count={self.min_count} needs a vocabulary, and "
+                f"encoding={self.encoding!r} has none; remove it"
             )
         if self.missing == "bucket" and self.encoding == "buckets":
             raise SchemaError(f"{what}: encoding='buckets' has id 0 for missing; leave missing out")
@@ -124,7 +127,7 @@ class Categorical:
             )
         if self.encoding != "buckets":
             if boundaries:
-                raise SchemaError(f"{what}: boundaries are for encoding='buckets'; leave them out")
+                raise SchemaError(f"{what}: boundaries need encoding='buckets'; remove them")
         elif boundaries and self.size is None:
             object.__setattr__(self, "size", len(boundaries) + 2)
         elif boundaries and self.size != len(boundaries) + 2:
@@ -142,12 +145,12 @@ class Categorical:
                 f"{what}: size={self.size}; use at most {_MOST_BOUNDARIES + 2:,} buckets"
             )
         if self.encoding in ("buckets", "log_square") and self.length > 1:
-            raise SchemaError(f"{what}: length={self.length}; a number has length 1")
+            raise SchemaError(f"{what}: length={self.length}; a numeric encoding needs length 1")
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A number per record; records hold it raw, a model uses `(f(x) - mean) / std`.
+    """A number per record. Records store x, a model uses `(f(x) - mean) / std`.
 
     | transform | f(x) | mean and std |
     |---|---|---|
@@ -158,10 +161,10 @@ class Numeric:
     To bucketize a number, make it a `Categorical` with `encoding="buckets"`.
 
     Args:
-        name: Column name, with the same characters as a categorical one.
-        mean: Mean of f(x); what a missing number counts as.
-        std: Standard deviation of f(x); above 0.
-        transform: See the table.
+        name: Column name; the same characters are allowed as for `Categorical`.
+        mean: Mean of f(x), which also replaces a missing number. Defaults to 0.
+        std: Standard deviation of f(x), above 0. Defaults to 1.
+        transform: "standardize", "log" or "none"; see the table. Defaults to "standardize".
 
     Raises:
         SchemaError: If a value is out of range.
@@ -191,25 +194,25 @@ class Numeric:
         if self.transform == "none" and (self.mean, self.std) != (0, 1):
             raise SchemaError(
                 f"column {self.name!r}: transform='none' has mean 0 and std 1. Received: "
-                f"mean={self.mean!r}, std={self.std!r}; leave them out"
+                f"mean={self.mean!r}, std={self.std!r}; remove them"
             )
 
     @property
     def missing_value(self) -> float:
-        """The raw number that stands for a missing one: it is `mean` after the transform."""
+        """The raw number that replaces a missing one; its transform is `mean`."""
         if self.transform == "log":
             return math.copysign(math.expm1(abs(self.mean)), self.mean)
         return float(self.mean)
 
 
 def check_name(name: Any) -> None:
-    """Raises unless a name can be that of a column.
+    """Raises `SchemaError` unless a string is a valid column name.
 
     Args:
-        name: What was given.
+        name: The value received.
 
     Raises:
-        SchemaError: Naming it.
+        SchemaError: Names it.
 
     Example:
         >>> check_name("site.id-x")
@@ -226,13 +229,13 @@ def check_name(name: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """Shows a value in a message, which stays short whatever it is.
+    """Returns a short representation of a value for messages.
 
     Args:
         value: Anything.
 
     Returns:
-        The beginning of its `repr`.
+        The start of its `repr`.
 
     Example:
         >>> shown(3), len(shown("x" * 10_000))

@@ -1,10 +1,10 @@
-"""Serialises rows of numpy arrays as framed `tf.train.Example` records, a block at a time.
+"""Serializes rows of numpy arrays as framed `tf.train.Example` records, a block at a time.
 
 The wire format is written directly because building one protobuf object per row is many times
-slower. A block of rows is a matrix of bytes, one row per record, in which every value has the room
-of its longest form; a second matrix says which bytes are used, and one indexing operation closes
-the gaps. Only the checksum of each record's data takes a call per record. Tests compare the result
-with protobuf's and TensorFlow's own reading.
+slower. A block of rows is a matrix of bytes, one row per record, in which every value has room for
+its longest encoding. A boolean matrix marks the bytes in use, and one indexing operation removes
+the others. Only the checksums need a call per record. Tests compare the result with what protobuf
+and TensorFlow read.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _LONGEST = 10  # bytes of protobuf's varint of -1, the padding, and of any int64
 
 
 class RecordBytes:
-    """Turns rows into the bytes of an uncompressed TFRecord file.
+    """Encodes rows as the bytes of an uncompressed TFRecord file.
 
     Args:
         schema: Columns of the rows.
-        layout: "packed" or "columns", see `record_layout`.
+        layout: "packed" or "columns", see `record_layout`. Defaults to "packed".
 
     Raises:
-        DataError: If there is no such layout.
-        SchemaError: If a column has a name that the layout needs for the group, or a field has no
-            size yet.
+        DataError: If the layout is unknown.
+        SchemaError: If a column has a name that the layout reserves for the group, or a field has
+            no size.
 
     Example:
         >>> from zoo.data.batch_check import checked_batch
@@ -58,13 +58,13 @@ class RecordBytes:
         self._width = HEADER + self._heads.width + sum(e.room for e in self._entries) + FOOTER
 
     def of(self, rows: Rows) -> bytes:
-        """Serialises rows.
+        """Serializes rows.
 
         Args:
-            rows: At best some thousands of them, so that all stays in the processor's cache.
+            rows: A few thousand rows are best, so that everything stays in the processor's cache.
 
         Returns:
-            The records with their frames, one after another.
+            The framed records, concatenated.
         """
         count = len(rows.label)
         block = np.empty((count, self._width), np.uint8)
@@ -93,7 +93,7 @@ def _with_checksums(records: np.ndarray, lengths: np.ndarray) -> bytes:
 
 
 class _Entry:
-    """One entry of the Example's map of features: where and how it stands in a block."""
+    """One entry of the Example's map of features, and its position in a block."""
 
     def __init__(self, feature: Feature, widths: list[int] | None):
         self.part = feature.part
@@ -128,11 +128,11 @@ class _Entry:
 def _fill_varints(
     values: np.ndarray, width: int, block: np.ndarray, used: np.ndarray, ragged: bool
 ) -> None:
-    """Writes [n, k] integers as varints of up to `width` bytes; without those below 0 if ragged."""
+    """Writes [n, k] integers as varints of up to `width` bytes; skips negative ones if ragged."""
     if ragged:
         used[:, ::width] = values >= 0
         values = np.maximum(values, 0)
-    # Of a negative number protobuf writes all 64 bits.
+    # Protobuf writes all 64 bits of a negative number.
     values = values.astype(np.int64).view(np.uint64) if width > 4 else values.astype(np.uint32)
     for place in range(width):
         digit = values.astype(np.uint8) & 0x7F
@@ -145,7 +145,7 @@ def _fill_varints(
 
 
 class _Table(NamedTuple):
-    """Byte strings of different lengths, to be looked up by number."""
+    """A table of byte strings of different lengths."""
 
     content: np.ndarray  # [strings, width]
     used: np.ndarray
@@ -161,7 +161,7 @@ class _Table(NamedTuple):
         if len(self.lengths) == 1:
             block[:] = self.content
             return self.lengths
-        # `take` is several times as fast as indexing.
+        # `take` is several times faster than indexing.
         block[:] = self.content.take(index, axis=0)
         if self.ragged:
             used[:] = self.used.take(index, axis=0)

@@ -1,4 +1,4 @@
-"""Small file helpers: every file appears under its name only once it is complete."""
+"""File helpers; a file gets its name only when it is complete."""
 
 import json
 import os
@@ -11,17 +11,18 @@ import tensorflow as tf
 
 from zoo.data.remote import check_reachable
 
-MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns has a quarter of it
+MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns takes a quarter of it
 
 
 class DataError(ValueError):
-    """Data files are missing, unusable or not what their manifest says."""
+    """Data files are missing, unusable or do not match their manifest."""
 
 
 def join(directory: str | os.PathLike[str], *parts: str) -> str:
     """Joins path parts with "/", which local and remote (`gs://`, `s3://`) file systems accept.
 
-    All our files are named through it, so here a file system that is not there is noticed.
+    Every file name of this package passes through it, so an unsupported file system is detected
+    here.
 
     Args:
         directory: Folder to start from.
@@ -31,7 +32,7 @@ def join(directory: str | os.PathLike[str], *parts: str) -> str:
         The joined path.
 
     Raises:
-        ValueError: If TensorFlow has no file system for the folder.
+        ValueError: If TensorFlow does not support the file system of the folder.
 
     Example:
         >>> join("data/frappe", "vocabulary", "user.tsv")
@@ -45,7 +46,7 @@ def join(directory: str | os.PathLike[str], *parts: str) -> str:
 def complete_or_absent(path: str) -> Iterator[str]:
     """Yields a temporary name beside `path`; renames it to `path` if the block succeeds.
 
-    A crash or an error inside the block leaves whatever was at `path` before.
+    A crash or an error inside the block leaves `path` unchanged.
 
     Args:
         path: Final name of the file; missing parent folders are created.
@@ -138,7 +139,7 @@ def read_text(path: str) -> str:
         Its text, line ends untouched.
 
     Raises:
-        tf.errors.NotFoundError: If there is no such file.
+        tf.errors.NotFoundError: If the file does not exist.
         UnicodeDecodeError: If it is not UTF-8.
 
     Example:
@@ -153,17 +154,17 @@ def read_text(path: str) -> str:
 
 
 def read_json(path: str, most: int = MOST_JSON) -> Any:
-    """Reads a JSON file; whatever is wrong with its text is one error that names the file.
+    """Reads a JSON file; any error in its text is a `DataError` that names the file.
 
     Args:
         path: File to read.
-        most: Bytes that it may have.
+        most: Maximum size in bytes.
 
     Returns:
-        What the text says.
+        The decoded content.
 
     Raises:
-        tf.errors.NotFoundError: If there is no such file.
+        tf.errors.NotFoundError: If the file does not exist.
         DataError: If the file is too large, not UTF-8, not JSON, or nested too deeply.
 
     Example:
@@ -182,5 +183,5 @@ def read_json(path: str, most: int = MOST_JSON) -> Any:
         return json.loads(read_text(path))
     except RecursionError:
         raise DataError(f"{path} is not valid JSON (nested too deeply)") from None
-    except ValueError as error:  # UnicodeDecodeError is one, and so is an integer of 5,000 digits
+    except ValueError as error:  # including UnicodeDecodeError, and integers of 5,000 digits
         raise DataError(f"{path} is not valid JSON ({error})") from None

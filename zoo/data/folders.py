@@ -1,7 +1,7 @@
-"""Folders that appear under their name only once they are complete, in place of older ones.
+"""Replaces folders so that a folder gets its name only when it is complete.
 
-While a folder is written it is called `.NAME.partial`. Where two folders cannot be exchanged in one
-step, the older one is called `.NAME.replaced` until the new one has the name.
+While a folder is written, its name is `.NAME.partial`. Where two folders cannot be exchanged in one
+step, the old one is renamed to `.NAME.replaced` until the new one has its name.
 """
 
 import ctypes
@@ -18,18 +18,18 @@ from zoo.data.files import join
 
 _HERE = -100  # AT_FDCWD: names are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE
-# The kernel or the file system cannot do it; a mount point can only be filled.
+# Errors of kernels and file systems without this call, and of mount points.
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EBUSY, errno.EXDEV)
 
 
 def partial_folder(out: str) -> str:
-    """Names the folder in which the content of another one is prepared.
+    """Returns the name of the folder in which a new version is prepared.
 
     Args:
         out: The final folder.
 
     Returns:
-        The name of a hidden folder beside it.
+        The name of a hidden folder in the same parent folder.
 
     Example:
         >>> partial_folder("data/frappe")
@@ -39,13 +39,13 @@ def partial_folder(out: str) -> str:
 
 
 def final_folder(out: str | os.PathLike[str]) -> str:
-    """The folder that a name stands for: a link to a folder is followed.
+    """Resolves a folder name; a link to a folder is followed.
 
     Args:
-        out: What the user gave.
+        out: The folder name given by the user.
 
     Returns:
-        The name without a final "/".
+        The resolved name without a final "/".
 
     Example:
         >>> final_folder("data/frappe/")
@@ -57,21 +57,21 @@ def final_folder(out: str | os.PathLike[str]) -> str:
 
 
 def publish_folder(partial: str, out: str, last: str) -> None:
-    """Gives a finished folder its final name, in place of what is there.
+    """Gives a finished folder its final name and replaces an existing folder.
 
-    On a local file system of Linux that is one step: at every instant the older or the new folder
-    is there as a whole. Elsewhere the older one is renamed first; `restore_folder` puts it back if
-    the process is killed before the new one has the name. Object stores have no folders to rename:
-    there the older files are copied aside, and the new ones are moved one by one, `last` at the
-    end, so that a reader who looks for it finds all or nothing.
+    On local Linux file systems this is one atomic step: at every instant either the old or the new
+    folder exists as a whole. On other file systems the old folder is renamed first;
+    `restore_folder` restores it if the process is killed before the new one has its name. Object
+    stores cannot rename folders: the old files are copied aside, and the new ones are moved one by
+    one, `last` at the end, so that a reader who checks for `last` finds all files or none.
 
     Args:
         partial: The finished folder.
-        out: Its final name; a folder there is removed.
-        last: A file of the folder without which it is not complete.
+        out: Its final name; an existing folder is removed.
+        last: A file whose presence means that the folder is complete.
 
     Raises:
-        tf.errors.OpError: If the file system refuses; the older folder is then still there.
+        tf.errors.OpError: If the file system refuses; the old folder is then unchanged.
 
     Example:
         >>> import tempfile
@@ -89,7 +89,7 @@ def publish_folder(partial: str, out: str, last: str) -> None:
     elif not tf.io.gfile.exists(out):
         tf.io.gfile.rename(partial, out)
     elif exchange(_local(partial), _local(out)):
-        remove_folder(partial)  # the older one
+        remove_folder(partial)  # the old folder
     else:
         replaced = _beside(out, "replaced")
         tf.io.gfile.rename(out, replaced)
@@ -98,13 +98,13 @@ def publish_folder(partial: str, out: str, last: str) -> None:
 
 
 def restore_folder(out: str, last: str) -> None:
-    """Cleans up after a process that was killed while it published a folder.
+    """Cleans up after a process that was killed while it replaced a folder.
 
-    If the new folder did not get its name, the older one gets it back.
+    If the new folder did not get its name, the old one gets it back.
 
     Args:
         out: The final folder.
-        last: The file without which it is not complete.
+        last: The file whose presence means that the folder is complete.
 
     Raises:
         tf.errors.OpError: If the file system refuses.
@@ -117,7 +117,7 @@ def restore_folder(out: str, last: str) -> None:
         return
     if not tf.io.gfile.exists(join(out, last)):
         if not tf.io.gfile.exists(join(replaced, last)):
-            return  # neither is complete: there is nothing to put back
+            return  # neither is complete, so there is nothing to restore
         if tf.io.gfile.exists(out):
             remove_folder(out)
         if not is_remote(out):
@@ -128,14 +128,14 @@ def restore_folder(out: str, last: str) -> None:
 
 
 def was_interrupted(out: str, last: str) -> bool:
-    """Tells whether a process was killed while it published a folder that is now incomplete.
+    """Returns whether a killed process left a folder incomplete.
 
     Args:
         out: The final folder.
-        last: The file without which it is not complete.
+        last: The file whose presence means that the folder is complete.
 
     Returns:
-        Whether what is in `out` may be replaced: a complete folder waits beside it.
+        Boolean; if `True`, `out` may be replaced, because a complete version is next to it.
 
     Example:
         >>> was_interrupted("data/frappe", "manifest.json")
@@ -148,17 +148,17 @@ def was_interrupted(out: str, last: str) -> bool:
 
 
 def exchange(one: str, other: str) -> bool:
-    """Exchanges the names of two local files or folders in one step, where the system can.
+    """Exchanges the names of two local files or folders in one step, if the system supports it.
 
     Args:
         one: A name.
         other: Another name.
 
     Returns:
-        False if the system or the file system cannot; nothing has changed then.
+        Boolean; `False` if the system or file system does not support it, and nothing changed.
 
     Raises:
-        OSError: If there is no such file, or the file system refuses.
+        OSError: If a file does not exist, or the file system refuses.
 
     Example:
         >>> import tempfile
@@ -181,7 +181,7 @@ def exchange(one: str, other: str) -> bool:
 
 @functools.cache
 def _renameat2() -> Callable | None:
-    """The function of Linux's C library; Python has none for it."""
+    """Returns `renameat2` of the C library, which Python does not offer."""
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):  # another system, or an older library
@@ -194,7 +194,7 @@ def _publish_files(partial: str, out: str, last: str) -> None:
     replaced = _beside(out, "replaced")
     if tf.io.gfile.exists(join(out, last)):
         _each_file(out, replaced, last, tf.io.gfile.copy)
-        tf.io.gfile.remove(join(out, last))  # a reader finds nothing, not a mixture
+        tf.io.gfile.remove(join(out, last))  # a reader finds no folder rather than a mixture
     if tf.io.gfile.exists(out):
         remove_folder(out)
     _each_file(partial, out, last, tf.io.gfile.rename)

@@ -1,7 +1,7 @@
-"""What a prepared data folder holds, as checksums: the same content has the same ones anywhere.
+"""Checksums of a prepared data folder; equal contents have equal checksums.
 
-Two folders may agree in every size and still give the same id to different values, or hold other
-rows. Whoever goes on with what was trained on one of them compares these checksums.
+Two folders of equal sizes may map different values to the same id or hold different rows. Commands
+that continue from a trained model compare these checksums.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ SPLITS = ("train", "valid", "test")  # what a run reads
 def data_identity(
     directory: str | os.PathLike[str], splits: Sequence[str] = SPLITS
 ) -> dict[str, Any]:
-    """Sums up a prepared data folder.
+    """Computes the checksums of a prepared data folder.
 
     Args:
         directory: Data folder.
-        splits: Splits to sum up, those that there are.
+        splits: Splits to include, if they exist.
 
     Returns:
-        SHA-256 checksums in hexadecimal, which JSON can hold: "roles" (which columns are the label,
-        the weight and the group), "columns" (of each column of the schema, in order),
-        "vocabularies" (of each vocabulary file) and "splits" (of the record files, as the manifest
-        has them; files without checksums there are read).
+        Dict of SHA-256 checksums in hexadecimal: "roles" (which columns are the label, the weight
+        and the group), "columns" (of each column of the schema, in order), "vocabularies" (of each
+        vocabulary file) and "splits" (of the record files, from the manifest; files without a
+        checksum are read).
 
     Raises:
         DataError: If a record file is missing.
@@ -70,20 +70,20 @@ def check_identity(
     directory: str | os.PathLike[str],
     owner: str,
 ) -> None:
-    """Raises unless two folders have the same content.
+    """Raises `DataError` unless two folders have the same content.
 
     Args:
-        expected: What `data_identity` gave for the folder that something was made with.
-        found: What it gives for another folder; parts that it lacks are not compared.
-        directory: That folder, for the message.
-        owner: What was made with the first folder, for the message, such as "the run in out/a".
+        expected: Result of `data_identity` for the original folder.
+        found: Result of `data_identity` for another folder; missing parts are not compared.
+        directory: The other folder, for the message.
+        owner: What was made with the original folder, for the message, such as "the run in out/a".
 
     Raises:
-        DataError: Naming the first field or split that differs.
+        DataError: Names the first field or split that differs.
 
     Example:
-        >>> one = {"vocabularies": {"user": "ab"}}
-        >>> check_identity(one, one, "data/frappe", "the run in out/frappe")
+        >>> found = {"vocabularies": {"user": "ab"}}
+        >>> check_identity(found, found, "data/frappe", "the run in out/frappe")
     """
     directory = os.fspath(directory)
     for part, text in _DIFFERS.items():
@@ -99,20 +99,20 @@ def check_identity(
         if differing:
             what = text.format(repr(differing[0]))
             raise DataError(
-                f"{what} in {directory}, not what {owner} was made with; give the data folder that "
-                "it was made with, a copy of that, or train a new run"
+                f"{what} in {directory}, not what {owner} was made with; pass the data folder that "
+                "it was made with, or a copy of it, or train a new run"
             )
 
 
 def vocabulary_checksum(directory: str | os.PathLike[str], field: str) -> str | None:
-    """The SHA-256 of the vocabulary file of a field.
+    """Returns the SHA-256 of the vocabulary file of a field.
 
     Args:
         directory: Data folder.
         field: Field name.
 
     Returns:
-        The checksum in hexadecimal; None if there is no such file.
+        String in hexadecimal; `None` if the file does not exist.
 
     Example:
         >>> import tempfile
@@ -142,7 +142,7 @@ def _split_checksums(directory: str | os.PathLike[str], splits: Sequence[str]) -
         except DataError:
             if known:
                 raise
-            continue  # a folder without a manifest need not have it
+            continue  # a folder without a manifest may lack it
         sums = split.sha256 or [_file_digest(join(directory, file)) for file in split.files]
         result[name] = _digest(list(sums))
     return result

@@ -1,4 +1,4 @@
-"""The account of records read and records lost, by file and offset."""
+"""Counts of records read and records lost, by file and offset."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class Damage:
 
     Args:
         offset: Byte at which the damage starts (of the decompressed content for GZIP).
-        reason: What is wrong there, e.g. "data checksum".
-        exact: True if exactly one record is lost there, False if it may be more.
-        misfit: True if the record is sound, but its content is not what the schema allows.
+        reason: The kind of damage, such as "data checksum".
+        exact: True if exactly one record is lost there, False if more may be lost. Defaults to
+            True.
+        misfit: True if the record is intact but the schema does not allow its content. Defaults to
+            False.
 
     Example:
         >>> Damage(123, "data checksum").reason
@@ -36,12 +38,12 @@ class Damage:
 
 @dataclass
 class FileAccount:
-    """What was read from one file and what was lost.
+    """Records read and lost of one file.
 
     Args:
         file: Path of the file.
         read: Records that can be read.
-        lost: Records that cannot.
+        lost: Records that cannot be read.
         exact: False if `lost` is only a lower bound.
         damages: The damaged places.
 
@@ -73,14 +75,14 @@ class FileAccount:
 
 
 def mismatch(file: str, damage: Damage) -> str:
-    """Says that a file and the schema are not of one kind.
+    """Returns the error message for a file that does not match the schema.
 
     Args:
         file: Path of the file.
-        damage: Its first record that does not fit.
+        damage: Its first record that does not match.
 
     Returns:
-        The message of an error.
+        The error message.
 
     Example:
         >>> mismatch("a.tfrecord", Damage(0, "the label is 7.0", misfit=True))
@@ -106,10 +108,10 @@ class Ledger:
         self._accounts: dict[str, FileAccount] = {}
 
     def add(self, account: FileAccount) -> None:
-        """Records the account of a file; a later account of the same file replaces it.
+        """Adds the counts of a file; later counts of the same file replace earlier ones.
 
         Args:
-            account: What was read and lost.
+            account: The counts of the file.
 
         Example:
             >>> Ledger().add(FileAccount("a.tfrecord", 9))
@@ -118,17 +120,17 @@ class Ledger:
 
     @property
     def files(self) -> dict[str, FileAccount]:
-        """Account of each file, by path."""
+        """Counts of each file, by path."""
         return dict(self._accounts)
 
     @property
     def total_read(self) -> int:
-        """Records that can be read, over all files."""
+        """Number of records that can be read, over all files."""
         return sum(account.read for account in self._accounts.values())
 
     @property
     def total_lost(self) -> int:
-        """Records lost, over all files (a lower bound if a file's count is one)."""
+        """Number of records lost, over all files; a lower bound if that of any file is one."""
         return sum(account.lost for account in self._accounts.values())
 
     @property
@@ -137,13 +139,13 @@ class Ledger:
         return all(account.exact for account in self._accounts.values())
 
     def check(self, max_lost: float = MAX_LOST) -> None:
-        """Raises if too many records are lost.
+        """Raises `DataError` if too many records are lost.
 
         Args:
-            max_lost: Share of all records that may be lost, from 0 to 1.
+            max_lost: Float from 0 to 1, share of all records that may be lost.
 
         Raises:
-            SchemaMismatchError: If that many sound records do not fit the schema.
+            SchemaMismatchError: If that many intact records do not match the schema.
             DataError: If too many records are lost, or none can be read.
 
         Example:
@@ -174,7 +176,7 @@ class Ledger:
         """Describes the losses: one line per file that lost records, then the totals.
 
         Returns:
-            Text without a final newline.
+            String without a final newline.
 
         Example:
             >>> ledger = Ledger()
@@ -191,7 +193,7 @@ class Ledger:
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the whole account as JSON, completely or not at all.
+        """Writes all counts as JSON, completely or not at all.
 
         Args:
             path: File to write.

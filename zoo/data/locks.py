@@ -1,4 +1,4 @@
-"""Keeps a second process from writing to a folder."""
+"""Prevents two processes from writing to the same folder."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tf_helen.core.folders import is_remote
 from zoo.data.files import DataError
 from zoo.data.remote import check_reachable
 
-_held: dict[str, tuple[int, int]] = {}  # path of a lock: the thread that holds it, how often
+_held: dict[str, tuple[int, int]] = {}  # lock path: (thread that holds it, count)
 _guard = threading.Lock()
 
 
 class FolderLock:
     """Holds a folder for this process while a block runs.
 
-    The lock is a file `.NAME.lock` beside the folder, held by the operating system for as long as
-    the process lives: what a killed process leaves does not block. A thread may take a lock that
-    it holds already. Folders on other file systems are not locked, which is logged.
+    The lock is a file `.NAME.lock` next to the folder. The operating system holds it while the
+    process runs, so the file of a killed process does not block others. A thread can acquire a lock
+    that it already holds. Remote folders are not locked; a log line says so.
 
     Args:
-        folder: what is written to; need not exist.
-        doing: what the message says that the other process does with the folder.
+        folder: string, folder to lock; it need not exist.
+        doing: string, what the other process does, for the error message. Defaults to "writes to".
 
     Raises:
         DataError: on entering, if another process or thread holds the folder.
@@ -81,8 +81,8 @@ class FolderLock:
             logging.info("%s is not locked: this system has no flock", self._folder)
             return None
         given = self._folder.removeprefix("file://").rstrip("/")
-        os.makedirs(os.path.dirname(given) or ".", exist_ok=True)  # errors name what was given
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)  # where a link leads
+        os.makedirs(os.path.dirname(given) or ".", exist_ok=True)  # errors name the path as given
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)  # the target of a link
         while True:
             file = open(self._path, "a+")  # noqa: SIM115 - held until the block ends
             try:
@@ -93,13 +93,13 @@ class FolderLock:
                     file.flush()
                     return file
             except FileNotFoundError:
-                pass  # another process removed it between the two calls: a new one, then
+                pass  # another process removed it between the two calls: create a new one
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip()
                 file.close()
                 raise self._in_use(f" (process {holder})" if holder.isdigit() else "") from None
-            except OSError as error:  # some network file systems have no locks
+            except OSError as error:  # some network file systems do not support locks
                 logging.info("%s is not locked: %s", self._folder, error)
                 return file
             file.close()

@@ -1,4 +1,4 @@
-"""`manifest.json`: which record files each split has, and what they should hold."""
+"""`manifest.json`: the record files of each split, with their sizes and checksums."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.safe_paths import check_plain, inside
 
 FILE_NAME = "manifest.json"
-VERSION = 2  # version 1 knew neither layouts nor checksums, and is still read
+VERSION = 2  # version 1 has no layouts and no checksums, and is still read
 COMPRESSIONS = ("", "GZIP")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 2**63 - 1
-_MOST_MISSING = 100_000  # files; a name may speak of any number
+_MOST_MISSING = 100_000  # files; a name may contain any number
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Split:
 
     Args:
         files: File names relative to the data folder, in order.
-        rows: Rows written to each file; None where no manifest tells.
-        positives: Sum of the labels, rounded; None where no manifest tells.
+        rows: Rows written to each file; None without a manifest.
+        positives: Sum of the labels, rounded; None without a manifest.
         compression: "" or "GZIP".
-        layout: "packed" or "columns", see `zoo.data.record_layout`; None where no manifest tells.
-        bytes: Size of each file; None where no manifest tells.
-        sha256: Checksum of each file, in hexadecimal; None where no manifest tells.
-        unused: Files of another version of the split that may lie there while it is replaced.
+        layout: "packed" or "columns", see `zoo.data.record_layout`; None without a manifest.
+        bytes: Size of each file; None without a manifest.
+        sha256: Checksum of each file, in hexadecimal; None without a manifest.
+        unused: Files of another version of the split, which may exist while it is replaced.
 
     Example:
         >>> Split(("a.tfrecord", "b.tfrecord"), (5, 4), 3, "").total_rows
@@ -99,7 +99,7 @@ def save_split(directory: str | os.PathLike[str], name: str, split: Split) -> No
         split: Its files.
 
     Raises:
-        DataError: If the present manifest is malformed.
+        DataError: If the existing manifest is malformed.
 
     Example:
         >>> import tempfile
@@ -114,18 +114,18 @@ def save_split(directory: str | os.PathLike[str], name: str, split: Split) -> No
 
 
 def find_split(directory: str | os.PathLike[str], name: str) -> Split:
-    """Finds the record files of a split: by the manifest, else by their names.
+    """Finds the record files of a split, by the manifest or, without one, by their names.
 
     Args:
         directory: Data folder.
         name: Split name, e.g. "train".
 
     Returns:
-        The split, every file of which exists.
+        The split; all its files exist.
 
     Raises:
-        DataError: If the folder, the split or one of its files is missing, or files of the split
-            lie there that do not belong to it.
+        DataError: If the folder, the split or one of its files is missing, or the folder has files
+            of the split that do not belong to it.
 
     Example:
         >>> find_split("/no/such/folder", "train")
@@ -155,7 +155,7 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
         raise DataError(
             f"{os.fspath(directory)} has files of several preparations of split {name!r}, such as "
             f"{split.files[0]} and {extra[0]}, and no manifest that says which to read; remove "
-            f"those that are left over, or prepare the data again: {how}"
+            f"the old ones, or prepare the data again: {how}"
         )
     if extra:
         raise DataError(
@@ -167,14 +167,15 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
 
 
 def shard_name(split: str, index: int, shards: int, compression: str, version: int = 0) -> str:
-    """Names a record file.
+    """Returns the name of a record file.
 
     Args:
         split: Split name.
         index: Shard, from 0.
         shards: Number of shards.
         compression: "" or "GZIP".
-        version: A number above 0 tells files apart from those that they replace.
+        version: A number above 0 distinguishes new files from those that they replace. Defaults to
+            0.
 
     Returns:
         The file name.
@@ -191,7 +192,7 @@ def shard_name(split: str, index: int, shards: int, compression: str, version: i
 
 
 def shard_files(directory: str | os.PathLike[str], split: str) -> list[str]:
-    """Lists the files of a folder that are named as record files of a split.
+    """Lists the files of a folder whose names are those of record files of a split.
 
     Args:
         directory: Data folder.
@@ -246,7 +247,7 @@ def _split(entry: dict) -> Split:
         raise ValueError("a split without a file")
     names = [file["file"] for file in files]
     if len({str(name) for name in names}) < len(names):
-        raise ValueError("a file that stands in a split two times")
+        raise ValueError("a file that occurs twice in a split")
     return Split(
         files=tuple(names),
         rows=tuple(_count(file["rows"]) for file in files),
@@ -279,8 +280,8 @@ def _by_name(directory: str | os.PathLike[str], name: str) -> Split | None:
     shards, compression = int(first[1]), "GZIP" if first[3] else ""
     if shards > len(found) + _MOST_MISSING:
         raise DataError(
-            f"{join(directory, found[0])} is one of {shards:,} files by its name, {len(found)} are "
-            "there; copy the others or prepare the data again"
+            f"{join(directory, found[0])} is one of {shards:,} files by its name, but {len(found)} "
+            "exist; copy the others or prepare the data again"
         )
     version = int(first[2] or 0)
     files = tuple(shard_name(name, i, shards, compression, version) for i in range(shards))

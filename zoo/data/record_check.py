@@ -1,4 +1,4 @@
-"""Checks a record file before it is used for the first time, and leaves out what is damaged."""
+"""Checks record files before their first use and skips damaged records."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from zoo.data.record_survey import followed_length, largest_content, largest_rec
 from zoo.data.schema import Schema, SchemaMismatchError
 
 _BATCH = 4096  # records per native parse while checking
-# TensorFlow's complaint about a record may hold bytes of the record that are no text.
+# TensorFlow's message about a record may contain bytes of the record that are not text.
 _UNPARSABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _BATCH_BYTES = 1 << 26  # bytes per native parse, at most
 _checked: dict[tuple, tuple[str, str, FileAccount]] = {}
-_followed: set[tuple] = set()  # files whose lengths stay within them
+_followed: set[tuple] = set()  # files whose record lengths stay within the file
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the records of a split should be.
+    """The expected form of the records of a split.
 
     Args:
-        schema: Their columns.
+        schema: Columns of the records.
         layout: "packed" or "columns".
         compression: "" or "GZIP".
 
@@ -55,26 +55,28 @@ def usable_file(
     written: str | None = None,
     others: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, str, FileAccount]:
-    """Checks every record of a file; a damaged file is replaced by a copy of its good records.
+    """Checks every record of a file; for a damaged file, copies its good records.
 
     All checksums, the number of rows, the columns of each record and the range of each value are
-    checked natively, at the speed of reading. Only where that fails are the frames walked one by
-    one. The answer is kept for the process, by path, size and time of change.
+    checked by TensorFlow operations, at the speed of reading. Only if that fails, the frames are
+    checked one by one in Python. The result is cached in the process, by path, size and
+    modification time.
 
     Args:
         path: TFRecord file, local or remote.
-        expected: What its records should be.
-        rows: Rows that the manifest promises, or None.
-        most: Records that may be lost because of their content; the search ends beyond it.
-        written: The file's SHA-256 by the manifest, in hexadecimal; None if it holds none.
-        others: Names of the files of the data folder by their SHA-256.
+        expected: The expected form of its records.
+        rows: Number of rows in the manifest, or None.
+        most: Number of records that may be lost because of their content; the check stops beyond
+            it.
+        written: The file's SHA-256 in the manifest, in hexadecimal, or None.
+        others: Dict from SHA-256 to the names of the files of the data folder.
 
     Returns:
-        Path to read (the file itself or the copy), its compression, and the account.
+        Path to read (the file itself or the copy), its compression, and its counts.
 
     Raises:
-        SchemaMismatchError: If more than `most` sound records do not fit the schema.
-        DataError: If the file holds more rows than the manifest says, or its records are sound and
+        SchemaMismatchError: If more than `most` intact records do not match the schema.
+        DataError: If the file holds more rows than the manifest says, or its records are intact but
             not those that were written.
 
     Example:
@@ -84,21 +86,21 @@ def usable_file(
     key = (path, state, rows, expected, written)
     if key not in _checked:
         limit = largest_record(expected.schema, expected.layout)
-        # Of a compressed file TensorFlow's reader makes no room before it has the bytes.
+        # For a compressed file TensorFlow's reader allocates no memory before it has the bytes.
         found = survey(path, expected.compression, lengths=not expected.compression)
         as_written = written is None or found.sha256 == written
         if not as_written and found.sha256 in others:
             raise DataError(
-                f"{path} is a copy of {others[found.sha256]}, though its manifest says that it has "
-                f"the SHA-256 {written}; copy the right file back or prepare the data again"
+                f"{path} is a copy of {others[found.sha256]}, but its manifest says that it has "
+                f"the SHA-256 {written}; restore the right file or prepare the data again"
             )
         if expected.compression and not (written and as_written):
             found = survey(path, expected.compression)
         counted = None
         if found.fits(limit) or found.whole is None:
             counted = _native_count(path, expected, found.longest or 1)
-        # Without a promised number the walk is needed: TensorFlow takes a file that ends within
-        # the first bytes of a record, and many a gzip stream that is cut short, for a whole one.
+        # Without a number of rows the walk is needed: TensorFlow accepts a file that ends within
+        # the first bytes of a record, and some truncated gzip streams, as complete.
         if counted is not None and counted == rows:
             result = path, expected.compression, FileAccount(path, counted)
         else:
@@ -106,8 +108,8 @@ def usable_file(
         if not as_written and not result[2].lost and not result[2].damages:
             raise DataError(
                 f"{path} has the SHA-256 {found.sha256}, its manifest says {written}, and "
-                f"its {result[2].read:,} rows are sound: it is not the file that was written; copy "
-                "that one back or prepare the data again"
+                f"its {result[2].read:,} rows are intact: it is not the file that was written; "
+                "restore that file or prepare the data again"
             )
         _checked[key] = result
         if result[0] == path:
@@ -116,16 +118,17 @@ def usable_file(
 
 
 def check_lengths(path: str, expected: Expected) -> None:
-    """Raises if a record says that it has so many bytes that TensorFlow must not read the file.
+    """Raises `DataError` if the length of a record is so large that TensorFlow must not read the
+    file.
 
-    Other damage is left to TensorFlow. The answer is kept for the process.
+    TensorFlow reports other damage. The result is cached in the process.
 
     Args:
         path: TFRecord file, local or remote.
-        expected: What its records should be.
+        expected: The expected form of its records.
 
     Raises:
-        DataError: Naming the file and the length.
+        DataError: Names the file and the length.
 
     Example:
         >>> check_lengths("a.tfrecord", Expected(schema, "packed", ""))  # doctest: +SKIP
@@ -139,16 +142,16 @@ def check_lengths(path: str, expected: Expected) -> None:
     length = followed_length(path, limit)
     if length is not None:
         raise DataError(
-            f"{path} holds a record that says it has {length:,} bytes, where {limit:,} are "
-            "allowed; read it with verify=True, which counts that record as lost, or prepare the "
+            f"{path} holds a record whose length is {length:,} bytes, allowed are {limit:,}; "
+            "read it with verify=True, which counts that record as lost, or prepare the "
             "data again"
         )
     _followed.add((path, state))
 
 
 def _state(path: str) -> tuple[int, int]:
-    """Size of a file and its time of change, by which a change is noticed."""
-    if os.path.exists(path):  # of local files too, TensorFlow tells whole seconds only
+    """Returns the size and modification time of a file, to detect changes."""
+    if os.path.exists(path):  # TensorFlow reports whole seconds only
         stat = os.stat(path)
         return stat.st_size, stat.st_mtime_ns
     stat = tf.io.gfile.stat(path)
@@ -178,12 +181,12 @@ def _repaired(
 
     content = largest_content(expected.schema, expected.layout, rows)
     good, damages = copy_good_records(path, expected.compression, copy, screen, limit, content)
-    misfits = sum(damage.misfit for damage in damages)  # those that are too long among them
+    misfits = sum(damage.misfit for damage in damages)  # including those that are too long
     if rows is not None and good + misfits > rows:
         os.remove(copy)
         raise DataError(
-            f"{path} holds {good + misfits:,} rows, its manifest says {rows:,}: the two do not "
-            "belong together; prepare the data again"
+            f"{path} holds {good + misfits:,} rows, its manifest says {rows:,}; prepare the data "
+            "again"
         )
     if not damages and good == (good if rows is None else rows):
         os.remove(copy)
@@ -195,15 +198,15 @@ def _repaired(
         if lost and not damages:
             damages = [Damage(state[0], "file ends early", exact=False)]
     account = FileAccount(path, good, lost, exact, damages)
-    logging.warning("%s", account.line())  # here: once per process, not once per epoch
+    logging.warning("%s", account.line())  # once per process, not per epoch
     return copy, "", account
 
 
 def _native_count(path: str, expected: Expected, longest: int) -> int | None:
-    """Rows of a file in which all is well, else None."""
+    """Returns the number of rows of a file without damage, else None."""
     size = max(1, min(_BATCH, _BATCH_BYTES // longest))
     fits, rows = good_records(expected.schema, expected.layout), 0
-    # A `map` within the pipeline would be compiled for each file anew, for some 30 ms.
+    # A `map` in the pipeline would be compiled for each file, which takes some 30 ms.
     batches = tf.data.TFRecordDataset(path, expected.compression).batch(size).prefetch(2)
     try:
         for batch in batches:
@@ -216,18 +219,18 @@ def _native_count(path: str, expected: Expected, longest: int) -> int | None:
 
 
 def _misfits(offsets: list[int], records: list[bytes], expected: Expected) -> list[Damage]:
-    """The records that do not fit the schema; only these are looked at one by one."""
+    """Returns the records that do not match the schema; only these are parsed one by one."""
     found = []
     for index in np.flatnonzero(~_fitting(records, expected)):
         reason = explain_record(records[index], expected.schema, expected.layout)
-        # What protobuf's own reader takes and TensorFlow's does not.
+        # A record that protobuf can parse and TensorFlow cannot.
         reason = reason or "a tf.train.Example that TensorFlow cannot parse"
         found.append(Damage(offsets[index], reason, misfit=True))
     return found
 
 
 def _fitting(records: list[bytes], expected: Expected) -> np.ndarray:
-    """Which records fit; a batch that cannot be parsed is halved until the culprit is alone."""
+    """Returns which records match; halves a batch that cannot be parsed to isolate the cause."""
     if not records:
         return np.ones(0, bool)
     try:
@@ -241,7 +244,7 @@ def _fitting(records: list[bytes], expected: Expected) -> np.ndarray:
 
 
 def _repair_folder() -> str:
-    """Where copies lie: the same place in every process, so that a resumed run finds its files."""
+    """Returns the folder of copies, the same in every process, for resumed runs."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = os.path.join(tempfile.gettempdir(), f"tf-helen-repaired-{user}")
     os.makedirs(folder, mode=0o700, exist_ok=True)

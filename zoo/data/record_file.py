@@ -1,8 +1,8 @@
-"""The framing of TFRecord files: finds the good records of a damaged file and copies them.
+"""Finds the good records of a damaged TFRecord file and copies them.
 
 A record is `length` (8 bytes, little endian), a masked CRC-32C of those 8 bytes, the data, and a
-masked CRC-32C of the data. `tf.data` stops at the first damage and loses the rest of the file;
-here the walk goes on at the next offset where a whole record matches its checksums.
+masked CRC-32C of the data. `tf.data` stops at the first damage and loses the rest of the file; this
+module continues at the next offset where a whole record matches its checksums.
 """
 
 import contextlib
@@ -24,21 +24,22 @@ from zoo.data.files import DataError, complete_or_absent
 from zoo.data.ledger import Damage
 from zoo.data.record_frame import FOOTER, HEADER, masked, masked_crc32c
 
-_PIECE = 1 << 20  # bytes whose checksum is taken at once
+_PIECE = 1 << 20  # bytes per checksum call
 _CHUNK = 1 << 16  # bytes per read when a file is decompressed
-_LEFT_FREE = 1 << 26  # bytes of the disk that are not taken
-_BATCH, _BATCH_BYTES = 1024, 1 << 24  # records that are screened at once, and their bytes
+_LEFT_FREE = 1 << 26  # bytes of the disk that stay free
+_BATCH, _BATCH_BYTES = 1024, 1 << 24  # records per call of `screen`, and their bytes
 _LENGTH = struct.Struct("<QI")
 _NON_ZERO = re.compile(rb"[^\0]")
 _CRC = struct.Struct("<I")
 
 
 def walk(content: bytes | mmap.mmap, most: int | None = None) -> Iterator[tuple[int, int] | Damage]:
-    """Walks the frames of an uncompressed TFRecord file, past any damage.
+    """Iterates over the frames of an uncompressed TFRecord file and skips damage.
 
     Args:
-        content: The whole file.
-        most: Bytes that a record may have; a sound one that has more is a misfit. None: any number.
+        content: The bytes of the whole file.
+        most: Maximum size of a record in bytes; a larger intact record is a misfit. Defaults to
+            None: no limit.
 
     Yields:
         `(offset, length)` of the frame (header and checksums included) of each good record, and
@@ -56,7 +57,7 @@ def walk(content: bytes | mmap.mmap, most: int | None = None) -> Iterator[tuple[
             if _data_is_good(content, position, length):
                 size = length - HEADER - FOOTER
                 if most is not None and size > most:
-                    reason = f"a record of {size:,} bytes, where {most:,} are allowed"
+                    reason = f"a record of {size:,} bytes, allowed are {most:,}"
                     yield Damage(position, reason, misfit=True)
                 else:
                     yield position, length
@@ -66,7 +67,7 @@ def walk(content: bytes | mmap.mmap, most: int | None = None) -> Iterator[tuple[
                 yield Damage(position, "data checksum")
                 position = after
                 continue
-        # The length is wrong, or leads nowhere because bytes were lost or added within the data.
+        # The length is wrong, or bytes were lost or added within the data.
         following = _next_frame(content, position + 1, end)
         cut_short = end - position < HEADER or _header_is_good(content, position)
         if following == end and length is None and cut_short:
@@ -91,17 +92,17 @@ def copy_good_records(
         path: TFRecord file, local or remote.
         compression: "" or "GZIP".
         target: Local file to write, completely or not at all.
-        screen: Called with the offsets and the contents of sound records, many at a time; gives
-            the damage of those that are not to be copied.
-        most: Bytes that a record may have, see `walk`.
-        most_content: Bytes that the file may have once it is decompressed; None: any number.
+        screen: Callable that takes the offsets and contents of several intact records and returns a
+            `Damage` for each that is not to be copied.
+        most: Maximum size of a record in bytes, see `walk`.
+        most_content: Maximum size of the decompressed file in bytes; None: no limit.
 
     Returns:
         The number of good records and the damaged places.
 
     Raises:
-        OSError: If there is no room for the copy.
-        DataError: If the content of a compressed file is larger than `most_content` or the disk.
+        OSError: If the disk is too full for the copy.
+        DataError: If the decompressed file is larger than `most_content` or the free disk space.
 
     Example:
         >>> import tempfile
@@ -131,7 +132,7 @@ def copy_good_records(
 def _batches(
     plain: str, damages: list[Damage], most: int | None
 ) -> Iterator[list[tuple[int, bytes]]]:
-    """Offset and bytes of the sound frames of a file; adds what is damaged to `damages`."""
+    """Yields offset and bytes of the intact frames of a file; appends damage to `damages`."""
     if not os.path.getsize(plain):  # an empty file cannot be mapped
         return
     batch, size = [], 0
@@ -166,24 +167,24 @@ def _data_is_good(content: bytes | mmap.mmap, position: int, frame: int) -> bool
 
 
 def _frame_length(content: bytes | mmap.mmap, position: int, end: int) -> int | None:
-    """Length of the frame at `position`, or None if there is no whole frame with a good header."""
+    """Returns the length of the frame at `position`, or None if it is incomplete or damaged."""
     header = content[position : position + HEADER]
     if len(header) < HEADER:
         return None
     length, crc = _LENGTH.unpack(header)
     frame = length + HEADER + FOOTER
-    # Comparing the length first spares nearly every checksum while resynchronising.
+    # Comparing the length first avoids nearly every checksum while resynchronizing.
     if position + frame > end or masked_crc32c(header[:8]) != crc:
         return None
     return frame
 
 
 def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
-    """First offset from `position` on at which a good record stands, or `end`.
+    """Returns the first offset from `position` on with a good record, or `end`.
 
-    A good header is not enough: the data of a record of 8 bytes and their checksum look like one.
+    A valid header is not enough: the data of an 8-byte record and their checksum look like one.
     """
-    # No record has 4 GiB or more, so bytes 4 to 7 of a length are zero: cheap to search for.
+    # Records are smaller than 4 GiB, so bytes 4 to 7 of a length are zero, which is fast to find.
     zeros = content.find(b"\0\0\0\0", position + 4)
     while zeros != -1:
         length = _frame_length(content, zeros - 4, end)
@@ -191,8 +192,8 @@ def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
             return zeros - 4
         following = zeros + 1
         if content[zeros - 4 : zeros + 8] == b"\0" * HEADER:
-            # A hole filled with zeros, as file systems leave: no header is all zeros, so go on
-            # at the first that is not.
+            # A hole filled with zeros, as file systems leave. No header is all zeros, so
+            # continue at the first other byte.
             after = _NON_ZERO.search(content, zeros)
             following = max(following, after.start() - 7) if after else end
         zeros = content.find(b"\0\0\0\0", following)
@@ -202,7 +203,7 @@ def _next_frame(content: bytes | mmap.mmap, position: int, end: int) -> int:
 def _plain_local_file(
     path: str, compression: str, scratch: str, most: int | None
 ) -> tuple[str, list[Damage]]:
-    """Brings the file onto the local disk, decompressed as far as it goes."""
+    """Copies a file to the local disk, decompressed as far as possible."""
     if compression == "" and os.path.exists(path):
         return path, []
     local = posixpath.join(scratch, "content")
@@ -211,23 +212,23 @@ def _plain_local_file(
             shutil.copyfileobj(source, output, _CHUNK)
             return local, []
         decoder = zlib.decompressobj(wbits=31)
-        # A gzip stream may hold a thousand times as many bytes as it has.
+        # A gzip stream may decompress to a thousand times its size.
         room = max(0, shutil.disk_usage(scratch).free - _LEFT_FREE)
         while chunk := source.read(_CHUNK):
             spare = decoder.copy()
             try:
                 decoder = _inflate(decoder, chunk, output)
             except zlib.error as error:
-                with contextlib.suppress(zlib.error):  # the content up to the very byte
+                with contextlib.suppress(zlib.error):  # keeps the content before the damaged byte
                     for place in range(len(chunk)):
                         spare = _inflate(spare, chunk[place : place + 1], output)
                 return local, [Damage(output.tell(), f"broken gzip stream: {error}", False)]
             if output.tell() > (room if most is None else min(most, room)):
                 raise DataError(
-                    f"{path} holds more than {output.tell():,} bytes once it is decompressed, its "
+                    f"{path} holds more than {output.tell():,} bytes after decompression, its "
                     f"rows need {'an unknown number' if most is None else f'at most {most:,}'} and "
                     f"{tempfile.gettempdir()} has room for {room:,}; set TMPDIR to a folder on a "
-                    "larger disk if the file is sound, else prepare the data again"
+                    "larger disk if the file is intact, else prepare the data again"
                 )
         if not decoder.eof:
             return local, [Damage(output.tell(), "truncated gzip stream", False)]
@@ -235,10 +236,10 @@ def _plain_local_file(
 
 
 def _inflate(decoder: Any, chunk: bytes, output: BinaryIO) -> Any:
-    """Decompresses a chunk to `output` if all of it is sound; returns the decoder to go on with."""
+    """Decompresses a chunk to `output` if it is intact; returns the decoder for the next chunk."""
     content = []
     while chunk:
-        if decoder.eof:  # files may be concatenations of gzip streams
+        if decoder.eof:  # a file may be a concatenation of gzip streams
             decoder = zlib.decompressobj(wbits=31)
         content.append(decoder.decompress(chunk))
         chunk = decoder.unused_data

@@ -8,13 +8,13 @@ FOOTER = 4  # bytes of the masked CRC-32C of the data
 
 
 def masked(crc: np.ndarray | int) -> np.ndarray | int:
-    """Masks CRC-32C checksums as TFRecord files hold them.
+    """Masks CRC-32C checksums as in TFRecord files.
 
     Args:
         crc: Checksums, a Python integer or int64 of any shape.
 
     Returns:
-        The same, rotated and offset, 32 bits each.
+        The checksums, rotated and offset, 32 bits each.
 
     Example:
         >>> masked(0)
@@ -24,7 +24,7 @@ def masked(crc: np.ndarray | int) -> np.ndarray | int:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """Computes TFRecord's masked CRC-32C of some bytes.
+    """Returns the masked CRC-32C of bytes.
 
     Args:
         data: Any bytes.
@@ -40,10 +40,10 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def header(length: int) -> bytes:
-    """Makes the bytes that precede the data of a record.
+    """Returns the bytes that precede the data of a record.
 
     Args:
-        length: Bytes of the data.
+        length: Number of bytes of the data.
 
     Returns:
         `HEADER` bytes.

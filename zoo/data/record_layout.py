@@ -1,4 +1,4 @@
-"""Which features the `tf.train.Example` of a row has, in each of the two layouts."""
+"""The features of a row's `tf.train.Example`, in each of the two layouts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GROUP = "group_id"  # the group's feature in "columns": the group's own name may
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature of a record, and the part of a row that it holds.
+    """One feature of a record, and the part of a row that it contains.
 
     Args:
         key: Its name in the Example.
         part: "ids", "numeric", "label", "weight" or "group".
         start: First column of that part.
         stop: Column after the last one.
-        ragged: True if padding (-1) is left out.
+        ragged: True if padding (-1) is omitted. Defaults to False.
 
     Example:
         >>> Feature("user", "ids", 0, 1).kind
@@ -41,17 +41,18 @@ class Feature:
 
     @property
     def width(self) -> int:
-        """How many values it has, at most if it is ragged."""
+        """Number of values; the maximum if it is ragged."""
         return self.stop - self.start
 
 
 def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
     """Lists the features of a record.
 
-    - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, those there are.
-    - `columns`: one per column, under its name; the group under `group_id`. A field of several
-      values has its actual ones only: read again, all padding stands at the end, and a field that
-      is absent, as TFX leaves it, is one without values.
+    - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, as far as they
+    exist.
+    - `columns`: one per column, under its name; the group under `group_id`. A multi-valued field
+      contains no padding; the reader pads it at the end. An absent field, as TFX writes it, has no
+      values.
 
     Args:
         schema: Columns of the rows.
@@ -61,8 +62,8 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
         The features, in the order in which they are written.
 
     Raises:
-        DataError: If there is no such layout.
-        SchemaError: If a column's name is needed for the group.
+        DataError: If the layout is unknown.
+        SchemaError: If a column has the name that the layout reserves for the group.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -90,7 +91,7 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
     if schema.group is not None:
         if columns and any(feature.key == GROUP for feature in features):
             raise SchemaError(
-                f"layout='columns' holds the group under {GROUP!r}, which is also a column of "
+                f"layout='columns' stores the group under {GROUP!r}, which is also a column of "
                 f"schema {schema.name!r}; rename the column or use layout='packed'"
             )
         features.append(Feature(GROUP if columns else "group", "group", 0, 1))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 _SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
-_OPEN_FILES = 16  # shards read side by side when shuffled
-_BLOCK = 64  # records from each in turn; reading one of each is half as fast
-_EPOCH = 1_000_003  # between the seeds of two epochs, so that nearby seeds share none
+_OPEN_FILES = 16  # shards read in turn when shuffled
+_BLOCK = 64  # records read from each shard in turn; reading 1 is half as fast
+_EPOCH = 1_000_003  # between the seeds of two epochs, so that nearby seeds do not overlap
 
 
 @dataclass(frozen=True)
 class Order:
-    """How a split is read; the arguments are those of `zoo.read_tfrecords`.
+    """The reading order of a split; for the arguments see `zoo.read_tfrecords`.
 
     Example:
         >>> Order(shuffle=True, seed=1).repeat
@@ -32,13 +32,13 @@ class Order:
 def ordered_batches(
     files: Sequence[tuple[str, str]], order: Order, batch_size: int, drop_remainder: bool
 ) -> tf.data.Dataset:
-    """Reads batches of serialised records.
+    """Reads batches of serialized records.
 
     Args:
         files: Path and compression ("" or "GZIP") of each file.
-        order: In which order.
+        order: The order.
         batch_size: Rows per batch.
-        drop_remainder: Leaves out a last, smaller batch of each epoch.
+        drop_remainder: Drops a last, smaller batch of each epoch.
 
     Returns:
         A dataset of strings [B].
@@ -48,9 +48,9 @@ def ordered_batches(
         tf.string
     """
     workers = _workers()
-    # All workers must deal the same order, or they share rows and miss others.
+    # All workers must use the same order, or they repeat some rows and miss others.
     seed = 0 if workers > 1 and order.seed is None else order.seed
-    # Dealing by file, TensorFlow's default, fails with fewer files than workers.
+    # Sharding by file, TensorFlow's default, fails with fewer files than workers.
     policies = tf.data.experimental.AutoShardPolicy
     policy = policies.AUTO if 1 < len(files) >= workers else policies.DATA
     skip = None
@@ -70,21 +70,21 @@ def ordered_batches(
         return data.batch(batch_size, drop_remainder=drop_remainder)
 
     def numbered(number: tf.Tensor) -> tf.data.Dataset:
-        # TensorFlow pairs the seed of a shuffle with the global one and compares the two in Python,
-        # which fails for a tensor once the global one is 0. This graph is the function's own.
+        # TensorFlow pairs the seed of a shuffle with the global seed and compares both in Python,
+        # which fails for a tensor if the global seed is 0. This graph belongs to the function.
         tf.compat.v1.get_default_graph().seed = None
         return epoch(seed + number * _EPOCH)
 
     options = tf.data.Options()
     if order.repeat and order.shuffle and seed is not None:
-        # `repeat` would be shorter, but a checkpoint taken between two of its epochs does not hold
-        # the state of the shuffles; here the number of the epoch is all there is to hold.
-        policy = policies.OFF if order.shard else policies.DATA  # by file, epochs would be dealt
+        # Not `repeat`: a checkpoint between two of its epochs does not contain the state of the
+        # shuffles. Here the number of the epoch is the only state.
+        policy = policies.OFF if order.shard else policies.DATA  # by file, epochs would be sharded
         data = tf.data.Dataset.counter()
         if order.repeat is not True:
             data = data.take(order.repeat)
         data = data.flat_map(numbered)
-        # "State" is what TensorFlow calls any seed within a function; ours are all in the number.
+        # TensorFlow counts any seed in a function as state; here the epoch number is all of it.
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     else:
         data = epoch(seed)
@@ -101,7 +101,7 @@ def _records(
     seed: int | tf.Tensor | None,
     skip: tuple[int, int] | None,
 ) -> tf.data.Dataset:
-    """Serialised records, file after file or some files side by side."""
+    """Returns serialized records, file after file or from several files in turn."""
 
     def content(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, compression)
@@ -115,13 +115,13 @@ def _records(
         content,
         cycle_length=min(len(files), _OPEN_FILES) if order.shuffle else 1,
         block_length=_BLOCK,
-        # With a single file the hand-over between threads only costs (up to five times as slow).
+        # With a single file, passing records between threads is up to five times slower.
         num_parallel_calls=tf.data.AUTOTUNE if side_by_side else None,
         deterministic=seed is not None if side_by_side else None,
     )
 
 
 def _workers() -> int:
-    """Number of workers that `TF_CONFIG` speaks of, 0 without it."""
+    """Returns the number of workers in `TF_CONFIG`, 0 without it."""
     cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
     return len(cluster.get("worker", [])) + len(cluster.get("chief", []))

@@ -1,4 +1,4 @@
-"""Parses batches of records natively, and says which of them a schema allows."""
+"""Parses batches of records with TensorFlow operations and checks them against a schema."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Parsed = tuple  # (features, label) or (features, label, weight)
 def parser(
     schema: Schema, layout: str = "packed", group: bool = False
 ) -> Callable[[tf.Tensor], Parsed]:
-    """Makes the function that parses a batch of serialised records.
+    """Creates the function that parses a batch of serialized records.
 
     Args:
         schema: Columns of the records.
         layout: "packed" or "columns".
-        group: Whether to give the group ids too.
+        group: Whether to return the group ids too. Defaults to False.
 
     Returns:
         A function from [B] strings to `({"ids": int32 [B, W], "numeric": float32 [B, N], "group":
-        int64 [B, 1]}, label float32 [B, 1])`, with those keys that there are, and if the schema
-        has a weight, that as a third part, float32 [B, 1].
+        int64 [B, 1]}, label float32 [B, 1])`, with the keys that the schema needs. If the schema
+        has a weight, it is the third element, float32 [B, 1].
 
     Example:
         >>> example = tf.train.Example()
@@ -49,7 +49,7 @@ def parser(
         if "weight" in parts:
             rest.append(parts.pop("weight"))
         if "ids" in parts:
-            # Of unchecked files: a wrapped id could be one of another row of the table.
+            # For unchecked files: an id that overflows could become the id of another row.
             parts["ids"] = tf.saturate_cast(parts["ids"], tf.int32)
         return (parts, *rest)
 
@@ -58,15 +58,15 @@ def parser(
 
 @cache
 def good_records(schema: Schema, layout: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function that says which records of a batch have allowed values.
+    """Creates the function that checks the values of a batch of records.
 
     Args:
         schema: Columns of the records.
         layout: "packed" or "columns".
 
     Returns:
-        A function from [B] strings to [B] booleans. It raises `tf.errors.InvalidArgumentError` if
-        a record is no Example, or lacks values or has others than numbers of the right kind.
+        A function from [B] strings to [B] booleans. It raises `tf.errors.InvalidArgumentError` if a
+        record is not an Example, lacks values, or has values of the wrong type.
 
     Example:
         >>> good_records(Schema("s", [Categorical("user", 5)]), "packed")(tf.constant([b"?"]))
@@ -80,7 +80,7 @@ def good_records(schema: Schema, layout: str) -> Callable[[tf.Tensor], tf.Tensor
     def check(serialized: tf.Tensor) -> tf.Tensor:
         parts, good = _parse(serialized, wanted)
         label = parts["label"][:, 0]
-        good &= (label >= 0) & (label <= 1)  # NaN is neither
+        good &= (label >= 0) & (label <= 1)  # false for NaN
         if "ids" in parts:
             good &= tf.reduce_all((parts["ids"] >= low) & (parts["ids"] <= high), axis=1)
         if "numeric" in parts:
@@ -96,7 +96,7 @@ def good_records(schema: Schema, layout: str) -> Callable[[tf.Tensor], tf.Tensor
 def _parse(
     serialized: tf.Tensor, wanted: list[Feature] | tuple[Feature, ...]
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Each part of the rows, and which rows have no list that is too long."""
+    """Returns each part of the rows, and which rows have no list that is too long."""
     spec = {}
     for feature in wanted:
         dtype = tf.int64 if feature.kind == "int64_list" else tf.float32
@@ -110,7 +110,7 @@ def _parse(
     for feature in wanted:
         values = found[feature.key]
         if feature.ragged:
-            # Padded to the longest list of the batch; a real value beyond the width is too many.
+            # Padded to the longest list of the batch; a value beyond the width is one too many.
             good &= tf.reduce_all(values[:, feature.width :] == -1, axis=1)
             values = tf.pad(
                 values[:, : feature.width],
@@ -127,24 +127,25 @@ def _parse(
 
 
 def explain_record(record: bytes, schema: Schema, layout: str) -> str | None:
-    """Says why a record does not fit the schema.
+    """Describes why a record does not match the schema.
 
     Args:
-        record: A serialised record, without its frame.
+        record: A serialized record, without its frame.
         schema: Columns expected.
         layout: "packed" or "columns".
 
     Returns:
-        The first trouble in words, or None if there is none.
+        A string with the first problem, or None.
 
     Example:
         >>> explain_record(b"?", Schema("s", [Categorical("user", 5)]), "packed")
-        'expected a tf.train.Example, found 1 bytes that are none'
+        'could not be parsed as a tf.train.Example (1 byte)'
     """
     try:
         features = tf.train.Example.FromString(record).features.feature
     except DecodeError:
-        return f"expected a tf.train.Example, found {len(record)} bytes that are none"
+        size = f"{len(record):,} byte{'s' * (len(record) != 1)}"
+        return f"could not be parsed as a tf.train.Example ({size})"
     ids = []
     for feature in record_layout(schema, layout):
         found = features[feature.key] if feature.key in features else tf.train.Feature()

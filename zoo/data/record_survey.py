@@ -1,8 +1,8 @@
-"""A first look at a record file: its checksum, and the lengths that it speaks of.
+"""Reads the checksum of a record file and the lengths of its records.
 
-TensorFlow's reader makes room for as many bytes as a record's length says before it reads them: of
-an uncompressed file it takes the process down if they are too many. So no file comes to it before
-all lengths are known to stay within the file, which costs a tenth of checking the records.
+TensorFlow's reader allocates as many bytes as the length of a record says before it reads them; for
+an uncompressed file, a wrong length can crash the process. So all lengths are checked to stay
+within the file before TensorFlow reads it. This costs a tenth of checking the records.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from zoo.data.record_layout import record_layout
 from zoo.data.schema import Schema
 
 _CHUNK = 1 << 20  # bytes per read
-_SPARE = 1 << 18  # bytes that any record may have: others' programs add features of their own
-_SMALL = 1 << 30  # bytes of content that any disk holds
-_TIMES = 8  # as many bytes as the values of a record need at most
-_OVERHEAD = 48  # bytes of an entry of an Example beside its name and its values
+_SPARE = 1 << 18  # bytes that any record may have, for features that other programs add
+_SMALL = 1 << 30  # bytes of content that are always allowed
+_TIMES = 8  # times the largest size of a record's values
+_OVERHEAD = 48  # bytes of an entry of an Example in addition to name and values
 _LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a record file looks like from afar.
+    """Size, checksum and record lengths of a record file.
 
     Args:
-        size: Bytes of the file.
+        size: Size of the file in bytes.
         sha256: Its checksum, in hexadecimal.
-        longest: The largest length of a record that it speaks of, in bytes; 0 of an empty file,
-            None if nobody looked.
-        whole: Whether the lengths lead exactly to its end; None if nobody looked.
+        longest: The largest record length in bytes; 0 for an empty file, None if not computed.
+        whole: Whether the lengths lead exactly to the end of the file; None if not computed.
 
     Example:
         >>> Survey(0, "e3b0...", 0, True).fits(100)
@@ -49,24 +48,25 @@ class Survey:
     whole: bool | None = None
 
     def fits(self, most: int) -> bool:
-        """Tells whether TensorFlow may read the file.
+        """Returns whether TensorFlow may read the file.
 
         Args:
-            most: Bytes that a record may have.
+            most: Maximum size of a record in bytes.
         """
         return bool(self.whole) and self.longest <= most
 
 
 def survey(path: str, compression: str, lengths: bool = True) -> Survey:
-    """Reads a file once, front to back, in pieces.
+    """Reads a file once, in chunks.
 
     Args:
         path: TFRecord file, local or remote.
         compression: "" or "GZIP".
-        lengths: Whether to look at the lengths; without, a compressed file is not decompressed.
+        lengths: Whether to compute the lengths; otherwise a compressed file is not decompressed.
+            Defaults to True.
 
     Returns:
-        What it looks like. Of a compressed file that is damaged, `whole` is false.
+        A `Survey`; for a damaged compressed file, `whole` is false.
 
     Raises:
         tf.errors.OpError: If the file cannot be read.
@@ -93,15 +93,15 @@ def survey(path: str, compression: str, lengths: bool = True) -> Survey:
 
 
 def largest_record(schema: Schema, layout: str) -> int:
-    """Says how many bytes a record may have.
+    """Returns the maximum size of a record in bytes.
 
     Args:
         schema: Columns of the records.
         layout: "packed" or "columns".
 
     Returns:
-        Eight times what the values need at most, and at least 256 KiB, since other programs may
-        add features that this one does not read.
+        Eight times the largest size of the values, and at least 256 KiB, because other programs may
+        add features that are not read here.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -112,15 +112,15 @@ def largest_record(schema: Schema, layout: str) -> int:
 
 
 def largest_content(schema: Schema, layout: str, rows: int | None) -> int | None:
-    """Says how many bytes the content of a compressed file may have.
+    """Returns the maximum size of a decompressed file in bytes.
 
     Args:
         schema: Columns of the records.
         layout: "packed" or "columns".
-        rows: Rows that the manifest promises, or None.
+        rows: Number of rows in the manifest, or None.
 
     Returns:
-        Eight times what so many rows need at most, and at least 1 GiB; None without a promise.
+        Eight times the largest size of the rows, and at least 1 GiB; None if `rows` is None.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -131,7 +131,7 @@ def largest_content(schema: Schema, layout: str, rows: int | None) -> int | None
 
 
 def _needed(schema: Schema, layout: str) -> int:
-    """Bytes of a record with its frame, at most."""
+    """Returns the maximum size of a framed record in bytes."""
     return (
         HEADER
         + FOOTER
@@ -145,15 +145,15 @@ def _needed(schema: Schema, layout: str) -> int:
 
 
 def followed_length(path: str, most: int) -> int | None:
-    """Finds the length over which TensorFlow's reader of an uncompressed file would stumble.
+    """Finds a record length that would make TensorFlow's reader fail.
 
     Args:
         path: TFRecord file, local or remote.
-        most: Bytes that a record may have.
+        most: Maximum size of a record in bytes.
 
     Returns:
-        The first length above `most` whose checksum is right, since at a wrong one the reader
-        stops; None if there is no such length.
+        The first length above `most` with a valid checksum (the reader stops at an invalid one), or
+        None.
 
     Example:
         >>> import tempfile
@@ -181,7 +181,7 @@ def followed_length(path: str, most: int) -> int | None:
 
 
 class _Lengths:
-    """Follows the lengths from record to record; it trusts each of them, as nothing is read."""
+    """Follows the lengths from record to record without checking the data."""
 
     def __init__(self) -> None:
         self.longest, self._skip, self._rest = 0, 0, b""
@@ -205,7 +205,7 @@ class _Lengths:
 
 
 class _Unpacked(_Lengths):
-    """The same of the content of gzip streams, one after another."""
+    """Follows the lengths in the content of concatenated gzip streams."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,7 +220,7 @@ class _Unpacked(_Lengths):
             if self._decoder.eof:
                 self._decoder = _decoder()
             try:
-                content = self._decoder.decompress(chunk, _CHUNK)  # never more than that at once
+                content = self._decoder.decompress(chunk, _CHUNK)  # a bounded number of bytes
             except zlib.error:
                 self._broken = True
                 return

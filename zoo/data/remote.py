@@ -1,4 +1,4 @@
-"""Paths on other machines: says early and clearly when TensorFlow cannot read one."""
+"""Remote paths: raises a clear error early if TensorFlow cannot read one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import tensorflow as tf
 from tf_helen.core.folders import SCHEME
 
 _EXTRA = "pip install 'tf-helen[io]'"
-# What tensorflow-io registers where it works; see its documentation.
+# The schemes that tensorflow-io registers; see its documentation.
 _OF_TENSORFLOW_IO = ("az", "hdfs", "http", "https", "oss", "s3", "s3e", "s3n", "viewfs")
 _READ_ONLY = ("http", "https")
 
 
 def check_reachable(path: str | os.PathLike[str]) -> None:
-    """Raises unless TensorFlow has a file system for a path; loads tensorflow-io if it must.
+    """Raises unless TensorFlow supports the file system of a path; loads tensorflow-io if needed.
 
-    It does not look whether there is anything at the path: nothing is sent over the network.
+    It does not access the network, so it does not check whether the path exists.
 
     Args:
         path: local, or `scheme://...`.
 
     Raises:
-        ValueError: naming the scheme, those that there are, and what to install or do.
+        ValueError: names the scheme, the supported schemes, and what to install.
 
     Example:
         >>> check_reachable("data/frappe")
@@ -45,7 +45,7 @@ def check_reachable(path: str | os.PathLike[str]) -> None:
     known = ", ".join(f"{name}://" for name in _schemes())
     message = f"{path}: TensorFlow has no file system for {scheme}://, only for {known}. "
     if scheme in _READ_ONLY:
-        message += "Download it first, and name the copy. "
+        message += "Download the file first and pass the local path. "
     elif scheme in _OF_TENSORFLOW_IO:
         message += (
             f"{_EXTRA} adds it, with TensorFlow 2.16 or 2.17, the last that tensorflow-io works "
@@ -58,14 +58,14 @@ def check_reachable(path: str | os.PathLike[str]) -> None:
 
 
 def _load_tensorflow_io() -> str:
-    """Imports tensorflow-io, which registers its file systems; says how that went."""
+    """Imports tensorflow-io, which registers its file systems; returns the problem, if any."""
     try:
         importlib.import_module("tensorflow_io")
     except ModuleNotFoundError as error:
         if error.name == "tensorflow_io":
             return "it is not installed"
         return f"it is installed but cannot be imported: {error}"
-    except Exception as error:  # whatever a build for another TensorFlow may run into
+    except Exception as error:  # a build for another TensorFlow can fail in any way
         return f"it is installed but cannot be imported: {type(error).__name__}: {error}"
     return "it is installed, but does not fit this TensorFlow"
 

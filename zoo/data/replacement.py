@@ -1,10 +1,9 @@
-"""Puts a new version of a split in the place of an old one: at every moment one of them is whole.
+"""Replaces a split by a new version; at every moment one of them is complete.
 
-Only the manifest says which files a split has, and it is replaced by one rename. So the new files
-get names that are free, the manifest then changes from the old to the new ones, and the old ones
-are removed last. What lies there meanwhile beside the files of the split stands in the manifest as
-`unused`, so that a reader takes it for no mistake, and the next writer removes what a process that
-was killed has left.
+Only the manifest says which files a split has, and it is replaced by one rename. The new files get
+unused names, then the manifest changes from the old to the new files, and the old files are removed
+last. Meanwhile the manifest lists the other files as `unused`, so that readers do not report them,
+and the next writer removes those that a killed process left.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ class Replacement:
         split: Split name.
 
     Attributes:
-        partial: Hidden folder to write the files to.
-        version: What tells their names from those that are taken.
+        partial: Hidden folder to which the files are written.
+        version: Version number in the file names, which distinguishes them from existing ones.
 
     Example:
         >>> import tempfile
@@ -52,10 +51,10 @@ class Replacement:
         self.version = next(number for number in range(len(taken) + 1) if number not in taken)
 
     def publish(self, result: Split) -> None:
-        """Gives the files their names, and the split its entry in the manifest.
+        """Gives the files their final names and enters the split in the manifest.
 
         Args:
-            result: The new split, whose files lie in `partial`.
+            result: The new split, whose files are in `partial`.
         """
         directory, split = self._directory, self._split
         if self._before is not None:
@@ -63,7 +62,7 @@ class Replacement:
             save_split(directory, split, dataclasses.replace(self._before, unused=unused))
         for name in result.files:
             tf.io.gfile.rename(join(self.partial, name), join(directory, name), overwrite=True)
-        # Only what is named as a file of this split is removed, whatever the old manifest said.
+        # Removes only files named as files of this split, whatever the old manifest says.
         old = sorted(set(shard_files(directory, split)) - set(result.files))
         if old:
             save_split(directory, split, dataclasses.replace(result, unused=tuple(old)))
@@ -74,7 +73,7 @@ class Replacement:
 
 @contextlib.contextmanager
 def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replacement]:
-    """Makes room for a new version of a split, and removes what is left of the work.
+    """Context manager that prepares the replacement of a split and cleans up afterwards.
 
     Args:
         directory: Data folder.
@@ -84,7 +83,7 @@ def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replace
         The `Replacement`.
 
     Raises:
-        DataError: If the present manifest is malformed.
+        DataError: If the existing manifest is malformed.
 
     Example:
         >>> import tempfile
@@ -101,7 +100,7 @@ def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replace
 
 
 def remove_abandoned(directory: str | os.PathLike[str], split: str) -> None:
-    """Removes the hidden folders of processes of this machine that were killed while they wrote.
+    """Removes the hidden folders of killed processes of this machine.
 
     Args:
         directory: Data folder.
@@ -125,6 +124,6 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it is another user's
+    except OSError:  # owned by another user
         return True
     return True

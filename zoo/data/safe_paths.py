@@ -1,4 +1,4 @@
-"""Names that come out of a file: only those that stay inside the file's folder are followed."""
+"""Checks that names read from a file stay inside the file's folder."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 from tf_helen.core.folders import is_remote
 from zoo.data.files import DataError, join
 
-_LONGEST = 255  # bytes of one part of a path, on nearly every file system
+_LONGEST = 255  # bytes of a path component, on nearly every file system
 _LOCAL = "file://"
 
 
 def inside(directory: str | os.PathLike[str], name: Any, source: str) -> str:
-    """Joins a folder and a name that was read from a file, and checks that the path stays inside.
+    """Joins a folder and a name read from a file, and checks that the path stays inside the folder.
 
-    Whoever writes the file decides what the name is: an absolute name, one with `..`, or a
-    symbolic link would make this code read, replace or delete files anywhere.
+    The file may be untrusted: with an absolute name, a name with `..` or a symbolic link, this code
+    could read, replace or delete files anywhere.
 
     Args:
         directory: Folder, local or remote.
-        name: What the file says; a name, or names joined by "/".
-        source: The file that says it, for the message.
+        name: The name in the file; may contain "/".
+        source: The file that contains the name, for the message.
 
     Returns:
         The joined path.
 
     Raises:
-        DataError: Naming the file, the name, and what is wrong with it.
+        DataError: Names the file, the name and the problem.
 
     Example:
         >>> inside("data", "train.tfrecord", "manifest.json")
@@ -45,21 +45,21 @@ def inside(directory: str | os.PathLike[str], name: Any, source: str) -> str:
         shown = repr(name) if len(repr(name)) <= 200 else f"{repr(name)[:200]}..."
         raise DataError(
             f"{source} names the file {shown}, which {trouble}: a name must stay inside the folder "
-            f"{os.fspath(directory)}. The file is damaged or not to be trusted; restore it, or "
-            "make the folder again"
+            f"{os.fspath(directory)}. The file is damaged or not trustworthy; restore it, or "
+            "create the folder again"
         )
     return path
 
 
 def check_plain(name: Any, what: str) -> None:
-    """Raises unless a text can be a part of a file name, without any folder.
+    """Raises `DataError` unless a string is usable as part of a file name, without a folder.
 
     Args:
-        name: What was given.
-        what: What it is, for the message.
+        name: The value received.
+        what: What the name is for, for the message.
 
     Raises:
-        DataError: Naming it.
+        DataError: Names it.
 
     Example:
         >>> check_plain("train", "split")
@@ -72,13 +72,13 @@ def check_plain(name: Any, what: str) -> None:
 
 
 def _trouble(name: Any) -> str:
-    """What is wrong with a name, or an empty text."""
+    """Returns the problem with a name, or an empty string."""
     if not isinstance(name, str) or not name:
-        return "is not a text with at least one character"
+        return "is not a non-empty string"
     if any(
         ord(mark) < 32 or 127 <= ord(mark) < 160 or 0xD800 <= ord(mark) < 0xE000 for mark in name
     ):
-        return "has a character that no file name has"
+        return "has a character that is not allowed in file names"
     for mark in "\\:":  # folders and drives of Windows, schemes of remote paths
         if mark in name:
             return f"has the character {mark!r}"
@@ -88,7 +88,7 @@ def _trouble(name: Any) -> str:
                 "is an absolute path or has an empty part" if not part else f"has the part {part!r}"
             )
         if len(part.encode()) > _LONGEST:
-            return f"has a part of {len(part.encode()):,} bytes, where {_LONGEST} are allowed"
+            return f"has a part of {len(part.encode()):,} bytes, allowed are {_LONGEST}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a prepared data set are: the one description that all code shares."""
+"""The schema of a prepared data set, which all code uses."""
 
 import os
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from zoo.data.files import MOST_JSON, join, read_text, write_text
 from zoo.data.schema_text import schema_from_text, schema_to_text
 
 FILE_NAME = "schema.json"
-VERSION = 2  # of the file format; raise it when an older reader would misread the file
+VERSION = 2  # of the file format; increase it if an older reader would misread the file
 _MOST_COLUMNS, _MOST_WIDTH = 100_000, 1_000_000
 __all__ = ["Categorical", "Numeric", "Schema", "SchemaError", "SchemaMismatchError"]
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a data set, in the order in which records hold them.
+    """The columns of a data set, in the order of its records.
 
     Args:
         name: Name of the data set.
-        categorical: Fields of ids, in the order of the `ids` vector.
-        numeric: Number columns, in the order of the `numeric` vector.
-        label: Name of the label column: numbers from 0 to 1.
-        weight: Name of a column of sample weights (0 or more), or None.
-        group: Name of the column that grouped metrics (GAUC) group by, such as the user, or None;
-            it may be a field too.
-        time: Name of the column that a split by time goes by, or None; it may be a feature too.
+        categorical: Sequence of `Categorical`, in the order of the `ids` vector.
+        numeric: Sequence of `Numeric`, in the order of the `numeric` vector. Defaults to `()`.
+        label: Name of the label column, numbers from 0 to 1. Defaults to "label".
+        weight: Name of a column of sample weights, 0 or more. Defaults to None.
+        group: Name of the column that grouped metrics (GAUC) group by, such as the user; may also
+            be a field. Defaults to None.
+        time: Name of the column that a split by time uses; may also be a feature. Defaults to None.
         version: Version of the file format.
 
     Raises:
@@ -64,7 +64,7 @@ class Schema:
                 "update tf-helen or prepare the data again"
             )
         if not isinstance(self.name, str) or not self.name:
-            raise SchemaError(f"schema name {shown(self.name)}: give a text, such as 'clicks'")
+            raise SchemaError(f"schema name {shown(self.name)}: use a string such as 'clicks'")
         if not self.categorical and not self.numeric:
             raise SchemaError(f"schema {self.name!r} has no feature; give at least one column")
         self._check_extent()
@@ -93,7 +93,7 @@ class Schema:
     def _check_extent(self) -> None:
         columns = len(self.categorical) + len(self.numeric)
         for count, what, most, fix in (
-            (columns, "columns", _MOST_COLUMNS, "leave columns out"),
+            (columns, "columns", _MOST_COLUMNS, "remove columns"),
             (
                 self.ids_width,
                 "ids per record (the sum of all lengths)",
@@ -112,14 +112,14 @@ class Schema:
             if field.shares is None:
                 continue
             owner = fields.get(field.shares)
-            # A history of items is an item several times: only the number of values differs.
+            # A history of items has the settings of the item, except the number of values.
             same = ["size", "encoding", "min_count", "boundaries"]
             if field.encoding == "hash" or field.length == 1:
-                same.append("missing")  # decides which id a text, or a missing value, has
+                same.append("missing")  # determines the id of a string or a missing value
             if owner is None or owner.shares is not None or field.encoding == "buckets":
                 raise SchemaError(
                     f"field {field.name!r}: shares={field.shares!r}; name a field that is not "
-                    "bucketised and shares with no other"
+                    "bucketized and shares with no other"
                 )
             for what in same:
                 if getattr(field, what) != getattr(owner, what):
@@ -130,7 +130,7 @@ class Schema:
 
     @property
     def field_sizes(self) -> dict[str, int]:
-        """Number of ids of each categorical field, by name, in order."""
+        """Number of ids of each categorical field, by name."""
         for field in self.categorical:
             if field.size is None:
                 raise SchemaError(
@@ -141,7 +141,7 @@ class Schema:
 
     @property
     def field_lengths(self) -> dict[str, int]:
-        """Number of values per record of each categorical field, by name, in order."""
+        """Number of values per record of each categorical field, by name."""
         return {field.name: field.length for field in self.categorical}
 
     @property
@@ -177,7 +177,7 @@ class Schema:
         """Reads `schema.json` from a folder, or a schema file.
 
         Args:
-            directory: Folder that `save` or `python -m launch.prepare` wrote, or a `.json` file.
+            directory: Folder written by `save` or `python -m launch.prepare`, or a `.json` file.
 
         Returns:
             The schema.
@@ -210,14 +210,14 @@ class Schema:
         return schema_from_text(text, path, cls, VERSION)
 
     def check_same(self, other: "Schema", where: str) -> None:
-        """Raises unless both schemas describe the same columns (the names may differ).
+        """Raises unless both schemas describe the same columns; their names may differ.
 
         Args:
             other: Schema to compare with.
-            where: Where `other` came from, for the message.
+            where: Where `other` comes from, for the message.
 
         Raises:
-            SchemaMismatchError: Naming the first column that differs.
+            SchemaMismatchError: Names the first column that differs.
 
         Example:
             >>> schema = Schema("tiny", [Categorical("user", 10)])

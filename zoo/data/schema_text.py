@@ -1,4 +1,4 @@
-"""A schema as a JSON text that people read and edit: one line per column, defaults left out."""
+"""Schemas as JSON text for people to edit: one line per column, without defaults."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def schema_to_text(schema: Any) -> str:
     """Writes a schema as JSON.
 
     Args:
-        schema: what to write.
+        schema: `zoo.Schema` to write.
 
     Returns:
-        The text, which `schema_from_text` reads.
+        String that `schema_from_text` reads.
 
     Example:
         >>> import zoo
@@ -49,16 +49,16 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     """Reads a schema from JSON.
 
     Args:
-        text: what `schema_to_text` or a person wrote.
-        path: where it came from, for messages.
-        cls: the class to make.
-        version: the newest version of the format that this code knows.
+        text: string, the JSON text.
+        path: string, where it comes from, for error messages.
+        cls: the class to create.
+        version: int, the newest supported version of the format.
 
     Returns:
-        The schema, in the newest version: older ones mean the same with defaults for what is new.
+        The schema, in the newest version; older versions get defaults for new entries.
 
     Raises:
-        SchemaError: naming what is wrong.
+        SchemaError: names the problem.
 
     Example:
         >>> import zoo
@@ -71,7 +71,7 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     except RecursionError:
         raise SchemaError(f"{path} is not valid JSON (nested too deeply); prepare again") from None
     except ValueError as error:
-        raise SchemaError(f"{path} is not valid JSON ({error}); mend it or prepare again") from None
+        raise SchemaError(f"{path} is not valid JSON ({error}); fix it or prepare again") from None
     if not isinstance(content, dict):
         raise SchemaError(f"{path} is not a schema but a JSON {type(content).__name__}")
     found = content.pop("version", None)
@@ -104,7 +104,7 @@ def _column(cls: type, entry: Any, kind: str) -> Any:
                 f"{', '.join(known)}"
             )
     if "name" not in entry:
-        raise SchemaError(f"{kind} column {shown(entry)} has no 'name'; give it one")
+        raise SchemaError(f"{kind} column {shown(entry)} has no 'name'; add one")
     return cls(**entry)
 
 

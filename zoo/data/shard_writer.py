@@ -18,8 +18,8 @@ from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.manifest import COMPRESSIONS, Split, shard_name
 from zoo.data.schema import Schema
 
-_BLOCK = 4096  # rows serialised and written at once: some 2 MB, which stays in the cache
-_GZIP_LEVEL = 6  # zlib's default, as TensorFlow's own writer has it
+_BLOCK = 4096  # rows serialized and written at once: some 2 MB, which fits in the cache
+_GZIP_LEVEL = 6  # zlib's default, as in TensorFlow's writer
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Shard:
 
 
 def shard_bounds(rows: int, shards: int) -> tuple[tuple[int, int], ...]:
-    """Divides rows into contiguous ranges whose sizes differ by at most one.
+    """Divides rows into contiguous ranges whose sizes differ by at most 1.
 
     Args:
         rows: Number of rows, 0 or more.
         shards: Number of ranges, at least 1.
 
     Returns:
-        First row of each range and the row after its last.
+        Tuple of (first row, row after the last) of each range.
 
     Raises:
-        DataError: If a number is out of range.
+        DataError: If an argument is out of range.
 
     Example:
         >>> shard_bounds(10, 3)
@@ -80,10 +80,10 @@ def write_shards(
     first: int = 0,
     version: int = 0,
 ) -> Iterator[Shard]:
-    """Writes record files one after another, each complete or absent under its final name.
+    """Writes record files one after another; each is complete or absent under its final name.
 
-    Writing is lazy: a file is written when its `Shard` is asked for. After an interruption, go on
-    with `first` set to the number of shards there were. The same rows give the same bytes.
+    Writing is lazy: a file is written when its `Shard` is requested. After an interruption,
+    continue with `first` set to the number of existing shards. The same rows give the same bytes.
 
     Args:
         directory: Folder of the files; created if absent.
@@ -91,20 +91,20 @@ def write_shards(
         split: Split name, e.g. "train".
         batches: Dicts of arrays as for `write_tfrecords`, of any size, from the first row of shard
             `first` on; a batch may span shards.
-        bounds: First row of each shard and the row after its last, as `shard_bounds` gives them;
-            the last shard may end with `None`: wherever the rows end.
+        bounds: Tuple of (first row, row after the last) of each shard, as returned by
+            `shard_bounds`; the last shard may end with `None`, the end of the rows.
         layout: "packed" or "columns", see `zoo.data.record_layout.record_layout`.
         compression: None, "" or "GZIP".
-        first: Number of the shard to begin with.
-        version: Goes into the names, see `zoo.data.manifest.shard_name`.
+        first: Number of the first shard to write.
+        version: Version in the names, see `zoo.data.manifest.shard_name`.
 
     Yields:
-        Each file after it has got its name.
+        A `Shard` for each file, after it has its final name.
 
     Raises:
         DataError: If an array is missing or has a wrong shape or value, there are fewer or more
             rows than `bounds` says, or an argument is out of range.
-        SchemaError: If a column has a name that the layout needs for the group.
+        SchemaError: If a column has a name that the layout reserves for the group.
 
     Example:
         >>> import tempfile
@@ -135,7 +135,7 @@ def write_shards(
 
 
 def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> Split:
-    """Makes the manifest's entry of a split.
+    """Creates the manifest's entry of a split.
 
     Args:
         shards: All its files, in order.
@@ -143,7 +143,7 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
         compression: None, "" or "GZIP".
 
     Returns:
-        What `zoo.data.manifest.save_split` takes.
+        The argument of `zoo.data.manifest.save_split`.
 
     Example:
         >>> split_of([Shard("a.tfrecord", 2, 1.0, 106, "ab...")], "packed", None).total_rows
@@ -161,7 +161,7 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
 
 
 class _Source:
-    """Deals checked rows out in blocks that end where shards end."""
+    """Yields checked rows in blocks that end where shards end."""
 
     def __init__(self, batches, schema: Schema, split: str, bounds, first: int):
         self._batches, self._schema, self._split = iter(batches), schema, split
@@ -176,8 +176,8 @@ class _Source:
                 if stop is None:
                     return
                 raise DataError(
-                    f"split {self._split!r} ends after {self._row:,} rows, {self._end:,} were "
-                    "announced; give the number of rows that there are"
+                    f"split {self._split!r} has {self._row:,} rows, but {self._end:,} were "
+                    "announced; pass the actual number of rows"
                 )
             left = len(self._rows.label) - self._used
             count = min(_BLOCK, left, left if stop is None else stop - self._row)
@@ -189,8 +189,8 @@ class _Source:
         """Raises if rows are left."""
         if self._more():
             raise DataError(
-                f"split {self._split!r} has more rows than the {self._end:,} announced; give the "
-                "number of rows that there are"
+                f"split {self._split!r} has more rows than the {self._end:,} announced; pass the "
+                "actual number of rows"
             )
 
     def _more(self) -> bool:
@@ -203,11 +203,11 @@ class _Source:
 
 
 class _Sink:
-    """A file that is compressed and hashed on the way."""
+    """A file that is compressed and hashed while it is written."""
 
     def __init__(self, path: str, compression: str):
         self._file = tf.io.gfile.GFile(path, "wb")
-        # No name and no time in the header: the same content gives the same bytes.
+        # No name and time in the header, so that the same content gives the same bytes.
         self._packer = zlib.compressobj(_GZIP_LEVEL, wbits=31) if compression else None
         self._digest, self.size = hashlib.sha256(), 0
 

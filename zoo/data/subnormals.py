@@ -1,8 +1,8 @@
-"""Numbers too small to be computed with alike everywhere count as 0.
+"""Replaces subnormal numbers by 0.
 
 Numbers below `SMALLEST` in magnitude are subnormal in float32. Some processors and libraries round
-them to 0, others compute with them, and TensorFlow does both, by thread. Preparing, training and
-serving read them as 0, so that all agree.
+them to 0, others compute with them, and TensorFlow does either, depending on the thread.
+Preparation, training and serving read them as 0, so that all agree.
 """
 
 from __future__ import annotations

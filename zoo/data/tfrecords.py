@@ -31,30 +31,30 @@ def write_tfrecords(
 ) -> Split:
     """Writes one split as TFRecord files and enters it in `schema.json` and `manifest.json`.
 
-    Each file holds a contiguous range of the rows; their sizes differ by at most one row. Nothing
-    appears under its final name before the whole split is written, and at every moment the
-    manifest names either the files of the old split or those of the new one, all of them whole.
+    Each file holds a contiguous range of the rows; their sizes differ by at most one row. Files get
+    their final names only when the whole split is written, and at every moment the manifest names
+    either the files of the old split or those of the new one, all of them complete.
 
     Args:
         directory: Data folder; created if absent.
-        schema: Columns of the rows; must equal the folder's schema if it has one.
-        split: Split name, e.g. "train".
+        schema: `Schema` of the rows; must equal the folder's schema if it has one.
+        split: Split name, such as "train".
         batches: Dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
             categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n],
             "weight" [n] floats and "group" [n] integers (if the schema has them).
-        shards: Number of files, at least 1.
-        compression: None or "GZIP".
+        shards: Number of files, at least 1. Defaults to 1.
+        compression: None or "GZIP". Defaults to None.
         layout: "packed" (one list per kind of column; fast) or "columns" (one feature per column,
-            as TFX has it), see `zoo.data.record_layout.record_layout`.
-        rows: Number of rows over all batches; needed with several shards unless `batches` is a
-            list.
+            as in TFX), see `zoo.data.record_layout.record_layout`. Defaults to "packed".
+        rows: Number of rows over all batches; required with several shards unless `batches` is a
+            list. Defaults to None.
 
     Returns:
-        The files with their rows, sizes and checksums.
+        A `Split`: the files with their rows, sizes and checksums.
 
     Raises:
-        DataError: If an array is missing or has a wrong shape or value, there is no row, or their
-            number is unknown or another than `rows`.
+        DataError: If an array is missing or has a wrong shape or value, there are no rows, or their
+            number is unknown or differs from `rows`.
         SchemaMismatchError: If the folder has another schema.
 
     Example:
@@ -70,7 +70,7 @@ def write_tfrecords(
         rows = sum(len(batch["label"]) for batch in batches if "label" in batch)
     if rows is None and shards != 1:
         raise DataError(
-            f"shards={shards!r} of an unknown number of rows; give rows=NUMBER, or the batches as "
+            f"shards={shards!r} needs the number of rows; pass rows=NUMBER, or the batches as "
             "a list"
         )
     bounds = ((0, None),) if rows is None else shard_bounds(rows, shards)
@@ -87,7 +87,7 @@ def write_tfrecords(
             )
         )  # fmt: skip
         if not sum(shard.rows for shard in written):
-            raise DataError(f"split {split!r} has no row; give at least one")
+            raise DataError(f"split {split!r} has no rows; pass at least one")
         result = split_of(written, layout, compression)
         replacement.publish(result)
     return result
@@ -111,49 +111,52 @@ def read_tfrecords(
     layout: str | None = None,
     skip_batches: int = 0,
 ) -> tf.data.Dataset:
-    """Reads one split as batches, past damaged records, every loss counted.
+    """Reads one split as batches; skips and counts damaged records.
 
-    Damage is found before the first epoch: all records are checked once, natively. A record whose
-    checksum is wrong or whose content is not what the schema allows loses itself only: of such a
-    file the good records are copied to the temporary folder and read from there; each such file
-    is logged with byte offsets, and entered in `ledger`.
+    All records are checked once, before the first epoch. If a file has records with a wrong
+    checksum, or with content that the schema does not allow, its good records are copied to the
+    temporary folder and read from there. Each such file is logged with byte offsets and entered in
+    `ledger`.
 
-    Unshuffled, rows come in the order in which they were written. Shuffled, each epoch has a new
-    order; with a seed all orders are reproducible, and `tf.train.Checkpoint` of an iterator gives
-    the very same rest of them.
+    Without shuffling, rows have the order in which they were written. With shuffling, each epoch
+    has a new order; with a seed all orders are reproducible, and an iterator restored from a
+    `tf.train.Checkpoint` continues with the same rows.
 
     Args:
         directory: Data folder.
-        split: Split name, e.g. "train".
-        schema: Columns expected; None takes the folder's own schema.
-        batch_size: Rows per batch.
-        shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the
-            order of the files is shuffled too, and up to 16 of them are read side by side.
-        seed: Makes the order reproducible; several workers (`TF_CONFIG`) take 0 for None.
-        drop_remainder: Leaves out a last, smaller batch.
-        repeat: False, True (for ever) or the number of epochs.
-        ledger: Receives the account of each file.
-        cache: Keeps the (serialised) records in memory after the first epoch.
+        split: Split name, such as "train".
+        schema: The expected `Schema`. Defaults to None: the folder's own schema.
+        batch_size: Rows per batch. Defaults to 1024.
+        shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the order
+            of the files is shuffled too, and up to 16 of them are read in turn. Defaults to False.
+        seed: Int, makes the order reproducible. Defaults to None; with several workers
+            (`TF_CONFIG`) None means 0.
+        drop_remainder: Drops a last, smaller batch. Defaults to False.
+        repeat: False, True (forever) or the number of epochs. Defaults to False.
+        ledger: `Ledger` that receives the counts of each file. Defaults to None.
+        cache: Keeps the serialized records in memory after the first epoch. Defaults to False.
         verify: False skips the check; damage then raises `tf.errors.DataLossError` while reading.
-        max_lost: Share of the records that may be lost, from 0 to 1.
-        group: Whether to give the group ids as `features["group"]`, int64 [B, 1].
-        shard: `(index, count)`: the part of one of `count` workers, instead of TensorFlow's
-            automatic sharding. Whole files if their number is a multiple of `count`, else every
-            `count`-th row of each file.
-        layout: Layout of the records in a folder without a manifest, "packed" by default.
-        skip_batches: Leaves out so many batches at the beginning, the records of which are read
-            and shuffled but not parsed: the rest of a pass that was interrupted after them.
+            Defaults to True.
+        max_lost: Share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
+        group: Whether to return the group ids as `features["group"]`, int64 [B, 1]. Defaults to
+            False.
+        shard: `(index, count)`: reads the part of worker `index` of `count`, instead of
+            TensorFlow's automatic sharding. The part is whole files if their number is a multiple
+            of `count`, else every `count`-th row of each file. Defaults to None.
+        layout: Layout of the records in a folder without a manifest. Defaults to None: "packed".
+        skip_batches: Number of batches to skip at the start, to continue an interrupted pass; their
+            records are read and shuffled but not parsed. Defaults to 0.
 
     Returns:
         A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
-        with "ids" and "numeric" only if the schema has such columns, and with the weight, float32
-        [B, 1], as a third part if the schema has one.
+        with "ids" and "numeric" only if the schema has such columns. If it has a weight, the third
+        element is the weight, float32 [B, 1].
 
     Raises:
-        DataError: If data is missing, an argument is out of range, more than `max_lost` of the
+        DataError: If data are missing, an argument is out of range, more than `max_lost` of the
             records are lost, or none is readable.
         SchemaMismatchError: If the folder's schema differs from `schema`, or more than `max_lost`
-            of the records do not fit it.
+            of the records do not match it.
 
     Example:
         >>> import tempfile
@@ -180,11 +183,11 @@ def read_tfrecords(
     elif tf.io.gfile.exists(join(directory, "schema.json")):
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
     if group and schema.group is None:
-        raise DataError(f"group=True, but schema {schema.name!r} names no group; leave it out")
+        raise DataError(f"group=True, but schema {schema.name!r} names no group; remove it")
     if layout and found.layout not in (None, layout):
         raise DataError(
             f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
-            f"{found.layout!r}; leave it out"
+            f"{found.layout!r}; remove it"
         )
     expected = Expected(schema, found.layout or layout or "packed", found.compression)
     parse = parser(schema, expected.layout, group)
@@ -216,9 +219,9 @@ def _usable(
     ledger: Ledger,
     max_lost: float,
 ) -> list[tuple[str, str]]:
-    """Checks all files, enters them in the ledger, and gives what to read instead of each."""
+    """Checks all files, enters them in the ledger, and returns what to read instead of each."""
     rows = split.total_rows
-    if rows is None:  # no more than this: a frame has 16 bytes, GZIP makes them 1032 times smaller
+    if rows is None:  # upper bound: a frame has 16 bytes, which GZIP compresses at most 1032 times
         rows = sum(tf.io.gfile.stat(path).length for path, _ in files)
         rows = rows // 16 * (1032 if expected.compression else 1)
     usable, own = [], Ledger()

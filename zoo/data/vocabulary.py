@@ -1,8 +1,8 @@
-"""Vocabulary files: which value has which id, and how often it occurs in the training split.
+"""Vocabulary files: the id of each value and its number of occurrences in the training split.
 
 `vocabulary/<field>.tsv` beside the schema; line i is id i, `value<TAB>count`; line 0 is `<oov>`,
-with the occurrences of all values that have no id of their own. The layout is what
-`tf.lookup.TextFileInitializer` reads, so a served model looks ids up in the same file.
+with the occurrences of all values without their own id. `tf.lookup.TextFileInitializer` reads this
+layout, so a served model uses the same file.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from zoo.data.safe_paths import inside
 from zoo.data.schema import Schema
 
 OOV = "<oov>"
-_LONGEST = 200  # characters; 255 are allowed, some of which a temporary name needs
-_LONGEST_PLAIN = 251  # of a name that is a file with its ending
+_LONGEST = 200  # characters; 255 are allowed, and a temporary name needs some
+_LONGEST_PLAIN = 251  # characters of a field name that is used unchanged
 _SHORT = 100
 _DEVICES = {
     "con",
@@ -30,25 +30,25 @@ _DEVICES = {
 
 
 def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
-    """Names the vocabulary file of a field.
+    """Returns the path of a field's vocabulary file.
 
     Args:
         directory: Data folder.
         field: Field name.
 
     Returns:
-        Its path. The file is named as the field; where no file can have that name, it is the
-        beginning of it and a checksum.
+        Its path. The file is named after the field; if that is not a valid file name, its name is
+        the beginning of the field's name and a checksum.
 
     Raises:
-        DataError: If the path leads out of the folder, by a symbolic link.
+        DataError: If the path leads out of the folder through a symbolic link.
 
     Example:
         >>> vocabulary_path("data", "user")
         'data/vocabulary/user.tsv'
     """
     name = vocabulary_file(field)
-    if name != f"{field}.tsv" and len(field) <= _LONGEST_PLAIN:  # as version 0.1 named it
+    if name != f"{field}.tsv" and len(field) <= _LONGEST_PLAIN:  # the name in version 0.1
         plain = join(directory, "vocabulary", f"{field}.tsv")
         if tf.io.gfile.exists(plain):
             name = f"{field}.tsv"
@@ -56,14 +56,14 @@ def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
 
 
 def vocabulary_file(field: str) -> str:
-    """Names the vocabulary file of a field within its folder.
+    """Returns the name of a field's vocabulary file.
 
     Args:
         field: Field name.
 
     Returns:
-        The field's name with the ending `.tsv`. Of a name with more than 200 characters, and of
-        one that Windows keeps for a device, such as `con`, the beginning and a checksum.
+        The field's name with the ending `.tsv`. For a name of more than 200 characters, or one that
+        Windows reserves for a device, such as `con`: its beginning and a checksum.
 
     Example:
         >>> vocabulary_file("user"), vocabulary_file("con")
@@ -75,14 +75,14 @@ def vocabulary_file(field: str) -> str:
 
 
 def check_file_names(directory: str | os.PathLike[str], schema: Schema) -> None:
-    """Raises if two fields differ in capitals only and the folder's file system takes them for one.
+    """Raises if two fields differ in case only and the folder's file system ignores case.
 
     Args:
-        directory: Folder that the vocabularies are to be written to; it need not exist.
+        directory: Folder for the vocabularies; it need not exist.
         schema: Columns of the data set.
 
     Raises:
-        DataError: Naming the fields.
+        DataError: Names the fields.
 
     Example:
         >>> import tempfile
@@ -102,9 +102,9 @@ def check_file_names(directory: str | os.PathLike[str], schema: Schema) -> None:
         tf.io.gfile.remove(probe)
     if one_for_both:
         raise DataError(
-            f"the columns {', '.join(map(repr, clash))} differ in capitals only, and the file "
-            f"system of {os.fspath(directory)} takes their vocabulary files for one; rename a "
-            "column, or name a folder on another file system"
+            f"the columns {', '.join(map(repr, clash))} differ in case only, and the file system "
+            f"of {os.fspath(directory)} ignores case in file names; rename a column, or use a "
+            "folder on another file system"
         )
 
 
@@ -123,7 +123,7 @@ def save_vocabulary(
         Path of the file.
 
     Raises:
-        DataError: If the values and counts do not fit together.
+        DataError: If the numbers of values and counts differ.
 
     Example:
         >>> import tempfile
@@ -132,7 +132,7 @@ def save_vocabulary(
     if len(values) != len(counts) or list(values[:1]) != [OOV]:
         raise DataError(
             f"field {field!r}: {len(values)} values (first {values[:1]}) and {len(counts)} counts; "
-            f"give as many counts as values, {OOV!r} first"
+            f"pass as many counts as values, {OOV!r} first"
         )
     path = vocabulary_path(directory, field)
     lines = [f"{value}\t{count}\n" for value, count in zip(values, counts.tolist(), strict=True)]
@@ -171,7 +171,7 @@ def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list
     try:
         lines = read_text(path).split("\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text ({error}); prepare the data again") from None
+        raise DataError(f"{path} is not UTF-8 text ({error}); prepare the data again") from None
     if lines[-1] == "":
         lines.pop()
     for number, line in enumerate(lines):
@@ -189,17 +189,17 @@ def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list
 
 
 def load_counts(directory: str | os.PathLike[str], schema: Schema) -> dict[str, np.ndarray]:
-    """Reads how often each id occurs in the training split: Helen's dataset frequencies.
+    """Reads how often each id occurs in the training split, for `Helen(frequency=...)`.
 
     Args:
         directory: Data folder.
-        schema: Its columns.
+        schema: `Schema` of the data.
 
     Returns:
-        int64 counts [size] of each categorical field, by name.
+        Dict from field name to int64 counts [size].
 
     Raises:
-        DataError: If a vocabulary is missing, malformed or of another size than the field.
+        DataError: If a vocabulary is missing or malformed, or its size differs from the field's.
 
     Example:
         >>> load_counts("data/frappe", schema)["user"]  # doctest: +SKIP

@@ -16,12 +16,14 @@ class SelfAttention(keras.layers.Layer):
     `y = ReLU([A_1 E V_1; ...; A_H E V_H] + E R)`, `A_h = softmax(E Q_h (E K_h)^T)`
 
     Args:
-        units: width of the output, over all heads.
-        heads: number H of heads; it divides `units`.
-        scale: divides the scores by the square root of a head's width, as transformers do.
-        residual: adds the input, through a matrix R where its width is not `units`.
-        layer_norm: layer normalization before the ReLU.
-        dropout: share of the attention weights dropped in training, in [0, 1).
+        units: int, width of the output, over all heads.
+        heads: int, number H of heads; divides `units`. Defaults to 1.
+        scale: boolean; divides the scores by the square root of a head's width, as in transformers.
+            Defaults to `False`.
+        residual: boolean; adds the input, through a matrix R if its width is not `units`. Defaults
+            to `True`.
+        layer_norm: boolean; layer normalization before the ReLU. Defaults to `False`.
+        dropout: float in [0, 1), share of the attention weights dropped in training. Defaults to 0.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -31,7 +33,7 @@ class SelfAttention(keras.layers.Layer):
         `[B, columns, units]`.
 
     Raises:
-        ValueError: on units that the heads do not divide, or dropout outside [0, 1).
+        ValueError: if `heads` does not divide `units`, or `dropout` is outside [0, 1).
 
     Reference: Song et al., CIKM 2019 (arXiv 1810.11921), equations 5 to 8.
 
@@ -71,7 +73,7 @@ class SelfAttention(keras.layers.Layer):
         names = ["query", "key", "value"]
         if self.residual and width != self.units:
             names.append("residual")
-        # Apart, because each has its own scale of initial values.
+        # Separate weights, because the initializer depends on the shape of each.
         self.kernels = [
             self.add_weight((width, self.units), "glorot_uniform", name=name) for name in names
         ]
@@ -81,7 +83,7 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         columns, width = inputs.shape[1:]
-        # One product for all kernels.
+        # One matrix product for all kernels.
         kernel = tf.concat([tf.convert_to_tensor(kernel) for kernel in self.kernels], axis=1)
         projected = tf.reshape(inputs, [-1, width]) @ kernel
         widths = [3 * self.units, projected.shape[1] - 3 * self.units]

@@ -1,4 +1,4 @@
-"""Batch normalization that survives a batch of no rows."""
+"""Batch normalization that supports empty batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tensorflow as tf
 
 
 class EmptySafeBatchNorm(keras.layers.BatchNormalization):
-    """Keras's batch normalization, but a batch of no rows leaves the moving averages as they are.
+    """Batch normalization whose moving averages an empty batch does not change.
 
-    A replica gets no rows where a last batch has fewer than there are replicas. Their mean is NaN,
-    and the moving averages, which replicas share, would be NaN for all from then on.
+    A replica gets an empty batch if the last batch has fewer rows than there are replicas. The mean
+    of an empty batch is NaN and would make the shared moving averages NaN.
 
     Args:
-        **kwargs: Keras's arguments.
+        **kwargs: Arguments of `keras.layers.BatchNormalization`.
 
     Example:
         >>> norm = EmptySafeBatchNorm()
@@ -26,7 +26,7 @@ class EmptySafeBatchNorm(keras.layers.BatchNormalization):
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         if not training or not self.trainable or mask is not None or self.renorm:
             return super().call(inputs, training=training, mask=mask)
-        # Keras's own steps; what it offers has no place between the moments and their averages.
+        # The steps of Keras's `call`, which has no hook between the moments and their averages.
         x = keras.ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         axis = self.axis % len(x.shape)
         others = [i for i in range(len(x.shape)) if i != axis]

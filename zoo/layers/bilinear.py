@@ -14,8 +14,8 @@ class BilinearInteraction(keras.layers.Layer):
     """`p_ij = (v_i W) * v_j` for all pairs i < j, entry by entry.
 
     Args:
-        kind: which W a pair has: "all" pairs one, "each" left field its own, each "interaction"
-            (pair) its own.
+        kind: which pairs share a matrix W: "all" pairs, the pairs of "each" left field, or none
+            ("interaction").
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -40,18 +40,18 @@ class BilinearInteraction(keras.layers.Layer):
         fields, d = input_shape[1:]
         # The last field's own matrix is never used; the paper and its implementations count it.
         matrices = {"all": 1, "each": fields, "interaction": fields * (fields - 1) // 2}
-        # As Glorot says for one d x d matrix; Keras would take the first axis into account.
+        # Glorot's bound for one d x d matrix; Keras's initializer would count the first axis too.
         spread = keras.initializers.RandomNormal(stddev=d**-0.5)
-        # The matrices are side by side: a field's products with all later ones are one product.
+        # The matrices are concatenated: a field's products with all later ones are one product.
         self.kernel = self.add_weight((d, matrices[self.kind] * d), spread, name="kernel")
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         fields, d = inputs.shape[1:]
-        # Split once: the gradient of a slice is as large as what the slice was cut from.
+        # One split, because the gradient of each slice is as large as the whole tensor.
         vectors = tf.unstack(inputs, axis=1)
         kernel = tf.convert_to_tensor(self.kernel)
-        later = range(fields - 1, 0, -1)  # how many fields stand behind each but the last
+        later = range(fields - 1, 0, -1)  # number of fields after each field but the last
         if self.kind == "interaction":
             kernels = tf.split(kernel, [count * d for count in later], axis=1)
         elif self.kind == "each":

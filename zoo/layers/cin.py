@@ -12,13 +12,13 @@ from zoo.layers.mlp import check_widths
 
 
 class CIN(keras.layers.Layer):
-    """Compressed interaction network: products of vectors, entry by entry, mixed by filters.
+    """Compressed interaction network: filters over entry-wise products of vectors.
 
-    `X^k_h = sum_ij W^k_hij (X^0_i * X^{k-1}_j) + b^k_h`, and the output is every row of every
-    `X^k`, summed over its d entries.
+    `X^k_h = sum_ij W^k_hij (X^0_i * X^{k-1}_j) + b^k_h`; the output is the sum over d of every row
+    of every `X^k`.
 
     Args:
-        units: number of filters of each layer.
+        units: sequence of ints, number of filters of each layer.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -28,10 +28,10 @@ class CIN(keras.layers.Layer):
         `[B, sum of units]`, float32.
 
     Raises:
-        ValueError: on no layer, or a number of filters < 1.
+        ValueError: if `units` is empty or has a number < 1.
 
-    Reference: Lian et al., KDD 2018 (arXiv 1803.05170), equations 6 and 8; the biases are those of
-        the FuxiCTR library.
+    Reference: Lian et al., KDD 2018 (arXiv 1803.05170), equations 6 and 8; the biases are as in
+        FuxiCTR.
 
     Example:
         >>> CIN((3, 2))(tf.ones([2, 4, 5])).shape
@@ -55,14 +55,14 @@ class CIN(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         fields, d = inputs.shape[1:]
-        # The entries d come before the rows, so that each layer is one product of matrices.
+        # The axis d comes before the rows, so that each layer is one matrix product.
         first = tf.reshape(tf.transpose(inputs, [0, 2, 1]), [-1, fields])
         rows, sums = first, []
         last = len(self.units) - 1
         for i, units in enumerate(self.units):
             kernel, bias = tf.convert_to_tensor(self.kernels[i]), self.biases[i]
             if i == last:
-                # Nothing needs the rows themselves: the products are summed over d first, which
+                # The rows of the last layer are not needed: summing the products over d first
                 # takes d times less work.
                 pairs = tf.matmul(inputs, tf.reshape(rows, [-1, d, rows.shape[1]]))
                 mixed = tf.matmul(tf.reshape(pairs, [-1, fields * rows.shape[1]]), kernel)
@@ -78,7 +78,7 @@ class CIN(keras.layers.Layer):
 
 
 def _mixed(first: tf.Tensor, rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`sum_ij kernel[ij, h] first[:, i] rows[:, j]`, with the smallest tensor in between."""
+    """`sum_ij kernel[ij, h] first[:, i] rows[:, j]`, with the smallest intermediate tensor."""
     i, j, h = first.shape[1], rows.shape[1], kernel.shape[1]
     if i * j <= h * min(i, j):
         products = tf.reshape(first[:, :, None] * rows[:, None, :], [-1, i * j])

@@ -1,4 +1,4 @@
-"""Some of a schema's columns, and their part of the features."""
+"""Selection of some columns of a schema from the features."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from zoo.data.schema import Schema
 
 
 class ColumnSubset:
-    """Takes some columns out of the features.
+    """Selects the features of some columns.
 
     Args:
-        schema: all columns.
-        names: of the columns that are wanted.
-        setting: name of the setting that they come from, for messages.
+        schema: `zoo.Schema` of all columns.
+        names: sequence of strings, the columns to select.
+        setting: string, name of the argument that holds the names, for error messages. Defaults to
+            "names".
 
     Attributes:
-        schema: of those columns, in the order of all.
+        schema: `zoo.Schema` of the selected columns, in the order of the original schema.
 
     Raises:
-        ValueError: on a name that is unknown or occurs twice, or no name.
+        ValueError: if a name is unknown or occurs twice, or there is none.
 
     Example:
         >>> import zoo
@@ -49,7 +50,7 @@ class ColumnSubset:
         for field, end in zip(schema.categorical, ends, strict=True):
             if field.name in names:
                 self._ids += range(end - field.length, end)
-                # Who shares with a column that is left out has its vectors for itself.
+                # A field that shares with a column that is not selected gets its own vectors.
                 shares = field.shares if field.shares in names else None
                 fields.append(dataclasses.replace(field, shares=shares))
         places = [i for i, column in enumerate(schema.numeric) if column.name in names]
@@ -58,6 +59,6 @@ class ColumnSubset:
         self.schema = dataclasses.replace(schema, categorical=tuple(fields), numeric=numeric)
 
     def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The part of the features that belongs to the columns."""
+        """Returns the features of the selected columns."""
         places = {"ids": self._ids, "numeric": self._numeric}
         return {key: tf.gather(features[key], at, axis=1) for key, at in places.items() if at}

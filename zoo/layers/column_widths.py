@@ -1,4 +1,4 @@
-"""How wide the vector of each column is."""
+"""Vector widths per column."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from zoo.data.schema import Schema
 def column_widths(
     schema: Schema, width: int, dims: Mapping[str, int] | None = None, direct: bool = False
 ) -> dict[str, int]:
-    """The width of each column's vector.
+    """Returns the width of each column's vector.
 
     Args:
-        schema: the columns.
-        width: of all that have no other.
-        dims: other widths, `{name: width}`.
-        direct: numbers have no vector, but a place of their own, 1 wide.
+        schema: `zoo.Schema`, the columns.
+        width: int, width of the columns that `dims` does not name.
+        dims: dict `{name: width}`, or `None`.
+        direct: boolean; numbers have no vector and take one place each.
 
     Returns:
-        `{name: width}` of all columns, the fields before the numbers.
+        Dict `{name: width}` of all columns, the fields before the numbers.
 
     Raises:
-        ValueError: on a name that is unknown, a width < 1, the width of a number without a vector,
-            or different ones for fields that share.
+        ValueError: on an unknown name, a width < 1, a width for a number without a vector, or
+            different widths of fields that share.
 
     Example:
         >>> import zoo

@@ -1,4 +1,4 @@
-"""Cross networks: every layer multiplies its input by the first one."""
+"""Cross networks, whose layers multiply their input by the first input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 class VectorCross(keras.layers.Layer):
     """The cross layer of DCN: `x_0 (x . w) + b + x`.
 
-    keras-rs has no such layer: its bias is multiplied by `x_0` too.
+    The layer of keras-rs multiplies the bias by `x_0` too.
 
     Args:
         **kwargs: Keras's layer arguments.
@@ -47,12 +47,13 @@ class VectorCross(keras.layers.Layer):
 class MatrixCross(keras_rs.layers.FeatureCross):
     """The cross layer of DCN-V2: `x_0 * (W x + b) + x`, where W may be the product of two.
 
-    The layers are keras-rs's. Here the weights are made in `build` and have the same names in every
-    process, as checkpoints need it.
+    A `keras_rs.layers.FeatureCross` that creates its weights in `build`, with the same names in
+    every process, as checkpoints require.
 
     Args:
-        projection_dim: r, for `W = U V^T` with U and V of shape `[k, r]`; `None`: W is full.
-        **kwargs: of `keras_rs.layers.FeatureCross`.
+        projection_dim: int, rank r of `W = U V^T` with U and V `[k, r]`. Defaults to `None`: full
+            W.
+        **kwargs: Arguments of `keras_rs.layers.FeatureCross`.
 
     Input shape:
         `x_0` and `x`, both `[B, k]`.
@@ -79,7 +80,7 @@ class MatrixCross(keras_rs.layers.FeatureCross):
         self.dense.build((None, width))
 
     def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        # keras.ops.add, which keras-rs sums with, takes a tensor of no rows for a bias.
+        # keras.ops.add, which keras-rs uses, treats an empty tensor as a bias.
         inner = x if self.projection_dim is None else self.down_proj_dense(x)
         return x0 * tf.cast(self.dense(inner), self.compute_dtype) + x
 
@@ -91,7 +92,7 @@ class CrossNet(keras.layers.Layer):
     """Cross layers one after another: `x_{l+1} = cross_l(x_0, x_l)`.
 
     Args:
-        crosses: layers of `x_0` and `x_l`, such as `VectorCross` and `MatrixCross`.
+        crosses: sequence of layers called with `x_0` and `x_l`, such as `VectorCross`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -125,15 +126,15 @@ class CrossNet(keras.layers.Layer):
 
 
 class MixtureCrossNet(keras.layers.Layer):
-    """The cross network of DCN-Mix: several experts of low rank, mixed by a gate of their input.
+    """The cross network of DCN-Mix: low-rank experts, mixed by a gate that depends on the input.
 
     `E_i(x) = x_0 * (U_i tanh(C_i tanh(V_i^T x)) + b)`,
     `x_{l+1} = sum_i softmax(G x_l)_i E_i(x_l) + x_l`; U, V, C, b differ by layer, G does not.
 
     Args:
-        layers: number L of cross layers.
-        projection_dim: rank r of each expert.
-        experts: number K of experts in a layer, at least 2.
+        layers: int, number L of cross layers.
+        projection_dim: int, rank r of each expert.
+        experts: int, number K of experts in a layer, at least 2.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -157,12 +158,12 @@ class MixtureCrossNet(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         width, rank, experts = input_shape[-1], self.rank, self.experts
-        # Glorot's bounds for one matrix [r, r]: Keras takes the first axis for places of a filter.
+        # Glorot's bounds for one matrix [r, r]; Keras would treat the first axis as a filter size.
         middle = keras.initializers.VarianceScaling(experts, "fan_avg", "uniform")
         self.gate = self.add_weight((width, experts), "glorot_uniform", name="gate")
         self.downs, self.middles, self.ups, self.biases = [], [], [], []
         for i in range(self.layers):
-            # The experts' matrices side by side: one product does them all.
+            # The experts' matrices are concatenated, so that one product computes all experts.
             shape = (width, experts * rank)
             self.downs.append(self.add_weight(shape, "glorot_uniform", name=f"down_{i}"))
             shape = (experts, rank, rank)
@@ -181,7 +182,7 @@ class MixtureCrossNet(keras.layers.Layer):
             gates = tf.cast(tf.nn.softmax(scores), x.dtype)
             hidden = tf.reshape(tf.tanh(tf.matmul(x, down)), shape)
             hidden = tf.tanh(tf.einsum("bkr,krs->bks", hidden, middle))
-            # The gates sum to one, so that the bias and x_0 can be left until the experts are one.
+            # The gates sum to 1, so the bias and x_0 can be applied after the experts are mixed.
             mixed = tf.reshape(hidden * gates[:, :, None], [-1, self.experts * self.rank])
             x = inputs * (tf.matmul(mixed, up) + bias) + x
         return x

@@ -1,4 +1,4 @@
-"""Dice: an activation that turns where its inputs are."""
+"""Dice, an activation that adapts to the distribution of its inputs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zoo.layers.batch_norm import EmptySafeBatchNorm
 class Dice(keras.layers.Layer):
     """DIN's activation: `p x + a (1 - p) x`, `p = sigmoid((x - mean) / sqrt(var + 1e-9))`.
 
-    Mean and variance are those of the batch in training, and moving averages else; a is learned, 0
-    at first.
+    Mean and variance are those of the batch in training and moving averages in inference; a is
+    learned and starts at 0.
 
     Args:
         **kwargs: Keras's layer arguments.

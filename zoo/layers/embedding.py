@@ -1,4 +1,4 @@
-"""Columns as vectors: the embedding layer that all models share."""
+"""The embedding layer that all models share."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
 from zoo.layers.column_widths import column_widths
 
-EMBEDDING_STDDEV = 0.01  # small: what a first epoch has not taught must not speak loudly
+EMBEDDING_STDDEV = 0.01  # small, so that untrained rows hardly change the logits
 
 
 class FieldEmbedding(keras.layers.Layer):
     """Embeds every column as one vector: ids by lookup, a number as its value times a vector.
 
-    `e_j = table[ids_j]` (several values: their mean or sum), `e_n = (f(x_n) - mean_n) / std_n v_n`.
-    All fields of one width share one table; fields that share a vocabulary share their rows too.
+    `e_j = table[ids_j]` (multi-valued: their mean or sum), `e_n = (f(x_n) - mean_n) / std_n v_n`.
+    All fields of the same width are in one table; fields that share a vocabulary share its rows.
 
     Args:
-        schema: the columns.
-        output_dim: width d of the vectors.
-        dims: columns of another width, `{name: width}`; the output must then be flat.
-        flat: gives all vectors side by side.
+        schema: `zoo.Schema`, the columns. output_dim: int, width d of the vectors.
+        dims: dict `{name: width}` of columns with another width; needs `flat=True`. Defaults to
+            `None`.
+        flat: boolean; concatenates the vectors. Defaults to `False`.
         numeric: "embedded", or "direct": numbers have no vector; a flat output ends with their
-            values, another is without them.
-        l2: strength of the L2 penalty on the distinct rows of the batch, added to the loss.
-        initializer: Keras initializer of the table and the vectors; by default normal, 0.01 wide.
+            values, other outputs do not contain them. Defaults to "embedded".
+        l2: float, strength of the L2 penalty on the distinct rows of the batch. Defaults to 0.
+        initializer: Keras initializer of the table and the vectors. Defaults to `None`: normal with
+            standard deviation 0.01.
         **kwargs: Keras's layer arguments.
 
     Input shape:
         `{"ids": int [B, W], "numeric": float [B, N]}`.
 
     Output shape:
-        `[B, fields + N, d]`: the categorical fields in the schema's order, then the numbers; flat:
-        `[B, sum of widths]`.
+        `[B, fields + N, d]`: the categorical fields in the schema's order, then the numbers. With
+        `flat=True`: `[B, sum of widths]`.
 
     Raises:
-        ValueError: on features that do not fit the schema, a column that is unknown, several widths
-            where the output is not flat, or no column with a vector there.
+        ValueError: on features that do not fit the schema, an unknown column, or, without
+            `flat=True`, different widths or no column with a vector.
 
     Example:
         >>> import numpy as np, zoo
@@ -67,23 +68,23 @@ class FieldEmbedding(keras.layers.Layer):
         initializer: Any = None,
         **kwargs: Any,
     ):
-        # Keras would cast raw numbers to half precision before they are standardized.
+        # Otherwise Keras casts raw numbers to half precision before they are standardized.
         super().__init__(**{"autocast": False, **kwargs})
-        schema.field_sizes  # noqa: B018 - raises if a size is not known yet
+        schema.field_sizes  # noqa: B018 - raises if a size is unknown
         self.schema = schema
         self.flat = flat
         self.direct = one_of("numeric", numeric, ("embedded", "direct")) == "direct"
         self.widths = column_widths(schema, output_dim, dims, self.direct)
         if not flat and not self.vector_widths:
             raise ValueError(
-                f"this model compares vectors, of which schema {schema.name!r} has none; leave out "
-                "numeric='direct', or use a model such as DNN or DCNv2"
+                f"This model compares vectors, and schema {schema.name!r} has none; remove "
+                "numeric='direct', or use a model such as DNN or DCNv2."
             )
         if len(set(self.vector_widths)) > 1 and not flat:
             raise ValueError(
-                "this model needs vectors of one width, because it compares or adds them. "
+                "This model needs vectors of the same width, because it compares or adds them. "
                 f"Received: embedding_dim={output_dim} and embedding_dims={dict(dims or {})}; "
-                "leave the latter out, or use one that sets vectors side by side: DNN or DCNv2"
+                "remove the latter, or use a model that concatenates vectors: DNN or DCNv2."
             )
         self.initializer = keras.initializers.get(
             initializer or keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
@@ -109,7 +110,7 @@ class FieldEmbedding(keras.layers.Layer):
         )
 
     def _drawn(self, part: str) -> keras.initializers.Initializer:
-        """The initializer for a part: with a seed, each part's own, or all would be the same."""
+        """Returns the initializer of a part, with its own seed, so that the parts differ."""
         config = self.initializer.get_config()
         if isinstance(config.get("seed"), int):
             place = zlib.crc32(f"{self.name}/{part}".encode())
@@ -134,9 +135,9 @@ class FieldEmbedding(keras.layers.Layer):
 
         Args:
             inputs: the features.
-            training: whether the penalty counts.
-            pool: combines the rows of a field. `False`, where all widths are one: each id by
-                itself, `[B, W + N, d]`, with zeros where it is padding (-1).
+            training: boolean; adds the penalty to the loss.
+            pool: boolean; combines the rows of a field. `False` needs a single width and returns a
+                vector per id, `[B, W + N, d]`, zeros for padding (-1). Defaults to `True`.
 
         Returns:
             The vectors.
@@ -158,7 +159,7 @@ class FieldEmbedding(keras.layers.Layer):
         return _joined([*flat, numbers] if self.direct and numbers is not None else flat)
 
     def summed(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The sum of all columns' vectors, `[B, d]`, without those in between."""
+        """Returns the sum of all columns' vectors, `[B, d]`, without materializing them."""
         check_features(self.schema, inputs)
         parts = [
             tf.reduce_sum(table(inputs["ids"], training=training), axis=1)
@@ -195,7 +196,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     @property
     def vector_widths(self) -> list[int]:
-        """Widths of the columns that have a vector."""
+        """The widths of the columns that have a vector."""
         numbers = () if self.direct else self.schema.numeric
         return [self.widths[column.name] for column in (*self.schema.categorical, *numbers)]
 
@@ -205,7 +206,7 @@ def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _columns(schema: Schema) -> dict[str, np.ndarray]:
-    """The places of each field's ids."""
+    """Returns the positions of each field's ids."""
     ends = np.cumsum([field.length for field in schema.categorical])
     return {
         field.name: np.arange(end - field.length, end)

@@ -1,4 +1,4 @@
-"""Factorization machines: all pairwise products in one pass."""
+"""Factorization machines: the sum of all pairwise products."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def factorization_machine(embedded: tf.Tensor) -> tf.Tensor:
-    """The sum of all pairwise inner products, in O(fields * d).
+    """Returns the sum of all pairwise inner products, in O(fields * d).
 
     Args:
         embedded: `[B, fields, d]`.
@@ -23,7 +23,7 @@ def factorization_machine(embedded: tf.Tensor) -> tf.Tensor:
         >>> factorization_machine(tf.constant([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
         [[11.0]]
     """
-    # The difference of two nearly equal sums needs more digits than half precision has.
+    # float32, because the sums are nearly equal and their difference loses digits.
     embedded = tf.cast(embedded, tf.float32)
     square_of_sum = tf.square(tf.reduce_sum(embedded, axis=1))
     sum_of_squares = tf.reduce_sum(tf.square(embedded), axis=1)

@@ -1,4 +1,4 @@
-"""FINAL's parts: a linear layer with products, and gates of columns."""
+"""The layers of FINAL: a linear layer with products, and column gates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ RESIDUALS = ("concat", "sum")
 
 
 class FactorizedInteraction(keras.layers.Dense):
-    """A linear layer that multiplies one part of its outputs by the other.
+    """A linear layer that multiplies one half of its outputs by the other.
 
-    `[a; a * g]` ("concat") or `a + a * g` ("sum"), `[a; g] = W x + b`. With "concat" and an odd
-    width the last entry of a has no product.
+    `[a; a * g]` ("concat") or `a + a * g` ("sum"), `[a; g] = W x + b`. With "concat" and odd
+    `units` the last entry of a has no product.
 
     Args:
-        units: width of the output.
-        residual: "concat" or "sum".
-        **kwargs: of `keras.layers.Dense`.
+        units: int, width of the output.
+        residual: "concat" or "sum". Defaults to "concat".
+        **kwargs: Arguments of `keras.layers.Dense`.
 
     Input shape:
         `[B, k]`.
@@ -45,7 +45,7 @@ class FactorizedInteraction(keras.layers.Dense):
             a, gates = tf.split(both, 2, axis=1)
             return a + a * gates
         products = self.width // 2
-        # Splits: the gradient of a slice is as large as what it was cut from.
+        # Splits, because the gradient of a slice is as large as the whole tensor.
         a, gates = tf.split(both, [self.width - products, products], axis=1)
         factors = a if self.width % 2 == 0 else a[:, :products]
         return tf.concat([a, factors * gates], axis=1)
@@ -55,7 +55,7 @@ class FactorizedInteraction(keras.layers.Dense):
 
 
 class ColumnGate(keras.layers.Layer):
-    """Vectors, and beside them the same vectors under gates: `[e; g * e]`.
+    """Concatenates vectors and the same vectors times gates: `[e; g * e]`.
 
     `g_jd = sum_i W_ij e_id + b_j`: a column's gates depend on all columns.
 
@@ -75,7 +75,7 @@ class ColumnGate(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         fields = input_shape[1]
-        # At first all gates are 1, as in the authors' code.
+        # All gates start at 1, as in the authors' code.
         self.kernel = self.add_weight((fields, fields), "zeros", name="kernel")
         self.bias = self.add_weight((fields,), "ones", name="bias")
         self.built = True

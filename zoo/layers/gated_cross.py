@@ -9,10 +9,10 @@ import tensorflow as tf
 
 
 class GatedCross(keras.layers.Layer):
-    """Cross layers whose products pass a gate: `x' = x_0 * (W x + b) * sigmoid(V x) + x`.
+    """Cross layers with gated products: `x' = x_0 * (W x + b) * sigmoid(V x) + x`.
 
     Args:
-        layers: how many, at least 1.
+        layers: int, number of layers, at least 1.
         **kwargs: Keras's layer arguments.
 
     Input shape:

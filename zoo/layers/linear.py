@@ -1,4 +1,4 @@
-"""Logistic regression's part of a model."""
+"""The linear part of a model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.layers.embedding import FieldEmbedding
 
 
 class Linear(keras.layers.Layer):
-    """Logistic regression's logit: `b + sum_j w[ids_j] + sum_n u_n (x_n - mean_n) / std_n`.
+    """The logit of logistic regression: `b + sum_j w[ids_j] + sum_n u_n (x_n - mean_n) / std_n`.
 
     Args:
-        schema: the columns. The weights of all ids are one table of width 1.
-        l2: strength of the L2 penalty on the distinct rows of the batch, added to the loss.
-        use_bias: adds b; without it, another part of the model has one.
+        schema: `zoo.Schema`, the columns. The weights of all ids are in one table of width 1.
+        l2: float, strength of the L2 penalty on the distinct rows of the batch. Defaults to 0.
+        use_bias: boolean; adds b. Defaults to `True`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -37,7 +37,7 @@ class Linear(keras.layers.Layer):
     """
 
     def __init__(self, schema: Schema, *, l2: float = 0.0, use_bias: bool = True, **kwargs: Any):
-        # One sum of few terms: half precision would cost accuracy and save nothing.
+        # float32, because half precision loses accuracy and saves nothing here.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.schema = schema
         self.use_bias = use_bias

@@ -1,4 +1,4 @@
-"""Products of columns to powers that are learned."""
+"""Products of columns raised to learned powers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from zoo.layers.mlp import BatchNorm
 class Logarithmic(keras.layers.Layer):
     """AFN's logarithmic transformation: `y_k = N(exp(sum_j w_kj N(ln max(|e_j|, floor))))`.
 
-    N is batch normalization of a column (or of a neuron), over rows and dimensions. Without it, y_k
-    is the product of the columns, each to its power `w_kj`, dimension by dimension.
+    N is batch normalization of a column or neuron, over rows and dimensions. Without it, y_k is the
+    entry-wise product of the columns raised to the powers `w_kj`.
 
     Args:
-        neurons: number of products.
-        floor: smallest absolute value, above 0: a logarithm needs one.
+        neurons: int, number of products.
+        floor: float above 0, smallest absolute value of an entry before the logarithm. Defaults to
+            1e-5.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -29,7 +30,7 @@ class Logarithmic(keras.layers.Layer):
         `[B, d * neurons]`, dimension by dimension.
 
     Raises:
-        ValueError: if the floor is not above 0.
+        ValueError: if `floor` is not above 0.
 
     Reference: Cheng, Shen, Huang, AAAI 2020, section 3.2.
 
@@ -39,7 +40,7 @@ class Logarithmic(keras.layers.Layer):
     """
 
     def __init__(self, neurons: int, *, floor: float = 1e-5, **kwargs: Any):
-        # Half precision cannot tell powers of nearly equal numbers apart.
+        # float32, because half precision cannot distinguish powers of nearly equal numbers.
         super().__init__(**{**kwargs, "dtype": "float32"})
         number_above_zero("floor", floor)
         self.neurons, self.floor = neurons, floor
@@ -57,7 +58,7 @@ class Logarithmic(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         columns, dim = inputs.shape[1:]
         logs = tf.math.log(tf.maximum(tf.abs(inputs), self.floor))
-        # Rows and dimensions as one axis: what is normalized is a column.
+        # Rows and dimensions in one axis, because each column is normalized over both.
         logs = tf.reshape(tf.transpose(logs, [0, 2, 1]), [-1, columns])
         logs = self.log_norm(logs, training=training)
         products = self.exp_norm(tf.exp(self.powers(logs)), training=training)

@@ -1,4 +1,4 @@
-"""MaskNet's parts: masks that depend on the row, and layer normalization of each column."""
+"""The layers of MaskNet: masks that depend on the row, and normalization per column."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ColumnNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        # Embeddings are small numbers; their variance needs float32.
+        # float32, because the variance of embeddings is a very small number.
         vectors = tf.cast(inputs, tf.float32)
         mean, variance = tf.nn.moments(vectors, axes=[2], keepdims=True)
         normed = tf.cast((vectors - mean) * tf.math.rsqrt(variance + EPSILON), self.compute_dtype)
@@ -46,20 +46,21 @@ class ColumnNorm(keras.layers.Layer):
 
 
 class MaskBlock(keras.layers.Layer):
-    """A hidden layer whose input is multiplied by a mask that the embeddings give.
+    """A hidden layer whose input is multiplied by a mask computed from the embeddings.
 
     `dropout(act(LN(W (m * h))))`, `m = M2 relu(M1 e + b1) + b2`
 
     Args:
-        units: width of the output.
-        reduction: the mask's hidden layer has `floor(reduction * width of h)` units, at least 1.
-        activation: Keras activation of the output.
-        dropout: rate after it, in [0, 1).
-        layer_norm: whether to normalize before the activation.
+        units: int, width of the output.
+        reduction: float; the mask's hidden layer has `floor(reduction * width of h)` units, at
+            least 1. Defaults to 1.
+        activation: Keras activation of the output. Defaults to "relu".
+        dropout: float in [0, 1), dropout rate of the output. Defaults to 0.
+        layer_norm: boolean; whether to normalize before the activation. Defaults to `True`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
-        `h`, `[B, k]`, and the embeddings side by side, `e`, `[B, n]`.
+        `h`, `[B, k]`, and the concatenated embeddings `e`, `[B, n]`.
 
     Output shape:
         `[B, units]`.

@@ -1,4 +1,4 @@
-"""Cross layers of half the weights: the other half of their output is a masked copy."""
+"""Cross layers with half the weights; half of their output is a masked copy of the other half."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from zoo.layers.mlp import BatchNorm
 class MaskedCross(keras.layers.Layer):
     """FCN's cross layer: `x_0 * ([c; c * ReLU(LN(c))] + b) + x` with `c = W x`, W `[k / 2, k]`.
 
-    Given x itself as `x_0`, the order of the products doubles in every layer.
+    With `x_0 = x`, the order of the products doubles in every layer.
 
     Args:
-        heads: rows that stand together, one under the other; batch normalization knows them apart.
-        layer_norm: LN, which lets about half of the mask be 0; without it, the mask is `ReLU(c)`.
-        batch_norm: normalizes c, over rows and dimensions.
-        dropout: share of the outputs dropped in training, in [0, 1).
+        heads: int, number of consecutive rows that belong together; batch normalization treats each
+            separately. Defaults to 1.
+        layer_norm: boolean; layer normalization (LN), after which about half of the mask is 0.
+            Defaults to `True`.
+        batch_norm: boolean; normalizes c over rows and dimensions. Defaults to `False`.
+        dropout: float in [0, 1), share of the outputs dropped in training. Defaults to 0.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -30,7 +32,7 @@ class MaskedCross(keras.layers.Layer):
         `[B * heads, k]`.
 
     Raises:
-        ValueError: on dropout outside [0, 1).
+        ValueError: if `dropout` is outside [0, 1).
 
     Reference: Li et al. (arXiv 2407.13349), equations of sections 3.2 and 3.3.
 
@@ -65,7 +67,7 @@ class MaskedCross(keras.layers.Layer):
     def build(self, input_shape: tuple) -> None:
         width = input_shape[-1]
         self.kernel = self.add_weight((width, width // 2), "glorot_uniform", name="kernel")
-        # As in the authors' code: near 1, a layer first of all passes its input on.
+        # Uniform in [0, 1), as in the authors' code.
         self.bias = self.add_weight((width,), keras.initializers.RandomUniform(0, 1), name="bias")
         if self.layer_norm is not None:
             self.layer_norm.build((None, width // 2))

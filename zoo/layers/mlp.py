@@ -12,16 +12,16 @@ from tf_helen.core.checks import is_number
 from zoo.layers.batch_norm import EmptySafeBatchNorm
 from zoo.layers.dice import Dice
 
-EPSILON = 1e-5  # of PyTorch's normalizations
+EPSILON = 1e-5  # PyTorch's default
 
 
 class BatchNorm(EmptySafeBatchNorm):
-    """Batch normalization with the constants that the published results were found with.
+    """Batch normalization with PyTorch's constants, which the published results use.
 
-    Keras's own are `momentum=0.99, epsilon=1e-3`; PyTorch's, which the benchmarks used, are these.
+    `momentum=0.9, epsilon=1e-5`; Keras's defaults are `momentum=0.99, epsilon=1e-3`.
 
     Args:
-        **kwargs: Keras's arguments.
+        **kwargs: Arguments of the Keras layer.
 
     Example:
         >>> BatchNorm().epsilon
@@ -33,10 +33,10 @@ class BatchNorm(EmptySafeBatchNorm):
 
 
 class LayerNorm(keras.layers.LayerNormalization):
-    """Layer normalization with PyTorch's constant, like `BatchNorm`.
+    """Layer normalization with PyTorch's epsilon, 1e-5.
 
     Args:
-        **kwargs: Keras's arguments.
+        **kwargs: Arguments of the Keras layer.
 
     Example:
         >>> LayerNorm().epsilon
@@ -51,11 +51,13 @@ class MLP(keras.layers.Layer):
     """Hidden layers, each `dropout(activation(batch_norm(W x + b)))`.
 
     Args:
-        hidden_units: width of each hidden layer; none: the input is returned.
-        activation: Keras activation, or "dice".
-        dropout: share of units dropped in training, in [0, 1); one for all layers or one for each.
-        batch_norm: normalize before the activation.
-        layer: makes what stands for `W x + b`, from its width, name and dtype.
+        hidden_units: sequence of ints, width of each hidden layer; empty: the input is returned.
+        activation: Keras activation, or "dice". Defaults to "relu".
+        dropout: float in [0, 1), or one per hidden layer: share of units dropped in training.
+            Defaults to 0.
+        batch_norm: boolean; batch normalization before the activation. Defaults to `False`.
+        layer: callable that takes a width, name and dtype and returns the layer that replaces `W x
+            + b`. Defaults to `keras.layers.Dense`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -65,7 +67,8 @@ class MLP(keras.layers.Layer):
         `[B, hidden_units[-1]]`.
 
     Raises:
-        ValueError: on a width < 1, dropout outside [0, 1), or fewer or more rates than layers.
+        ValueError: on a width < 1, `dropout` outside [0, 1), or another number of rates than
+            layers.
 
     Example:
         >>> import numpy as np
@@ -122,15 +125,15 @@ class MLP(keras.layers.Layer):
 
 
 def check_widths(name: str, widths: Any, layers: int = 0) -> None:
-    """Raises unless a setting holds the widths of layers.
+    """Raises `ValueError` unless an argument holds the widths of layers.
 
     Args:
-        name: of the setting.
-        widths: what was given.
-        layers: how many there must be at least.
+        name: string, name of the argument.
+        widths: the value received.
+        layers: int, minimum number of layers. Defaults to 0.
 
     Raises:
-        ValueError: naming the setting, what it can be, and what was given.
+        ValueError: names the argument, what is allowed, and the value.
 
     Example:
         >>> check_widths("hidden_units", (200, 200))
@@ -146,17 +149,17 @@ def check_widths(name: str, widths: Any, layers: int = 0) -> None:
 
 
 def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
-    """One dropout rate for each of some layers.
+    """Returns one dropout rate per layer.
 
     Args:
-        dropout: one rate or one for each.
-        layers: how many there are.
+        dropout: float, or sequence of floats, one per layer.
+        layers: int, number of layers.
 
     Returns:
-        The rates.
+        List of floats.
 
     Raises:
-        ValueError: on a rate outside [0, 1), or another number of rates.
+        ValueError: on a rate outside [0, 1), or another number of rates than layers.
 
     Example:
         >>> dropout_rates(0.5, 2)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def outer_product(embedded: tf.Tensor) -> tf.Tensor:
-    """The outer products of all pairs, added up: that of the sum of the vectors with itself.
+    """Returns the sum of the outer products of all pairs of vectors.
 
     Args:
         embedded: `[B, fields, d]`.
@@ -23,7 +23,7 @@ def outer_product(embedded: tf.Tensor) -> tf.Tensor:
         >>> outer_product(tf.constant([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
         [[16.0, 24.0, 24.0, 36.0]]
     """
-    # Half precision would lose digits of the sum before they are multiplied.
+    # float32, because half precision loses digits of the sum.
     total = tf.reduce_sum(tf.cast(embedded, tf.float32), axis=1)
     product = total[:, :, None] * total[:, None, :]
     return tf.cast(tf.reshape(product, [-1, embedded.shape[-1] ** 2]), embedded.dtype)

@@ -1,4 +1,4 @@
-"""What parallel networks share: each layer's input by gates, each layer's outputs by a bridge."""
+"""The layers of EDCN: gates of the inputs and bridges between the outputs of two networks."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ BRIDGES = ("product", "sum", "concatenation", "attention")
 
 
 class Regulation(keras.layers.Layer):
-    """Two views of the columns, each with a gate per column: `x_k = softmax(g_k / t)_j x_j`.
+    """Two outputs, each with its own gate per column: `x_k = softmax(g_k / t)_j x_j`.
 
     Args:
-        widths: of the columns that stand side by side in the input.
-        temperature: t > 0; a small one makes the choice of columns sharp.
-        batch_norm: normalize both outputs.
+        widths: sequence of ints, widths of the concatenated columns of the input.
+        temperature: float t > 0; small values make the gates select few columns. Defaults to 1.
+        batch_norm: boolean; normalizes both outputs. Defaults to `False`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
         `[B, sum of widths]`.
 
     Output shape:
-        Two of the input's.
+        Two tensors of the input's shape.
 
     Reference: Chen et al., CIKM 2021, section 3.2.
 
@@ -71,13 +71,13 @@ class Regulation(keras.layers.Layer):
 
 
 class Bridge(keras.layers.Layer):
-    """One vector of the outputs x and h of two networks, of their width.
+    """Combines the outputs x and h of two networks into one vector of the same width.
 
     `product`: `x * h`; `sum`: `x + h`; `concatenation`: `ReLU(W [x; h] + b)`; `attention`:
     `a(x) * x + a(h) * h` with `a(z) = softmax(P ReLU(W z + b))`.
 
     Args:
-        how: one of those.
+        how: "product", "sum", "concatenation" or "attention". Defaults to "product".
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -87,7 +87,7 @@ class Bridge(keras.layers.Layer):
         `[B, k]`.
 
     Raises:
-        ValueError: on another word.
+        ValueError: on another value of `how`.
 
     Reference: Chen et al., CIKM 2021, section 3.1.
 

@@ -1,4 +1,4 @@
-"""Squeeze and excitation: weights of fields that depend on the row."""
+"""Squeeze and excitation: field weights that depend on the row."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class SqueezeExcitation(keras.layers.Layer):
     """Scales each vector by a weight: `a = act(W2 relu(W1 z))`, `z_j = mean_d v_jd`, `a_j v_j`.
 
     Args:
-        reduction: the layer in between has `max(1, floor(fields / reduction))` units.
-        activation: Keras activation of the weights.
+        reduction: float; the hidden layer has `max(1, floor(fields / reduction))` units.
+        activation: Keras activation of the weights. Defaults to "relu".
         **kwargs: Keras's layer arguments.
 
     Input shape:

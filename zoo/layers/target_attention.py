@@ -1,4 +1,4 @@
-"""Attention of a target to the history of a user."""
+"""Attention of a target item to a user's history."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from zoo.layers.mlp import MLP
 class TargetAttention(keras.layers.Layer):
     """DIN's activation unit: `sum_i a_i h_i`, `a_i = w . MLP([t; h_i; t - h_i; t * h_i]) + b`.
 
-    Only what is there is computed, and counts in the statistics of Dice: padding costs nothing. A
-    history without anything gives zeros.
+    Padding is not computed and does not enter the statistics of Dice. An empty history gives zeros.
 
     Args:
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP, or "dice".
-        dropout: after each hidden layer, in [0, 1); one rate or one for each.
-        softmax: makes the weights of a history sum to 1; in the paper they need not.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP.
+        activation: Keras activation of the MLP, or "dice". Defaults to "dice".
+        dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
+            Defaults to 0.
+        softmax: boolean; normalizes the weights of a history to the sum 1, unlike the paper.
+            Defaults to `False`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
-        The target t `[B, k]`, the history h `[B, T, k]` with zeros for padding, and whether there
-        is something, boolean `[B, T]`.
+        The target t `[B, k]`, the history h `[B, T, k]`, and a boolean mask `[B, T]`, `False` for
+        padding.
 
     Output shape:
         `[B, k]`.
@@ -72,7 +73,7 @@ class TargetAttention(keras.layers.Layer):
         scores = self.score(self.mlp(tf.concat(together, axis=1), training=training))
         if self.softmax:
             scores = self._softmax(scores, row, rows)
-        # Half precision would lose the later terms of a long history.
+        # float32, because half precision loses the later terms of a long sum.
         weighed = tf.cast(scores * behaviour, tf.float32)
         return tf.cast(tf.math.unsorted_segment_sum(weighed, row, rows), self.compute_dtype)
 

@@ -1,4 +1,4 @@
-"""The loss that gives each part of a model its own teacher."""
+"""The Tri-BCE loss of DCNv3."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def part_losses(
     parts: Sequence[tf.Tensor],
     sample_weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """What Tri-BCE adds to the cross-entropy L of the logit: `sum_k max(0, L_k - L) L_k`.
+    """Returns Tri-BCE's terms beside the cross-entropy L: `sum_k max(0, L_k - L) L_k`.
 
-    L_k is the cross-entropy of part k of the model: a part is taught the more, the worse it is than
-    the whole. Weights are differentiated too, as in the authors' code. Under replicas the losses
-    are those of the global batch, and each replica returns its share.
+    L_k is the cross-entropy of part k of the model; a part that is worse than the whole model gets
+    a larger weight. The weights are differentiated too, as in the authors' code. Under replicas the
+    losses are those of the global batch, and each replica returns its share.
 
     Args:
-        label: `[B]` or `[B, 1]`, from 0 to 1.
-        logit: `[B, 1]`.
-        parts: `[B, 1]` each.
-        sample_weight: `[B]` or `[B, 1]`, or None.
+        label: tensor `[B]` or `[B, 1]`, from 0 to 1.
+        logit: tensor `[B, 1]`, the model's logit.
+        parts: list of tensors `[B, 1]`, the logits of the parts.
+        sample_weight: tensor `[B]` or `[B, 1]`. Defaults to `None`: 1.
 
     Returns:
         A scalar, float32.

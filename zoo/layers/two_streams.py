@@ -1,4 +1,4 @@
-"""FinalMLP's parts: gates of features, and the bilinear fusion of two streams."""
+"""The layers of FinalMLP: feature gates and the bilinear fusion of two streams."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from zoo.layers.mlp import MLP
 
 
 class FeatureGate(keras.layers.Layer):
-    """Gates around 1 for each entry: `2 sigmoid(W MLP(context) + b) * x`.
+    """Multiplies each entry by a gate in (0, 2): `2 sigmoid(W MLP(context) + b) * x`.
 
     Args:
-        hidden_units: widths of the MLP of the gates.
-        context_dim: width of a context that is learned and the same for all rows; `None`: the
-            context is an input.
+        hidden_units: sequence of ints, widths of the hidden layers of the gates' MLP.
+        context_dim: int, width of a learned context that is the same for all rows. Defaults to
+            `None`: the context is an input.
         **kwargs: Keras's layer arguments.
 
     Input shape:
-        `x`, `[B, k]`, and, unless it is learned, the context, `[B, c]`.
+        `x`, `[B, k]`, and, without `context_dim`, the context, `[B, c]`.
 
     Output shape:
         `[B, k]`.
@@ -43,7 +43,7 @@ class FeatureGate(keras.layers.Layer):
     def build(self, x_shape: tuple, context_shape: tuple | None = None) -> None:
         self.context = None
         if self.context_dim is not None:
-            # Zeros, as in the reference, would never leave the ReLUs' dead point.
+            # Zeros, as in the reference, have a gradient of zero behind the ReLUs.
             small = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
             self.context = self.add_weight((1, self.context_dim), small, name="context")
             context_shape = self.context.shape
@@ -54,7 +54,7 @@ class FeatureGate(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         if self.context is not None:
-            # One row of gates for the whole batch.
+            # One row of gates serves the whole batch.
             context = tf.convert_to_tensor(self.context)
         return x * (2.0 * self.gate(self.mlp(context)))
 
@@ -63,10 +63,10 @@ class FeatureGate(keras.layers.Layer):
 
 
 class BilinearFusion(keras.layers.Layer):
-    """One number from two vectors: `u . x + v . y + sum_h x_h W_h y_h + b + c`, head by head.
+    """Bilinear form of two vectors: `u . x + v . y + sum_h x_h W_h y_h + b + c` over heads h.
 
     Args:
-        heads: into how many pieces both vectors are cut.
+        heads: int, number of pieces that both vectors are cut into. Defaults to 1.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -86,7 +86,7 @@ class BilinearFusion(keras.layers.Layer):
     def __init__(self, heads: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
-        # The two biases are one too many, and those of the reference.
+        # Two biases, as in the reference; one would be enough.
         self.first = keras.layers.Dense(1, dtype="float32", name="first")
         self.second = keras.layers.Dense(1, dtype="float32", name="second")
 

@@ -1,4 +1,4 @@
-"""WuKong's layer: factorization machines that make new vectors."""
+"""The layer of WuKong: factorization machines that compute new vectors."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from zoo.layers.mlp import MLP, LayerNorm
 
 
 class WuKongLayer(keras.layers.Layer):
-    """New vectors from pairwise products (FMB) and from sums (LCB), plus the old ones.
+    """Computes new vectors from pairwise products (FMB) and sums (LCB), with a residual connection.
 
     `X' = LN([FMB(X); LCB(X)] + R X)`, `LCB(X) = L X`
     `FMB(X) = reshape(V MLP(LN(flatten(X X^T Y))) + b)`
 
     Args:
-        fmb_vectors: how many vectors the factorization machine block makes.
-        lcb_vectors: how many vectors the linear compression block makes.
-        projection: columns of Y, which make the matrix of inner products narrower.
-        hidden_units: widths of the MLP.
-        activation: Keras activation of the MLP.
+        fmb_vectors: int, number of vectors that the factorization machine block returns.
+        lcb_vectors: int, number of vectors that the linear compression block returns.
+        projection: int, number of columns of Y, which reduce the matrix of inner products.
+        hidden_units: sequence of ints, widths of the hidden layers of the MLP.
+        activation: Keras activation of the MLP. Defaults to "relu".
         **kwargs: Keras's layer arguments.
 
     Input shape:
         `[B, n, d]`.
 
     Output shape:
-        `[B, fmb_vectors + lcb_vectors, d]`. R is the identity where that is as many as n.
+        `[B, fmb_vectors + lcb_vectors, d]`. R is the identity if their number is n.
 
     Reference: Zhang et al., ICML 2024 (arXiv 2403.02545), sections 3.3 to 3.6.
 
@@ -75,7 +75,7 @@ class WuKongLayer(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         n, d = inputs.shape[1:]
-        # One product for all that is linear in the vectors.
+        # One matrix product for all maps that are linear in the vectors.
         matrices = [self.project, self.compress, self.residual]
         matrices = [tf.convert_to_tensor(matrix) for matrix in matrices if matrix is not None]
         rows = tf.reshape(tf.transpose(inputs, [0, 2, 1]), [-1, n])

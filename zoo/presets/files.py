@@ -1,4 +1,4 @@
-"""Published settings and results: `zoo/presets/<data set>.yaml`, read as `Preset`."""
+"""Reads published settings and results from `zoo/presets/<data set>.yaml`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zoo.data.files import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What others measured on the test split.
+    """Published results on the test split.
 
     Attributes:
-        auc: area under the ROC curve.
-        logloss: mean cross-entropy in nats; `None`: not published.
-        auc_mean: mean AUC over several seeds, if it was published.
-        auc_std: their standard deviation.
-        parameters: number of the model's parameters, if it was published.
-        epoch: "best": of the epoch that the validation split chose; "last": of the last one.
+        auc: float, area under the ROC curve.
+        logloss: float, mean cross-entropy in nats; `None`: not published.
+        auc_mean: float, mean AUC over several seeds; `None`: not published.
+        auc_std: float, standard deviation of these AUCs; `None`: not published.
+        parameters: int, number of the model's parameters; `None`: not published.
+        epoch: "best": results of the epoch with the best validation AUC; "last": of the last epoch.
     """
 
     auc: float
@@ -37,23 +37,23 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """The settings of a published training run, and what came of it.
+    """The settings and results of a published training run.
 
     Attributes:
-        name: data set and model, such as "frappe/deepfm".
-        dataset: name of the data set, as schemas have it.
-        model: name of the model.
-        model_args: its arguments.
-        batch_size: rows per step.
-        learning_rate: at the beginning.
-        optimizer: its name.
-        optimizer_args: its arguments.
-        epochs: how many at most.
-        patience: epochs without a better validation AUC after which training stops; 0: none.
-        reduce_lr: factor of the learning rate after such an epoch; `None`: it stays.
-        published: results on the test split.
-        source: where settings and results are from.
-        note: what differs from the published run; may be empty.
+        name: string, data set and model, such as "frappe/deepfm".
+        dataset: string, name of the data set in its schema.
+        model: string, name of the model.
+        model_args: dict, arguments of the model.
+        batch_size: int, rows per step.
+        learning_rate: float, initial learning rate.
+        optimizer: string, name of the optimizer.
+        optimizer_args: dict, arguments of the optimizer.
+        epochs: int, maximum number of epochs.
+        patience: int, epochs without a better validation AUC after which training stops; 0: never.
+        reduce_lr: float, factor of the learning rate after such an epoch; `None`: constant rate.
+        published: `Published`, results on the test split.
+        source: string, where settings and results were published.
+        note: string, differences from the published run; may be empty.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Preset:
 
 
 class PresetTable(tuple):
-    """Presets; prints as a table."""
+    """A tuple of presets that prints as a table."""
 
     __slots__ = ()
 
@@ -93,19 +93,19 @@ def preset(name: str) -> Preset:
     """Returns published settings by name.
 
     Args:
-        name: data set and model, such as "frappe/deepfm"; see `list_presets`.
+        name: string, data set and model, such as "frappe/deepfm"; see `list_presets`.
 
     Returns:
-        The settings, with the published results.
+        A `Preset`.
 
     Raises:
-        ValueError: on an unknown name; the nearest known one is suggested.
+        ValueError: on an unknown name; suggests the nearest one.
 
     Example:
         >>> preset("frappe/deepfm").model_args["hidden_units"]
         (400, 400, 400)
     """
-    known = {one.name: one for one in _all_presets()}
+    known = {known.name: known for known in _all_presets()}
     plain = str(name).lower().strip()
     if plain not in known:
         raise ValueError(
@@ -116,23 +116,23 @@ def preset(name: str) -> Preset:
 
 
 def list_presets(dataset: str | None = None, model: str | None = None) -> PresetTable:
-    """Returns the published settings that the zoo knows.
+    """Returns all published settings.
 
     Args:
-        dataset: only those of this data set; `None`: of all.
-        model: only those of this model; `None`: of all.
+        dataset: string, only presets of this data set. Defaults to `None`: all data sets.
+        model: string, only presets of this model. Defaults to `None`: all models.
 
     Returns:
         A tuple of `Preset` that prints as a table.
 
     Example:
-        >>> [one.name for one in list_presets("frappe", "deepfm")]
+        >>> [entry.name for entry in list_presets("frappe", "deepfm")]
         ['frappe/deepfm']
     """
     return PresetTable(
-        one
-        for one in _all_presets()
-        if dataset in (None, one.dataset) and model in (None, one.model)
+        found
+        for found in _all_presets()
+        if dataset in (None, found.dataset) and model in (None, found.model)
     )
 
 
@@ -155,12 +155,12 @@ def _all_presets() -> tuple[Preset, ...]:
 
 
 def _preset(dataset: str, name: str, common: Mapping, own: Mapping) -> Preset:
-    """One entry of a file: its own settings over those that all have."""
+    """Returns one preset of a file: the common settings, overridden by its own."""
     settings = {"model": name, **common, **own}
     for key in ("model_args", "optimizer_args"):
         merged = {**common.get(key, {}), **own.get(key, {})}
         settings[key] = {argument: _frozen(value) for argument, value in merged.items()}
-    if "://" not in settings["source"]:  # below the folder that all have
+    if "://" not in settings["source"]:  # relative to the common folder
         settings["source"] = f"{common['source']}/{own['source']}"
     settings["published"] = Published(**settings["published"])
     return Preset(name=f"{dataset}/{name}", dataset=dataset, **settings)

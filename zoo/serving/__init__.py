@@ -1,1 +1,1 @@
-"""What a served model is made of: raw features in, probabilities out."""
+"""Served models, which take raw features and return probabilities."""

@@ -1,15 +1,16 @@
-"""How raw text becomes ids: the one definition, as TensorFlow operations that a model can serve.
+"""The definition of how raw text becomes ids, as TensorFlow operations that a model can serve.
 
-1. Several values (`length` above 1) are split at the field's separator; pieces that are empty are
-   no values; the first `length` are kept, the rest of the row is -1.
-2. Tabs and line ends in a value become spaces: they would break the vocabulary file.
-3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
+1. Several values (`length` above 1) are split at the field's separator; empty pieces are dropped,
+   the first `length` values are kept, and the rest of the row is -1.
+2. Tabs and line ends in a value become spaces, because they separate entries of the vocabulary
+file. 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
    FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
-4. `log_square` and `buckets` take numbers: `NUMBER`, Unicode's white space around it or not, read
-   as float64, 0 below 2^-126 in magnitude; anything else and what overflows is missing.
-   `log_square` looks up the decimal text of `floor(log(x)^2)` if x > 2, else of `trunc(x)`, where
-   x < -2^53 counts as -2^53; `buckets` gives `1 +` the number of boundaries `<= x`.
-5. A missing value is the empty text. Its id is 0; with `missing="bucket"` it is 1, which is its
+4. `log_square` and `buckets` take numbers: text that matches `NUMBER`, with optional white space
+   around it, is read as float64; values below 2^-126 in magnitude become 0. Any other text, and
+   numbers that overflow, are missing. `log_square` looks up the decimal text of `floor(log(x)^2)`
+   if x > 2, else of `trunc(x)`, where x < -2^53 counts as -2^53; `buckets` gives `1 +` the number
+   of boundaries `<= x`.
+5. A missing value is the empty string. Its id is 0; with `missing="bucket"` it is 1, which is its
    line in a vocabulary.
 """
 
@@ -27,7 +28,7 @@ from zoo.data.identity import check_identity, vocabulary_checksum
 from zoo.data.subnormals import flush, flush_array
 from zoo.data.vocabulary import vocabulary_path
 
-# What a number looks like, the same in RE2 (TensorFlow), Rust (polars) and Python.
+# The form of a number, the same in RE2 (TensorFlow), Rust (polars) and Python.
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACE = r"[\p{Z}\t\n\v\f\r\x{85}]"  # Unicode's White_Space
 _LOWEST = -(2.0**53)
@@ -35,9 +36,9 @@ _NEEDS_A_VOCABULARY = ("vocabulary", "log_square")
 
 
 class _Vocabulary(tf.lookup.TextFileInitializer):
-    """Fills a table from a vocabulary file that must be the one it was made with.
+    """Fills a table from a vocabulary file after comparing its checksum.
 
-    The comparison is part of the graph: a SavedModel makes it wherever it is loaded.
+    The comparison is part of the graph, so a SavedModel repeats it wherever it is loaded.
     """
 
     def __init__(self, path: str, field: str):
@@ -54,8 +55,8 @@ class _Vocabulary(tf.lookup.TextFileInitializer):
 
     @property
     def _shared_name(self) -> str:
-        # TensorFlow names a table after its path, and takes one that is in memory for another of
-        # that path, though the file may have changed since.
+        # TensorFlow names a table after its path, and reuses a table in memory that has the same
+        # name, even if the file has changed since.
         return f"{super()._shared_name}_{self._fingerprint}"
 
     def initialize(self, table):
@@ -64,7 +65,7 @@ class _Vocabulary(tf.lookup.TextFileInitializer):
             _fingerprint(path) == self._fingerprint,
             [
                 f"the vocabulary of field {self._field} is not the file that the model was "
-                "exported with; export the model again. The file:",
+                "exported with. Export the model again. The file:",
                 path,
             ],
         )
@@ -79,20 +80,21 @@ def _fingerprint(path: str | tf.Tensor) -> tf.Tensor:
 def lookup_table(
     directory: str | os.PathLike[str], field: Categorical, checksum: str | None = None
 ) -> tf.lookup.StaticHashTable | None:
-    """Makes the table that looks up the values of a field in its vocabulary file.
+    """Creates the table that looks up the values of a field in its vocabulary file.
 
     Args:
-        directory: prepared data folder.
-        field: a field whose size is known.
-        checksum: SHA-256 that the vocabulary file must have, in hexadecimal; None: any.
+        directory: string, prepared data folder.
+        field: `zoo.Categorical` whose size is known.
+        checksum: string, SHA-256 of the vocabulary file in hexadecimal. Defaults to `None`: any
+            file.
 
     Returns:
-        The table, from text to int64 ids; None for `hash` and `buckets`, which need none. In a
-        SavedModel it refuses another vocabulary than the present one.
+        The table, from strings to int64 ids; `None` for `hash` and `buckets`, which need no table.
+        In a SavedModel it raises an error if the vocabulary file has changed.
 
     Raises:
-        DataError: if the vocabulary is missing, or has another size than the field or another
-            checksum.
+        DataError: if the vocabulary is missing, or its size or checksum differs from the expected
+            one.
 
     Example:
         >>> lookup_table("data/frappe", Categorical("user", 9, encoding="hash")) is None
@@ -102,7 +104,7 @@ def lookup_table(
         return None
     path = vocabulary_path(directory, field.name)
     if not tf.io.gfile.exists(path):
-        raise DataError(f"no vocabulary at {path}; give the data folder that the run used")
+        raise DataError(f"no vocabulary at {path}; pass the data folder that the run used")
     if checksum is not None:
         check_identity(
             {"vocabularies": {field.name: checksum}},
@@ -113,8 +115,8 @@ def lookup_table(
     table = tf.lookup.StaticHashTable(_Vocabulary(path, field.name), default_value=0)
     if int(table.size()) != field.size:
         raise DataError(
-            f"{path} has {int(table.size())} ids, the model's field {field.name!r} {field.size}; "
-            "give the data folder that the run used"
+            f"{path} has {int(table.size())} ids, and the model's field {field.name!r} has "
+            f"{field.size}; pass the data folder that the run used"
         )
     return table
 
@@ -125,15 +127,15 @@ def ids_from_text(
     """Encodes raw values of a field.
 
     Args:
-        field: a field whose size is known.
-        text: strings `[B]`; several values are joined by the field's separator, "" is missing.
-        table: what `lookup_table` gave for the field.
+        field: `zoo.Categorical` whose size is known.
+        text: strings `[B]`; several values are joined by the field's separator; "" is missing.
+        table: the result of `lookup_table` for the field.
 
     Returns:
-        int32 ids `[B, length]`, padded with -1 if the length is above 1.
+        int32 ids `[B, length]`, padded with -1 if `length` is above 1.
 
     Raises:
-        ValueError: if the field needs a table, or boundaries, and there are none.
+        ValueError: if the field needs a table or boundaries and has none.
 
     Example:
         >>> age = Categorical("age", encoding="buckets", boundaries=(18, 65))
@@ -141,9 +143,9 @@ def ids_from_text(
         [[0], [1], [2], [3]]
     """
     if table is None and field.encoding in _NEEDS_A_VOCABULARY:
-        raise ValueError(f"field {field.name!r} needs its vocabulary; give `lookup_table`'s table")
+        raise ValueError(f"field {field.name!r} needs a table; pass the result of `lookup_table`")
     if field.encoding == "buckets" and not field.boundaries:
-        raise ValueError(f"field {field.name!r} has no boundaries yet; prepare the data first")
+        raise ValueError(f"field {field.name!r} has no boundaries; prepare the data first")
     if field.length == 1:
         return _ids(field, text, table)[:, None]
     values = tf.strings.split(text, field.separator)
@@ -153,11 +155,11 @@ def ids_from_text(
 
 
 def hash_ids(field: Categorical, values: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Encodes single values of a field with `encoding="hash"`, at once.
+    """Encodes single values of a field with `encoding="hash"`.
 
     Args:
-        field: the field; its length does not matter.
-        values: n texts; "" is missing.
+        field: `zoo.Categorical`; its length is ignored.
+        values: n strings; "" is missing.
 
     Returns:
         int32 ids `[n]`.
@@ -176,7 +178,7 @@ def hash_ids(field: Categorical, values: Sequence[str] | np.ndarray) -> np.ndarr
 
 
 def _ids(field: Categorical, text: tf.Tensor, table: tf.lookup.StaticHashTable | None) -> tf.Tensor:
-    """int32 ids `[n]` of single values `[n]`."""
+    """Returns int32 ids `[n]` of single values `[n]`."""
     text = tf.strings.regex_replace(text, r"[\t\n\r]", " ")
     if field.encoding == "hash":
         return _hashed(text, field.size, field.missing == "bucket")
@@ -203,13 +205,13 @@ def _bucketed(text: tf.Tensor, boundaries: tuple[float, ...]) -> tf.Tensor:
 def _log_square(text: tf.Tensor) -> tf.Tensor:
     numbers, present = _numbers(text)
     large = tf.floor(tf.square(tf.math.log(tf.maximum(numbers, 2.0))))
-    # A cast to integers truncates, and is undefined beyond int64.
+    # A cast to integers truncates; beyond int64 its result is undefined.
     whole = tf.where(numbers > 2.0, large, tf.maximum(numbers, _LOWEST))
     return tf.where(present, tf.strings.as_string(tf.cast(whole, tf.int64)), "")
 
 
 def _numbers(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """float64 numbers `[n]`, 0 where there is none, and whether there is one."""
+    """Returns float64 numbers `[n]`, 0 for missing ones, and a mask of those present."""
     text = tf.strings.regex_replace(text, f"^{_SPACE}+|{_SPACE}+$", "")
     is_number = tf.strings.regex_full_match(text, NUMBER)
     numbers = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)

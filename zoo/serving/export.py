@@ -1,4 +1,4 @@
-"""SavedModels that take raw features: strings and numbers in, probabilities out."""
+"""Exports SavedModels that take raw strings and numbers and return probabilities."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _MARKER = "saved_model.pb"
 
 
 class RawScorer(tf.Module):
-    """A model with the vocabularies of its data: raw features in, probabilities out.
+    """A model with its vocabularies, which takes raw features and returns probabilities.
 
     Args:
-        model: a trained model.
-        data: folder with the vocabularies that it was trained on.
+        model: a trained `zoo.ClickModel`.
+        data: string, folder with the vocabularies that the model was trained with.
 
     Raises:
-        DataError: if a vocabulary is missing, has another size than the model's field, or is not
-            the one that the model was trained with.
+        DataError: if a vocabulary is missing, its size differs from that of the model's field, or
+            it is not the one that the model was trained with.
 
     Example:
         >>> scorer = RawScorer(model, "data/frappe")  # doctest: +SKIP
@@ -53,7 +53,7 @@ class RawScorer(tf.Module):
         self.tables = {name: table for name, table in tables.items() if table is not None}
 
     def specs(self) -> dict[str, tf.TensorSpec]:
-        """The inputs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
+        """Input specs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
         dtypes = {field.name: tf.string for field in self.schema.categorical}
         dtypes |= {column.name: tf.float32 for column in self.schema.numeric}
         return {
@@ -65,9 +65,9 @@ class RawScorer(tf.Module):
         """Scores raw features.
 
         Args:
-            raw: by input name, strings `[B]` for fields (several values joined by the field's
-                separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the
-                column's `missing_value`). See `zoo.serving.encoding`.
+            raw: dict by input name: strings `[B]` for fields (several values joined by the field's
+                separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the column's
+                `missing_value`). See `zoo.serving.encoding`.
 
         Returns:
             `{"probability": float32 [B]}`.
@@ -89,7 +89,7 @@ class RawScorer(tf.Module):
     def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores serialized `tf.train.Example`s `[B]` that hold raw features.
 
-        A field of several values is a list of bytes; what is absent counts as missing.
+        A multi-valued field is a list of bytes; absent features are missing values.
         """
         wanted: dict = {}
         for field in self.schema.categorical:
@@ -109,21 +109,22 @@ class RawScorer(tf.Module):
 def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     """Writes a SavedModel that serves raw features.
 
-    It has two signatures, each with the output `probability` float32 `[B]`: `serving_default`
-    takes a tensor `[B]` per column of the schema, under the names that `input_names` gives them
-    (other characters than letters, digits and "_" become "_"), `examples` takes serialized
-    `tf.train.Example`s `[B]`. The vocabularies travel along as assets; no optimizer state does.
+    It has two signatures, each with the output `probability` float32 `[B]`. `serving_default` takes
+    a tensor `[B]` per column of the schema, named by `input_names` (characters other than letters,
+    digits and "_" become "_"). `examples` takes serialized `tf.train.Example`s `[B]`. The
+    SavedModel contains the vocabularies as assets and no optimizer state.
 
     Args:
-        model: a trained model.
-        data: folder with the vocabularies that it was trained on.
-        out: folder to write, completely or not at all; an older SavedModel there is replaced.
+        model: a trained `zoo.ClickModel`.
+        data: string, folder with the vocabularies that the model was trained with.
+        out: string, folder to write, completely or not at all; replaces an existing SavedModel.
 
     Returns:
         `out`.
 
     Raises:
-        DataError: if a vocabulary is missing or does not fit, or `out` holds something else.
+        DataError: if a vocabulary is missing or does not fit, or `out` holds anything other than a
+            SavedModel.
 
     Example:
         >>> export_saved_model(model, "data/frappe", "served")  # doctest: +SKIP
@@ -137,7 +138,7 @@ def _export(model: ClickModel, data: str, out: str) -> str:
     restore_folder(out, _MARKER)
     _check_replaceable(out)
     partial = partial_folder(out)
-    if tf.io.gfile.exists(partial):  # of a process that was killed
+    if tf.io.gfile.exists(partial):  # left by a killed process
         remove_folder(partial)
     with model.settled():
         scorer = RawScorer(model, data)
@@ -155,7 +156,7 @@ def _export(model: ClickModel, data: str, out: str) -> str:
             "examples": examples.get_concrete_function(),
         }
         try:
-            served = tf.Module()  # what the signatures need, and nothing that training needed
+            served = tf.Module()  # what the signatures need, without the training state
             served.variables_ = [variable.value for variable in model.variables]
             served.tables = scorer.tables
             served.columns = _told(scorer.inputs)
@@ -168,7 +169,7 @@ def _export(model: ClickModel, data: str, out: str) -> str:
 
 
 def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunction:
-    """A function that gives the columns and the names of their inputs, for who reads the model."""
+    """Returns a function that lists the columns and their input names, for clients."""
 
     @tf.function(input_signature=[])
     def columns():
@@ -188,10 +189,10 @@ def check_export(out: str) -> None:
     """Raises unless `export_saved_model` can write to a folder.
 
     Args:
-        out: folder to write.
+        out: string, folder to write.
 
     Raises:
-        DataError: if it holds something else than a SavedModel.
+        DataError: if it holds anything other than a SavedModel.
 
     Example:
         >>> check_export("served")
@@ -207,4 +208,4 @@ def _check_replaceable(out: str) -> None:
         raise DataError(f"{out} is a file; name a folder")
     ours = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
     if tf.io.gfile.listdir(out) and not ours:
-        raise DataError(f"{out} holds something else than a SavedModel; name another folder")
+        raise DataError(f"{out} holds files other than a SavedModel; name another folder")

@@ -1,4 +1,4 @@
-"""What the columns of a schema are called among the inputs of a SavedModel's signature."""
+"""The input names of a schema's columns in a SavedModel's signature."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 
 def input_name(column: str) -> str:
-    """The name that a column has among the inputs of a SavedModel's signature.
+    """Returns the input name of a column in a SavedModel's signature.
 
     Args:
-        column: name of a column.
+        column: string, name of a column.
 
     Returns:
-        The name with "_" for what TensorFlow does not allow there.
+        String, with "_" in place of characters that TensorFlow does not allow.
 
     Example:
         >>> input_name("site.id-x")
@@ -25,22 +25,23 @@ def input_name(column: str) -> str:
 
 
 def input_names(columns: Iterable[str]) -> dict[str, str]:
-    """The name of each column among the inputs of a SavedModel's signature.
+    """Returns the input name of each column in a SavedModel's signature.
 
     Args:
-        columns: names of all columns, in the order of the schema.
+        columns: sequence of strings, names of all columns in the order of the schema.
 
     Returns:
-        The names by column, all different. A column keeps its own name where TensorFlow and Python
-        allow it. The others get `input_name`; `column_` goes before a word of Python, such as
-        `class`; a number goes behind a name that another column has, be it in capitals.
+        Dict from column to input name; all input names differ. A column keeps its own name if
+        TensorFlow and Python allow it. Other columns get `input_name`, with the prefix `column_` if
+        it is a Python keyword, such as `class`, and a number as suffix if another column has the
+        same name, ignoring case.
 
     Example:
         >>> input_names(["user", "site.id", "site_id", "class"])
         {'user': 'user', 'site.id': 'site_id_2', 'site_id': 'site_id', 'class': 'column_class'}
     """
     wanted = {column: _no_word(input_name(column)) for column in columns}
-    taken: dict[str, str] = {}  # TensorFlow tells no capitals from small letters here
+    taken: dict[str, str] = {}  # TensorFlow ignores case here
     for column, name in wanted.items():
         if column == name:
             taken.setdefault(name.lower(), column)
@@ -52,5 +53,5 @@ def input_names(columns: Iterable[str]) -> dict[str, str]:
 
 
 def _no_word(name: str) -> str:
-    """A name that can be that of an argument; `self` is what TensorFlow names its own."""
+    """Returns a valid argument name other than `self`, which TensorFlow uses itself."""
     return f"column_{name}" if keyword.iskeyword(name) or name == "self" else name

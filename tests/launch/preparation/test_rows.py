@@ -54,7 +54,7 @@ def test_capitals_that_the_file_system_does_not_tell_apart_are_refused(tmp_path,
     exists = vocabulary.tf.io.gfile.exists
     alike = lambda path: exists(path.replace(".CAPITALS", ".capitals"))  # noqa: E731
     monkeypatch.setattr(vocabulary.tf.io.gfile, "exists", alike)
-    with pytest.raises(DataError, match=r"'User', 'user' differ in capitals only.*rename"):
+    with pytest.raises(DataError, match=r"'User', 'user' differ in case only.*rename"):
         check_file_names(tmp_path, schema)
     check_file_names(tmp_path, Schema("s", [Categorical("User"), Categorical("item")]))
     assert not list((tmp_path / "vocabulary").iterdir())

@@ -54,7 +54,7 @@ USER, X = zoo.Categorical("user", 3), zoo.Numeric("x", 1.0)
 )
 def test_what_differs_is_named(tmp_path, changed, words):
     one, other = write_data(tmp_path / "one"), write_data(tmp_path / "other", **changed)
-    with pytest.raises(zoo.DataError, match=words + ".*the run in out was made with; give the"):
+    with pytest.raises(zoo.DataError, match=words + ".*the run in out was made with; pass the"):
         check_identity(data_identity(one), data_identity(other), other, "the run in out")
 
 

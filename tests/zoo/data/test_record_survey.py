@@ -62,7 +62,7 @@ def test_a_length_beyond_the_file_is_counted_as_damage(tmp_path, length, compres
     assert (damage.offset, damage.reason) == (len(content), "truncated record")
     assert account.lost == (0 if manifest else 1)  # all rows that were promised are there
     if not compression:
-        with pytest.raises(DataError, match=rf"says it has {length:,} bytes.*verify=True"):
+        with pytest.raises(DataError, match=rf"whose length is {length:,} bytes.*verify=True"):
             read_tfrecords(tmp_path, "train", verify=False)
 
 
@@ -80,13 +80,13 @@ def test_a_sound_record_that_is_too_large_loses_itself(tmp_path, compression):
     (size,) = struct.unpack_from("<Q", content)
     large = b"\x0a\x03abc" * 60_000  # 300,000 bytes; a batch of such would take gigabytes
     put(path, frame(large) + content[size + 16 :])
-    with pytest.raises(SchemaMismatchError, match=r"300,000 bytes, where 262,144 are allowed"):
+    with pytest.raises(SchemaMismatchError, match=r"300,000 bytes, allowed are 262,144"):
         read_tfrecords(tmp_path, "train")
     rows, account = read(tmp_path)
     assert rows == list(range(1, ROWS))
     assert (account.lost, account.exact, account.damages[0].misfit) == (1, True, True)
     if not compression:
-        with pytest.raises(DataError, match=r"300,000 bytes, where 262,144 are allowed"):
+        with pytest.raises(DataError, match=r"300,000 bytes, allowed are 262,144"):
             read_tfrecords(tmp_path, "train", verify=False)
 
 
@@ -108,7 +108,7 @@ def test_a_compressed_file_that_fills_the_disk_is_refused(tmp_path, monkeypatch)
     path, content = written(tmp_path, "GZIP")
     put(path, content + bytes(3_000_000))
     monkeypatch.setattr(module, "_SMALL", 1_000_000)
-    with pytest.raises(DataError, match=r"more than [\d,]+ bytes once it is decompressed"):
+    with pytest.raises(DataError, match=r"more than [\d,]+ bytes after decompression"):
         read_tfrecords(tmp_path, "train", max_lost=1.0)
 
 
@@ -160,7 +160,7 @@ def test_sound_records_that_were_not_written_are_refused(tmp_path, compression):
     path, _ = written(tmp_path / "data", compression)
     write_tfrecords(tmp_path / "o", SCHEMA, "train", [make_rows(ROWS, 1)], compression=compression)
     shutil.copy(tmp_path / "o" / path.name, path)
-    with pytest.raises(DataError, match=rf"{path.name} has the SHA-256 .*20 rows are sound"):
+    with pytest.raises(DataError, match=rf"{path.name} has the SHA-256 .*20 rows are intact"):
         read_tfrecords(tmp_path / "data", "train", max_lost=1.0)
 
 
@@ -175,7 +175,7 @@ def test_a_file_that_belongs_to_no_split_is_named(tmp_path, name, manifest):
     shutil.copy(path, tmp_path / name)
     words = rf"{name} looks like a file of split 'train'.*remove it"
     if not manifest:
-        words = r"files of several preparations of split 'train'.*00002.*remove those"
+        words = r"files of several preparations of split 'train'.*00002.*remove the old"
     with pytest.raises(DataError, match=words):
         read_tfrecords(tmp_path, "train")
 

@@ -84,7 +84,7 @@ def test_why_tensorflow_io_is_no_help_is_said(tensorflow_io, code, reason):
 
 def test_other_schemes_have_other_advice(tensorflow_io):
     tensorflow_io("")
-    with pytest.raises(ValueError, match=r"no file system for https://.*Download it first"):
+    with pytest.raises(ValueError, match=r"no file system for https://.*Download the file first"):
         check_reachable("https://example.com/data")
     with pytest.raises(ValueError, match=r"no file system for GS://.*Check the spelling"):
         check_reachable("GS://bucket/data")

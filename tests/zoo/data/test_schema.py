@@ -61,7 +61,7 @@ MANY = [Numeric("x")] * 100_001
     ("make", "words"),
     [
         (lambda: Schema("s", []), ["no feature"]),
-        (lambda: Schema(None, [Categorical("a", 2)]), ["name None", "give a text"]),
+        (lambda: Schema(None, [Categorical("a", 2)]), ["name None", "use a string"]),
         (lambda: Schema("s", [Categorical("a", 2), Categorical("a", 3)]), ["'a'", "twice"]),
         (lambda: Schema("s", [Categorical("a", 2)], [Numeric("a")]), ["'a'", "twice"]),
         (lambda: Schema("s", [Categorical("label", 2)]), ["'label'", "twice"]),

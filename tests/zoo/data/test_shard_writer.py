@@ -78,7 +78,7 @@ def test_more_shards_than_rows_and_other_numbers_of_rows(tmp_path):
         name = write(tmp_path / "none", [], ((0, 0),), compression=compression)[0].file
         data = tf.data.TFRecordDataset(str(tmp_path / "none" / name), compression)
         assert list(data) == []
-    with pytest.raises(DataError, match="ends after 2 rows, 3 were announced"):
+    with pytest.raises(DataError, match="has 2 rows, but 3 were announced"):
         write(tmp_path / "few", [make_rows(2)], shard_bounds(3, 2))
     with pytest.raises(DataError, match="more rows than the 2 announced"):
         write(tmp_path / "many", [make_rows(3)], shard_bounds(2, 1))

@@ -190,9 +190,9 @@ def test_no_row_and_bad_arguments_are_refused(tmp_path):
         read_tfrecords(tmp_path, "train", shard=(2, 2))
     with pytest.raises(DataError, match=r"layout='rows'.*packed, columns"):
         write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(2)], layout="rows")
-    with pytest.raises(DataError, match=r"unknown number of rows.*rows=NUMBER"):
+    with pytest.raises(DataError, match=r"needs the number of rows.*rows=NUMBER"):
         write_tfrecords(tmp_path, SCHEMA, "train", iter([make_rows(2)]), shards=2)
-    for rows, words in ((1, "more rows than the 1"), (3, "ends after 2 rows, 3")):
+    for rows, words in ((1, "more rows than the 1"), (3, "has 2 rows, but 3")):
         with pytest.raises(DataError, match=words):
             write_tfrecords(tmp_path, SCHEMA, "train", iter([make_rows(2)]), rows=rows)
     assert [path.name for path in tmp_path.iterdir()] == ["schema.json"]

@@ -149,7 +149,7 @@ def test_hashes_are_forever():
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(ValueError, match="'oov' needs its vocabulary"):
+    with pytest.raises(ValueError, match="'oov' needs a table"):
         ids_from_text(FIELDS["oov"], tf.constant(["a"]))
     with pytest.raises(ValueError, match=r"'age' has no boundaries yet; prepare"):
         ids_from_text(zoo.Categorical("age", 5, encoding="buckets"), tf.constant(["1"]))
