@@ -1,4 +1,4 @@
-"""Commands: each module is run with `python -m launch.NAME`."""
+"""Commands: run each module with `python -m launch.NAME` or `tf-helen NAME`."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""What a run that cannot come to anything says, and what helps."""
+"""Warnings about runs that cannot learn, with advice."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from launch.run.config import RunConfig
 from launch.run.history import Epoch
 from zoo.data.manifest import load_manifest
 
-FAR = 2 * math.log(2)  # in nats: twice the loss of a model that says 0.5 of every row
+FAR = 2 * math.log(2)  # in nats: twice the loss of a model that predicts 0.5 for every row
 
 
 def one_class_lines(data: str, label: str) -> list[str]:
-    """Says which splits have labels of one kind only, as far as the manifest tells.
+    """Returns warnings about splits whose labels are all equal, according to the manifest.
 
     Args:
-        data: prepared data folder.
-        label: name of the label.
+        data: string, prepared data folder.
+        label: string, name of the label.
 
     Returns:
-        A line of warning per split; usually none.
+        List of strings, one per such split.
 
     Example:
         >>> import tempfile
@@ -35,41 +35,41 @@ def one_class_lines(data: str, label: str) -> list[str]:
 
 
 def one_class_line(split: str, rows: int, value: int, label: str) -> str:
-    """Says what follows from labels of one kind.
+    """Returns a warning about a split whose labels are all equal.
 
     Args:
-        split: name of the split.
-        rows: its rows.
-        value: the label of all of them, 0 or 1.
-        label: name of the label.
+        split: string, name of the split.
+        rows: int, number of rows.
+        value: the label of all rows, 0 or 1.
+        label: string, name of the label.
 
     Returns:
-        One line of warning.
+        String, one line.
 
     Example:
         >>> one_class_line("train", 9, 1, "click")[:56]
         "all 9 labels of split 'train' are 1: there is nothing to"
     """
     if split == "train":
-        result = f"there is nothing to learn; is {label!r} the label, or were rows left out?"
+        result = f"there is nothing to learn; check the label {label!r} and the rows"
     else:
         result = (
-            "its AUC says nothing (it is given as 0.5); split another way, such as at random, so "
-            "that both kinds are in it"
+            "its AUC is undefined (reported as 0.5); split the data differently, such as at "
+            "random, so that it contains both labels"
         )
     return f"all {rows:,} labels of split {split!r} are {value}: {result}"
 
 
 def divergence_line(epoch: Epoch, config: RunConfig) -> str:
-    """Says that a model predicts far worse than none would.
+    """Returns a warning if a model predicts far worse than a constant.
 
     Args:
-        epoch: what was measured.
-        config: the run's settings.
+        epoch: `Epoch`, the measurements.
+        config: `RunConfig`, the settings of the run.
 
     Returns:
-        One line of warning, or "" if the training loss or the validation LogLoss is usual. Sample
-        weights and penalties raise the first alone, overfitting the second alone.
+        String, one line, or "" if the training loss or the validation LogLoss is normal. Sample
+        weights and penalties raise only the first, overfitting only the second.
 
     Example:
         >>> epoch = Epoch(1, loss=2e18, valid_auc=0.5, valid_logloss=3e18)
@@ -80,19 +80,19 @@ def divergence_line(epoch: Epoch, config: RunConfig) -> str:
         return ""
     return (
         f"epoch {epoch.epoch}: loss {epoch.loss:.3g}, valid LogLoss {epoch.valid_logloss:.3g}; "
-        f"with 0.5 for every row both are {math.log(2):.2f}, so training diverges: "
+        f"for a constant 0.5 both are {math.log(2):.2f}, so training diverges: "
         f"{smaller_steps(config)}"
     )
 
 
 def smaller_steps(config: RunConfig) -> str:
-    """Advice against a training that diverges.
+    """Returns advice for a training that diverges.
 
     Args:
-        config: the run's settings.
+        config: `RunConfig`, the settings of the run.
 
     Returns:
-        Some words.
+        String.
 
     Example:
         >>> smaller_steps(RunConfig("data", "out", learning_rate=0.5))[:48]

@@ -1,4 +1,4 @@
-"""Removes what earlier runs wrote, and nothing else."""
+"""Removes the files of earlier runs, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LEFT_BY_A_CRASH = re.compile(r"\..+\.(tmp|keras|lock|partial|replaced)")
 
 
 def clean_run(folder: str) -> None:
-    """Removes what killed processes left in and beside the folder of a run, and nothing else.
+    """Removes the files that killed processes left in and next to the folder of a run.
 
-    To be called by the process that holds the folder's lock.
+    Call it in the process that holds the folder's lock.
 
     Args:
-        folder: the run's folder; one that is absent is fine.
+        folder: string, folder of the run; may be absent.
 
     Example:
         >>> clean_run("out/frappe")  # doctest: +SKIP
@@ -40,11 +40,11 @@ def clean_run(folder: str) -> None:
 
 
 def remove_temporaries(folder: str, names: tuple[str, ...]) -> None:
-    """Removes the unfinished files of processes that are no more.
+    """Removes the unfinished files of processes that have ended.
 
     Args:
-        folder: where they are; one that is absent is fine.
-        names: of the finished files.
+        folder: string, folder of the files; may be absent.
+        names: sequence of strings, names of the finished files.
 
     Example:
         >>> remove_temporaries("out/compared", ("results.md",))
@@ -58,13 +58,13 @@ def remove_temporaries(folder: str, names: tuple[str, ...]) -> None:
 
 
 def check_replaceable_run(folder: str) -> None:
-    """Raises unless all that is in the folder of a run is of a run.
+    """Raises `DataError` if the folder of a run contains other files.
 
     Args:
-        folder: the run's folder; one that is absent is fine.
+        folder: string, folder of the run; may be absent.
 
     Raises:
-        DataError: naming what no run writes.
+        DataError: names a file that runs do not write.
 
     Example:
         >>> check_replaceable_run("out/frappe")  # doctest: +SKIP
@@ -75,19 +75,19 @@ def check_replaceable_run(folder: str) -> None:
     for name in _names(folder):
         if name not in known and not _LEFT_BY_A_CRASH.fullmatch(name):
             raise DataError(
-                f"{join(folder, name)} is not of a run, so {folder} is not replaced; move it away "
-                "or name another folder"
+                f"{join(folder, name)} is not a file of a run, so {folder} is not replaced; "
+                "move it or name another folder"
             )
 
 
 def remove_run(folder: str) -> None:
-    """Removes the folder of a run; one that is absent or empty is fine.
+    """Removes the folder of a run; it may be absent or empty.
 
     Args:
         folder: the run's folder.
 
     Raises:
-        DataError: if it is something else, which is then kept.
+        DataError: if it is not the folder of a run; nothing is removed then.
 
     Example:
         >>> remove_run("out/frappe")  # doctest: +SKIP
@@ -96,20 +96,20 @@ def remove_run(folder: str) -> None:
         return
     if not _is_run(folder):
         raise DataError(
-            f"{folder} holds files but no {CONFIG}, so it is no run of ours and is kept; name "
+            f"{folder} holds files but no {CONFIG}, so it is not a run and is kept; name "
             "another folder"
         )
     remove_folder(folder)
 
 
 def remove_comparison(folder: str) -> None:
-    """Removes the folder of a comparison if it holds runs and tables of results only.
+    """Removes the folder of a comparison if it contains only runs and tables of results.
 
     Args:
-        folder: what `launch.compare.compare` wrote; one that is absent is fine.
+        folder: string, folder that `launch.compare.compare` wrote; may be absent.
 
     Raises:
-        DataError: naming what is in there that no comparison writes; everything is then kept.
+        DataError: names a file that comparisons do not write; nothing is removed then.
 
     Example:
         >>> remove_comparison("out/compared")  # doctest: +SKIP
@@ -121,7 +121,7 @@ def remove_comparison(folder: str) -> None:
     foreign = [path for name in _names(folder) for path in _foreign(join(folder, name), name)]
     if foreign:
         raise DataError(
-            f"{foreign[0]} is not of a comparison, so {folder} is kept; name another folder"
+            f"{foreign[0]} is not a file of a comparison, so {folder} is kept; name another folder"
         )
     remove_folder(folder)
 
@@ -131,7 +131,7 @@ def _names(folder: str) -> list[str]:
 
 
 def _foreign(path: str, name: str) -> list[str]:
-    """What of an entry of a comparison's folder is not ours."""
+    """Returns the paths in an entry of a comparison's folder that comparisons do not write."""
     if not tf.io.gfile.isdir(path):
         ours = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
         return [] if ours else [path]
@@ -146,5 +146,5 @@ def _foreign(path: str, name: str) -> list[str]:
 def _is_run(folder: str) -> bool:
     if not tf.io.gfile.isdir(folder):
         return False
-    # A run that stopped over damaged records leaves nothing but their account.
+    # A run that stopped because of damaged records leaves only the counts of these.
     return tf.io.gfile.exists(join(folder, CONFIG)) or set(_names(folder)) <= {LEDGER}

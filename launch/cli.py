@@ -1,4 +1,4 @@
-"""Runs a command so that bad input ends in one clear line, not in a stack trace."""
+"""Runs a command so that bad input gives one line instead of a stack trace."""
 
 import os
 import re
@@ -14,21 +14,21 @@ from launch.interrupts import INTERRUPTED, quit_on_interrupt, raise_on_interrupt
 
 _USER_ERRORS = (ValueError, OSError, tf.errors.OpError)
 _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
-_NOBODY_READS = 141  # as shells count: 128 + SIGPIPE
+_OUTPUT_CLOSED = 141  # as shells count: 128 + SIGPIPE
 _TERMINATED = 143  # 128 + SIGTERM
 
 
 def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
     """Parses the flags and runs a command; ends the process.
 
-    The exit code is 0, or 1 after an error that the user can mend (a bad flag or value, missing
-    or unreadable files, a full disk), which is printed as one line `error: ...` on the standard
-    error, 130 after Ctrl-C, 143 after SIGTERM, or 141 without a word if nobody reads the standard
-    output any more, as in `... | head -1`. Other errors are bugs and keep their stack trace.
+    The exit code is 0 on success; 1 after an error that the user can fix (a bad flag or value,
+    missing or unreadable files, a full disk), printed as one line `error: ...` on the standard
+    error; 130 after Ctrl-C; 143 after SIGTERM; and 141, without a message, if the standard output
+    is closed, as in `... | head -1`. Other errors are bugs and keep their stack trace.
 
     Args:
-        main: The command; receives the arguments that are not flags, the program's name first.
-        advice: What to say after Ctrl-C and SIGTERM, such as how to go on.
+        main: The command, a function of the arguments that are not flags, the program's name first.
+        advice: Message after Ctrl-C and SIGTERM, such as how to continue.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -49,7 +49,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
             if not _nobody_reads():
                 _stop(error)
             _discard_output()
-            sys.exit(_NOBODY_READS)
+            sys.exit(_OUTPUT_CLOSED)
         except _USER_ERRORS as error:
             _stop(error)
         except RuntimeError as error:
@@ -63,7 +63,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
                 raise
             _leave("terminated", advice, _TERMINATED)
         finally:
-            quit_on_interrupt()  # while threads and TensorFlow come to their end
+            quit_on_interrupt()  # while threads and TensorFlow shut down
 
     app.run(guarded, flags_parser=_parse_flags)
 
@@ -89,43 +89,43 @@ def _on_sigterm(number: int, frame: object) -> None:
 
 
 def _leave(what: str, advice: str, code: int) -> None:
-    way_on = "continue with --resume" if "resume" in flags.FLAGS else advice
-    print("\n" + "; ".join(filter(None, (what, way_on))), file=sys.stderr)
+    hint = "continue with --resume" if "resume" in flags.FLAGS else advice
+    print("\n" + "; ".join(filter(None, (what, hint))), file=sys.stderr)
     sys.exit(code)
 
 
 def _stop(error: Exception) -> None:
     message = _short(error.message) if isinstance(error, tf.errors.OpError) else str(error)
     line = " ".join(message.split())
-    # Bytes of a binary file would act on the terminal.
+    # Bytes of a binary file could change the state of the terminal.
     print("error: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # a full disk, which Python would complain of again at its end
+    except OSError:  # a full disk, which Python would report again at exit
         _discard_output()
     sys.exit(1)
 
 
 def _nobody_reads() -> bool:
-    """Whether the other end of the standard output is closed, rather than a connection."""
+    """Returns whether the standard output, and not another connection, is closed."""
     poll = select.poll()
     poll.register(1, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _discard_output() -> None:
-    """Sends the rest of the standard output nowhere."""
+    """Discards the rest of the standard output."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
 def _short(message: str) -> str:
-    """What an assertion says, without TensorFlow's account of where it stands in the graph."""
+    """Returns the message of an assertion, without its position in TensorFlow's graph."""
     found = _ASSERTION.search(message)
     if not found:
         return message
-    # TensorFlow writes C escapes, bytes of UTF-8 among them.
+    # TensorFlow writes C escapes, including those of UTF-8 bytes.
     plain = re.sub(rb"\\([0-7]{3}|.)", _unescaped, found[1][1:-1].encode(), flags=re.DOTALL)
     return plain.decode(errors="replace").replace("] [", " ")
 

@@ -55,9 +55,9 @@ class Contender:
     """An optimizer of a comparison.
 
     Attributes:
-        label: what tables call it: its name and arguments.
-        optimizer: its name.
-        arguments: its arguments.
+        label: string, its name and arguments, as in the tables.
+        optimizer: string, its name.
+        arguments: dict, its arguments.
     """
 
     label: str
@@ -66,7 +66,7 @@ class Contender:
 
     @property
     def folder(self) -> str:
-        """A folder name made of the label."""
+        """A folder name derived from the label."""
         return re.sub(r"[^A-Za-z0-9.]+", "_", self.label).strip("_")
 
 
@@ -74,13 +74,13 @@ def parse_contenders(text: str) -> list[Contender]:
     """Reads `name:key=value,key=value;name;...`, or plain names separated by commas.
 
     Args:
-        text: such as `adam;adamar:alpha=1e-4;helen:rho=0.01`.
+        text: string, such as `adam;adamar:alpha=1e-4;helen:rho=0.01`.
 
     Returns:
         The optimizers in order.
 
     Raises:
-        ValueError: on an unknown optimizer or argument, a bad value, or the same one twice.
+        ValueError: on an unknown optimizer or argument, a bad value, or a repeated optimizer.
 
     Example:
         >>> [c.label for c in parse_contenders("adam;adamar:alpha=1e-4")]
@@ -91,7 +91,7 @@ def parse_contenders(text: str) -> list[Contender]:
     for part in filter(None, (p.strip() for p in text.split("," if plain else ";"))):
         name, _, arguments = part.partition(":")
         given = parse_arguments(arguments)
-        # Made once for its complaints, so that they come before hours of training.
+        # Created once to report errors before hours of training.
         checked, callbacks = split_callbacks(given)
         checked = {k: v for k, v in checked.items() if (k, v) != ("frequency", "dataset")}
         make_optimizer(name.strip(), None, checked)
@@ -101,7 +101,7 @@ def parse_contenders(text: str) -> list[Contender]:
         contenders.append(Contender(label, name.strip(), given))
     labels = [contender.label for contender in contenders]
     if not labels or len(set(labels)) < len(labels):
-        raise ValueError(f"--optimizers={text!r}: name at least one optimizer, and none twice")
+        raise ValueError(f"--optimizers={text!r}: name at least one optimizer, and each only once")
     return contenders
 
 
@@ -110,19 +110,19 @@ def compare(
 ) -> Runs:
     """Trains every optimizer with every seed and writes tables and curves to `common.out`.
 
-    For each seed, all optimizers see the same initial weights and the same row orders.
+    For each seed, all optimizers start from the same weights and read the rows in the same order.
 
     Args:
-        common: settings of all runs; `out` is the folder of the comparison.
+        common: `RunConfig` of all runs; `out` is the folder of the comparison.
         contenders: the optimizers.
         seeds: one run per optimizer and seed.
-        title: title of the picture.
+        title: string, title of the plot.
 
     Returns:
-        For each label its runs, in the order of the seeds.
+        Dict from label to its runs, in the order of the seeds.
 
     Raises:
-        ValueError: as `launch.run.training.train`.
+        ValueError: see `launch.run.training.train`.
     """
     with FolderLock(common.out):
         remove_temporaries(common.out, ("results.json", "results.md", "curves.png"))
@@ -160,7 +160,7 @@ def _compare(
 
 
 def _run_or_reuse(config: RunConfig) -> History:
-    """Trains, or with `resume` takes a finished run from its folder."""
+    """Trains a run, or, with `resume`, reads a finished run from its folder."""
     with FolderLock(config.out):
         return _run_or_reuse_locked(config)
 
@@ -170,18 +170,18 @@ def _run_or_reuse_locked(config: RunConfig) -> History:
     config.check_folder()
     epochs = []
     if config.resume:
-        # With checkpoints, a damaged history is written anew from them.
+        # With checkpoints, a damaged history is rewritten from them.
         with contextlib.suppress(*((DataError,) if config.save_models else ())):
             epochs = load_history(config.out)
     if config.resume and len(epochs) >= config.epochs:
         save_run_data(config.out, check_run_data(config.out, config.data))
         return History(tuple(epochs[: config.epochs]))
     if not (config.save_models or config.overwrite):
-        remove_run(config.out)  # half a run without a checkpoint cannot be continued
+        remove_run(config.out)  # an unfinished run without a checkpoint cannot be resumed
     ledger = zoo.Ledger()
     history = train(config, ledger)
     if config.progress and ledger.total_lost:
-        print(f"damaged records were left out\n{ledger.report()}")
+        print(f"damaged records were skipped\n{ledger.report()}")
     return history
 
 
@@ -210,11 +210,15 @@ def _define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder of the comparison.")
     flags.DEFINE_string("model", "deepfm", "Model of the zoo.")
     flags.DEFINE_string("optimizers", "adam,adamar,helen", "name:key=value,...;name;...")
-    flags.DEFINE_float("learning_rate", None, "Learning rate of all; by default each one's own.")
-    flags.DEFINE_integer("seeds", 1, "Runs per optimizer, with the seeds 0, 1, ...")
+    flags.DEFINE_float(
+        "learning_rate", None, "Learning rate of all optimizers; by default that of each optimizer."
+    )
+    flags.DEFINE_integer("seeds", 1, "Number of runs per optimizer, with the seeds 0, 1, ...")
     flags.DEFINE_integer("epochs", 4, "Epochs.")
-    flags.DEFINE_boolean("resume", False, "Keep the finished runs in --out.")
-    flags.DEFINE_boolean("save_models", False, "Keep checkpoints and the best models.")
+    flags.DEFINE_boolean(
+        "resume", False, "Continue the comparison in --out; finished runs are kept."
+    )
+    flags.DEFINE_boolean("save_models", False, "Save checkpoints and the best models.")
 
 
 if __name__ == "__main__":

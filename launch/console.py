@@ -8,7 +8,7 @@ _USAGE = "usage: tf-helen COMMAND [--flag=value ...]; tf-helen COMMAND --help li
 
 
 def commands() -> list[str]:
-    """The names of the commands, sorted: modules of `launch` that run as a script.
+    """Returns the names of the commands, sorted: the modules of `launch` that run as a script.
 
     Example:
         >>> "train" in commands()
@@ -23,7 +23,7 @@ def commands() -> list[str]:
 
 
 def main() -> None:
-    """Runs `python -m launch.COMMAND` with the rest of the arguments.
+    """Runs `python -m launch.COMMAND` with the remaining arguments.
 
     Raises:
         SystemExit: with the command's exit code, or 1 for an unknown command.

@@ -1,8 +1,8 @@
-"""The one-epoch collapse and two cures, from raw data to a served model, in some minutes.
+"""Shows the one-epoch overfitting and two remedies, from raw data to a served model.
 
-`python -m launch.demo` trains DeepFM with Adam, AdamAR and Helen on MovieLens-1M if it can be had,
-else on generated data; `--source` names a local copy (ml-1m.zip, its folder, or a folder with
-train, valid and test `.csv.gz`).
+`python -m launch.demo` trains DeepFM with Adam, AdamAR and Helen on MovieLens-1M, or on generated
+data if it cannot be downloaded. `--source` names a local copy (ml-1m.zip, its folder, or a folder
+with train, valid and test `.csv.gz`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from zoo.data.locks import FolderLock
 _FLAGS = flags.FLAGS
 _CONTENDERS = "adam;adamar:alpha={alpha};helen:rho=0.01"
 _ALPHA = "1e-4"
-_ALPHA_GENERATED = "1e-3"  # its ids come back sooner, so rows must forget faster
-_MOST_ROWS = 300_000  # more would take more than some minutes on two cores
+_ALPHA_GENERATED = "1e-3"  # its ids return sooner, so rows must decay faster
+_MOST_ROWS = 300_000  # more rows take more than a few minutes on two cores
 _SHOWN = 8  # raw rows scored at the end
 
 
@@ -47,11 +47,11 @@ def load_raw(source: str | None) -> tuple[RawData, str]:
     """Finds the demo's data.
 
     Args:
-        source: ml-1m.zip, its folder, or a folder with train, valid and test CSV files; `None`:
-            MovieLens-1M is downloaded, and generated data stand in where that fails.
+        source: string, ml-1m.zip, its folder, or a folder with train, valid and test CSV files;
+            `None`: downloads MovieLens-1M, or generates data if the download fails.
 
     Returns:
-        The data, and a sentence on where they are from.
+        The data, and a string that describes their origin.
 
     Raises:
         ValueError: if `source` is given and cannot be read.
@@ -71,7 +71,7 @@ def load_raw(source: str | None) -> tuple[RawData, str]:
 
 
 def _at_most(raw: RawData, rows: int) -> RawData:
-    """The data set with at most `rows` training rows, drawn at random."""
+    """Returns the data set with at most `rows` training rows, sampled at random."""
     train = raw.splits["train"]
     total = sum(frame.height for frame in train(RowAccount()))
     if total <= rows:
@@ -82,12 +82,12 @@ def _at_most(raw: RawData, rows: int) -> RawData:
 
 
 def write_raw_rows(raw: RawData, rows: int, path: str) -> list[float]:
-    """Writes the first raw test rows as CSV, as a client of a served model has them.
+    """Writes the first raw test rows as CSV, like the input of a served model.
 
     Args:
-        raw: the data set.
-        rows: how many.
-        path: file to write.
+        raw: `RawData`, the data set.
+        rows: int, number of rows.
+        path: string, file to write.
 
     Returns:
         Their labels.
@@ -105,11 +105,11 @@ def write_raw_rows(raw: RawData, rows: int, path: str) -> list[float]:
 
 
 def score_in_clean_process(saved_model: str, rows: str) -> list[float]:
-    """Scores a CSV file in a new process that has TensorFlow only.
+    """Scores a CSV file in a new process that imports only TensorFlow.
 
     Args:
         saved_model: folder that `launch.export` wrote.
-        rows: CSV file of raw rows.
+        rows: string, CSV file of raw rows.
 
     Returns:
         A probability per row.
@@ -127,13 +127,13 @@ def score_in_clean_process(saved_model: str, rows: str) -> list[float]:
 
 
 def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int = 4) -> None:
-    """Prepares data, trains, prints the table, draws the curves, exports and serves.
+    """Prepares data, trains, prints the table, plots the curves, exports and predicts.
 
     Args:
         source: see `load_raw`.
-        out: folder for everything; what an earlier demo left there is replaced.
-        rows: training rows; where there are more, about so many are drawn.
-        epochs: passes over them.
+        out: string, folder to write; the files of an earlier demo are replaced.
+        rows: int, number of training rows; larger data sets are sampled.
+        epochs: int, number of epochs.
     """
     with FolderLock(out):
         _run_demo(source, out, rows, epochs)
@@ -159,7 +159,7 @@ def _run_demo(source: str | None, out: str, rows: int, epochs: int) -> None:
     run = join(common.out, best.folder, "seed_0")
     saved = export_run(run, data, join(out, "saved_model"))
     _serve(raw, run, data, saved, join(out, "raw_rows.csv"))
-    print(f"\n{time.perf_counter() - started:.0f} s in all; everything is in {out}")
+    print(f"\n{time.perf_counter() - started:.0f} s in all; all files are in {out}")
 
 
 def _serve(raw: RawData, run: str, data: str, saved: str, path: str) -> None:
@@ -185,8 +185,10 @@ def _define_flags() -> None:
     quiet()
     flags.DEFINE_string("source", None, "ml-1m.zip, its folder, or a folder of CSV files.")
     flags.DEFINE_string("out", None, "Folder to write; by default in the temporary folder.")
-    flags.DEFINE_integer("rows", _MOST_ROWS, "Training rows; of more, a sample.", lower_bound=1)
-    flags.DEFINE_integer("epochs", 4, "Passes over the training rows.", lower_bound=1)
+    flags.DEFINE_integer(
+        "rows", _MOST_ROWS, "Number of training rows; larger data sets are sampled.", lower_bound=1
+    )
+    flags.DEFINE_integer("epochs", 4, "Number of epochs.", lower_bound=1)
 
 
 if __name__ == "__main__":

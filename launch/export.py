@@ -1,4 +1,4 @@
-"""SavedModels that take raw features: strings and numbers in, probabilities out.
+"""Exports a run as a SavedModel that takes raw features and returns probabilities.
 
 Example: `python -m launch.export --run=out/frappe --data=data/frappe --out=out/served`.
 """
@@ -22,16 +22,15 @@ def export_run(run: str, data: str, out: str) -> str:
     """Exports the best epoch of a run; see `export_saved_model`.
 
     Args:
-        run: folder of the run.
-        data: prepared data folder that it was trained on, or a copy; of its record files none is
-            needed.
-        out: folder to write.
+        run: string, folder of the run.
+        data: string, prepared data folder of the run, or a copy; its record files are not needed.
+        out: string, folder to write.
 
     Returns:
         `out`.
 
     Raises:
-        DataError: naming the field that has another vocabulary or other settings in `data`.
+        DataError: names the field whose vocabulary or settings differ in `data`.
     """
     model = load_best(run)
     check_vocabularies(run, data, model)
@@ -41,14 +40,14 @@ def export_run(run: str, data: str, out: str) -> str:
 def _main(argv: Sequence[str]) -> None:
     del argv
     if not _FLAGS.run or not _FLAGS.data or not _FLAGS.out:
-        raise ValueError("give --run=FOLDER_OF_THE_RUN, --data=PREPARED_FOLDER and --out=FOLDER")
+        raise ValueError("pass --run=FOLDER_OF_THE_RUN, --data=PREPARED_FOLDER and --out=FOLDER")
     print(f"written to {export_run(_FLAGS.run, _FLAGS.data, _FLAGS.out)}")
 
 
 def _define_flags() -> None:
     quiet()
-    flags.DEFINE_string("run", None, "Folder that launch.train wrote.")
-    flags.DEFINE_string("data", None, "Prepared data folder that it was trained on.")
+    flags.DEFINE_string("run", None, "Folder of the run, written by launch.train.")
+    flags.DEFINE_string("data", None, "Prepared data folder of the run, or a copy.")
     flags.DEFINE_string("out", None, "Folder to write.")
 
 

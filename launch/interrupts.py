@@ -1,4 +1,4 @@
-"""What Ctrl-C does before a command has begun and after it has ended; imports nothing else."""
+"""Handling of Ctrl-C before a command starts and after it ends; imports no other module."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ standard_error = 2  # the file descriptor; another one while TensorFlow's lines 
 
 
 def quit_on_interrupt() -> None:
-    """Lets Ctrl-C end the process at once with one line, while nothing is at stake.
+    """Makes Ctrl-C end the process immediately with one line.
 
-    A process that ignores Ctrl-C, or has a handler of its own, keeps that.
+    A process that ignores Ctrl-C or has its own handler keeps it.
 
     Example:
         >>> quit_on_interrupt()
@@ -20,7 +20,7 @@ def quit_on_interrupt() -> None:
 
 
 def raise_on_interrupt() -> None:
-    """Lets Ctrl-C raise `KeyboardInterrupt` again.
+    """Makes Ctrl-C raise `KeyboardInterrupt` again.
 
     Example:
         >>> raise_on_interrupt()
@@ -32,7 +32,7 @@ def _replace(present, handler) -> None:
     try:
         if signal.getsignal(signal.SIGINT) is present:
             signal.signal(signal.SIGINT, handler)
-    except ValueError:  # only the main thread may
+    except ValueError:  # allowed in the main thread only
         pass
 
 

@@ -22,7 +22,7 @@ def _main(argv: Sequence[str]) -> None:
         found = zoo.list_presets(schema.name if schema else None)
         if not found:
             names = ", ".join(sorted({preset.dataset for preset in zoo.list_presets()}))
-            raise ValueError(f"no preset is of the data set {schema.name!r}; there are: {names}")
+            raise ValueError(f"no preset for the data set {schema.name!r}; available: {names}")
         print(found)
         return
     print(zoo.list_models(schema))
@@ -32,8 +32,12 @@ def _main(argv: Sequence[str]) -> None:
 
 def _define_flags() -> None:
     quiet()
-    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote: counts parameters for it.")
-    flags.DEFINE_boolean("presets", False, "Prints published settings, of --data's set or of all.")
+    flags.DEFINE_string(
+        "data", None, "Prepared data folder; prints the number of parameters for its schema."
+    )
+    flags.DEFINE_boolean(
+        "presets", False, "Print published settings, of the data set in --data or of all."
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Scores raw rows of a CSV file with a SavedModel; needs TensorFlow and nothing of this project.
 
 Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
-The file's header names the columns; columns that the model does not know, such as the label, are
+The file's header names the columns; columns that the model does not use, such as the label, are
 ignored. Several values of one field are joined by its separator ("|" unless the schema names
-another); what is empty counts as missing.
+another); empty values are missing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import tensorflow as tf
 from absl import app, flags
 
 _FLAGS = flags.FLAGS
-_ROWS = 4096  # scored at a time
+_ROWS = 4096  # rows per batch
 
 
 def _input_name(column: str) -> str:
-    """As `zoo.serving.input_names.input_name`, which this module must not need."""
+    """Same as `zoo.serving.input_names.input_name`, which this module cannot import."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     return name if re.match("[A-Za-z]", name) else f"column_{name}"
 
@@ -35,21 +35,21 @@ def predict(saved_model: str, rows: str) -> Iterator[float]:
     """Scores the rows of a CSV file, in order.
 
     Args:
-        saved_model: folder that `launch.export` wrote.
-        rows: CSV file with a header, `.gz` or plain.
+        saved_model: string, folder that `launch.export` wrote.
+        rows: string, CSV file with a header, `.gz` or plain.
 
     Yields:
         A probability per row.
 
     Raises:
-        ValueError: if a folder, file or column is missing, the file cannot be read to its end, or
-            a value is no number.
+        ValueError: if a folder, file or column is missing, the file cannot be read to its end, or a
+            value is not a number.
 
     Example:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
         [0.27, 0.91]
     """
-    loaded = _loaded(saved_model)  # kept: it owns the lookup tables
+    loaded = _loaded(saved_model)  # kept alive, because it owns the lookup tables
     if "serving_default" not in loaded.signatures:
         raise ValueError(f"{saved_model} has no signature serving_default; export the model again")
     serve = loaded.signatures["serving_default"]
@@ -71,19 +71,19 @@ def _loaded(folder: str):
     try:
         return tf.saved_model.load(found)
     except tf.errors.OpError as error:
-        # Of an assertion what it says, without TensorFlow's account of where it is in the graph.
+        # The message of an assertion, without its position in TensorFlow's graph.
         said = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
         if said:
             raise ValueError(said[1].replace("] [", " ")) from None
         raise ValueError(f"{found} cannot be loaded: {error.message}; export it again") from None
-    except Exception as error:  # whatever TensorFlow makes of damaged files
+    except Exception as error:  # TensorFlow raises various errors for damaged files
         raise ValueError(
             f"{found} is damaged ({type(error).__name__}: {error}); export it again"
         ) from None
 
 
 def _found(folder: str) -> str:
-    """Where the SavedModel is: an export that was killed may have left the one before aside."""
+    """Returns the folder of the SavedModel; a killed export may have left the old one aside."""
     parent, name = os.path.split(folder.rstrip("/"))
     for place in (folder, os.path.join(parent, f".{name}.replaced")):
         if tf.io.gfile.exists(f"{place}/saved_model.pb"):  # local or remote
@@ -92,7 +92,7 @@ def _found(folder: str) -> str:
 
 
 def _names(loaded, inputs: Iterable[str]) -> dict[str, str]:
-    """The name of the column that each input takes; older SavedModels do not tell."""
+    """Returns the column of each input; older SavedModels do not contain it."""
     if not hasattr(loaded, "columns"):
         return {name: name for name in inputs}
     told = loaded.columns()
@@ -101,9 +101,9 @@ def _names(loaded, inputs: Iterable[str]) -> dict[str, str]:
 
 
 def _read(path: str, names: Mapping[str, str]) -> Iterator[dict]:
-    """The rows of a CSV file by the names of columns; complaints name the file.
+    """Yields the rows of a CSV file as dicts by column; errors name the file.
 
-    Where the header lacks a column, the name of its input does as well.
+    If the header lacks a column, the name of its input is accepted.
     """
     try:
         with _open(path) as file:
@@ -130,7 +130,7 @@ def _open(path: str):
     if not os.path.isfile(path):
         raise ValueError(f"no file {path}; give a CSV file with a header")
     opener = gzip.open if path.endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")  # a mark may begin the file
+    return opener(path, "rt", encoding="utf-8-sig", newline="")  # skips a byte order mark
 
 
 def _column(batch: list[dict], name: str, dtype: tf.DType, path: str, line: int) -> tf.Tensor:
@@ -143,8 +143,8 @@ def _column(batch: list[dict], name: str, dtype: tf.DType, path: str, line: int)
             numbers.append(float(value) if value.strip() else float("nan"))
         except ValueError:
             raise ValueError(
-                f"{path}, line {line + offset}: {name}={value!r} is no number; leave it empty if "
-                "it is missing"
+                f"{path}, line {line + offset}: {name}={value!r} is not a number; leave it empty "
+                "if it is missing"
             ) from None
     return tf.constant(numbers, dtype)
 
@@ -176,7 +176,7 @@ def _main(argv: Sequence[str]) -> None:
             raise ValueError("give --saved_model=FOLDER and --input=rows.csv")
         _write(predict(_FLAGS.saved_model, _FLAGS.input), _FLAGS.output)
         sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on, as in ... | head -1
+    except BrokenPipeError:  # the output is closed, as in ... | head -1
         _discard_output()
         sys.exit(141)
     except KeyboardInterrupt:
@@ -187,7 +187,7 @@ def _main(argv: Sequence[str]) -> None:
         print("error: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr)
         try:
             sys.stdout.flush()
-        except OSError:  # a full disk, which Python would complain of again at its end
+        except OSError:  # a full disk, which Python would report again at exit
             _discard_output()
         sys.exit(1)
 
@@ -199,8 +199,10 @@ def _discard_output() -> None:
 
 
 def _define_flags() -> None:
-    flags.DEFINE_string("saved_model", None, "Folder that launch.export or launch.train wrote.")
-    flags.DEFINE_string("input", None, "CSV file with a header; .gz is read too.")
+    flags.DEFINE_string(
+        "saved_model", None, "Folder of the SavedModel, written by launch.export or launch.train."
+    )
+    flags.DEFINE_string("input", None, "CSV file with a header, plain or .gz.")
     flags.DEFINE_string("output", None, "CSV file to write; by default the standard output.")
 
 

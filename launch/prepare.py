@@ -40,25 +40,25 @@ def prepare(
 ) -> str:
     """Encodes a data set and writes it to a folder, completely or not at all.
 
-    The rows are read twice and never held in memory: once to count the values of the training
-    split, once to encode all splits. The same input gives the same bytes. An interrupted
-    preparation goes on where it was if it is repeated with the same arguments and files.
+    The rows are read twice and not kept in memory: once to count the values of the training split,
+    once to encode all splits. The same input gives the same bytes. An interrupted preparation
+    continues if it is repeated with the same arguments and files.
 
     Args:
         raw: The data set.
         out: Folder to write, local or remote.
-        shards: Record files per split.
-        compression: None or "GZIP".
-        overwrite: Replaces an already prepared folder.
+        shards: Number of record files per split. Defaults to 1.
+        compression: None or "GZIP". Defaults to None.
+        overwrite: Replaces an already prepared folder. Defaults to False.
         layout: "packed" (ids and numbers as two vectors) or "columns" (one feature per column).
         max_lost: Largest share of damaged raw rows, in [0, 1].
-        key: What beside the files and the schema decides the rows, such as a seed.
+        key: Values other than the files and the schema that determine the rows, such as a seed.
 
     Returns:
-        A summary to print; `report.json` in the folder says the same.
+        A summary to print; `report.json` in the folder has the same content.
 
     Raises:
-        ValueError: If the folder is in use or an argument or the data are wrong.
+        ValueError: If the folder is in use, or an argument or the data are invalid.
 
     Example:
         >>> import tempfile
@@ -71,7 +71,7 @@ def prepare(
     if not 0 <= max_lost <= 1:
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
     files = Files(shards, compression, layout)
-    # Without files only the caller knows whether the rows are still the same.
+    # Without files, only the caller knows whether the rows are unchanged.
     decisive = (repr(raw.schema), files, key, os.urandom(8) if not raw.files else "")
     with Workspace(out, overwrite, fingerprint(raw.files, *decisive)) as work:
         counted = count_pass(raw, work, max_lost)
@@ -91,7 +91,7 @@ def _main(argv: Sequence[str]) -> None:
         return
     if bool(_FLAGS.dataset) == bool(_FLAGS.schema) or not _FLAGS.out:
         raise ValueError(
-            "give --out=DIRECTORY, and --dataset=NAME or --schema=FILE with --source=DATA (or "
+            "pass --out=DIRECTORY, and --dataset=NAME or --schema=FILE with --source=DATA (or "
             "--infer to propose a schema); data sets: " + ", ".join(datasets.available())
         )
     check_free(_FLAGS.out.rstrip("/"), _FLAGS.overwrite)  # before a long read of the source
@@ -114,7 +114,7 @@ def _main(argv: Sequence[str]) -> None:
 
 def _own(options: Options, shares: dict[str, float]) -> RawData:
     if options.rows is not None:
-        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; leave it out")
+        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; remove it")
     return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by)
 
 
@@ -122,10 +122,10 @@ def _known(options: Options) -> RawData:
     synthetic = _FLAGS.dataset == "synthetic"
     if synthetic and options.source is not None:
         raise ValueError(
-            f"--source={options.source} has no use with --dataset=synthetic; leave out"
+            f"--source={options.source} has no effect with --dataset=synthetic; remove"
         )
     if not synthetic and options.rows is not None:
-        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; leave it out")
+        raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; remove it")
     return datasets.get(_FLAGS.dataset)(options)
 
 
@@ -135,20 +135,31 @@ def _define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder to write.")
     flags.DEFINE_string("source", None, "File, folder or pattern of the raw data, local or remote.")
     flags.DEFINE_string("schema", None, "Schema file (.json) of your own CSV, TSV or Parquet data.")
-    flags.DEFINE_boolean("infer", False, "Write a proposed --schema for --source, to edit.")
+    flags.DEFINE_boolean(
+        "infer", False, "Propose a schema for --source and write it to --schema, for editing."
+    )
     flags.DEFINE_string("label", None, "Name of the label column, for --infer.")
-    flags.DEFINE_string("split", "0.8,0.1,0.1", "Shares of train, valid and test (--schema).")
-    flags.DEFINE_enum("split_by", None, ["random", "time"], "How to split (--schema).")
-    flags.DEFINE_integer("shards", 1, "Record files per split.", lower_bound=1)
+    flags.DEFINE_string("split", "0.8,0.1,0.1", "Shares of train, valid and test (with --schema).")
+    flags.DEFINE_enum(
+        "split_by", None, ["random", "time"], "How to split the rows (with --schema)."
+    )
+    flags.DEFINE_integer("shards", 1, "Number of record files per split.", lower_bound=1)
     flags.DEFINE_enum("compression", None, ["GZIP"], "Compression of the record files.")
     flags.DEFINE_enum("layout", "packed", ["packed", "columns"], "Layout of the records.")
-    flags.DEFINE_integer("min_count", None, "Rarer training values become id 0.", lower_bound=1)
-    flags.DEFINE_float("max_lost", MOST_LOST, "Largest share of damaged raw rows.")
-    flags.DEFINE_integer("rows", None, "Training rows to generate (synthetic).")
-    flags.DEFINE_integer("seed", 0, "Seed of a random split, sampled negatives, synthetic data.")
+    flags.DEFINE_integer(
+        "min_count",
+        None,
+        "Values that occur less often in the training split become id 0.",
+        lower_bound=1,
+    )
+    flags.DEFINE_float("max_lost", MOST_LOST, "Maximum share of damaged raw rows.")
+    flags.DEFINE_integer(
+        "rows", None, "Number of training rows to generate (with --dataset=synthetic)."
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of random splits, sampled negatives and synthetic data.")
     flags.DEFINE_boolean("overwrite", False, "Replace an already prepared folder.")
 
 
 if __name__ == "__main__":
     _define_flags()
-    cli.run(_main, advice="the same command goes on where it was")
+    cli.run(_main, advice="repeat the same command to continue")

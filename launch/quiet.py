@@ -1,13 +1,13 @@
-"""Keeps TensorFlow's notes on its own workings off the screen."""
+"""Hides TensorFlow's log lines."""
 
 import tensorflow as tf
 from absl import flags, logging
 
 
 def quiet() -> None:
-    """Shows warnings and errors only, unless the user gives `--verbosity`.
+    """Shows only warnings and errors, unless `--verbosity` is set.
 
-    To be called before the flags are parsed: absl then takes a flag that nobody set for "info".
+    Call it before the flags are parsed: afterwards absl treats an unset flag as "info".
 
     Example:
         >>> quiet()

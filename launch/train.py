@@ -50,13 +50,13 @@ def _main(argv: Sequence[str]) -> None:
 
 def _run(config: RunConfig, schema: zoo.Schema) -> None:
     saved = join(config.out, "saved_model")
-    check_export(saved)  # before the first step
+    check_export(saved)  # before training starts
     ledger = zoo.Ledger()
     history = train(config, ledger)
     print(f"\n{config.model} with {config.optimizer} on {config.data}")
     print(history.table())
     if ledger.total_lost:
-        print(f"\ndamaged records were left out\n{ledger.report()}")
+        print(f"\ndamaged records were skipped\n{ledger.report()}")
     published = published_of(config, schema)
     save_scores(config, history, published)
     if published is not None:
@@ -70,7 +70,7 @@ def _run(config: RunConfig, schema: zoo.Schema) -> None:
 
 
 def _settings() -> dict[str, Any]:
-    """The arguments of `RunConfig`: the flags, over a preset if there is one."""
+    """Returns the arguments of `RunConfig`: the preset, if any, overridden by the flags."""
     settings = run_settings() | {
         "optimizer": _FLAGS.optimizer,
         "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
@@ -92,19 +92,19 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "preset",
         None,
-        "Published settings, such as frappe/deepfm; flags that are given too go before them. "
-        "python -m launch.models --presets lists all.",
+        "Published settings, such as frappe/deepfm. Explicit flags override the preset. "
+        "python -m launch.models --presets lists all presets.",
     )
     models = ", ".join(entry.name for entry in zoo.list_models())
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
     flags.DEFINE_string("optimizer", "adam", "Optimizer: adam, adamar, helen(adamar), ...")
-    flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
+    flags.DEFINE_float("learning_rate", None, "Learning rate; by default that of the optimizer.")
     flags.DEFINE_string(
         "optimizer_args",
         "",
-        "Its arguments, such as rho=0.01,alpha=auto; frequency=dataset takes Helen's counts from "
-        "the training split.",
+        "Optimizer arguments, e.g. rho=0.01,alpha=auto; frequency=dataset takes Helen's counts "
+        "from the training split.",
     )
     flags.DEFINE_list(
         "callbacks",
@@ -112,16 +112,21 @@ def _define_flags() -> None:
         f"Callbacks, separated by commas, of: {', '.join(CALLBACKS)}. meda draws the embedding "
         "tables again at the start of each epoch.",
     )
-    flags.DEFINE_integer("epochs", 4, "Epochs at most.")
+    flags.DEFINE_integer("epochs", 4, "Maximum number of epochs.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")
-    flags.DEFINE_boolean("resume", False, "Continue the run in --out.")
-    flags.DEFINE_integer("patience", 0, "Stop after so many epochs without a better valid AUC.")
+    flags.DEFINE_boolean("resume", False, "Continue the run in --out from its last checkpoint.")
+    flags.DEFINE_integer(
+        "patience", 0, "Stop after this many epochs without a better validation AUC; 0: never."
+    )
     flags.DEFINE_float(
         "reduce_lr",
         None,
-        "Factor of the learning rate after every epoch without a better valid AUC, such as 0.1.",
+        "Factor of the learning rate after every epoch without a better validation AUC, such as "
+        "0.1.",
     )
-    flags.DEFINE_boolean("eval_test_each_epoch", False, "Score the test split every epoch.")
+    flags.DEFINE_boolean(
+        "eval_test_each_epoch", False, "Evaluate the test split after every epoch too."
+    )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ def verify(data: str | os.PathLike[str]) -> Iterator[tuple[str, bool, str]]:
     """Compares the files of each split with their sizes and checksums.
 
     Args:
-        data: prepared data folder.
+        data: string, prepared data folder.
 
     Yields:
-        For each split its name, whether all its files are as they were written, and a line that
-        says so or names the first file that is missing, differs, or does not belong there.
+        For each split its name, a boolean that is `True` if all files are unchanged, and a line
+        that says so or names the first file that is missing, differs, or does not belong to the
+        split.
 
     Raises:
         DataError: if the folder or its manifest is missing or malformed.

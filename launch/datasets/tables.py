@@ -91,7 +91,7 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
         The names.
 
     Raises:
-        DataError: If the file is missing or unreadable, or a name stands twice.
+        DataError: If the file is missing or unreadable, or a name occurs twice.
 
     Example:
         >>> column_names("rows.csv")  # doctest: +SKIP
@@ -110,7 +110,7 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
         raise _unreadable(path, error) from None
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: the column {twice[0]!r} stands twice in its header; rename one")
+        raise DataError(f"{path}: the column {twice[0]!r} occurs twice in its header; rename one")
     return found
 
 
@@ -179,7 +179,7 @@ def _check_text(path: str) -> None:
 
 
 def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
-    column_names(path)  # says which one stands twice
+    column_names(path)  # raises an error that names the repeated column
     file = RawFile(path)
     before = account.bytes_read
     with file.open_random() as stream:

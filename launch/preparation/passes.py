@@ -250,7 +250,7 @@ def _check(raw: RawData, found: Counted, max_lost: float) -> None:
         left_out = sum(found.left_out.values())
         lost += f"; left out: {left_out:,}" if left_out else ""
         if not usable:
-            what = "the files hold no row" if not reasons else "mend that first"
+            what = "the files hold no row" if not reasons else "fix that first"
         elif usable < _FEW_ROWS:
             what = (
                 "so few rows need larger shares such as --split=0.5,0.25,0.25, fewer splits such "

@@ -1,4 +1,4 @@
-"""Flags of every command that trains, and the settings they give."""
+"""Flags that all training commands share."""
 
 from typing import Any
 
@@ -13,28 +13,32 @@ _FLAGS = flags.FLAGS
 
 
 def define_run_flags() -> None:
-    """Defines the flags of a run that do not choose the optimizer or the seed."""
-    flags.DEFINE_string("data", None, "Folder that launch.prepare wrote.")
-    flags.DEFINE_string("model_args", "", "Its arguments, such as hidden_units=(64,32),dropout=0.1")
+    """Defines the flags of a run, except those of the optimizer and the seed."""
+    flags.DEFINE_string("data", None, "Prepared data folder, written by launch.prepare.")
+    flags.DEFINE_string("model_args", "", "Model arguments, e.g. hidden_units=(64,32),dropout=0.1")
     flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
     flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
-    flags.DEFINE_integer("cpu_replicas", 0, "With mirrored: so many logical CPUs, not GPUs.")
-    flags.DEFINE_boolean("overwrite", False, "Replace what an earlier command left in --out.")
+    flags.DEFINE_integer(
+        "cpu_replicas",
+        0,
+        "Number of logical CPU replicas to use instead of GPUs (requires --strategy=mirrored).",
+    )
+    flags.DEFINE_boolean("overwrite", False, "Replace the results of an earlier command in --out.")
     flags.DEFINE_float(
         "checkpoint_every",
         10.0,
-        "Minutes between two checkpoints within an epoch; after every epoch there is one too.",
+        "Minutes between two checkpoints within an epoch; one is also written after every epoch.",
     )
     flags.DEFINE_float(
         "max_lost",
         MAX_LOST,
-        "Share of the records that may be lost to damage; beyond it: an error.",
+        "Maximum share of damaged records; a larger share is an error.",
     )
 
 
 def run_settings() -> dict[str, Any]:
-    """Reads the flags that all training commands have.
+    """Reads the flags that all training commands share.
 
     Returns:
         Arguments of `launch.run.config.RunConfig`.
@@ -43,7 +47,7 @@ def run_settings() -> dict[str, Any]:
         ValueError: if `--data` or `--out` is not given, or `--model_args` cannot be read.
     """
     if not _FLAGS.data or not _FLAGS.out:
-        raise ValueError("give --data=PREPARED_FOLDER and --out=FOLDER")
+        raise ValueError("pass --data=PREPARED_FOLDER and --out=FOLDER")
     return {
         "data": _FLAGS.data.rstrip("/"),
         "out": _FLAGS.out.rstrip("/"),

@@ -95,7 +95,7 @@ def test_labels_of_one_kind_to_score(tmp_path, said):
     splits = {"train": in_memory(table()), "valid": in_memory(one), "test": in_memory(one)}
     lines = prepare(raw_of(splits), folder).splitlines()[-2:]
     for line, split in zip(lines, ("valid", "test"), strict=True):
-        assert f"labels of split '{split}' are 1: its AUC says nothing (it is given as 0.5)" in line
+        assert f"labels of split '{split}' are 1: its AUC is undefined (reported as 0.5)" in line
     train(config_for(folder, tmp_path / "run"))
     assert sorted(line[:31] for line in said) == [
         "all 60 labels of split 'test' a", "all 60 labels of split 'valid' "]  # fmt: skip

@@ -130,5 +130,5 @@ def test_a_missing_column_is_named_as_in_the_schema(served, tmp_path):
     header = [*FIELDS, *NUMBERS]
     place = header.index("__call__")
     path = write(tmp_path / "bad.csv", header, [[*rows[0][:place], "x", *rows[0][place + 1 :]]])
-    with pytest.raises(ValueError, match=r"line 2: __call__='x' is no number"):
+    with pytest.raises(ValueError, match=r"line 2: __call__='x' is not a number"):
         list(predict(saved_model, path))

@@ -176,7 +176,7 @@ def test_a_comparison_is_removed_only_if_all_of_it_is_ours(name, data, tmp_path)
     mine = folder / name
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(ValueError, match="is not of a comparison"):
+    with pytest.raises(ValueError, match="is not a file of a comparison"):
         remove_comparison(str(folder))
     assert mine.exists() and (folder / "adam/seed_0/config.json").exists()
     mine.unlink()
@@ -192,6 +192,6 @@ def test_the_demo_deletes_no_folder_called_runs_of_somebody_else(tmp_path):
     mine = tmp_path / "out/runs/thesis.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    with pytest.raises(ValueError, match=r"thesis\.txt is not of a comparison"):
+    with pytest.raises(ValueError, match=r"thesis\.txt is not a file of a comparison"):
         run_demo(str(source), str(tmp_path / "out"))
     assert mine.exists()

@@ -213,6 +213,6 @@ def test_remains_of_an_export_that_an_older_version_left_are_replaced(small, tmp
 
 def test_a_folder_of_something_else_is_kept(small, tmp_path):
     write_text(str(tmp_path / "mine/thesis.txt"), "mine")
-    with pytest.raises(ValueError, match="mine holds something else than a SavedModel"):
+    with pytest.raises(ValueError, match="mine holds files other than a SavedModel"):
         export_saved_model(*small, str(tmp_path / "mine"))
     assert (tmp_path / "mine/thesis.txt").exists()

@@ -39,7 +39,7 @@ def test_the_user_is_the_group_and_the_minimum_count_can_be_chosen(tmp_path, wri
 @pytest.mark.parametrize(
     ("train", "words"),
     [
-        ("label,a,b,a\n1,x,y,z\n", r"train\.csv\.gz.*'a' stands twice"),
+        ("label,a,b,a\n1,x,y,z\n", r"train\.csv\.gz.*'a' occurs twice"),
         ("label,a\n1,x\n", r"columns label, a, b, .*train\.csv\.gz has label, a;"),
     ],
 )

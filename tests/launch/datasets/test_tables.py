@@ -110,7 +110,7 @@ def test_parquet_keeps_its_types(tmp_path):
         ("a.csv", b"", "cannot be read as a table: Empty"),
         ("a.csv", b"label,us\xe9r\n1,a\n", r"a\.csv cannot be read as a table: 'utf-8'"),
         ("a.csv", b"label,user\n1,\xff,a\n", "holds bytes that are no UTF-8 besides"),
-        ("a.csv", b"x,y,x\n1,2,3\n", "'x' stands twice"),
+        ("a.csv", b"x,y,x\n1,2,3\n", "'x' occurs twice"),
         ("a.csv.gz", gzip.compress(b"x\n" + b"1\n" * 999, mtime=0)[:-9], "cannot be read as"),
         ("a.parquet", b"PAR1 not", "cannot be read as a table"),
         ("absent.csv", None, "no file"),

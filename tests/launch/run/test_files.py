@@ -202,7 +202,7 @@ def test_overwrite_replaces_a_run_once_the_new_one_begins(data, run):
         with pytest.raises(ValueError, match=r"adm|dim|batch_size"):
             train(config_for(data, run, overwrite=True, **wrong))
     (run / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"thesis\.txt is not of a run"):
+    with pytest.raises(ValueError, match=r"thesis\.txt is not a file of a run"):
         train(config_for(data, run, overwrite=True))
     (run / "thesis.txt").unlink()
     assert (run / "best.keras").read_bytes() == before and (run / "saved_model").exists()
@@ -235,7 +235,7 @@ def test_a_foreign_export_is_noticed_before_training(tmp_path):
     (tmp_path / "saved_model").mkdir()
     check_export(str(tmp_path / "saved_model"))
     (tmp_path / "saved_model/thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="something else than a SavedModel"):
+    with pytest.raises(ValueError, match="files other than a SavedModel"):
         check_export(str(tmp_path / "saved_model"))
 
 

@@ -151,14 +151,16 @@ def test_hashes_are_forever():
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="'oov' needs a table"):
         ids_from_text(FIELDS["oov"], tf.constant(["a"]))
-    with pytest.raises(ValueError, match=r"'age' has no boundaries yet; prepare"):
+    with pytest.raises(ValueError, match=r"'age' has no boundaries; prepare"):
         ids_from_text(zoo.Categorical("age", 5, encoding="buckets"), tf.constant(["1"]))
     with pytest.raises(ValueError, match="'oov' has encoding='vocabulary', not 'hash'"):
         hash_ids(FIELDS["oov"], ["a"])
     with pytest.raises(zoo.DataError, match=r"no vocabulary at .*/oov\.tsv"):
         lookup_table(tmp_path, FIELDS["oov"])
     save_vocabulary(tmp_path, "oov", ["<oov>", "a"], np.array([0, 1]))
-    with pytest.raises(zoo.DataError, match=r"oov\.tsv has 2 ids, the model's field 'oov' 9"):
+    with pytest.raises(
+        zoo.DataError, match=r"oov\.tsv has 2 ids, and the model's field 'oov' has 9"
+    ):
         lookup_table(tmp_path, FIELDS["oov"])
 
 
