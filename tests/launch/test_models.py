@@ -42,7 +42,7 @@ def test_it_lists_presets_of_a_data_set(capsys, folder, tmp_path):
     zoo.Schema("mine", [zoo.Categorical("user", 9)]).save(tmp_path)
     with (
         flagsaver.flagsaver(presets=True, data=folder),
-        pytest.raises(ValueError, match=r"data set 'mine'; there are: .*frappe"),
+        pytest.raises(ValueError, match=r"data set 'mine'; available: .*frappe"),
     ):
         launch.models._main([])
 
