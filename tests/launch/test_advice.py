@@ -83,7 +83,7 @@ def test_labels_of_one_kind(tmp_path, said, value):
     one = table(click=pl.lit(float(value)))
     folder = str(tmp_path / "data")
     text = prepare(raw_of({**of_one_table(table()), "train": in_memory(one)}), folder)
-    line = f"all 60 labels of split 'train' are {value}: there is nothing to learn; check the label 'click'"
+    line = f"all 60 labels of split 'train' are {value}: there is nothing to learn; check"
     assert text.splitlines()[-1].startswith(f"warning: {line}")
     train(config_for(folder, tmp_path / "run"))
     assert len(said) == 1 and said[0].startswith(line)
