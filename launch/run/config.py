@@ -1,4 +1,4 @@
-"""What a training run is: all that decides its result, in one place."""
+"""The settings of a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning curves as a picture."""
+"""Plots of learning curves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
         runs: for each name its runs (one per seed), each a sequence of epochs. Several runs are
             drawn as their mean, with a band of one sample standard deviation.
         path: file to write.
-        title: what stands above the panels, such as the data set and the model.
+        title: string, title of the plot, such as the data set and the model.
 
     Returns:
         The path.

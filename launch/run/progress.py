@@ -13,7 +13,7 @@ class Progress(keras.callbacks.Callback):
     """Shows the progress of one epoch and measures its speed.
 
     Args:
-        description: what stands before the bar, such as "epoch 1/4".
+        description: string before the bar, such as "epoch 1/4".
         rows: rows of the epoch, or `None` if unknown.
         batch_size: rows per step.
         show: whether to draw the bar.

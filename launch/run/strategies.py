@@ -1,4 +1,4 @@
-"""Which devices a run uses."""
+"""The distribution strategy of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STRATEGIES = ("none", "mirrored")
 
 
 def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
-    """Makes the distribution strategy of a run.
+    """Creates the distribution strategy of a run.
 
     Args:
         name: "none": one device; "mirrored": a replica per GPU, or per logical CPU.
