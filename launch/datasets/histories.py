@@ -1,4 +1,4 @@
-"""Histories of behaviour in one text, such as "7^3^12", the newest last."""
+"""Histories of behavior in one text, such as "7^3^12", the newest last."""
 
 from __future__ import annotations
 

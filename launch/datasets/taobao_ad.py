@@ -61,7 +61,7 @@ def load(options: Options) -> RawData:
             without it, the zip is downloaded.
 
     Returns:
-        The rows. From Alibaba's files, without the histories of behaviour.
+        The rows. From Alibaba's files, without the histories of behavior.
 
     Raises:
         DataError: If a file is missing or malformed, or the download fails.

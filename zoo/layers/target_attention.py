@@ -67,14 +67,14 @@ class TargetAttention(keras.layers.Layer):
         rows = tf.shape(target)[0]
         places = tf.where(present)
         row = places[:, 0]
-        behaviour = tf.gather_nd(history, places)
+        behavior = tf.gather_nd(history, places)
         wanted = tf.gather(target, row)
-        together = [wanted, behaviour, wanted - behaviour, wanted * behaviour]
+        together = [wanted, behavior, wanted - behavior, wanted * behavior]
         scores = self.score(self.mlp(tf.concat(together, axis=1), training=training))
         if self.softmax:
             scores = self._softmax(scores, row, rows)
         # float32, because half precision loses the later terms of a long sum.
-        weighed = tf.cast(scores * behaviour, tf.float32)
+        weighed = tf.cast(scores * behavior, tf.float32)
         return tf.cast(tf.math.unsorted_segment_sum(weighed, row, rows), self.compute_dtype)
 
     def _softmax(self, scores: tf.Tensor, row: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
