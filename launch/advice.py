@@ -74,7 +74,7 @@ def divergence_line(epoch: Epoch, config: RunConfig) -> str:
     Example:
         >>> epoch = Epoch(1, loss=2e18, valid_auc=0.5, valid_logloss=3e18)
         >>> divergence_line(epoch, RunConfig("data", "out", learning_rate=1e6))[:46]
-        'epoch 1: loss 2e+18, valid LogLoss 3e+18; with'
+        'epoch 1: loss 2e+18, valid LogLoss 3e+18; for '
     """
     if not (epoch.loss > FAR and epoch.valid_logloss > FAR):
         return ""
