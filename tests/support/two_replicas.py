@@ -11,10 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from optimizer_table import ENTRIES, OVER_REPLICAS
+from optimizer_table import ENTRIES
 
 import tf_helen
 
+DAMAGED = " damaged"  # ends the name of an optimizer whose labels are damaged
 FIELDS = {"user": 50, "item": 20}
 
 
@@ -56,17 +57,30 @@ def train(make, strategy, fp16=False, labels=None):
     return model, [*model.get_weights(), model.predict(grid, verbose=0)], history
 
 
-def main(path):
+def damaged(y):
+    """Only the second replica's half of the first batch."""
+    y = y.copy()
+    y[40] = np.nan
+    return y
+
+
+def main(path, *names):
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, logical)
     one = tf.distribute.MirroredStrategy(["CPU:0"])
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = {}
-    makes = {name: ENTRIES[name].make for name in OVER_REPLICAS}
+    makes = {name: entry.make for name, entry in ENTRIES.items()}
     makes["SAM replica"] = lambda: tf_helen.SAM(0.05, perturbation="replica")
     makes["Adam clipped"] = lambda: tf_helen.Adam(0.05, global_clipnorm=0.1)
-    for name, make in makes.items():
+    for name in names:
+        make = makes[name.removesuffix(DAMAGED)]
+        if name.endswith(DAMAGED):
+            model, weights, _ = train(make, two, fp16=True, labels=damaged)
+            results[f"{name}/finite"] = np.array(all(np.isfinite(w).all() for w in weights))
+            results[f"{name}/steps"] = np.array(model.optimizer.iterations.numpy())
+            continue
         for replicas, strategy in (("one", one), ("two", two)):
             model, weights, history = train(make, strategy)
             for i, value in enumerate(weights):
@@ -75,19 +89,8 @@ def main(path):
                 results[f"{name}/{replicas}/{metric}"] = np.array(values)
         copies = [np.array(v.numpy()) for v in model.trainable_variables[0].value.values]
         results[f"{name}/copies_differ_by"] = np.abs(copies[0] - copies[1]).max()
-    # Only the second replica's half of the first batch is damaged.
-    for name in ("AdamAR", "Helen"):
-
-        def damaged(y):
-            y = y.copy()
-            y[40] = np.nan
-            return y
-
-        model, weights, _ = train(ENTRIES[name].make, two, fp16=True, labels=damaged)
-        results[f"{name}/damaged/finite"] = np.array(all(np.isfinite(w).all() for w in weights))
-        results[f"{name}/damaged/steps"] = np.array(model.optimizer.iterations.numpy())
     np.savez(path, **results)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -10,6 +10,9 @@ import zoo
 from zoo.constructors import constructor_arguments
 
 MODELS = [entry.name for entry in zoo.list_models()]
+# A linear model, an MLP beside products, crosses, histories, two streams, logarithms, attention,
+# and a part for numbers.
+KINDS = ("lr", "deepfm", "dcnv2", "din", "finalmlp", "afn", "autoint", "dlrm")
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 ROWS = 997  # of a table that nothing else is as large as
 # Each model takes those that it knows; tanh, because a ReLU of few units may die.

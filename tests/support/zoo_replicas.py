@@ -1,4 +1,4 @@
-"""Run as a program: trains every model of the zoo under one replica and under two.
+"""Run as a program: trains models of the zoo under one replica and under two.
 
 A process of its own, because logical CPUs must be set before TensorFlow starts. Eagerly, because
 tracing every model twice would take minutes.
@@ -28,7 +28,7 @@ def train(name, strategy, features, label):
     return model
 
 
-def main(path):
+def main(path, *names):
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, logical)
@@ -37,7 +37,7 @@ def main(path):
     half = slice(0, len(label) // 2)
     halves = {key: np.concatenate([value[half]] * 2) for key, value in features.items()}
     results = {}
-    for name in zoo_cases.MODELS:
+    for name in names:
         rows = features, label
         if zoo_cases.has_batch_statistics(zoo_cases.shared(name)):
             # Replicas normalize by their own rows, as Keras does: here both have the same.
@@ -55,4 +55,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click_features import features_of
-from zoo_cases import MODELS, SCHEMA, batch, shared, small
+from kinds import some
+from zoo_cases import KINDS, MODELS, SCHEMA, batch, shared, small
 
 import zoo
 from zoo.data.vocabulary import save_vocabulary
 from zoo.serving.export import export_saved_model
 
-KINDS = {
+SCHEMAS = {
     "numbers": zoo.Schema("numbers", [], SCHEMA.numeric),
     "ids": zoo.Schema("ids", [zoo.Categorical("user", 10), zoo.Categorical("item", 8)]),
     "ids of several values": zoo.Schema("several", SCHEMA.categorical),
@@ -96,10 +97,10 @@ def test_mixed_precision_rounds_numbers_after_they_are_standardized(name):
     np.testing.assert_array_equal(shifted(there), model(features))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SCHEMAS)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_kind_of_schema_works_or_is_refused_clearly(name, kind):
-    schema = KINDS[kind]
+    schema = SCHEMAS[kind]
     if (name, kind) in REFUSED:
         with pytest.raises(ValueError, match=REFUSED[name, kind]):
             small(name, schema)
@@ -172,7 +173,7 @@ def test_numbers_for_which_there_is_no_place_are_refused(name, settings):
     with pytest.raises(ValueError, match=message):
         small(name, numeric="direct", **settings)
     # Without numbers there is nothing to refuse.
-    assert small(name, KINDS["ids"], numeric="direct", **settings).built
+    assert small(name, SCHEMAS["ids"], numeric="direct", **settings).built
 
 
 def below(weight):
@@ -195,7 +196,7 @@ def test_a_direct_number_is_one_whose_vector_is_a_single_one(name):
 @pytest.mark.parametrize("name", ["fm", "deepfm", "pnn", "xdeepfm", "fibinet", "din"])
 def test_direct_numbers_alone_are_no_vectors_to_compare(name):
     with pytest.raises(ValueError, match=r"compares vectors|pairs of columns|needs histories"):
-        small(name, KINDS["numbers"], numeric="direct")
+        small(name, SCHEMAS["numbers"], numeric="direct")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,7 @@ def vocabularies(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some(MODELS, KINDS))
 def test_an_export_scores_raw_features_as_the_model_does(name, vocabularies, tmp_path):
     features, _ = batch()
     ids = np.split(features["ids"], np.cumsum(_lengths(SCHEMA))[:-1], axis=1)

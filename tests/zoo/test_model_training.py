@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds import some
 from optimizer_table import ENTRIES
 from tensorflow.python.framework import function_def_to_graph
-from zoo_cases import BCE, MODELS, ROWS, batch, shared, small
+from zoo_cases import BCE, KINDS, MODELS, ROWS, batch, shared, small
 
 import tf_helen
 
 ROOT = Path(__file__).parents[2]
 # One pass, a decay of absent rows, two passes, a proximal step, a product with the Hessian.
-KINDS = ("Adam", "AdamAR", "Helen", "GroupAdam", "AdaHessian")
+STEPS = ("Adam", "AdamAR", "Helen", "GroupAdam", "AdaHessian")
+EVERY = [(name, step) for name in MODELS for step in STEPS]
+# Every model takes two passes; a model of each kind takes the others.
+FAST = [(name, step) for name, step in EVERY if step == "Helen" or name in KINDS]
 # What the loss cannot depend on.
 WITHOUT_EFFECT = {
     # The shift of a logarithm is a factor of the products, which are normalized.
@@ -44,10 +48,9 @@ def test_training_reaches_every_weight(name):
     assert still == WITHOUT_EFFECT.get(name, set())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", MODELS)
-def test_every_kind_of_optimizer_trains_every_model(name, kind):
-    changes = train(small(name), ENTRIES[kind].make())
+@pytest.mark.parametrize("name,step", some(EVERY, FAST))
+def test_every_kind_of_optimizer_trains_every_model(name, step):
+    changes = train(small(name), ENTRIES[step].make())
     assert max(changes.values()) > 1e-4
 
 
@@ -62,7 +65,7 @@ def test_mixed_precision_trains(name):
     assert max(train(small(name, dtype="mixed_bfloat16"), tf_helen.Adam(0.01)).values()) > 1e-3
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some(MODELS, KINDS))
 def test_no_op_of_a_train_step_is_as_large_as_the_table(name):
     model = small(name, embedding_l2=0.1)
     model.compile(tf_helen.Adam(), BCE)
@@ -84,12 +87,11 @@ def test_no_op_of_a_train_step_is_as_large_as_the_table(name):
     assert large == []
 
 
-@pytest.fixture(scope="module")
-def replicas(tmp_path_factory):
-    path = tmp_path_factory.mktemp("replicas") / "results.npz"
+def replicas(path, names):
+    """For each model the largest change of a weight, and the largest difference of replicas."""
     program = ROOT / "tests" / "support" / "zoo_replicas.py"
     done = subprocess.run(
-        [sys.executable, str(program), str(path)],
+        [sys.executable, str(program), str(path), *names],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{program.parent}"},
         capture_output=True,
         text=True,
@@ -99,9 +101,14 @@ def replicas(tmp_path_factory):
         return dict(file)
 
 
-def test_two_replicas_equal_one(replicas):
-    assert sorted(replicas) == sorted(MODELS)
-    for name, (changed, differs) in replicas.items():
+OTHERS = [name for name in MODELS if name not in KINDS]
+
+
+@pytest.mark.parametrize("names", [KINDS, pytest.param(OTHERS, marks=pytest.mark.slow)])
+def test_two_replicas_equal_one(names, tmp_path):
+    found = replicas(tmp_path / "results.npz", names)
+    assert sorted(found) == sorted(names)
+    for name, (changed, differs) in found.items():
         assert changed > 1e-3, name
         assert differs <= 1e-5, name
 
