@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from tf_helen.core import replicas
+from tf_helen import keras_access
 from tf_helen.core.rows import values_of, with_values
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
-from tf_helen.optimizers.hessian import gradients_and_diagonals, with_curvature
+from tf_helen.optimizers.hessian import (
+    block_with_curvature,
+    carrying,
+    gradients_and_diagonals,
+    parts_of,
+)
 from tf_helen.optimizers.passes import Needs
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules import AdaHessianRule, Rule
@@ -33,33 +37,35 @@ class HessianOptimizer(RowSparseOptimizer):
     def __init__(self, learning_rate: LearningRate, *, rule: Rule, seed: int = 0, **kwargs):
         super().__init__(learning_rate, rule=rule, **kwargs)
         self.seed = int(seed)
-        self._diagonals: dict[tuple[int, int], object] = {}
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
+        variables = list(variables)
+        self.build(variables)
         salt = tf.cast(self.step_number() + self.seed * 0x3C6EF372, tf.uint32)
         loss, gradients, diagonals = gradients_and_diagonals(closure, variables, salt, loss_scale)
-        safe = []
+        found = []
         for gradient, diagonal, variable in zip(gradients, diagonals, variables, strict=True):
-            self._diagonals[_key(variable)] = _unscaled(diagonal, loss_scale)
-            safe.append(_spoiled_by(gradient, diagonal))
-        return loss, safe
+            # `PerVariable` asks for the gradients of other optimizers' variables too.
+            if keras_access.is_known(self, variable):
+                gradient = carrying(_spoiled_by(gradient, diagonal), diagonal)
+            found.append(gradient)
+        return loss, found
 
     def apply(self, grads, trainable_variables=None):
         self.check_trainer()
         super().apply(grads, trainable_variables)
 
     def blocks_of(self, gradients, variables):
-        found = [self._diagonals[_key(variable)] for variable in variables]
-        # Tensors of a trace must not outlive it.
-        for key in [key for key in self._diagonals if key[0] == threading.get_ident()]:
-            del self._diagonals[key]
-        given = [diagonal for diagonal in found if diagonal is not None]
-        summed = iter(replicas.all_reduce_sum(given))
-        found = [None if diagonal is None else next(summed) for diagonal in found]
         return [
-            with_curvature(gradient, diagonal, variable, self.loss_scale_factor)
-            for gradient, diagonal, variable in zip(gradients, found, variables, strict=True)
+            block_with_curvature(gradient, variable, self.loss_scale_factor)
+            for gradient, variable in zip(gradients, variables, strict=True)
         ]
+
+    def plain_gradient(self, gradient, variable):
+        return parts_of(gradient)[0]
+
+    def with_gradient(self, gradient, plain, variable):
+        return carrying(plain, None if gradient is None else parts_of(gradient)[1])
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
@@ -131,18 +137,6 @@ class AdaHessian(HessianOptimizer):
             epsilon_hat=epsilon_hat,
         )
         super().__init__(learning_rate, rule=rule, seed=seed, name=name, **kwargs)
-
-
-def _key(variable) -> tuple[int, int]:
-    """By thread: replicas take turns, each in its own, whenever they sum something."""
-    return threading.get_ident(), id(variable)
-
-
-def _unscaled(diagonal, loss_scale):
-    if diagonal is None or loss_scale is None:
-        return diagonal
-    values = values_of(diagonal)
-    return with_values(diagonal, values / tf.cast(loss_scale, values.dtype))
 
 
 def _spoiled_by(gradient, diagonal):

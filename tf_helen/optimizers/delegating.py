@@ -218,6 +218,18 @@ class DelegatingOptimizer(RowSparseOptimizer):
                 blocks[i] = block
         return blocks
 
+    def plain_gradient(self, gradient, variable):
+        optimizer = self.optimizer_of(variable)
+        if isinstance(optimizer, RowSparseOptimizer):
+            return optimizer.plain_gradient(gradient, variable)
+        return gradient
+
+    def with_gradient(self, gradient, plain, variable):
+        optimizer = self.optimizer_of(variable)
+        if isinstance(optimizer, RowSparseOptimizer):
+            return optimizer.with_gradient(gradient, plain, variable)
+        return plain
+
     def apply_blocks(self, blocks, variables):
         blocks = prepared(self, blocks, variables)
         for optimizer, _, share, theirs in self._shares(blocks, variables):

@@ -242,6 +242,7 @@ class Helen(SAM):
         for gradient, variable in zip(grads, variables, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 table = tables.of_or_single(variable)
+                gradient = self.plain_gradient(gradient, variable)
                 frequencies.add_batch(gradient, table, self._stored(variable))
 
     def _gradients_to_apply(self, first, second, variables):
@@ -250,7 +251,9 @@ class Helen(SAM):
         chosen = []
         for before, after, variable in zip(first, second, variables, strict=True):
             is_sparse = isinstance(before, tf.IndexedSlices)
-            chosen.append(after if self._is_embedding(is_sparse, variable) else before)
+            if before is not None and not self._is_embedding(is_sparse, variable):
+                after = self.with_gradient(after, before, variable)
+            chosen.append(after)
         return chosen
 
     def get_config(self):

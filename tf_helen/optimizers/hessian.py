@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tf_helen.core.rows import RowBlock, densify, values_of, with_values
+from tf_helen.core.rows import RowBlock, values_of, with_values
 from tf_helen.core.rule import compute_dtype
-from tf_helen.optimizers.passes import summed_blocks
 
 Gradient = tf.Tensor | tf.IndexedSlices
 
@@ -106,37 +105,106 @@ def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
     return with_values(product, values_of(product) * _signs_like(product, variable, salt))
 
 
-def with_curvature(
-    gradient: Gradient, diagonal: Gradient | None, variable: keras.Variable, loss_scale
-) -> RowBlock:
-    """The summed block of a gradient that comes scaled, with the diagonal of the same rows."""
-    dtype = compute_dtype(variable)
-    if diagonal is None:
-        block = summed_blocks([gradient], [variable], loss_scale)[0]
-        return RowBlock(block.values, block.ids, block.counts, tf.zeros_like(block.values))
+def carrying(gradient: Gradient | None, diagonal: Gradient | None) -> Gradient | None:
+    """A gradient that carries the Hessian's diagonal, for `block_with_curvature`.
+
+    It can be scaled, checked for finite values, summed over replicas and skipped like any other
+    gradient, and both parts share its fate.
+
+    Args:
+        gradient: of one variable.
+        diagonal: of the same variable; `None`: zero.
+
+    Returns:
+        Dense: both, stacked on a new first axis. Sparse: the slices of both, those of the diagonal
+        with the bitwise inverse of their row number, which is negative.
+    """
+    if gradient is None:
+        return None
     if not isinstance(gradient, tf.IndexedSlices):
-        block = summed_blocks([gradient], [variable], loss_scale)[0]
-        other = summed_blocks([diagonal], [variable])[0]
-        other = densify(other, tf.TensorShape(variable.shape))
-        return RowBlock(block.values, None, None, other.values)
+        if diagonal is None:
+            diagonal = tf.zeros_like(gradient)
+        elif isinstance(diagonal, tf.IndexedSlices):
+            rows = tf.shape(gradient)[0]
+            diagonal = tf.math.unsorted_segment_sum(diagonal.values, diagonal.indices, rows)
+        return tf.stack([gradient, diagonal])
+    if diagonal is None:
+        return gradient
     if not isinstance(diagonal, tf.IndexedSlices):
-        block = summed_blocks([gradient], [variable], loss_scale)[0]
-        other = summed_blocks([diagonal], [variable])[0]
-        curvature = tf.gather(other.values, block.ids)
-        return RowBlock(block.values, block.ids, block.counts, curvature)
-    # Both name the same rows, but need not name them in the same order.
-    indices = tf.concat([gradient.indices, tf.cast(diagonal.indices, gradient.indices.dtype)], 0)
+        ids, _ = tf.unique(gradient.indices)
+        diagonal = tf.IndexedSlices(tf.gather(diagonal, ids), ids)
+    marked = tf.bitwise.invert(tf.cast(diagonal.indices, gradient.indices.dtype))
+    return tf.IndexedSlices(
+        tf.concat([gradient.values, diagonal.values], 0),
+        tf.concat([gradient.indices, marked], 0),
+        gradient.dense_shape,
+    )
+
+
+def parts_of(gradient: Gradient) -> tuple[Gradient, Gradient]:
+    """The gradient and the diagonal that were given to `carrying`."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        values, diagonal = tf.unstack(gradient, 2)
+        return values, diagonal
+    marked = gradient.indices < 0
+    own, other = tf.where(~marked)[:, 0], tf.where(marked)[:, 0]
+    return (
+        tf.IndexedSlices(
+            tf.gather(gradient.values, own),
+            tf.gather(gradient.indices, own),
+            gradient.dense_shape,
+        ),
+        tf.IndexedSlices(
+            tf.gather(gradient.values, other),
+            tf.bitwise.invert(tf.gather(gradient.indices, other)),
+            gradient.dense_shape,
+        ),
+    )
+
+
+def block_with_curvature(
+    gradient: Gradient, variable: keras.Variable, loss_scale: float | None
+) -> RowBlock:
+    """The summed, unscaled block of what `carrying` returned.
+
+    Args:
+        gradient: from `carrying`, summed over the replicas.
+        variable: what it is the gradient of.
+        loss_scale: what both parts come multiplied by; `None`: 1.
+
+    Returns:
+        A block with its curvature.
+
+    Raises:
+        ValueError: for a dense gradient that carries no diagonal.
+    """
+    dtype = compute_dtype(variable)
+
+    def unscaled(values):
+        return values if loss_scale is None else values / tf.cast(loss_scale, dtype)
+
+    if not isinstance(gradient, tf.IndexedSlices):
+        if gradient.shape.rank != len(variable.shape) + 1:
+            raise ValueError(
+                f"The gradient of {variable.path} carries no diagonal of the Hessian. Received: "
+                f"shape {gradient.shape}. Apply what `optimizer.compute_gradients` returns."
+            )
+        values, diagonal = tf.unstack(tf.cast(gradient, dtype), 2)
+        return RowBlock(unscaled(values), None, None, unscaled(diagonal))
+    marked = gradient.indices < 0
+    indices = tf.where(marked, tf.bitwise.invert(gradient.indices), gradient.indices)
     ids, positions = tf.unique(indices)
-    rows, first = tf.shape(ids)[0], tf.shape(gradient.indices)[0]
+    rows = tf.shape(ids)[0]
 
-    def summed(values, at):
-        return tf.math.unsorted_segment_sum(tf.cast(values, dtype), at, rows)
+    def summed(values, is_in):
+        # Negative positions are left out.
+        return tf.math.unsorted_segment_sum(values, tf.where(is_in, positions, -1), rows)
 
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(positions[:first]), positions[:first], rows)
-    values = summed(gradient.values, positions[:first])
+    values = tf.cast(gradient.values, dtype)
+    counts = summed(tf.ones_like(positions), ~marked)
     return RowBlock(
-        values if loss_scale is None else values / tf.cast(loss_scale, dtype),
+        unscaled(summed(values, ~marked)),
         ids,
         tf.cast(counts, tf.int32),
-        summed(diagonal.values, positions[first:]),
+        unscaled(summed(values, marked)),
     )

@@ -139,6 +139,14 @@ class ClosureTraining:
         """
         return gradients_of(closure, variables, loss_scale)
 
+    def plain_gradient(self, gradient, variable: keras.Variable):
+        """The gradient alone, of what `compute_gradients` returned for a variable."""
+        return gradient
+
+    def with_gradient(self, gradient, plain, variable: keras.Variable):
+        """What `compute_gradients` returned for a variable, with another gradient in it."""
+        return plain
+
     def minimize(
         self,
         closure: Callable[[], tf.Tensor],

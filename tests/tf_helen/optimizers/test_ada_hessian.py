@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 import tf_helen
-from tf_helen.optimizers.hessian import gradients_and_diagonals, random_signs
+from tf_helen.optimizers.hessian import (
+    block_with_curvature,
+    carrying,
+    gradients_and_diagonals,
+    parts_of,
+    random_signs,
+)
 
 # Without memory and epsilon a step is g / |H|^power: the estimate can be read off it.
 BARE = {"learning_rate": 1.0, "beta_1": 0.0, "beta_2": 0.0, "epsilon": 0.0}
@@ -208,3 +214,28 @@ def test_the_scale_of_the_loss_is_undone(scale):
 
     for a, b in zip(after_steps(), after_steps(wrap=scaled), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_gradient_carries_the_diagonal_of_its_rows():
+    table = new_table()
+    gradient = tf.IndexedSlices(tf.ones([3, 3]), tf.constant([4, 0, 4]))
+    diagonal = tf.IndexedSlices(tf.constant([[5.0] * 3, [7.0] * 3]), tf.constant([0, 4]))
+    carried = carrying(gradient, diagonal)
+    block = block_with_curvature(carried, table, loss_scale=2.0)
+    assert block.ids.numpy().tolist() == [4, 0] and block.counts.numpy().tolist() == [2, 1]
+    np.testing.assert_array_equal(block.values, [[1.0] * 3, [0.5] * 3])
+    np.testing.assert_array_equal(block.curvature, [[3.5] * 3, [2.5] * 3])
+    for part, given in zip(parts_of(carried), (gradient, diagonal), strict=True):
+        np.testing.assert_array_equal(part.indices, given.indices)
+        np.testing.assert_array_equal(part.values, given.values)
+    # Without a diagonal, as for a loss that is linear in the table.
+    block = block_with_curvature(carrying(gradient, None), table, None)
+    np.testing.assert_array_equal(block.curvature, np.zeros((2, 3)))
+
+
+def test_a_dense_gradient_without_a_diagonal_is_refused():
+    weights = keras.Variable([1.0, 2.0])
+    optimizer = tf_helen.AdaHessian()
+    optimizer.build([weights])
+    with optimizer.multi_pass(), pytest.raises(ValueError, match="carries no diagonal"):
+        optimizer.apply([tf.ones(2)], [weights])
