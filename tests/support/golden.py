@@ -12,6 +12,8 @@ _TESTS = pathlib.Path(__file__).resolve().parents[1]
 _SHARED = pathlib.Path(os.environ.get("TF_HELEN_SHARED", _TESTS.parent.parent / "shared"))
 # A sample of the files lives in the repository; all of them are used where they are at hand.
 ROOT = _SHARED / "golden" if (_SHARED / "golden").is_dir() else _TESTS / "data" / "golden"
+RECORDED = {path.stem for path in ROOT.rglob("*.npz")}
+SAMPLE = {path.stem for path in (_TESTS / "data" / "golden").rglob("*.npz")}
 NAMES = ("emb0", "emb1", "emb2", "W1", "b1", "W2", "b2")
 TABLES = NAMES[:3]
 
