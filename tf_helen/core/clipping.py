@@ -1,4 +1,4 @@
-"""Gradient clipping on summed rows: a row that stands twice in a batch is clipped as one."""
+"""Gradient clipping on summed rows: a row that occurs twice in a batch is clipped as one."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Gradient = tf.Tensor | tf.IndexedSlices
 def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """+1 or -1 for every number of some rows, decided by the row, not by its place in a batch.
 
-    So a row that stands twice in a batch, or in the batches of two replicas, has one vector.
+    So a row that occurs twice in a batch, or in the batches of two replicas, has one vector.
 
     Args:
         ids: int `[n]`, row numbers.
