@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_helen.callbacks.state_files import SavedState
 from tf_helen.core import replicas
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.foreign import driver_of
 from tf_helen.training import loss_scaling
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -113,15 +113,12 @@ def _plain(key: str) -> str:
 
 def epoch_state(model: keras.Model) -> list[int]:
     """What the optimizer remembers of the epoch that it is in, outside its variables."""
-    optimizer = loss_scaling.unwrap(model.optimizer)
-    return optimizer.epoch_state() if isinstance(optimizer, RowSparseOptimizer) else []
+    return driver_of(loss_scaling.unwrap(model.optimizer)).epoch_state()
 
 
 def set_epoch_state(model: keras.Model, state: list[int]) -> None:
     """Gives the optimizer what `epoch_state` returned."""
-    optimizer = loss_scaling.unwrap(model.optimizer)
-    if isinstance(optimizer, RowSparseOptimizer):
-        optimizer.set_epoch_state(list(state))
+    driver_of(loss_scaling.unwrap(model.optimizer)).set_epoch_state(list(state))
 
 
 def attributes_of(callbacks: Iterable[keras.callbacks.Callback]) -> list[dict[str, Any]]:

@@ -7,13 +7,10 @@ import warnings
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
 from tf_helen import keras_access
-from tf_helen.core import replicas, tables
-from tf_helen.core.rows import RowBlock, as_block
 from tf_helen.core.rule import Rule
-from tf_helen.optimizers.passes import summed_blocks
+from tf_helen.optimizers.foreign import ForeignOptimizer, driver_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.update import prepared
 
@@ -43,74 +40,58 @@ class DelegatingOptimizer(RowSparseOptimizer):
         """Which of the held optimizers updates a variable."""
         return self._inner[0]
 
+    @property
+    def _drivers(self) -> list[RowSparseOptimizer | ForeignOptimizer]:
+        return [driver_of(optimizer) for optimizer in self._inner]
+
+    def _driver_of(self, variable: keras.Variable) -> RowSparseOptimizer | ForeignOptimizer:
+        return driver_of(self.optimizer_of(variable))
+
     def _row_sparse(self) -> list[RowSparseOptimizer]:
-        return [optimizer for optimizer in self._inner if isinstance(optimizer, RowSparseOptimizer)]
+        return [driver for driver in self._drivers if not isinstance(driver, ForeignOptimizer)]
 
     def ask_history(self, *names):
-        for optimizer in self._row_sparse():
-            optimizer.ask_history(*names)
+        for driver in self._drivers:
+            driver.ask_history(*names)
 
     def build(self, variables):
         if self.built:
             return
         variables = list(variables)
         super().build(variables)
-        shares = {id(optimizer): [] for optimizer in self._inner}
-        for variable in variables:
-            optimizer = self.optimizer_of(variable)
-            shares[id(optimizer)].append(variable)
-            if not isinstance(optimizer, RowSparseOptimizer):
-                tables.release(variable)
-        for optimizer in self._inner:
+        for optimizer, driver in zip(self._inner, self._drivers, strict=True):
+            share = [v for v in variables if self.optimizer_of(v) is optimizer]
+            driver.build(share)
             if not optimizer.built:
-                optimizer.build(shares[id(optimizer)])
+                optimizer.build(share)
 
     def attach(self, variables):
-        for optimizer in self._inner:
-            share = [v for v in variables if self.optimizer_of(v) is optimizer]
-            if isinstance(optimizer, RowSparseOptimizer):
-                optimizer.attach(share)
-            else:
-                for variable in share:
-                    tables.release(variable)
+        for optimizer, driver in zip(self._inner, self._drivers, strict=True):
+            driver.attach([v for v in variables if self.optimizer_of(v) is optimizer])
 
     def let_go(self, variables):
         variables = list(variables)
-        for optimizer in self._row_sparse():
-            optimizer.let_go(variables)
+        for driver in self._drivers:
+            driver.let_go(variables)
 
     def record_owner(self, variable):
-        optimizer = self.optimizer_of(variable)
-        if isinstance(optimizer, RowSparseOptimizer):
-            return optimizer.record_owner(variable)
-        return None
+        return self._driver_of(variable).record_owner(variable)
 
     def rows_as_read(self, variable, ids):
-        optimizer = self.optimizer_of(variable)
-        if isinstance(optimizer, RowSparseOptimizer):
-            return optimizer.rows_as_read(variable, ids)
-        return super().rows_as_read(variable, ids)
+        return self._driver_of(variable).rows_as_read(variable, ids)
 
     def bring_up_to_date(self, block, variable):
-        optimizer = self.optimizer_of(variable)
-        if isinstance(optimizer, RowSparseOptimizer):
-            return optimizer.bring_up_to_date(block, variable)
-        return []
+        return self._driver_of(variable).bring_up_to_date(block, variable)
 
     def reset_slots(self, variable):
-        optimizer = self.optimizer_of(variable)
-        if not isinstance(optimizer, RowSparseOptimizer):
-            raise TypeError(
-                f"{type(optimizer).__name__} of Keras cannot reset the slots of one table."
-            )
-        optimizer.reset_slots(variable)
+        self._driver_of(variable).reset_slots(variable)
 
     @contextlib.contextmanager
     def multi_pass(self):
         with contextlib.ExitStack() as stack:
             stack.enter_context(super().multi_pass())
-            for optimizer in self._row_sparse():
-                stack.enter_context(optimizer.multi_pass())
+            for driver in self._drivers:
+                stack.enter_context(driver.multi_pass())
             yield
 
     @property
@@ -147,20 +128,20 @@ class DelegatingOptimizer(RowSparseOptimizer):
         return self._row_sparse()[0]
 
     def begin_epoch(self):
-        for optimizer in self._row_sparse():
-            optimizer.begin_epoch()
+        for driver in self._drivers:
+            driver.begin_epoch()
 
     def end_epoch(self):
-        for optimizer in self._row_sparse():
-            optimizer.end_epoch()
+        for driver in self._drivers:
+            driver.end_epoch()
 
     def epoch_state(self):
-        return [value for optimizer in self._row_sparse() for value in optimizer.epoch_state()]
+        return [value for driver in self._drivers for value in driver.epoch_state()]
 
     def set_epoch_state(self, state):
-        for optimizer in self._row_sparse():
-            count = len(optimizer.epoch_state())
-            optimizer.set_epoch_state(state[:count])
+        for driver in self._drivers:
+            count = len(driver.epoch_state())
+            driver.set_epoch_state(state[:count])
             state = state[count:]
 
     def scale_loss(self, loss):
@@ -179,20 +160,25 @@ class DelegatingOptimizer(RowSparseOptimizer):
     # A step: each of the held optimizers takes its own, on its share of the variables.
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
-        needy = [optimizer for optimizer in self._row_sparse() if optimizer.needs]
+        needy = [driver for driver in self._drivers if driver.needs]
         compute = needy[0].compute_gradients if needy else super().compute_gradients
         return compute(closure, variables, loss_scale, pass_state)
 
     @property
     def needs(self):
-        return next((optimizer.needs for optimizer in self._row_sparse() if optimizer.needs), None)
+        return next((driver.needs for driver in self._drivers if driver.needs), None)
 
     def _shares(self, values: Sequence, variables: Sequence[keras.Variable]):
-        """Yields (optimizer, positions, its values, its variables)."""
+        """Yields (driver, positions, its values, its variables)."""
         for optimizer in self._inner:
             mine = [i for i, v in enumerate(variables) if self.optimizer_of(v) is optimizer]
             if mine:
-                yield optimizer, mine, [values[i] for i in mine], [variables[i] for i in mine]
+                yield (
+                    driver_of(optimizer),
+                    mine,
+                    [values[i] for i in mine],
+                    [variables[i] for i in mine],
+                )
 
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
@@ -201,44 +187,30 @@ class DelegatingOptimizer(RowSparseOptimizer):
         self.check_trainer()
         variables = self._known_variables(grads, trainable_variables)
         self.before_base(grads, variables)
-        for optimizer, _, gradients, theirs in self._shares(grads, variables):
+        for driver, _, gradients, theirs in self._shares(grads, variables):
             if any(gradient is not None for gradient in gradients):
-                apply_by(optimizer, gradients, theirs)
+                driver.apply(gradients, theirs)
 
     def before_base(self, grads, variables) -> None:
         """Hook: what else a step changes, skipped together with it."""
 
     def blocks_of(self, gradients, variables):
         blocks = [None] * len(variables)
-        for optimizer, positions, share, theirs in self._shares(gradients, variables):
-            is_row_sparse = isinstance(optimizer, RowSparseOptimizer)
-            sum_up = optimizer.blocks_of if is_row_sparse else summed_blocks
-            made = sum_up(share, theirs)
-            for i, block in zip(positions, made, strict=True):
+        for driver, positions, share, theirs in self._shares(gradients, variables):
+            for i, block in zip(positions, driver.blocks_of(share, theirs), strict=True):
                 blocks[i] = block
         return blocks
 
     def plain_gradient(self, gradient, variable):
-        optimizer = self.optimizer_of(variable)
-        if isinstance(optimizer, RowSparseOptimizer):
-            return optimizer.plain_gradient(gradient, variable)
-        return gradient
+        return self._driver_of(variable).plain_gradient(gradient, variable)
 
     def with_gradient(self, gradient, plain, variable):
-        optimizer = self.optimizer_of(variable)
-        if isinstance(optimizer, RowSparseOptimizer):
-            return optimizer.with_gradient(gradient, plain, variable)
-        return plain
+        return self._driver_of(variable).with_gradient(gradient, plain, variable)
 
     def apply_blocks(self, blocks, variables):
         blocks = prepared(self, blocks, variables)
-        for optimizer, _, share, theirs in self._shares(blocks, variables):
-            if isinstance(optimizer, RowSparseOptimizer):
-                optimizer.apply_blocks(share, theirs)
-            else:
-                _refuse_replicas(optimizer)
-                pairs = zip(share, theirs, strict=True)
-                optimizer.apply([as_gradient(block, v) for block, v in pairs], theirs)
+        for driver, _, share, theirs in self._shares(blocks, variables):
+            driver.apply_blocks(share, theirs)
 
     # Keras stores the held optimizers beside this one, so `variables` would be stored twice.
 
@@ -259,43 +231,3 @@ class DelegatingOptimizer(RowSparseOptimizer):
             return
         for i, variable in enumerate(own):
             variable.assign(store[str(i)])
-
-
-def apply_by(
-    optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence
-) -> None:
-    """Has an optimizer, of tf_helen or of Keras, apply gradients whose slices may hold duplicates.
-
-    Raises:
-        ValueError: for an optimizer of Keras and looked-up tables under several replicas.
-    """
-    if isinstance(optimizer, RowSparseOptimizer):
-        optimizer.apply(gradients, variables)
-        return
-    if any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients):
-        _refuse_replicas(optimizer)
-    # Keras's own optimizers take repeated ids for different rows.
-    pairs = zip(gradients, variables, strict=True)
-    optimizer.apply([_summed(gradient, variable) for gradient, variable in pairs], variables)
-
-
-def _summed(gradient, variable):
-    if not isinstance(gradient, tf.IndexedSlices):
-        return gradient
-    return as_gradient(as_block(gradient), variable)
-
-
-def as_gradient(block: RowBlock, variable: keras.Variable) -> tf.Tensor | tf.IndexedSlices:
-    """A block as a gradient without duplicates, in the variable's dtype."""
-    values = tf.cast(block.values, variable.dtype)
-    if not block.is_sparse:
-        return values
-    return tf.IndexedSlices(values, block.ids, tf.constant(tuple(variable.shape)))
-
-
-def _refuse_replicas(optimizer: keras.optimizers.Optimizer) -> None:
-    if replicas.count() > 1:
-        raise ValueError(
-            f"{type(optimizer).__name__} does not combine duplicate ids correctly across replicas. "
-            "Use an optimizer of tf_helen for embedding tables."
-        )

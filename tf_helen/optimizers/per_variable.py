@@ -12,8 +12,8 @@ from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.optimizers import registry
 from tf_helen.optimizers.delegating import DelegatingOptimizer
+from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import Needs
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules.strengths import matches
 
 
@@ -158,7 +158,7 @@ def _check_needs(inner) -> None:
     scales = {one.loss_scale_factor for one in inner}
     if len(scales) > 1:
         raise ValueError(f"`loss_scale_factor` must be the same in all parts. Received: {scales}")
-    needs = [one.needs for one in inner if isinstance(one, RowSparseOptimizer) and one.needs]
+    needs = [needs for one in inner if (needs := driver_of(one).needs)]
     if Needs.TWO_GRADIENTS in needs:
         raise ValueError(
             "PerVariable cannot hold a sharpness-aware optimizer, whose two passes concern all "

@@ -14,8 +14,8 @@ from tf_helen.core.clipping import squared_norm
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
+from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import Needs, gradients_of, summed_blocks
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.second_pass import LaterPass
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 
@@ -148,10 +148,8 @@ class SAM(WrappingOptimizer):
         return loss, self._gradients_to_apply(first, second, variables)
 
     def _base_gradients(self, closure, variables, loss_scale):
-        if isinstance(self.base_optimizer, RowSparseOptimizer):
-            # It may need more of the loss at the perturbed weights than a gradient.
-            return self.base_optimizer.compute_gradients(closure, variables, loss_scale)
-        return gradients_of(closure, variables, loss_scale)
+        # It may need more of the loss at the perturbed weights than a gradient.
+        return driver_of(self.base_optimizer).compute_gradients(closure, variables, loss_scale)
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import tables
 from tf_helen.layers import Embedding
-from tf_helen.optimizers.passes import gradients_of, scale_of
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.optimizers.foreign import driver_of
+from tf_helen.optimizers.passes import scale_of
 from tf_helen.training import loss_scaling
 from tf_helen.training.replica_shares import ReplicaShares
 
@@ -50,9 +50,7 @@ class _EpochNotifier(keras.callbacks.Callback):
         self.model._take_tables()
 
     def on_epoch_begin(self, epoch, logs=None):
-        optimizer = loss_scaling.unwrap(self.model.optimizer)
-        if not isinstance(optimizer, RowSparseOptimizer):
-            return
+        optimizer = driver_of(loss_scaling.unwrap(self.model.optimizer))
         if self.model.built and not optimizer.built:
             # Its state may wait in a checkpoint until the variables exist.
             with self.model.distribute_strategy.scope():
@@ -62,9 +60,7 @@ class _EpochNotifier(keras.callbacks.Callback):
         optimizer.begin_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
-        optimizer = loss_scaling.unwrap(self.model.optimizer)
-        if isinstance(optimizer, RowSparseOptimizer):
-            optimizer.end_epoch()
+        driver_of(loss_scaling.unwrap(self.model.optimizer)).end_epoch()
 
 
 def _enabled(cls, load, arguments) -> keras.Model:
@@ -133,33 +129,23 @@ class MultiPassTrainer(keras_access.BuildsWithOneReplica):
         optimizer = loss_scaling.unwrap(getattr(self, "optimizer", None))
         if optimizer is None or not optimizer.built:
             return
-        trained = self.trainable_variables
-        if isinstance(optimizer, RowSparseOptimizer):
-            optimizer.attach(trained)
-            known = {id(variable) for variable in trained}
-            optimizer.let_go(v for v in self.variables if id(v) not in known)
-        else:
-            for variable in trained:
-                tables.release(variable)
+        trained, driver = self.trainable_variables, driver_of(optimizer)
+        driver.attach(trained)
+        known = {id(variable) for variable in trained}
+        driver.let_go(v for v in self.variables if id(v) not in known)
 
     def _minimize(self, closure) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
             return closure()
-        inner = loss_scaling.unwrap(optimizer)
+        driver = driver_of(loss_scaling.unwrap(optimizer))
         loss_scaling.prepare(optimizer)
         scale = scale_of(optimizer)
-        if not isinstance(inner, RowSparseOptimizer):
-            for variable in variables:
-                tables.release(variable)
-            loss, gradients = gradients_of(closure, variables, scale)
-        else:
-            inner.build(variables)
-            inner.attach(variables)  # before the rows are read: they may have to decay
-            state = forward_states(self)
-            loss, gradients = inner.compute_gradients(closure, variables, scale, state)
-        ours = isinstance(inner, RowSparseOptimizer)
-        with inner.multi_pass() if ours else contextlib.nullcontext():
+        driver.build(variables)
+        driver.attach(variables)  # before the rows are read: they may have to decay
+        state = forward_states(self)
+        loss, gradients = driver.compute_gradients(closure, variables, scale, state)
+        with driver.multi_pass():
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 

@@ -1,0 +1,143 @@
+"""One face for all optimizers: an adapter gives Keras's the methods of a row-sparse driver."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_helen.core import replicas, tables
+from tf_helen.core.rows import RowBlock, as_block, read_rows
+from tf_helen.core.rule import compute_dtype
+from tf_helen.optimizers.passes import gradients_of, summed_blocks
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+
+
+class ForeignOptimizer:
+    """An optimizer of Keras as trainers and wrappers see a `RowSparseOptimizer`.
+
+    It keeps no records of rows, knows no decay and needs one gradient per step. Its duplicates are
+    summed before it sees them.
+
+    Args:
+        optimizer: an optimizer of Keras.
+    """
+
+    needs = None
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer):
+        self.optimizer = optimizer
+
+    # The state. Keras builds the optimizer when it first applies gradients.
+
+    built = True
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        self.attach(variables)
+
+    def attach(self, variables: Sequence[keras.Variable]) -> None:
+        for variable in variables:
+            tables.release(variable)
+
+    def let_go(self, variables: Sequence[keras.Variable]) -> None:
+        """Nothing: it holds no table."""
+
+    def reset_slots(self, variable: keras.Variable) -> None:
+        raise TypeError(
+            f"{type(self.optimizer).__name__} of Keras cannot reset the slots of one table. Use an "
+            "optimizer of tf_helen, such as `tf_helen.Adam()`."
+        )
+
+    # Rows.
+
+    def ask_history(self, *names: str) -> None:
+        """Nothing: it keeps no records."""
+
+    def record_owner(self, variable: keras.Variable) -> None:
+        return None
+
+    def rows_as_read(self, variable: keras.Variable, ids: tf.Tensor | None) -> tf.Tensor:
+        return tf.cast(read_rows(replicas.local(variable), ids), compute_dtype(variable))
+
+    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list:
+        return []
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        # It takes only the variables that it was built with, for its moving averages.
+        self.optimizer.finalize_variable_values(var_list)
+
+    # Epochs.
+
+    def begin_epoch(self) -> None:
+        """Nothing: it does not count epochs."""
+
+    def end_epoch(self) -> None:
+        """Nothing: it does not count epochs."""
+
+    def epoch_state(self) -> list[int]:
+        return []
+
+    def set_epoch_state(self, state: list[int]) -> None:
+        """Nothing: there is no state."""
+
+    # The step.
+
+    def multi_pass(self):
+        return contextlib.nullcontext()
+
+    def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
+        return gradients_of(closure, variables, loss_scale)
+
+    def blocks_of(self, gradients, variables) -> list[RowBlock]:
+        return summed_blocks(gradients, variables)
+
+    def plain_gradient(self, gradient, variable):
+        return gradient
+
+    def with_gradient(self, gradient, plain, variable):
+        return plain
+
+    def apply(self, gradients, variables) -> None:
+        """Applies gradients whose slices may hold duplicates.
+
+        Raises:
+            ValueError: for looked-up tables under several replicas.
+        """
+        if any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients):
+            self._refuse_replicas()
+        pairs = zip(gradients, variables, strict=True)
+        self.optimizer.apply([_summed(gradient, v) for gradient, v in pairs], variables)
+
+    def apply_blocks(self, blocks, variables) -> None:
+        self._refuse_replicas()
+        pairs = zip(blocks, variables, strict=True)
+        self.optimizer.apply([as_gradient(block, v) for block, v in pairs], variables)
+
+    def _refuse_replicas(self) -> None:
+        if replicas.count() > 1:
+            raise ValueError(
+                f"{type(self.optimizer).__name__} does not combine duplicate ids correctly across "
+                "replicas. Use an optimizer of tf_helen for embedding tables."
+            )
+
+
+def driver_of(optimizer: keras.optimizers.Optimizer) -> RowSparseOptimizer | ForeignOptimizer:
+    """The optimizer itself if it is one of tf_helen, else its adapter."""
+    return optimizer if isinstance(optimizer, RowSparseOptimizer) else ForeignOptimizer(optimizer)
+
+
+def as_gradient(block: RowBlock, variable: keras.Variable) -> tf.Tensor | tf.IndexedSlices:
+    """A block as a gradient without duplicates, in the variable's dtype."""
+    values = tf.cast(block.values, variable.dtype)
+    if not block.is_sparse:
+        return values
+    return tf.IndexedSlices(values, block.ids, tf.constant(tuple(variable.shape)))
+
+
+def _summed(gradient, variable):
+    # Keras's optimizers take repeated ids for different rows.
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    return as_gradient(as_block(gradient), variable)
