@@ -1,4 +1,11 @@
-"""Trains one model with one optimizer: what `launch.train`, `compare` and `demo` share."""
+"""Trains one model with one optimizer: what `launch.train`, `compare` and `demo` share.
+
+`train` calls `fit` once per epoch, because a run that is resumed must give the same bits: the order
+of the rows depends on the seed and the number of the epoch, the scores of an epoch are taken after
+its tables are up to date, and the state that is written holds no half-finished callback. So the
+callbacks of Keras that act on epochs (`ModelCheckpoint`, `EarlyStopping`, `ReduceLROnPlateau`) have
+counterparts here that read `history.csv`.
+"""
 
 from __future__ import annotations
 
