@@ -58,6 +58,7 @@ class RawFile:
         self.size = info.size or 0
         self.stream: pa.NativeFile | None = None
         self._raw: pa.NativeFile | None = None
+        self._is_read = False
 
     def __enter__(self) -> RawFile:
         self._raw = self._opened(self._system.open_input_file)
@@ -66,9 +67,9 @@ class RawFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for stream in (self.stream, self._raw):
-            if stream is not None:
-                stream.close()
+        # Not closed: pyarrow's CSV reader goes on reading ahead in a thread of its own, and would
+        # read what is opened next under the same number. The last owner closes the file.
+        self.stream, self._raw, self._is_read = None, None, True
 
     def position(self) -> int:
         """Tells how far the file has been read.
@@ -77,8 +78,8 @@ class RawFile:
             Bytes on disk, that is compressed, from 0 to `size`; `size` once the file is closed.
         """
         if self._raw is None:
-            return 0
-        return self.size if self._raw.closed else self._raw.tell()
+            return self.size if self._is_read else 0
+        return self._raw.tell()
 
     def open_random(self) -> pa.NativeFile:
         """Opens the bytes as they are for reads at any place, as Parquet needs.

@@ -357,7 +357,7 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path):
     ("arguments", "words"),
     [
         (["--dataset=synthetc", "--out=unused"], "Did you mean 'synthetic'"),
-        (["--dataset=synthetic", "--out=unused", "--source=x"], "--source=x has no use"),
+        (["--dataset=synthetic", "--out=unused", "--source=x"], "--source=x has no effect"),
         (["--schema=/no/such.json", "--source=x", "--out=unused"], "no schema at /no/such.json"),
         (["--dataset=synthetic", "--rows=9", "--out=README.md/x"], "File exists: 'README.md'"),
     ],

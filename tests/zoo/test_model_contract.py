@@ -32,7 +32,7 @@ SCHEMAS = {
 NO_HISTORY = r"needs histories, and schema .* has none.*another model"
 REFUSED = {("din", "numbers"): NO_HISTORY, ("din", "ids"): NO_HISTORY}
 NO_PLACE = ["dlrm", "masknet", "dcnv3", "wukong"]
-ONE_WIDTH = r"vectors of one width.*embedding_dims.*leave the latter out"
+ONE_WIDTH = r"vectors of the same width.*embedding_dims.*remove the latter"
 
 
 @pytest.mark.parametrize("name", MODELS)

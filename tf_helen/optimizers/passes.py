@@ -76,6 +76,9 @@ class Needs(enum.Enum):
 class TrainerError(RuntimeError):
     """Raised where a trainer computes one gradient per step and the optimizer needs more."""
 
+    # AutoGraph raises an error as its own class only if the constructor is that of `Exception`.
+    __init__ = Exception.__init__
+
 
 class ClosureTraining:
     """What an optimizer offers to trainers: it runs the passes that it needs itself."""

@@ -90,7 +90,7 @@ class DCNv3(ClickModel):
             )
         if self._embedding["dims"]:
             raise ValueError(
-                "DCNv3 needs vectors of one width, which its heads share. Received: embedding_dim="
+                "DCNv3 needs vectors of the same width, which its heads share. Received: embedding_dim="
                 f"{embedding_dim} and embedding_dims={dict(self._embedding['dims'])}; leave the "
                 "latter out"
             )

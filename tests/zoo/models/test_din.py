@@ -111,13 +111,13 @@ def test_dice_normalizes_by_the_batch_in_training_and_by_moving_averages_else():
         ({"targets": ["item"]}, "sequences.*list of names.*None"),
         ({"targets": "item", "sequences": "items"}, "targets.*list of names.*'item'"),
         ({"targets": ["item", "category"], "sequences": ["items"]}, "pairs"),
-        ({"targets": ["itm"], "sequences": ["items"]}, "'itm'.*single value"),
-        ({"targets": ["tags"], "sequences": ["items"]}, "'tags'.*single value"),
-        ({"targets": ["item"], "sequences": ["category"]}, "'category'.*several values"),
+        ({"targets": ["itm"], "sequences": ["items"]}, "'itm'.*single-valued"),
+        ({"targets": ["tags"], "sequences": ["items"]}, "'tags'.*single-valued"),
+        ({"targets": ["item"], "sequences": ["category"]}, "'category'.*multi-valued"),
         ({"targets": ["item", "item"], "sequences": ["items", "items"]}, "'items'.*twice"),
         ({"targets": [("item", "item")], "sequences": [("items", "tags")]}, "same length"),
         ({"attention_hidden_units": 4}, "hidden_units.*4"),
-        ({"embedding_dims": {"price": 3}}, "one width"),
+        ({"embedding_dims": {"price": 3}}, "the same width"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

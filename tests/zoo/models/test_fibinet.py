@@ -45,7 +45,7 @@ def test_fields_are_weighed(reduction, units):
         ({"reduction": 0}, "`reduction` must be a number > 0.*0"),
         ({"reduction": "3"}, "`reduction` must be a number > 0.*'3'"),
         ({"excitation": "rellu"}, "rellu"),
-        ({"embedding_dims": {"user": 3}}, "vectors of one width"),
+        ({"embedding_dims": {"user": 3}}, "vectors of the same width"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -96,7 +96,7 @@ def test_one_block_or_no_weight_is_no_loss(settings):
 def test_only_column_gates_need_one_width():
     settings = {"hidden_units": (6,), "embedding_dims": {"user": 3}}
     assert zoo.FinalNet(SCHEMA, 4, **settings)(features_of(SCHEMA, 2)).shape == (2, 1)
-    with pytest.raises(ValueError, match="vectors of one width"):
+    with pytest.raises(ValueError, match="vectors of the same width"):
         zoo.FinalNet(SCHEMA, 4, column_gates=True, **settings)
 
 

@@ -49,5 +49,5 @@ def test_fm_multiplies_all_pairs():
 
 def test_vectors_that_are_compared_have_one_width():
     for model in (zoo.FM, zoo.PNN, zoo.DLRM):
-        with pytest.raises(ValueError, match=r"one width.*DNN or DCNv2"):
+        with pytest.raises(ValueError, match=r"same width.*DNN or DCNv2"):
             model(SCHEMA, embedding_dim=4, embedding_dims={"user": 2})

@@ -49,7 +49,7 @@ def test_dropout_is_after_each_serial_block():
         ({"structure": "serial", "hidden_units": ()}, "`hidden_units` must be 1 or more"),
         ({"dropout": (0.1, 0.2)}, "`dropout` must be one number.*parallel"),
         ({"structure": "serial", "dropout": (0.1,)}, "`dropout` must be.*2 layers"),
-        ({"embedding_dims": {"user": 3}}, "vectors of one width"),
+        ({"embedding_dims": {"user": 3}}, "vectors of the same width"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -37,7 +37,7 @@ def test_embeddings_that_would_never_train_are_warned_of(caplog):
     schema = zoo.Schema("one", [zoo.Categorical("user", 5)])
     with caplog.at_level("WARNING"):
         zoo.DNN(schema, embeddings_initializer="zeros")
-    assert "begin at zero" in caplog.text
+    assert "start at zero" in caplog.text
     caplog.clear()
     zoo.DNN(schema)
     assert not caplog.text

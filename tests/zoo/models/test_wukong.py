@@ -42,7 +42,7 @@ def test_one_column_is_enough(schema):
         ({"projection": 2.0}, "`projection` must be an integer >= 1.*2.0"),
         ({"fmb_units": 200}, "`fmb_units` must be widths.*200"),
         ({"embedding_dim": 1}, "`embedding_dim` must be an integer >= 2.*1"),
-        ({"embedding_dims": {"user": 3}}, "vectors of one width"),
+        ({"embedding_dims": {"user": 3}}, "vectors of the same width"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

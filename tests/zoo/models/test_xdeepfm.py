@@ -56,5 +56,5 @@ def test_a_cin_needs_a_layer(units):
 
 
 def test_vectors_need_one_width():
-    with pytest.raises(ValueError, match="vectors of one width"):
+    with pytest.raises(ValueError, match="vectors of the same width"):
         zoo.XDeepFM(SCHEMA, embedding_dims={"user": 3})
