@@ -90,9 +90,9 @@ class DCNv3(ClickModel):
             )
         if self._embedding["dims"]:
             raise ValueError(
-                "DCNv3 needs vectors of the same width, which its heads share. Received: embedding_dim="
-                f"{embedding_dim} and embedding_dims={dict(self._embedding['dims'])}; leave the "
-                "latter out"
+                "DCNv3 needs vectors of the same width, which its heads share. Received: "
+                f"embedding_dim={embedding_dim} and "
+                f"embedding_dims={dict(self._embedding['dims'])}; remove the latter"
             )
         self.heads, self.tri_bce = heads, tri_bce
         self.embedding = self.embed(embedding_dim * heads)
