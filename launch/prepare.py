@@ -122,7 +122,7 @@ def _known(options: Options) -> RawData:
     synthetic = _FLAGS.dataset == "synthetic"
     if synthetic and options.source is not None:
         raise ValueError(
-            f"--source={options.source} has no effect with --dataset=synthetic; remove"
+            f"--source={options.source} has no effect with --dataset=synthetic; remove it"
         )
     if not synthetic and options.rows is not None:
         raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; remove it")
