@@ -28,14 +28,13 @@ def main() -> None:
     Raises:
         SystemExit: with the command's exit code, or 1 for an unknown command.
     """
+    known = commands()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(f"{_USAGE}\ncommands: {', '.join(commands())}")
+        print(f"{_USAGE}\ncommands: {', '.join(known)}")
         return
-    if name not in commands():
-        print(
-            f"error: unknown command {name!r}; use one of {', '.join(commands())}", file=sys.stderr
-        )
+    if name not in known:
+        print(f"error: unknown command {name!r}; use one of {', '.join(known)}", file=sys.stderr)
         sys.exit(1)
     sys.argv = [f"tf-helen {name}", *arguments]
     runpy.run_module(f"launch.{name}", run_name="__main__", alter_sys=False)

@@ -118,7 +118,7 @@ def profile(column: pl.Series) -> Profile:
         Its profile.
 
     Raises:
-        ValueError: if the type is none that a feature can have, such as a struct.
+        ValueError: if a feature cannot have the type, such as a struct.
 
     Example:
         >>> profile(pl.Series("tags", [["a"], [], None])).missing

@@ -210,7 +210,7 @@ def is_running(process: int) -> bool:
         process: number of a process.
 
     Returns:
-        False if there is none, or it is this one.
+        False if no such process runs, or it is this one.
 
     Example:
         >>> is_running(os.getpid())

@@ -54,7 +54,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
         curvature = curvature + coupled
     step = Step(
         number=optimizer.step_number(),
-        table_step=optimizer.absent_rows.table_step(variable),
+        table_step=absent.table_step(variable),
         learning_rate=tf.cast(optimizer.current_rate(is_embedding), dtype),
         raw_gradient=block.values,
         is_table=is_table,

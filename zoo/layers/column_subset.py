@@ -25,7 +25,7 @@ class ColumnSubset:
         schema: `zoo.Schema` of the selected columns, in the order of the original schema.
 
     Raises:
-        ValueError: if a name is unknown or occurs twice, or there is none.
+        ValueError: if a name is unknown or occurs twice, or no name is given.
 
     Example:
         >>> import zoo
