@@ -2,11 +2,13 @@
 
 from launch.datasets import (
     amazon_electronics,
+    assist2017,
     avazu_x4,
     criteo_x1,
     criteo_x4,
     frappe,
     ipinyou_x1,
+    mind5k,
     movielens_1m,
     movielens_crossed,
     movielens_latest,
@@ -20,12 +22,15 @@ __all__ = ["Loader", "Options", "RawData", "available", "get"]
 
 _LOADERS: dict[str, Loader] = {
     "amazon_electronics": amazon_electronics.load,
+    "assist2017": assist2017.load,
+    "assist2017_crossed": assist2017.load_crossed,
     "avazu_x4_001": avazu_x4.load,
     "criteo_x1": criteo_x1.load,
     "criteo_x4_001": criteo_x4.load_001,
     "criteo_x4_002": criteo_x4.load_002,
     "frappe": frappe.load,
     "ipinyou_x1": ipinyou_x1.load,
+    "mind5k": mind5k.load,
     "movielens_1m": movielens_1m.load,
     "movielens_crossed": movielens_crossed.load,
     "movielens_latest": movielens_latest.load,

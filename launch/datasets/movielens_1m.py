@@ -72,7 +72,7 @@ def load(options: Options) -> RawData:
         *fields_of(["genres"], options, length=_MAX_GENRES),
         *fields_of(("hour", "weekday"), options),
     ]
-    schema = Schema("movielens_1m", fields, group="user", time="time")
+    schema = Schema("movielens_1m", fields, group="user", time="time", time_ordered=True)
     files = tuple(_path(source, f"{name}.dat") for name in _COLUMNS)
     return RawData(schema, splits, tuple(dict.fromkeys(files)))
 

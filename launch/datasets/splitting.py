@@ -8,14 +8,11 @@ import numpy as np
 import polars as pl
 
 from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
-from launch.datasets.table_types import as_numbers
+from launch.datasets.times import read_times
 from zoo.data.files import DataError
 
 # SplitMix64 (Steele, Lea, Flood 2014): its constants.
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-# Z, +02:00, -0800 or +02 after a time of day.
-_ZONE = r"(?<before>:\d\d(?:\.\d+)?) ?(?:Z|(?<sign>[+-])(?<hours>\d\d):?(?<minutes>\d\d)?)$"
-_DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
 def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
@@ -126,7 +123,7 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
     ends = np.cumsum(_checked(shares))[:-1]
     times, samples = [], {}
     for frame in rows(RowAccount()):
-        times.append(_times(frame, column, samples).drop_nulls().to_numpy())
+        times.append(read_times(frame, column, samples).drop_nulls().to_numpy())
     known = np.sort(np.concatenate(times)) if times else np.empty(0)
     if not known.size:
         raise DataError(
@@ -141,7 +138,7 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
     last = _last_times(known, ends, column, tuple(shares))
 
     def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
-        time = _times(frame, column)
+        time = read_times(frame, column)
         if time.null_count():
             account.damaged[f"no time in {column!r}"] += time.null_count()
         place = np.searchsorted(last, time.fill_null(np.nan).to_numpy(), side="left")
@@ -191,48 +188,3 @@ def _uniform(first: int, rows: int, seed: int) -> np.ndarray:
             state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
         state ^= state >> np.uint64(31)
     return (state >> np.uint64(11)) * 2.0**-53
-
-
-def _times(frame: pl.DataFrame, column: str, samples: dict[str, str] | None = None) -> pl.Series:
-    """A column as float64 seconds (or whatever its numbers are), null where it cannot be read.
-
-    `samples` receives a text that is a number and one that is a date.
-    """
-    if column not in frame.columns:
-        raise DataError(f"no time column {column!r}; there are {', '.join(frame.columns)}")
-    values = frame[column]
-    if values.dtype.is_nested() or values.dtype in (pl.Time, pl.Duration, pl.Binary):
-        raise DataError(
-            f"the time column {column!r} has the type {values.dtype}; use numbers or dates"
-        )
-    if values.dtype.is_temporal():
-        values = values.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
-    elif values.dtype == pl.String:
-        text, numbers = values.str.strip_chars(), as_numbers(values)
-        if numbers.null_count() > (text == "").sum():
-            ahead, given = _ahead(text), numbers
-            plain = text.str.replace("T", " ", literal=True).str.replace(_ZONE, "$before")
-            for form in _DATES:
-                dates = plain.str.to_datetime(form, strict=False, time_unit="us")
-                numbers = numbers.fill_null(dates.dt.epoch("us").cast(pl.Float64) / 1e6 - ahead)
-            _note(samples, "date", text.filter(given.is_null() & numbers.is_not_null()))
-            _note(samples, "number", text.filter(given.is_finite().fill_null(False)))
-        else:
-            _note(samples, "number", text.filter(numbers.is_finite().fill_null(False)))
-        values = numbers
-    else:
-        values = as_numbers(values)
-    return values.set(~values.is_finite().fill_null(False), None)
-
-
-def _note(samples: dict[str, str] | None, kind: str, found: pl.Series) -> None:
-    if samples is not None and len(found):
-        samples.setdefault(kind, found[0])
-
-
-def _ahead(text: pl.Series) -> pl.Series:
-    """Seconds by which the zone of an ISO time is ahead of UTC; 0 without a zone."""
-    zone = text.str.extract_groups(_ZONE).struct.unnest()
-    hours, minutes = (zone[n].fill_null("0").cast(pl.Int64) for n in ("hours", "minutes"))
-    west = zone["sign"].fill_null("") == "-"
-    return (hours * 60 + minutes) * 60 * (1 - 2 * west.cast(pl.Int64))

@@ -13,6 +13,7 @@ import polars as pl
 
 from launch.datasets.raw import RawData, RowAccount, stream
 from launch.datasets.table_types import as_numbers, as_text
+from launch.preparation.time_order import TimeOrder
 from zoo.data.files import DataError
 from zoo.data.schema import Schema
 
@@ -39,7 +40,8 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
         The name of a split and a slice of its rows; label and weight are float32.
 
     Raises:
-        DataError: If a column is missing, or has a type that nothing can be made of.
+        DataError: If a column is missing, or has a type that nothing can be made of, or the rows
+            are not in the order of time and the schema says that they are.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -50,6 +52,7 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
     """
     wanted = list(dict.fromkeys(_wanted(raw.schema)))
     waiting: dict[str, list[pl.DataFrame]] = {}
+    order = TimeOrder(raw.schema.time) if raw.schema.time_ordered else None
     for split, frame in stream(raw, account):
         if not frame.height:
             continue
@@ -62,6 +65,8 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
                 f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
             )
         _check_types(types, raw.schema)
+        if order is not None:
+            frame = order.checked(split, frame, account)
         parts = waiting.setdefault(split, [])
         frame = frame.select(wanted)
         bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]

@@ -36,9 +36,12 @@ class Schema:
             be a field. Defaults to None.
         time: Name of the column that a split by time uses; may also be a feature. Defaults to None.
         version: Version of the file format.
+        time_ordered: Whether the rows of each split are in the order of `time`, oldest first, so
+            that a pass without shuffling is a pass over time. Defaults to False.
 
     Raises:
-        SchemaError: If there is no column, a name occurs twice, or the version is unknown.
+        SchemaError: If there is no column, a name occurs twice, the version is unknown, or
+            `time_ordered` is set without `time`.
 
     Example:
         >>> schema = Schema("tiny", [Categorical("user", 10), Categorical("tags", 5, length=3)])
@@ -54,6 +57,7 @@ class Schema:
     group: str | None = None
     time: str | None = None
     version: int = VERSION
+    time_ordered: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categorical", tuple(self.categorical))
@@ -89,6 +93,11 @@ class Schema:
                         f"schema {self.name!r}: {role!r} is the label or the weight; group and "
                         "time are other columns"
                     )
+        if not isinstance(self.time_ordered, bool) or (self.time_ordered and self.time is None):
+            raise SchemaError(
+                f"schema {self.name!r}: time_ordered={self.time_ordered!r}, time={self.time!r}; "
+                "use true or false, and true only with a time column"
+            )
 
     def _check_extent(self) -> None:
         columns = len(self.categorical) + len(self.numeric)

@@ -38,6 +38,8 @@ def schema_to_text(schema: Any) -> str:
     """
     entries = {"version": schema.version, "name": schema.name}
     entries |= {role: getattr(schema, role) for role in _ROLES if getattr(schema, role) is not None}
+    if schema.time_ordered:
+        entries["time_ordered"] = True
     lines = [f"  {_json(key)}: {_json(value)}" for key, value in entries.items()]
     for kind in _KINDS:
         columns = ",\n".join(f"    {_json(_without_defaults(c))}" for c in getattr(schema, kind))
@@ -89,7 +91,7 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     except TypeError as error:
         raise SchemaError(
             f"{path} is not a schema (missing or unknown entry: {error}); its entries are name, "
-            f"{', '.join(_ROLES)}, {', '.join(_KINDS)}"
+            f"{', '.join(_ROLES)}, time_ordered, {', '.join(_KINDS)}"
         ) from None
 
 

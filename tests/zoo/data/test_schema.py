@@ -157,3 +157,14 @@ def test_a_file_that_is_no_schema_by_its_size_is_not_read(tmp_path):
         file.truncate(1 << 30)  # a hole: it takes no room on the disk
     with pytest.raises(SchemaError, match=r"1,073,741,824 bytes; a schema has at most 67,108,864"):
         Schema.load(tmp_path)
+
+
+def test_the_order_of_time_is_kept_in_the_file(tmp_path):
+    fields = make_schema().categorical
+    schema = Schema("t", fields, time="day", time_ordered=True)
+    assert '"time_ordered": true' in Path(schema.save(tmp_path)).read_text()
+    assert Schema.load(tmp_path) == schema
+    assert not Schema("t", fields, time="day").time_ordered
+    for given in ({"time_ordered": True}, {"time": "day", "time_ordered": "yes"}):
+        with pytest.raises(SchemaError, match=r"time_ordered=.*only with a time column"):
+            Schema("t", fields, **given)

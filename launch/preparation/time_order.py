@@ -1,0 +1,60 @@
+"""Checks that the rows of each split are in the order of time."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from launch.datasets.raw import RowAccount
+from launch.datasets.times import read_times
+from zoo.data.files import DataError
+
+
+class TimeOrder:
+    """The newest time of each split so far, for a pass over rows that are in the order of time.
+
+    Args:
+        column: Name of the time column.
+
+    Example:
+        >>> order = TimeOrder("day")
+        >>> order.checked("train", pl.DataFrame({"day": [1, 1, 3]}), RowAccount()).height
+        3
+        >>> order.checked("train", pl.DataFrame({"day": [2]}), RowAccount())
+        Traceback (most recent call last):
+        zoo.data.files.DataError: the train rows are not in the order of 'day': 2.0 comes after ...
+    """
+
+    def __init__(self, column: str):
+        self._column = column
+        self._newest: dict[str, float] = {}
+
+    def checked(self, split: str, frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
+        """Returns the rows that have a time; raises unless none is older than a row before it.
+
+        Args:
+            split: Name of the split.
+            frame: Its next rows.
+            account: Receives how many rows have no readable time; these are left out.
+
+        Returns:
+            The rows.
+
+        Raises:
+            DataError: Naming the first time that is too old.
+        """
+        times = read_times(frame, self._column)
+        if times.null_count():
+            account.damaged[f"no time in {self._column!r}"] += times.null_count()
+            frame, times = frame.filter(times.is_not_null()), times.drop_nulls()
+        if not frame.height:
+            return frame
+        before = pl.concat([pl.Series([self._newest.get(split, times[0])]), times[:-1]])
+        late = times < before
+        if late.any():
+            row = int(late.arg_max())
+            raise DataError(
+                f"the {split} rows are not in the order of {self._column!r}: {times[row]} comes "
+                f"after {before[row]}; sort them, or remove time_ordered from the schema"
+            )
+        self._newest[split] = times[-1]
+        return frame
