@@ -65,7 +65,6 @@ def measure(name: str, numeric: str) -> dict:
 
     import tf_helen
     import zoo
-    from zoo.constructors import constructor_arguments
 
     fields = [zoo.Categorical(f"c{place}", SIZE) for place in range(FIELDS)]
     data = batches()
@@ -77,8 +76,7 @@ def measure(name: str, numeric: str) -> dict:
     numbers = [zoo.Numeric(f"n{place}", transform="none") for place in range(NUMBERS)]
     schema = zoo.Schema("shape", fields, () if numeric == "none" else numbers)
     cls = zoo.get(name)
-    takes = constructor_arguments(cls)
-    settings = {"hidden_units": HIDDEN} if "hidden_units" in takes else {}
+    settings = {"hidden_units": HIDDEN} if "hidden_units" in cls.arguments() else {}
     settings |= SETTINGS.get(name, {})
     if numeric == "direct":
         settings["numeric"] = "direct"

@@ -15,8 +15,6 @@ from tf_helen.core.checks import nearest, one_of
 from tf_helen.optimizers import registry as optimizers
 from tf_helen.optimizers.arguments import arguments_of
 from tf_helen.optimizers.wrapping import WrappingOptimizer
-from zoo.constructors import constructor_arguments
-from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
@@ -202,9 +200,7 @@ def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtyp
         (8,)
     """
     cls = zoo.get(name)
-    known = constructor_arguments(cls, last=ClickModel)
-    del known["schema"]
-    _check_known(arguments, known, f"model {name!r}")
+    _check_known(arguments, cls.arguments(), f"model {name!r}")
     return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
 
 

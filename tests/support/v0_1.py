@@ -112,8 +112,9 @@ def plain(config: object) -> object:
 
 def write() -> None:
     """Writes the files."""
+    from tf_helen.constructors import constructor_arguments  # a module of version 0.1
+
     import zoo
-    from zoo.constructors import constructor_arguments
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     expected, names = {"probe": probe()}, {}

@@ -7,7 +7,6 @@ import numpy as np
 from click_features import features_of
 
 import zoo
-from zoo.constructors import constructor_arguments
 
 MODELS = [entry.name for entry in zoo.list_models()]
 # A linear model, an MLP beside products, crosses, histories, two streams, logarithms, attention,
@@ -55,7 +54,7 @@ SCHEMA = zoo.Schema(
 
 def small(name, schema=SCHEMA, **changed):
     """A small model of a kind, with weights far from their initial values."""
-    taken = constructor_arguments(zoo.get(name))
+    taken = zoo.get(name).arguments()
     settings = {key: SMALL[key] for key in SMALL if key in taken}
     model = zoo.get(name)(schema, **{"embedding_dim": 4, **settings, **changed})
     rng = np.random.default_rng(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.logarithmic import Logarithmic
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -72,7 +73,7 @@ class AFN(ClickModel):
         ensemble: bool = False,
         deep_hidden_units: Sequence[int] = (400, 400, 400),
         deep_dropout: float | Sequence[float] = 0.0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         if not ensemble:
@@ -90,6 +91,17 @@ class AFN(ClickModel):
             )
             self.deep_unit = self.output_layer("deep_unit")
             self.mixture = self.output_layer("mixture")
+        self.finish(
+            neurons=neurons,
+            floor=floor,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            ensemble=ensemble,
+            deep_hidden_units=deep_hidden_units,
+            deep_dropout=deep_dropout,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         products = self.products(self.embedding(features, training=training), training=training)

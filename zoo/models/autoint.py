@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.attention import SelfAttention
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -79,7 +80,7 @@ class AutoInt(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         if not linear and not hidden_units:
@@ -105,6 +106,20 @@ class AutoInt(ClickModel):
         self.linear = self.linear_part(use_bias=False) if linear else None
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.deep_unit = self.output_layer("deep_unit") if hidden_units else None
+        self.finish(
+            attention_layers=attention_layers,
+            attention_dim=attention_dim,
+            heads=heads,
+            scale=scale,
+            residual=residual,
+            layer_norm=layer_norm,
+            attention_dropout=attention_dropout,
+            linear=linear,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

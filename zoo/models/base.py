@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from absl import logging
 
 import tf_helen
 from tf_helen.core.checks import one_of, whole_number
-from zoo.constructors import constructor_arguments
 from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
 from zoo.layers import MLP, FieldEmbedding, Linear
@@ -26,8 +24,9 @@ from zoo.models.config import as_schema, plain
 class ClickModel(tf_helen.Model):
     """Base of the models: features in, logits out.
 
-    A subclass creates its layers in `__init__`, whose arguments are the model's settings, and
-    implements `logits`. This class serializes and builds the model and checks its inputs.
+    A subclass creates its layers in `__init__`, whose arguments are the model's settings, passes
+    those settings to `finish` in the last line, and implements `logits`. This class serializes and
+    builds the model and checks its inputs.
 
     Args:
         schema: `zoo.Schema`, the columns of the data.
@@ -43,9 +42,11 @@ class ClickModel(tf_helen.Model):
         embeddings_initializer: Keras initializer of the embeddings. Defaults to `None`: normal with
             standard deviation 0.01. "zeros" logs a warning: behind a ReLU whose biases start at
             zero, such embeddings never receive a gradient.
-        **kwargs: Keras's `name` and `dtype`.
+        name: string, the model's name. Defaults to `None`: the class's name in snake case.
+        dtype: Keras dtype policy, such as "mixed_bfloat16". Defaults to `None`: the global policy.
 
     Attributes:
+        settings: dict from name to value of every argument but `schema`, `name` and `dtype`.
         vocabularies: dict from field name to the SHA-256 of the vocabulary file that the model was
             trained with; empty if it was not set. It is saved with the model. Exporting with
             another vocabulary raises an error.
@@ -59,6 +60,22 @@ class ClickModel(tf_helen.Model):
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.
         TypeError: when called with ids that are not integers.
+
+    Example:
+        >>> import numpy as np, zoo
+        >>> class Tower(zoo.ClickModel):
+        ...     def __init__(self, schema, embedding_dim=16, *, units=8, **kwargs):
+        ...         super().__init__(schema, embedding_dim, **kwargs)
+        ...         self.embedding = self.embed(flat=True)
+        ...         self.mlp = self.deep_part((units,))
+        ...         self.output_unit = self.output_layer()
+        ...         self.finish(units=units)
+        ...     def logits(self, features, training):
+        ...         embedded = self.embedding(features, training=training)
+        ...         return self.output_unit(self.mlp(embedded, training=training))
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
+        >>> Tower(schema, units=4, numeric="direct").settings["units"]
+        4
     """
 
     def __init__(
@@ -70,10 +87,11 @@ class ClickModel(tf_helen.Model):
         numeric: str = "embedded",
         embedding_l2: float = 0.0,
         embeddings_initializer: Any = None,
-        **kwargs: Any,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         # Keras would cast raw numbers to half precision before they are standardized.
-        super().__init__(**{"autocast": False, **kwargs})
+        super().__init__(name=name, dtype=dtype, autocast=False)
         self.schema = as_schema(schema)
         whole_number("embedding_dim", embedding_dim)
         one_of("numeric", numeric, ("embedded", "direct"))
@@ -94,36 +112,47 @@ class ClickModel(tf_helen.Model):
                 "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead.",
                 type(self).__name__,
             )
-        self._embedding = {
-            "dims": embedding_dims,
-            "l2": embedding_l2,
-            "initializer": embeddings_initializer,
+        self.settings: dict[str, Any] = {
+            "embedding_dim": embedding_dim,
+            "embedding_dims": embedding_dims,
             "numeric": numeric,
+            "embedding_l2": embedding_l2,
+            "embeddings_initializer": embeddings_initializer,
         }
-        self.settings: dict[str, Any] = {}
         self.vocabularies: dict[str, str] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Builds a model and stores its arguments at the end of its constructor."""
-        super().__init_subclass__(**kwargs)
-        construct = cls.__init__
+    def finish(self, **settings: Any) -> None:
+        """Records the model's own settings and builds it: the last line of each constructor.
 
-        @functools.wraps(construct)
-        def init(self, *args: Any, **named: Any) -> None:
-            construct(self, *args, **named)
-            if type(self) is cls:
-                self._finish(inspect.signature(construct).bind(self, *args, **named))
+        A subclass of a finished model, such as `zoo.DeepFM`, creates its additional layers before
+        it calls `super().__init__`, which builds, and then calls `finish` with its own settings.
 
-        cls.__init__ = init
+        Args:
+            **settings: value of every argument that this constructor adds to its base class's.
+        """
+        self.settings = {**self.settings, **settings}
+        # Now, so that optimizers can be built, checkpoints restored and `summary()` printed.
+        self.build(self.feature_shapes())
 
-    def _finish(self, bound: inspect.BoundArguments) -> None:
-        given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
-        known = constructor_arguments(type(self), last=ClickModel)
-        del known["schema"]
-        self.settings = {name: given.get(name, default) for name, default in known.items()}
-        if not self.built:
-            # Now, so that optimizers can be built, checkpoints restored and `summary()` printed.
-            self.build(self.feature_shapes())
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        """Returns the settings that the model takes, and their defaults.
+
+        Returns:
+            Dict from name to default: the arguments of the model's constructor, then those of
+            `ClickModel`; without `schema`, `name` and `dtype`.
+
+        Example:
+            >>> import zoo
+            >>> list(zoo.FM.arguments())[:3]
+            ['embedding_dim', 'embedding_dims', 'numeric']
+        """
+        found: dict[str, Any] = {}
+        for constructor in (cls.__init__, ClickModel.__init__):
+            for parameter in inspect.signature(constructor).parameters.values():
+                if parameter.kind is not parameter.VAR_KEYWORD:
+                    found.setdefault(parameter.name, parameter.default)
+        return {key: found[key] for key in found if key not in _NO_SETTINGS}
 
     def embed(
         self, dim: int | None = None, *, schema: Schema | None = None, **options: Any
@@ -141,14 +170,22 @@ class ClickModel(tf_helen.Model):
         """
         schema = schema or self.schema
         names = [column.name for column in (*schema.categorical, *schema.numeric)]
-        dims = {key: dim for key, dim in (self._embedding["dims"] or {}).items() if key in names}
+        dims = self.settings["embedding_dims"] or {}
         options = {"name": "embedding", "dtype": self.dtype_policy, **options}
-        options = {**self._embedding, "dims": dims, **options}
-        return FieldEmbedding(schema, dim or self.embedding_dim, **options)
+        return FieldEmbedding(
+            schema,
+            dim or self.embedding_dim,
+            dims={name: dims[name] for name in names if name in dims},
+            l2=self.settings["embedding_l2"],
+            initializer=self.settings["embeddings_initializer"],
+            numeric=self.numeric,
+            **options,
+        )
 
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Creates the linear part, with the same L2 penalty as the embeddings."""
-        return Linear(self.schema, l2=self._embedding["l2"], use_bias=use_bias, name="linear")
+        l2 = self.settings["embedding_l2"]
+        return Linear(self.schema, l2=l2, use_bias=use_bias, name="linear")
 
     def deep_part(
         self,
@@ -216,6 +253,14 @@ class ClickModel(tf_helen.Model):
         return (None, 1)
 
     def get_config(self) -> dict[str, Any]:
+        missing = [name for name in type(self).arguments() if name not in self.settings]
+        if missing:
+            cls = type(self).__name__
+            raise NotImplementedError(
+                f"{cls} has not recorded {', '.join(map(repr, missing))}, so it could not be made "
+                f"again. Call `self.finish({missing[0]}={missing[0]}, ...)` with every argument in "
+                f"the last line of {cls}.__init__."
+            )
         config = {**self.settings, "schema": dataclasses.asdict(self.schema), "name": self.name}
         if self.vocabularies:
             config["vocabularies"] = dict(self.vocabularies)
@@ -241,4 +286,6 @@ class ClickModel(tf_helen.Model):
         return model
 
 
+# Arguments of a constructor that `from_config` gets beside the settings.
+_NO_SETTINGS = ("self", "schema", "name", "dtype")
 _DTYPES = {"ids": tf.int32, "numeric": tf.float32}

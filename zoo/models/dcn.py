@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, VectorCross
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -61,7 +62,7 @@ class DCN(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         whole_number("cross_layers", cross_layers)
@@ -73,6 +74,13 @@ class DCN(ClickModel):
         # Without hidden layers, the MLP would return x_0.
         self.mlp = mlp if mlp.steps else None
         self.output_unit = self.output_layer()
+        self.finish(
+            cross_layers=cross_layers,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.cross import CrossNet, MatrixCross, MixtureCrossNet
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 STRUCTURES = ("parallel", "stacked", "crossnet")
@@ -74,7 +75,7 @@ class DCNv2(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         one_of("structure", structure, STRUCTURES)
@@ -85,6 +86,16 @@ class DCNv2(ClickModel):
         # Without hidden layers, the MLP would return its input.
         self.mlp = mlp if mlp.steps and structure != "crossnet" else None
         self.output_unit = self.output_layer()
+        self.finish(
+            cross_layers=cross_layers,
+            structure=structure,
+            projection_dim=projection_dim,
+            experts=experts,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def _cross_network(self, layers: int, rank: int | None, experts: int) -> keras.layers.Layer:
         whole_number("cross_layers", layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.masked_cross import MaskedCross
 from zoo.layers.tri_bce import part_losses
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 _PARTS = "_zoo_parts"
@@ -77,7 +78,7 @@ class DCNv3(ClickModel):
         layer_norm: bool = True,
         batch_norm: bool = False,
         tri_bce: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
@@ -88,11 +89,11 @@ class DCNv3(ClickModel):
             raise ValueError(
                 f"`embedding_dim` must be even: DCNv3 halves the vectors. Received: {embedding_dim}"
             )
-        if self._embedding["dims"]:
+        if self.settings["embedding_dims"]:
             raise ValueError(
                 "DCNv3 needs vectors of the same width, which its heads share. Received: "
                 f"embedding_dim={embedding_dim} and "
-                f"embedding_dims={dict(self._embedding['dims'])}; remove the latter"
+                f"embedding_dims={dict(self.settings['embedding_dims'])}; remove the latter"
             )
         self.heads, self.tri_bce = heads, tri_bce
         self.embedding = self.embed(embedding_dim * heads)
@@ -108,6 +109,16 @@ class DCNv3(ClickModel):
         ]
         self.exponential_unit = self.output_layer("exponential_unit")
         self.linear_unit = self.output_layer("linear_unit")
+        self.finish(
+            exponential_layers=exponential_layers,
+            linear_layers=linear_layers,
+            exponential_dropout=exponential_dropout,
+            linear_dropout=linear_dropout,
+            heads=heads,
+            layer_norm=layer_norm,
+            batch_norm=batch_norm,
+            tri_bce=tri_bce,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         half = self.embedding_dim // 2

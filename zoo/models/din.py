@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
 from zoo.data.schema import Schema
 from zoo.layers.target_attention import TargetAttention
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 Names = Sequence[str | Sequence[str]]
@@ -82,7 +83,7 @@ class DIN(ClickModel):
         activation: Any = "dice",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.histories = _histories(self.schema, targets, sequences)
@@ -100,6 +101,18 @@ class DIN(ClickModel):
         ]
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            targets=targets,
+            sequences=sequences,
+            attention_hidden_units=attention_hidden_units,
+            attention_activation=attention_activation,
+            attention_dropout=attention_dropout,
+            softmax=softmax,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         lengths = self.schema.field_lengths

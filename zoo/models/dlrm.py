@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import keras_rs
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from zoo.data.schema import Schema
 from zoo.features import standardized
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -66,12 +67,12 @@ class DLRM(ClickModel):
         dropout: float | Sequence[float] = 0.0,
         bottom_dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct(": they enter its bottom MLP")
         for column in self.schema.numeric:
-            if column.name in (self._embedding["dims"] or {}):
+            if column.name in (self.settings["embedding_dims"] or {}):
                 raise ValueError(
                     f"`embedding_dims` names the number {column.name!r}, but in DLRM numbers have "
                     "no vectors of their own: they enter the bottom MLP. Remove it."
@@ -97,6 +98,14 @@ class DLRM(ClickModel):
             self.dots = keras_rs.layers.DotInteraction(name="dots", **policy)
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            bottom_units=bottom_units,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            bottom_dropout=bottom_dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         vectors, parts = [], []

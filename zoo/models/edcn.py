@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.cross import VectorCross
 from zoo.layers.sharing import Bridge, Regulation
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -72,7 +73,7 @@ class EDCN(ClickModel):
         activation: Any = "relu",
         dropout: float = 0.0,
         batch_norm: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         whole_number("cross_layers", cross_layers)
@@ -88,6 +89,15 @@ class EDCN(ClickModel):
         self.deeps = [MLP((sum(widths),), name=f"deep_{i}", **deep) for i in layers]
         self.bridges = [Bridge(bridge, name=f"bridge_{i}", **policy) for i in layers]
         self.output_unit = self.output_layer()
+        self.finish(
+            cross_layers=cross_layers,
+            bridge=bridge,
+            temperature=temperature,
+            cross_residual=cross_residual,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         shared = self.embedding(features, training=training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tf_helen.core.checks import one_of
 from zoo.data.schema import Schema
 from zoo.layers.bilinear import KINDS, BilinearInteraction
 from zoo.layers.squeeze_excitation import SqueezeExcitation
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -70,7 +71,7 @@ class FiBiNET(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         one_of("bilinear", bilinear, KINDS)
@@ -92,6 +93,15 @@ class FiBiNET(ClickModel):
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         # The linear part has the bias.
         self.output_unit = self.output_layer(use_bias=False)
+        self.finish(
+            bilinear=bilinear,
+            reduction=reduction,
+            excitation=excitation,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

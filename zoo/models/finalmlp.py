@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from zoo.layers import MLP
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -87,7 +88,7 @@ class FinalMLP(ClickModel):
         first_context: Sequence[str] = (),
         second_context: Sequence[str] = (),
         heads: int = 1,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         given = (second_hidden_units, second_dropout, second_batch_norm)
@@ -130,6 +131,20 @@ class FinalMLP(ClickModel):
             name = setting.replace("context", "gate")
             self.gates.append(FeatureGate(gate_units, width, name=name, **policy))
         self.fusion = BilinearFusion(heads, name="fusion", **policy)
+        self.finish(
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            second_hidden_units=second_hidden_units,
+            second_dropout=second_dropout,
+            second_batch_norm=second_batch_norm,
+            gates=gates,
+            gate_units=gate_units,
+            first_context=first_context,
+            second_context=second_context,
+            heads=heads,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

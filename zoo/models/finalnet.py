@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from zoo.data.schema import Schema
 from zoo.layers import MLP
 from zoo.layers.factorized_interaction import RESIDUALS, ColumnGate, FactorizedInteraction
 from zoo.layers.mlp import check_widths
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -77,7 +78,7 @@ class FinalNet(ClickModel):
         residual: str = "concat",
         column_gates: bool = False,
         distillation: float = 1.0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         if column_gates:
@@ -104,6 +105,18 @@ class FinalNet(ClickModel):
             shared = {"activation": activation, "batch_norm": batch_norm, "layer": layer, **policy}
             self.blocks.append(MLP(units, dropout=rate, name=f"block_{i}", **shared))
             self.output_units.append(self.output_layer(f"output_unit_{i}"))
+        self.finish(
+            blocks=blocks,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            second_hidden_units=second_hidden_units,
+            second_dropout=second_dropout,
+            residual=residual,
+            column_gates=column_gates,
+            distillation=distillation,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from zoo.data.schema import Schema
 from zoo.layers.factorization import factorization_machine
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -39,10 +40,11 @@ class FM(ClickModel):
         TensorShape([2, 1])
     """
 
-    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Any):
+    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Unpack[ModelArguments]):
         super().__init__(schema, embedding_dim, **kwargs)
         self.embedding = self.embed()
         self.linear = self.linear_part()
+        self.finish()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

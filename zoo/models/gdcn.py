@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.gated_cross import GatedCross
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -63,7 +64,7 @@ class GDCN(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         one_of("structure", structure, ("stacked", "parallel"))
@@ -73,6 +74,14 @@ class GDCN(ClickModel):
         self.cross = GatedCross(cross_layers, dtype=self.dtype_policy, name="cross")
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            structure=structure,
+            cross_layers=cross_layers,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from zoo.data.schema import Schema
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -39,9 +40,10 @@ class LR(ClickModel):
         TensorShape([2, 1])
     """
 
-    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Any):
+    def __init__(self, schema: Schema, embedding_dim: int = 16, **kwargs: Unpack[ModelArguments]):
         super().__init__(schema, embedding_dim, **kwargs)
         self.linear = self.linear_part()
+        self.finish()
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         return self.linear(features, training=training)

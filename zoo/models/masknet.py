@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tf_helen.core.checks import one_of, whole_number
 from zoo.data.schema import Schema
 from zoo.layers.mask_block import ColumnNorm, MaskBlock
 from zoo.layers.mlp import check_widths, dropout_rates
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -74,7 +75,7 @@ class MaskNet(ClickModel):
         dropout: float | Sequence[float] = 0.0,
         embedding_norm: bool = True,
         layer_norm: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
@@ -114,6 +115,17 @@ class MaskNet(ClickModel):
         if not self.serial:
             self.mlp = self.deep_part(hidden_units, activation, dropout)
         self.output_unit = self.output_layer()
+        self.finish(
+            structure=structure,
+            hidden_units=hidden_units,
+            blocks=blocks,
+            block_units=block_units,
+            reduction=reduction,
+            activation=activation,
+            dropout=dropout,
+            embedding_norm=embedding_norm,
+            layer_norm=layer_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import keras_rs
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_helen.core.checks import one_of
 from zoo.data.schema import Schema
 from zoo.layers.products import outer_product
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 PRODUCTS = ("inner", "outer", "both")
@@ -64,7 +65,7 @@ class PNN(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         one_of("product", product, PRODUCTS)
@@ -76,6 +77,13 @@ class PNN(ClickModel):
             self.dots = keras_rs.layers.DotInteraction(dtype=self.dtype_policy, name="dots")
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            product=product,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
 from zoo.data.schema import Schema
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -56,7 +57,7 @@ class WideDeep(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.embedding = self.embed(flat=True)
@@ -64,6 +65,12 @@ class WideDeep(ClickModel):
         self.linear = self.linear_part(use_bias=False)
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         wide = self.linear(features, training=training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
 from zoo.layers.mlp import check_widths
 from zoo.layers.wukong import WuKongLayer
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -79,7 +80,7 @@ class WuKong(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.refuse_direct()
@@ -106,6 +107,17 @@ class WuKong(ClickModel):
         ]
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            layers=layers,
+            fmb_vectors=fmb_vectors,
+            lcb_vectors=lcb_vectors,
+            projection=projection,
+            fmb_units=fmb_units,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         vectors = self.embedding(features, training=training)

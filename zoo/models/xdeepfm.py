@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
 from zoo.data.schema import Schema
 from zoo.layers.cin import CIN
+from zoo.models.arguments import ModelArguments
 from zoo.models.base import ClickModel
 
 
@@ -62,7 +63,7 @@ class XDeepFM(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.embedding = self.embed()
@@ -72,6 +73,13 @@ class XDeepFM(ClickModel):
         self.cin_unit = self.output_layer("cin_unit", use_bias=False)
         self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
         self.output_unit = self.output_layer()
+        self.finish(
+            cin_units=cin_units,
+            hidden_units=hidden_units,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         embedded = self.embedding(features, training=training)
