@@ -32,6 +32,7 @@ from tf_helen.optimizers import (  # noqa: E402
     RAdam,
     RowSparseOptimizer,
     RowWiseAdagrad,
+    RowWiseRMSpropAR,
 )
 from tf_helen.training import Model, Sequential, enable, settle  # noqa: E402
 from tf_helen.version import __version__  # noqa: E402
@@ -64,6 +65,7 @@ __all__ = [
     "RAdam",
     "RowSparseOptimizer",
     "RowWiseAdagrad",
+    "RowWiseRMSpropAR",
     "Sequential",
     "__version__",
     "callbacks",

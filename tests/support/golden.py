@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,18 @@ def ctr_runs(*kinds: str, official: bool | None = None) -> list[tuple[str, dict]
         and (official is None or entry["official"] == official)
         and (ROOT / "ctr" / "f32" / f"{name}.npz").exists()
     )
+
+
+def rms_runs() -> list[tuple[str, dict[str, float]]]:
+    """(name, settings) of the recorded runs of row-wise RMSprop with decay; the names hold them."""
+    pattern = re.compile(
+        r"rowwise_rmsprop_ar_lr(?P<lr>[^_]+)_alpha(?P<alpha>[^_]+)_floor(?P<floor>.+)"
+    )
+    found = sorted((ROOT / "rows").glob("rowwise_rmsprop_ar_*.npz"))
+    matches = [pattern.fullmatch(path.stem) for path in found]
+    return [
+        (m.group(), {key: float(value) for key, value in m.groupdict().items()}) for m in matches
+    ]
 
 
 def has_float64(name: str) -> bool:

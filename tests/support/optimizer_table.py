@@ -35,14 +35,14 @@ AR = {"alpha": 0.01}
 LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
 
 
-def entry(cls, two_pass=False, seam=False, one_hot=None, **arguments) -> Entry:
+def entry(cls, two_pass=False, seam=False, one_hot=None, decays=None, **arguments) -> Entry:
     """The entry of an optimizer with some arguments of its own."""
     fixed = {"learning_rate": LR, **arguments}
 
     def made(**changed):
         return lambda **k: cls(**{**fixed, **changed, **k})
 
-    decays = "alpha" in arguments
+    decays = "alpha" in arguments if decays is None else decays
     other = None if one_hot is None else made(**one_hot)
     return Entry(made(), other, two_pass, seam or two_pass, decays)
 
@@ -61,6 +61,8 @@ def around(outer, base, two_pass=False, seam=False, one_hot=None, **arguments) -
 # One-hot inputs hide how often a feature occurs: equal frequencies, one norm, no clipping by count.
 ALIKE = {"norm": "table", "lower_bound": 1.0}
 UNCLIPPED = {"ratio": 1e9}
+# A row decays when it occurs, one of every step too; dense weights do not.
+ON_TOUCH = {"alpha": 1.0, "one_hot": {"alpha": 0.0}, "decays": False}
 COUNTED, UNCOUNTED = {"weight_decay": 0.1, "counter_halflife": 5}, {"counter_halflife": None}
 
 ENTRIES = {
@@ -70,6 +72,7 @@ ENTRIES = {
     "Adagrad": entry(tf_helen.Adagrad),
     "AdagradW": entry(tf_helen.AdagradW, one_hot=UNCOUNTED, **COUNTED),
     "RowWiseAdagrad": entry(tf_helen.RowWiseAdagrad),
+    "RowWiseRMSpropAR": entry(tf_helen.RowWiseRMSpropAR, **ON_TOUCH),
     "Adam": entry(tf_helen.Adam),
     "AMSGrad": entry(tf_helen.AMSGrad),
     "AdamW": entry(tf_helen.AdamW, weight_decay=0.1),
@@ -126,7 +129,8 @@ def cases(names=ENTRIES, fast=KINDS) -> list:
 # Over replicas gradients, counts and curvatures are summed; rules as such know nothing of it. Each
 # entry takes seconds to trace, so there are only those that differ in what is summed or kept.
 OVER_REPLICAS = (
-    *("Adagrad", "Adam", "AdamW by counter", "AdaHessian", "AdamAR", "AdamAR auto"),
+    *("Adagrad", "RowWiseRMSpropAR", "Adam", "AdamW by counter", "AdaHessian", "AdamAR"),
+    "AdamAR auto",
     *("GroupAdamAR", "GroupFTRL", "SAM", "Helen", "Helen running", "CowClip", "PerVariable"),
     *("Helen(AdamAR)", "CowClip(AdamAR)", "SAM(AdaHessian)"),
 )

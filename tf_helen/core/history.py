@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-COLUMNS = ("last_step", "decayed_to", "count", "recent_count")
+COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch")
 
 
 def ordered(names: set[str]) -> tuple[str, ...]:
@@ -27,6 +27,8 @@ class RowHistory:
         decayed_to: the step up to which the stored row has been decayed (`tf_helen.AdamAR`).
         count: occurrences in all batches so far.
         recent_count: float32 bits; occurrences, older ones counting less (`tf_helen.AdamW`).
+        last_touch: the last step that had the row in its batch, also with a gradient of zero; 0:
+            none yet (`tf_helen.RowWiseRMSpropAR`).
 
     Attributes:
         names: the columns.
@@ -69,6 +71,9 @@ class RowHistory:
         new = {"decayed_to": now}
         if "last_step" in self:
             new["last_step"] = tf.where(occurred, now, self["last_step"])
+        if "last_touch" in self:
+            touched = occurred if counts is None else counts > 0
+            new["last_touch"] = tf.where(touched, now, self["last_touch"])
         if "count" in self and counts is not None:
             new["count"] = self["count"] + tf.cast(counts, self.record.dtype)
         return self.replace(**new)

@@ -35,6 +35,7 @@ class Step:
         path: the variable's path.
         history: the rows' records before this step, or `None` if no records are kept.
         curvature: like the gradient, an estimate of the Hessian's diagonal, or `None`.
+        counts: int32 `[rows]`, how often each row occurs in the batch; `None`: nobody counted.
     """
 
     number: tf.Tensor
@@ -45,6 +46,7 @@ class Step:
     path: str = ""
     history: RowHistory | None = None
     curvature: tf.Tensor | None = None
+    counts: tf.Tensor | None = None
 
     def bias_correction(self, beta: float) -> tf.Tensor:
         """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""
@@ -56,6 +58,10 @@ class Step:
         # Adam squares the gradient too: in a graph the square is computed once.
         axes = list(range(1, self.raw_gradient.shape.rank))
         return tf.reduce_sum(tf.square(self.raw_gradient), axis=axes) > 0
+
+    def touched(self) -> tf.Tensor:
+        """bool `[rows]`: which rows are in the batch, whatever their gradient."""
+        return self.occurred() if self.counts is None else self.counts > 0
 
 
 class Direction(NamedTuple):
@@ -131,6 +137,11 @@ class Rule:
             The gradient to use, same shape.
         """
         return gradient
+
+    @property
+    def in_quotient_form(self) -> bool:
+        """Whether `update` is what `direction` says; combinators may then change the direction."""
+        return type(self).update is Rule.update
 
     def direction(self, gradient: tf.Tensor, slots: Slots, step: Step) -> Direction:
         """The update in quotient form, for rules that have one.
@@ -252,6 +263,10 @@ class Combinator(Rule):
     def prepare(self, rows, gradient, counts):
         return self.rule.prepare(rows, gradient, counts)
 
+    @property
+    def in_quotient_form(self):
+        return type(self).update is Combinator.update and self.rule.in_quotient_form
+
     def direction(self, gradient, slots, step):
         return self.rule.direction(gradient, slots, step)
 
@@ -294,6 +309,24 @@ def settings(rule: Rule) -> dict[str, Any]:
     own = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
     own.pop("rule", None)
     return {**inner, **own}
+
+
+def check_quotient_form(name: str, rule: Rule) -> None:
+    """Raises `ValueError` if a combinator that acts on directions would lose a rule's `update`.
+
+    Args:
+        name: the combinator's.
+        rule: the rule inside it.
+    """
+    if not rule.in_quotient_form:
+        inner = rule
+        while isinstance(inner, Combinator) and type(inner).update is Combinator.update:
+            inner = inner.rule
+        raise ValueError(
+            f"{name} changes the `direction` of the rule inside it, and {type(inner).__name__} has "
+            f"an `update` of its own, which would be lost. Put {name} inside: "
+            f"`{type(inner).__name__}({name}(...))`, or use a rule that defines `direction`."
+        )
 
 
 def find(rule: Rule, kind: type[Rule]) -> Rule | None:

@@ -29,6 +29,7 @@ from tf_helen.legacy.group import (
 )
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.per_variable import PerVariable
+from tf_helen.legacy.row_wise_rmsprop_ar import RowWiseRMSpropAR
 from tf_helen.legacy.sgd import SGD, Momentum
 from tf_helen.legacy.sharpness import ASAM, SAM, Helen
 from tf_helen.legacy.trainer import TrainerMixin
@@ -61,5 +62,6 @@ __all__ = [
     "PerVariable",
     "RAdam",
     "RowWiseAdagrad",
+    "RowWiseRMSpropAR",
     "TrainerMixin",
 ]

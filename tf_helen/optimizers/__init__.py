@@ -20,6 +20,7 @@ from tf_helen.optimizers.radam import RAdam
 from tf_helen.optimizers.registry import get
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.row_wise_adagrad import RowWiseAdagrad
+from tf_helen.optimizers.row_wise_rmsprop_ar import RowWiseRMSpropAR
 from tf_helen.optimizers.sam import SAM
 from tf_helen.optimizers.sgd import SGD, Momentum
 from tf_helen.rules import Direction, Step
@@ -27,7 +28,7 @@ from tf_helen.rules import Direction, Step
 CLASSES = (
     *(SGD, Momentum, Adagrad, AdagradW, RowWiseAdagrad),
     *(Adam, AMSGrad, AdamW, Nadam, RAdam, AdaHessian),
-    *(AdamAR, AdagradAR),
+    *(AdamAR, AdagradAR, RowWiseRMSpropAR),
     *(GroupAdam, GroupAMSGrad, GroupAdamAR, GroupAdagrad, GroupMomentum, GroupAdaHessian),
     *(GroupFTRL, CowClip, PerVariable, SAM, ASAM, Helen),
 )

@@ -69,4 +69,5 @@ def reset_slots(optimizer: Any, variable: keras.Variable) -> None:
     done = optimizer.absent_rows.table_steps_done(variable)
     for copy in replicas.copies(slots[HISTORY]):
         history = RowHistory(optimizer.history_columns(), copy.read_value())
-        copy.assign(history.replace(last_step=done, decayed_to=done, recent_count=0).record)
+        new = history.replace(last_step=done, decayed_to=done, recent_count=0, last_touch=0)
+        copy.assign(new.record)

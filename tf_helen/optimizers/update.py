@@ -61,6 +61,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
         path=variable.path,
         history=None if record is None else RowHistory(optimizer.history_columns(), record),
         curvature=curvature,
+        counts=block.counts,
     )
     rows = tf.cast(read_rows(target, block.ids), dtype)
     if is_table:

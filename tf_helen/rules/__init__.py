@@ -18,7 +18,9 @@ from tf_helen.rules.group_lasso import GroupLasso
 from tf_helen.rules.interval_decay import IntervalDecay
 from tf_helen.rules.moments import MomentsRule
 from tf_helen.rules.nadam import NadamRule
+from tf_helen.rules.on_touch_decay import OnTouchDecay
 from tf_helen.rules.radam import RAdamRule
+from tf_helen.rules.rmsprop import RowWiseRMSpropRule
 from tf_helen.rules.sgd import MomentumRule, SGDRule
 
 for _cls in (
@@ -32,8 +34,10 @@ for _cls in (
     IntervalDecay,
     MomentumRule,
     NadamRule,
+    OnTouchDecay,
     RAdamRule,
     RowWiseAdagradRule,
+    RowWiseRMSpropRule,
     SGDRule,
 ):
     keras.saving.register_keras_serializable(package="tf_helen.rules")(_cls)
@@ -52,8 +56,10 @@ __all__ = [
     "MomentsRule",
     "MomentumRule",
     "NadamRule",
+    "OnTouchDecay",
     "RAdamRule",
     "RowWiseAdagradRule",
+    "RowWiseRMSpropRule",
     "Rule",
     "SGDRule",
     "Step",

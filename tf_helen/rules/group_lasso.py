@@ -16,7 +16,7 @@ import math
 import tensorflow as tf
 
 from tf_helen.core.rows import per_row, row_norms
-from tf_helen.core.rule import Combinator
+from tf_helen.core.rule import Combinator, check_quotient_form
 from tf_helen.rules.strengths import Strength, Strengths
 
 
@@ -58,7 +58,7 @@ class GroupLasso(Combinator):
         l2: strength of the sum of squares; as `l1`.
 
     Raises:
-        ValueError: on a negative strength.
+        ValueError: on a negative strength, or a rule inside that is not in quotient form.
 
     Source: Yue et al., ECML PKDD 2021 (arXiv 2107.14432), Algorithm 1.
     """
@@ -70,6 +70,7 @@ class GroupLasso(Combinator):
     def __post_init__(self):
         strengths = self.strengths
         self._replace(l1=strengths.l1, l21=strengths.l21, l2=strengths.l2)
+        check_quotient_form("GroupLasso", self.rule)
 
     @property
     def strengths(self) -> Strengths:

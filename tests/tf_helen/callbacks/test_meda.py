@@ -113,6 +113,7 @@ BASES = {
     "AdamAR": lambda: tf_helen.AdamAR(0.05, alpha=0.3, track_rows=True),
     "Adagrad": lambda: tf_helen.Adagrad(0.05, initial_accumulator_value=0.5, track_rows=True),
     "RowWiseAdagrad": lambda: tf_helen.RowWiseAdagrad(0.05, track_rows=True),
+    "RowWiseRMSpropAR": lambda: tf_helen.RowWiseRMSpropAR(0.05, track_rows=True),
     "AdamW by counter": lambda: tf_helen.AdamW(0.05, counter_halflife=5, track_rows=True),
     "GroupAdam": lambda: tf_helen.GroupAdam(0.05, l21=0.01, track_rows=True),
 }
@@ -129,7 +130,8 @@ def test_slots_are_reset_and_occurrences_kept(name):
         np.testing.assert_array_equal(values, 0.5 if name == "Adagrad" else 0.0, err_msg=slot)
     for column in {"last_step", "decayed_to"} & set(record):
         np.testing.assert_array_equal(record[column], 4, err_msg=column)  # 4 batches
-    assert not record.get("recent_count", np.zeros(1)).any()
+    for column in {"recent_count", "last_touch"} & set(record):
+        assert not record[column].any(), column
     counts = [np.bincount(ids[:, j], minlength=n) for j, n in enumerate(FIELDS.values())]
     np.testing.assert_array_equal(slots.history["count"], np.concatenate(counts))
     assert not slots.history["idle"].any()

@@ -59,6 +59,8 @@ def test_two_replicas_equal_one(name):
     tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].seam else 1e-6
     if name.startswith("Adagrad"):
         tolerance = 2e-6  # G from 0: its first steps are lr long whatever the gradient's rounding
+    if name.startswith("RowWiseRMSprop"):
+        tolerance = 1e-5  # v from 0: its first steps are 10 lr long
     assert largest_difference(results, name) <= tolerance
     assert results[f"{name}/copies_differ_by"] == 0
 

@@ -26,6 +26,8 @@ def test_the_sample_covers_every_kind():
     groups = json.loads((SAMPLE / "rows" / "index_group.json").read_text())
     assert {f"rows/{name}.npz" for name in groups} <= set(FILES)
     assert {entry["kernel"] for entry in groups.values()} == {"GroupAdam v4", "SparseGroupFtrlV2"}
+    assert {settings["floor"] for _, settings in golden.rms_runs()} == {0, 0.1}
+    assert sum("rowwise_rmsprop_ar" in file for file in FILES) == 2
     clips = json.loads((SAMPLE / "ctr" / "index_cowclip.json").read_text())
     assert {f"ctr/f32/{name}.npz" for name in clips} <= set(FILES)
     assert {bool(entry["l2"]) for entry in clips.values()} == {False, True}

@@ -1,0 +1,75 @@
+"""Row-wise RMSprop whose rows decay when they occur."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import keras
+
+from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.row_sparse import RowSparseOptimizer
+from tf_helen.rules import OnTouchDecay, RowWiseRMSpropRule
+
+
+@keras.saving.register_keras_serializable(package="tf_helen")
+class RowWiseRMSpropAR(RowSparseOptimizer):
+    """RMSprop with one second moment per row, and decay of a row when it occurs.
+
+    For the rows of the batch, with last_k the step in which row k was last in one:
+    ```
+    I      = t - last_k                              # 1 the first time
+    lambda = min(1, lr * alpha * I)
+    v_k <- beta v_k + (1 - beta) mean(g_k^2)
+    e_k <- max(min_shrinkage, 1 - lambda) e_k - lr * g_k / (sqrt(v_k) + epsilon)
+    ```
+
+    FBGEMM's reading of AdamAR, for tables too large for moments per weight. It differs from
+    `tf_helen.AdamAR` in three ways: a row decays when it occurs, after the forward pass has read
+    it; the decay is multiplied by the learning rate and leaves at least `min_shrinkage` of a row;
+    and a row of every step decays too, by I = 1. v has no bias correction: a row's first step is
+    `sqrt(1 / (1 - beta))` times as long as RMSprop's later ones. No results on data are published;
+    decay on occurrence with Adam (`AdamAR(decay="on_occurrence")`) was worse than Adam.
+
+    Dense weights do not decay; of a dense kernel a row is an input row, of a bias each number.
+    Memory: 8 bytes per row, whatever its width.
+
+    Args:
+        learning_rate: float, schedule or callable. Defaults to 1e-2.
+        alpha: float, not negative, decay per step of absence and unit of the learning rate.
+            Defaults to 1e-2, which at the default rate is 1e-4 per step; FBGEMM's default is 0.
+        min_shrinkage: float in [0, 1], what a decay leaves of a row at least. Defaults to 0.1.
+        beta: float in [0, 1), the decay of v. Defaults to 0.99.
+        epsilon: float, not negative. Defaults to 1e-8.
+        name: string, the optimizer's name.
+        **kwargs: see `tf_helen.RowSparseOptimizer`.
+
+    Raises:
+        ValueError: on a value out of range.
+
+    Reference: FBGEMM 1.9, ROWWISE_RMSPROP_AR, which cites the appendix of Li, Lyu, ICLR 2026
+    (OpenReview QFH5mwP9oH).
+
+    Example:
+        >>> table = keras.Variable([[1.0], [1.0]])
+        >>> optimizer = tf_helen.RowWiseRMSpropAR(0.5, alpha=0.2)
+        >>> gradient = tf.IndexedSlices(tf.zeros([1, 1]), tf.constant([0]))
+        >>> for _ in range(2):
+        ...     optimizer.apply([gradient], [table])
+        >>> [round(float(x), 4) for x in table.numpy().ravel()]  # row 0: (1 - .5 * .2)^2
+        [0.81, 1.0]
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        alpha: float = 1e-2,
+        min_shrinkage: float = 0.1,
+        beta: float = 0.99,
+        epsilon: float = 1e-8,
+        name: str = "row_wise_rmsprop_ar",
+        **kwargs: Unpack[CommonArguments],
+    ):
+        rule = RowWiseRMSpropRule(beta=beta, epsilon=epsilon)
+        rule = OnTouchDecay(rule, alpha=alpha, min_shrinkage=min_shrinkage)
+        super().__init__(learning_rate, rule=rule, name=name, **kwargs)
