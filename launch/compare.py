@@ -195,7 +195,7 @@ def _main(argv: Sequence[str]) -> None:
         **settings,
         save_models=_FLAGS.save_models,
     )
-    zoo.get(common.model)
+    zoo.get_class(common.model)
     if not tf.io.gfile.isdir(common.data):
         raise DataError(f"no data folder {common.data}; prepare it with launch.prepare")
     runs = compare(common, contenders, range(_FLAGS.seeds))

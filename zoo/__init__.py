@@ -2,8 +2,8 @@
 
 `Schema` describes the columns of a data set, `write_tfrecords` and `read_tfrecords` write and read
 its rows, `verify_files` compares a folder with its checksums, `load_counts` reads feature
-frequencies, `Ledger` counts damaged records. `get`, `list_models` and `preset` find models and
-published settings.
+frequencies, `Ledger` counts damaged records. `get`, `get_class`, `list_models` and
+`preset` find models and published settings.
 """
 
 import tf_helen  # noqa: F401 - checks Keras before the modules below import it
@@ -38,7 +38,7 @@ from zoo.models import (
     XDeepFM,
 )
 from zoo.presets.files import Preset, list_presets, preset
-from zoo.registry import get, list_models
+from zoo.registry import get, get_class, list_models
 
 __all__ = [
     "AFN",
@@ -72,6 +72,7 @@ __all__ = [
     "WuKong",
     "XDeepFM",
     "get",
+    "get_class",
     "list_models",
     "list_presets",
     "load_counts",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, overload
 
-from tf_helen.core.checks import nearest
+import keras
+
+from tf_helen.core import checks
 from zoo import models
 from zoo.data.schema import Schema, SchemaError
 from zoo.parameter_counts import parameter_counts
@@ -134,7 +137,7 @@ class ModelTable(tuple):
     __repr__ = __str__
 
 
-def get(name: str) -> type[models.ClickModel]:
+def get_class(name: str) -> type[models.ClickModel]:
     """Returns a model class by its name.
 
     Args:
@@ -147,16 +150,74 @@ def get(name: str) -> type[models.ClickModel]:
         ValueError: on an unknown name; suggests the nearest one.
 
     Example:
-        >>> get("DeepFM").__name__
+        >>> get_class("DeepFM").__name__
         'DeepFM'
     """
-    known = {entry.name: entry.model for entry in _ENTRIES}
-    plain = str(name).lower().replace("_", "").replace("-", "")
-    if plain not in known:
+    return checks.named("model", name, {entry.name: entry.model for entry in _ENTRIES})
+
+
+@overload
+def get(identifier: str, /) -> type[models.ClickModel]: ...
+@overload
+def get(identifier: str, /, schema: Schema, **settings: Any) -> models.ClickModel: ...
+@overload
+def get(identifier: dict[str, Any] | models.ClickModel, /) -> models.ClickModel: ...
+def get(
+    identifier: str | dict[str, Any] | models.ClickModel,
+    /,
+    schema: Schema | None = None,
+    **settings: Any,
+) -> type[models.ClickModel] | models.ClickModel:
+    """Returns a model from its name and a schema, its serialized form, or itself.
+
+    With a name alone it returns the class, as `get_class` does, since a model needs a schema.
+
+    Args:
+        identifier: "deepfm", "DeepFM", "deep_fm", ...; what
+            `keras.saving.serialize_keras_object(model)` returned; or a model.
+        schema: for a name: `zoo.Schema`, the columns of the data. Defaults to `None`: the class
+            is returned.
+        **settings: for a name and a schema: the other arguments of the class.
+
+    Returns:
+        A `zoo.ClickModel`; with a name alone its class.
+
+    Raises:
+        ValueError: on an unknown name (the nearest is suggested), on settings without a schema, or
+            on either given beside a model, which has its own.
+
+    Example:
+        >>> import zoo
+        >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
+        >>> get("deepfm", schema, embedding_dim=8).settings["embedding_dim"]
+        8
+        >>> get("deepfm").__name__
+        'DeepFM'
+    """
+    if isinstance(identifier, str):
+        cls = get_class(identifier)
+        if schema is not None:
+            return cls(schema, **settings)
+        if settings:
+            raise ValueError(
+                f"{sorted(settings)} given without a schema. Use zoo.get({identifier!r}, schema, "
+                "...), or zoo.get_class for the class."
+            )
+        return cls
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if not isinstance(identifier, models.ClickModel):
         raise ValueError(
-            f"Unknown model {name!r}.{nearest(plain, known)} Known: {', '.join(sorted(known))}."
+            "A model must be a name, a zoo.ClickModel or its serialized form. Received: "
+            f"{identifier!r}"
         )
-    return known[plain]
+    given = sorted({**settings, **({} if schema is None else {"schema": schema})})
+    if given:
+        raise ValueError(
+            f"{given} given beside an instance of {type(identifier).__name__}, which has its own. "
+            "Remove them, or give its name."
+        )
+    return identifier
 
 
 def list_models(schema: Schema | None = None) -> ModelTable:

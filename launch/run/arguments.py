@@ -199,7 +199,7 @@ def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtyp
         >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").settings["hidden_units"]
         (8,)
     """
-    cls = zoo.get(name)
+    cls = zoo.get_class(name)
     _check_known(arguments, cls.arguments(), f"model {name!r}")
     return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
 

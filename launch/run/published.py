@@ -35,8 +35,8 @@ def preset_settings(preset: zoo.Preset, given: Mapping[str, Any]) -> dict[str, A
         >>> preset_settings(zoo.preset("frappe/deepfm"), {"batch_size": 512})["batch_size"]
         512
     """
-    model = zoo.get(given.get("model", preset.model))
-    if model is not zoo.get(preset.model):
+    model = zoo.get_class(given.get("model", preset.model))
+    if model is not zoo.get_class(preset.model):
         raise ValueError(
             f"the preset {preset.name!r} is of the model {preset.model!r}. Received: "
             f"model={given['model']!r}; leave one of the two out"
@@ -95,7 +95,7 @@ def published_of(config: RunConfig, schema: zoo.Schema) -> zoo.Preset | None:
         preset = zoo.preset(config.preset)
         return preset if preset.dataset == schema.name else None
     names = {entry.model: entry.name for entry in zoo.list_models()}
-    known = zoo.list_presets(schema.name, names[zoo.get(config.model)])
+    known = zoo.list_presets(schema.name, names[zoo.get_class(config.model)])
     return known[0] if known else None
 
 

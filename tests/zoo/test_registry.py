@@ -1,5 +1,6 @@
 """The table of models, and how large each is."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -44,3 +45,31 @@ def test_the_table_prints_names_classes_years_and_papers():
 def test_a_schema_without_sizes_is_refused():
     with pytest.raises(ValueError, match="size"):
         zoo.list_models(zoo.Schema("raw", [zoo.Categorical("item")]))
+
+
+def test_a_name_alone_gives_the_class():
+    assert zoo.get("deepfm") is zoo.get_class("Deep-FM") is zoo.DeepFM
+
+
+def test_a_name_and_a_schema_give_a_model():
+    model = zoo.get("deepfm", SCHEMA, embedding_dim=4, name="mine")
+    assert type(model) is zoo.DeepFM
+    assert (model.schema, model.embedding_dim, model.name) == (SCHEMA, 4, "mine")
+
+
+def test_a_serialized_model_gives_the_model_again_and_a_model_itself():
+    model = zoo.get("dnn", SCHEMA, hidden_units=(3,))
+    again = zoo.get(keras.saving.serialize_keras_object(model))
+    assert type(again) is zoo.DNN and again.get_config() == model.get_config()
+    assert zoo.get(model) is model
+
+
+def test_what_is_no_model_is_named():
+    with pytest.raises(ValueError, match=r"'depfm'\. Did you mean 'deepfm'\? Known: afn"):
+        zoo.get("depfm", SCHEMA)
+    with pytest.raises(ValueError, match=r"serialized form\. Received: 5"):
+        zoo.get(5)
+    with pytest.raises(ValueError, match=r"\['embedding_dim'\] given without a schema"):
+        zoo.get("deepfm", embedding_dim=4)
+    with pytest.raises(ValueError, match=r"\['schema'\] given beside an instance of DNN"):
+        zoo.get(zoo.get("dnn", SCHEMA), SCHEMA)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def is_number(value: object) -> bool:
@@ -57,3 +59,29 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
             f"Received: {name}={value!r}.{nearest(value, allowed)}"
         )
     return value
+
+
+def named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Returns what a name stands for; upper and lower case, `_` and `-` make no difference.
+
+    Args:
+        kind: what the names name, such as "optimizer".
+        name: the name.
+        known: values by name, in lower case without `_` and `-`.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: on an unknown name; suggests the nearest one.
+
+    Example:
+        >>> named("model", "Deep_FM", {"deepfm": 1})
+        1
+    """
+    plain = name.strip().lower().replace("_", "").replace("-", "")
+    if plain not in known:
+        raise ValueError(
+            f"Unknown {kind} {name!r}.{nearest(plain, known)} Known: {', '.join(sorted(known))}."
+        )
+    return known[plain]

@@ -17,7 +17,7 @@ from tf_helen.optimizers.nadam import Nadam
 from tf_helen.optimizers.passes import Needs, TrainerError
 from tf_helen.optimizers.per_variable import PerVariable
 from tf_helen.optimizers.radam import RAdam
-from tf_helen.optimizers.registry import get
+from tf_helen.optimizers.registry import get, get_class
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.optimizers.row_wise_adagrad import RowWiseAdagrad
 from tf_helen.optimizers.row_wise_rmsprop_ar import RowWiseRMSpropAR
@@ -41,5 +41,6 @@ __all__ = [
     "Step",
     "TrainerError",
     "get",
+    "get_class",
     *(cls.__name__ for cls in CLASSES),
 ]

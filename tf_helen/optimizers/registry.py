@@ -37,22 +37,41 @@ def class_of(name: str) -> tuple[type[keras.optimizers.Optimizer], str | None]:
         >>> cls.__name__, base
         ('Helen', 'cow_clip(adamar)')
     """
-    classes = optimizer_classes()
     outer, bracket, rest = name.strip().partition("(")
-    plain = outer.strip().lower().replace("_", "").replace("-", "")
     if bracket and not rest.endswith(")"):
         raise ValueError(f"A closing bracket is missing. Received: {name!r}")
-    if plain not in classes:
-        raise ValueError(
-            f"Unknown optimizer {name!r}.{checks.nearest(plain, classes)} "
-            f"Known: {', '.join(sorted(classes))}."
-        )
-    cls = classes[plain]
+    cls = checks.named("optimizer", outer, optimizer_classes())
     if not bracket:
         return cls, None
     if "base_optimizer" not in inspect.signature(cls).parameters:
         raise ValueError(f"{cls.__name__} wraps no other optimizer. Received: {name!r}")
     return cls, rest[:-1].strip()
+
+
+def get_class(name: str) -> type[keras.optimizers.Optimizer]:
+    """Returns an optimizer class by its name.
+
+    Args:
+        name: string, such as "adam", "GroupAdam" or "group_adam".
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: on an unknown name (the nearest is suggested), or on a base optimizer in
+            brackets, which `tf_helen.optimizers.get` takes.
+
+    Example:
+        >>> tf_helen.optimizers.get_class("adam_ar").__name__
+        'AdamAR'
+    """
+    cls, base = class_of(name)
+    if base is not None:
+        raise ValueError(
+            f"{name!r} names an optimizer around another one, not a class. Use "
+            f"tf_helen.optimizers.get({name!r}), or get_class({cls.__name__.lower()!r})."
+        )
+    return cls
 
 
 def get(
