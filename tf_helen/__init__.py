@@ -4,7 +4,7 @@ from tf_helen.requirements import check_keras as _check_keras
 
 _check_keras()  # before anything imports Keras
 
-from tf_helen import callbacks, layers, metrics, optimizers, rules  # noqa: E402
+from tf_helen import analysis, callbacks, layers, metrics, optimizers, rules  # noqa: E402
 from tf_helen.optimizers import (  # noqa: E402
     ASAM,
     SAM,
@@ -68,6 +68,7 @@ __all__ = [
     "RowWiseRMSpropAR",
     "Sequential",
     "__version__",
+    "analysis",
     "callbacks",
     "enable",
     "layers",

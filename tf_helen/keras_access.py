@@ -133,14 +133,18 @@ def layers_of(model: keras.Model, include_self: bool = True) -> list[keras.layer
     return list(model._flatten_layers(include_self=include_self, recursive=True))
 
 
-def forward(model: keras.Model, x: Any) -> Any:
-    """Calls a model as Keras's training step does: models without `training` get no such one."""
-    return model(x, training=True) if model._call_has_training_arg else model(x)
+def forward(model: keras.Model, x: Any, training: bool = True) -> Any:
+    """Calls a model as Keras's steps do: models without `training` get no such one."""
+    return model(x, training=training) if model._call_has_training_arg else model(x)
 
 
-def step_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
-    """The loss of a training step; the public `compute_loss` may lack the argument `training`."""
-    return model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+def step_loss(
+    model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
+) -> tf.Tensor:
+    """The loss of a step; the public `compute_loss` may lack the argument `training`."""
+    return model._compute_loss(
+        x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
+    )
 
 
 def record_loss(model: keras.Model, loss: tf.Tensor, rows: tf.Tensor) -> None:
