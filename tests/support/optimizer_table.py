@@ -82,6 +82,7 @@ ENTRIES = {
     "AdaHessian": entry(tf_helen.AdaHessian, seam=True),
     "AdamAR": entry(tf_helen.AdamAR, **AR),
     "AdagradAR": entry(tf_helen.AdagradAR, **AR),
+    "AdamAR of seen rows": entry(tf_helen.AdamAR, decay_unseen=False, **AR),
     "AdamAR auto": entry(tf_helen.AdamAR, alpha="auto"),
     "GroupAdam": entry(tf_helen.GroupAdam, **LASSO),
     "GroupAMSGrad": entry(tf_helen.GroupAMSGrad, **LASSO),

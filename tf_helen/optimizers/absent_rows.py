@@ -31,6 +31,7 @@ class StillRows:
     """
 
     found_alpha: tf.Tensor | None = None
+    continuous = True  # or else rows decay only in steps in which they occur
 
     def __init__(self, optimizer: Any):
         self._optimizer = optimizer

@@ -48,13 +48,17 @@ class AdamAR(RowSparseOptimizer):
     Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
     letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly
     zero counts as absent. A row's first occurrence at step t has I = t - 1, so what it started
-    from is decayed. Memory: two slots like the table and 8 bytes per row.
+    from is decayed; with `decay_unseen=False` it is not. Memory: two slots like the table and 8
+    bytes per row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
         alpha: float in [0, 1], decay per step of absence; the paper searches 10^-6.5 to 10^-1; or
             "auto". Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
+        decay_unseen: boolean; decay rows that have not occurred yet, as the paper does. `False`: a
+            row keeps its initial value until it first occurs, and is not decayed then. Defaults to
+            `True`.
         sweep_every: int, at least 1: steps between sweeps over tables whose layer is not ours.
             Defaults to 100.
         steps_per_epoch: int, for `alpha="auto"`: steps in which the data repeat. Defaults to
@@ -84,6 +88,7 @@ class AdamAR(RowSparseOptimizer):
         *,
         alpha: float | str = 1e-4,
         decay: str = "continuous",
+        decay_unseen: bool = True,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
@@ -101,7 +106,7 @@ class AdamAR(RowSparseOptimizer):
             amsgrad=amsgrad,
             epsilon_hat=epsilon_hat,
         )
-        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay, decay_unseen=decay_unseen)
         super().__init__(
             learning_rate,
             rule=rule,
@@ -125,6 +130,7 @@ class AdagradAR(RowSparseOptimizer):
         alpha: float in [0, 1], decay per step of absence, or "auto": see `tf_helen.AdamAR`.
             Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
+        decay_unseen: boolean, see `tf_helen.AdamAR`. Defaults to `True`.
         sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
         initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
         name: string, the optimizer's name.
@@ -151,6 +157,7 @@ class AdagradAR(RowSparseOptimizer):
         *,
         alpha: float | str = 1e-4,
         decay: str = "continuous",
+        decay_unseen: bool = True,
         initial_accumulator_value: float = 0.0,
         epsilon: float = 1e-10,
         epsilon_inside: bool = False,
@@ -164,7 +171,7 @@ class AdagradAR(RowSparseOptimizer):
             epsilon=epsilon,
             epsilon_inside=epsilon_inside,
         )
-        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay, decay_unseen=decay_unseen)
         super().__init__(
             learning_rate,
             rule=rule,

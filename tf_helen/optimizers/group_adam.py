@@ -155,7 +155,7 @@ class GroupAdamAR(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        alpha, decay, sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
+        alpha, decay, decay_unseen, sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
         epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
@@ -184,6 +184,7 @@ class GroupAdamAR(RowSparseOptimizer):
         *,
         alpha: float | str = 1e-4,
         decay: str = "continuous",
+        decay_unseen: bool = True,
         l1: Strength = 0.0,
         l21: Strength = 0.0,
         l2: Strength = 0.0,
@@ -204,7 +205,7 @@ class GroupAdamAR(RowSparseOptimizer):
             amsgrad=amsgrad,
             epsilon_hat=epsilon_hat,
         )
-        rule = IntervalDecay(rule, alpha=alpha, decay=decay)
+        rule = IntervalDecay(rule, alpha=alpha, decay=decay, decay_unseen=decay_unseen)
         rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
         super().__init__(
             learning_rate,

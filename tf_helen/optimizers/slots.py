@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.core.history import RowHistory
-from tf_helen.core.rule import compute_dtype
+from tf_helen.core.rule import compute_dtype, settings
 
 HISTORY = "history"
 
@@ -67,7 +67,9 @@ def reset_slots(optimizer: Any, variable: keras.Variable) -> None:
     if HISTORY not in slots:
         return
     done = optimizer.absent_rows.table_steps_done(variable)
+    # A row drawn anew is one that has not occurred yet, where that makes a difference.
+    last_step = done if settings(rule).get("decay_unseen", True) else 0
     for copy in replicas.copies(slots[HISTORY]):
         history = RowHistory(optimizer.history_columns(), copy.read_value())
-        new = history.replace(last_step=done, decayed_to=done, recent_count=0, last_touch=0)
+        new = history.replace(last_step=last_step, decayed_to=done, recent_count=0, last_touch=0)
         copy.assign(new.record)

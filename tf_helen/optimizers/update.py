@@ -65,7 +65,10 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     )
     rows = tf.cast(read_rows(target, block.ids), dtype)
     if is_table:
-        rows = rule.settle(rows, step.history, step.table_step, absent.found_alpha)
+        settled = rule.settle(rows, step.history, step.table_step, absent.found_alpha)
+        if not (absent.continuous or block.is_sparse):
+            settled = tf.where(per_row(step.touched(), rows), settled, rows)
+        rows = settled
     gradient = block.values + coupled * rows if coupled else block.values
     if optimizer.weight_decay is not None and keras_access.decays(optimizer, variable):
         strength = tf.convert_to_tensor(rule.decay_strength(optimizer.weight_decay, step), dtype)

@@ -37,6 +37,8 @@ class IntervalDecay(Combinator):
             `lambda = 1 - exp(-alpha I)` and nearly `alpha I` where that is small. Defaults to 1e-4.
         decay: "continuous", or "on_occurrence": one decay by I when the row occurs. Defaults to
             "continuous".
+        decay_unseen: boolean; decay rows that have had no gradient yet. `False`: a row keeps its
+            initial value until it first occurs, and is not decayed then. Defaults to `True`.
 
     Raises:
         ValueError: on a value out of range.
@@ -46,13 +48,14 @@ class IntervalDecay(Combinator):
 
     alpha: float | str = 1e-4
     decay: str = "continuous"
+    decay_unseen: bool = True
 
     def __post_init__(self):
         alpha = checked_alpha(self.alpha)
         decay = checks.one_of("decay", self.decay, ("continuous", "on_occurrence"))
         if alpha == "auto" and decay == "on_occurrence":
             raise ValueError("`alpha='auto'` is for continuous decay. Received: 'on_occurrence'")
-        self._replace(alpha=alpha, decay=decay)
+        self._replace(alpha=alpha, decay=decay, decay_unseen=bool(self.decay_unseen))
 
     def history(self):
         return self.rule.history() | {"last_step", "decayed_to"}
@@ -68,6 +71,7 @@ class IntervalDecay(Combinator):
             last_step = tf.bitcast(history["last_step"], tf.int32)
             interval = tf.cast(until, tf.int32) - 1 - last_step
             factor = 1 - tf.clip_by_value(self.alpha * tf.cast(interval, rows.dtype), 0, 1)
+            factor = self._without_unseen(factor, history)
         return self.rule.settle(rows * per_row(factor, rows), history, until, found_alpha)
 
     def missing(
@@ -78,15 +82,28 @@ class IntervalDecay(Combinator):
         found_alpha: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """`[rows]`: what stored rows must be multiplied by to be up to date at step `until`."""
-        if self.alpha != "auto":
-            return missing_factor(history, until, self.alpha, dtype)
+        if self.alpha == "auto":
+            factor = self._closed_form(history, until, dtype, found_alpha)
+        else:
+            factor = missing_factor(history, until, self.alpha, dtype)
+        return self._without_unseen(factor, history)
+
+    def _without_unseen(self, factor: tf.Tensor, history: RowHistory) -> tf.Tensor:
+        """The factors, 1 for rows that have had no gradient yet if those do not decay."""
+        if self.decay_unseen:
+            return factor
+        unseen = tf.equal(tf.bitcast(history["last_step"], tf.int32), 0)
+        return tf.where(unseen, tf.ones_like(factor), factor)
+
+    def _closed_form(self, history, until, dtype, alpha) -> tf.Tensor:
+        """`exp(-alpha (n (n + 1) - h (h + 1)) / 2)`, n steps of absence, h of them applied."""
         last_step = tf.bitcast(history["last_step"], tf.int32)
         decayed_to = tf.bitcast(history["decayed_to"], tf.int32)
         away = tf.maximum(tf.cast(until, tf.int32) - 1 - last_step, 0)
         settled = tf.maximum(decayed_to - 1 - last_step, 0)
         # n (n + 1) - h (h + 1), without the cancellation
         more, both = tf.cast(away - settled, dtype), tf.cast(away, dtype) + tf.cast(settled, dtype)
-        return tf.exp(-tf.cast(found_alpha, dtype) / 2 * (more * (both + 1)))
+        return tf.exp(-tf.cast(alpha, dtype) / 2 * (more * (both + 1)))
 
 
 def checked_alpha(alpha: float | str) -> float | str:
