@@ -13,7 +13,8 @@ from tf_helen.core.folders import remove_folder
 from zoo.data.files import DataError, join
 from zoo.data.folders import partial_folder, restore_folder
 
-_OF_A_COMPARISON = ("results.json", "results.md", "curves.png")
+_OF_A_COMPARISON = ("results.json", "results.md", "curves.png", "data.json")
+_CELLS = "cells"  # see launch.comparison.cells
 # See zoo.data.files, launch.run.files.save_best, zoo.data.locks and zoo.data.folders.
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(tmp|keras)")
 _LEFT_BY_A_CRASH = re.compile(r"\..+\.(tmp|keras|lock|partial|replaced)")
@@ -80,28 +81,6 @@ def check_replaceable_run(folder: str) -> None:
             )
 
 
-def remove_run(folder: str) -> None:
-    """Removes the folder of a run; it may be absent or empty.
-
-    Args:
-        folder: the run's folder.
-
-    Raises:
-        DataError: if it is not the folder of a run; nothing is removed then.
-
-    Example:
-        >>> remove_run("out/frappe")  # doctest: +SKIP
-    """
-    if not tf.io.gfile.exists(folder):
-        return
-    if not _is_run(folder):
-        raise DataError(
-            f"{folder} holds files but no {CONFIG}, so it is not a run and is kept; name "
-            "another folder"
-        )
-    remove_folder(folder)
-
-
 def remove_comparison(folder: str) -> None:
     """Removes the folder of a comparison if it contains only runs and tables of results.
 
@@ -135,12 +114,20 @@ def _foreign(path: str, name: str) -> list[str]:
     if not tf.io.gfile.isdir(path):
         ours = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
         return [] if ours else [path]
+    if name == _CELLS:
+        known = [cell for cell in _names(path) if _is_cell(path, cell)]
+        return [join(path, inner) for inner in _names(path) if inner not in known]
     below = [
         (inner, join(path, inner))
         for inner in _names(path)
         if not re.fullmatch(r"\.seed_\d+\.(lock|partial|replaced)", inner)
     ]
     return [run for inner, run in below if not (inner.startswith("seed_") and _is_run(run))]
+
+
+def _is_cell(folder: str, name: str) -> bool:
+    whole = tf.io.gfile.exists(join(folder, name, "cell.json"))
+    return whole or bool(_LEFT_BY_A_CRASH.fullmatch(name))
 
 
 def _is_run(folder: str) -> bool:

@@ -1,14 +1,15 @@
-"""Trains the same model on the same data with several optimizers and seeds.
+"""Trains the same models on the same data with several optimizers, settings and seeds.
 
 Example: `python -m launch.compare --data=data/frappe --out=out/compared --seeds=3
---optimizers="adam;adamar:alpha=1e-4;helen:rho=0.01,base_optimizer=adamar"`.
+--optimizers="adam;adamar:alpha=1e-4;helen:rho=[0.01,0.05],base_optimizer=adamar"`. An argument in
+square brackets is an axis of a grid; the validation split chooses its best point. `--plan=FILE`
+reads the flags from a YAML file. See docs/compare.md.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import re
+import shlex
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,92 +18,37 @@ from absl import flags
 
 import zoo
 from launch import cli
-from launch.cleaning import clean_run, remove_run, remove_temporaries
+from launch.cleaning import remove_temporaries
+from launch.comparison.grid import Contender, parse_contenders, parse_grid
+from launch.comparison.plan import Plan, load_plan, split_names
+from launch.comparison.report import FILES, runs_of, save_model_results
+from launch.comparison.running import Compared, Computer, TimeUpError
 from launch.quiet import quiet
-from launch.run.arguments import (
-    make_callbacks,
-    make_optimizer,
-    parse_arguments,
-    split_callbacks,
-)
 from launch.run.config import RunConfig
-from launch.run.data import check_run_data, save_run_data
+from launch.run.data import load_run_data, save_run_data
 from launch.run.flags import define_run_flags, run_settings
-from launch.run.history import History, load_history
-from launch.run.plots import plot_runs
-from launch.run.results import Runs, results_table, save_results
-from launch.run.training import train
+from launch.run.history import SELECTORS
+from launch.run.memory import MOST_ROWS
+from launch.run.results import Runs
 from zoo.data.files import DataError, join
+from zoo.data.identity import check_identity
 from zoo.data.locks import FolderLock
 
+__all__ = ["Contender", "compare", "compare_plan", "parse_contenders"]
+
 _FLAGS = flags.FLAGS
-_VARYING = [
-    "out",
-    "optimizer",
-    "optimizer_args",
-    "callbacks",
-    "seed",
-    "resume",
-    "overwrite",
-    "checkpoint_every",
-    "progress",
-    "eval_test_each_epoch",
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Contender:
-    """An optimizer of a comparison.
-
-    Attributes:
-        label: string, its name and arguments, as in the tables.
-        optimizer: string, its name.
-        arguments: dict, its arguments.
-    """
-
-    label: str
-    optimizer: str
-    arguments: dict[str, Any]
-
-    @property
-    def folder(self) -> str:
-        """A folder name derived from the label."""
-        return re.sub(r"[^A-Za-z0-9.]+", "_", self.label).strip("_")
-
-
-def parse_contenders(text: str) -> list[Contender]:
-    """Reads `name:key=value,key=value;name;...`, or plain names separated by commas.
-
-    Args:
-        text: string, such as `adam;adamar:alpha=1e-4;helen:rho=0.01`.
-
-    Returns:
-        The optimizers in order.
-
-    Raises:
-        ValueError: on an unknown optimizer or argument, a bad value, or a repeated optimizer.
-
-    Example:
-        >>> [c.label for c in parse_contenders("adam;adamar:alpha=1e-4")]
-        ['adam', 'adamar(alpha=0.0001)']
-    """
-    plain = ":" not in text and ";" not in text
-    contenders = []
-    for part in filter(None, (p.strip() for p in text.split("," if plain else ";"))):
-        name, _, arguments = part.partition(":")
-        given = parse_arguments(arguments)
-        # Created once to report errors before hours of training.
-        checked, callbacks = split_callbacks(given)
-        checked = {k: v for k, v in checked.items() if (k, v) != ("frequency", "dataset")}
-        make_optimizer(name.strip(), None, checked)
-        make_callbacks(callbacks)
-        inner = ", ".join(f"{key}={value}" for key, value in given.items())
-        label = f"{name.strip()}({inner})" if inner else name.strip()
-        contenders.append(Contender(label, name.strip(), given))
-    labels = [contender.label for contender in contenders]
-    if not labels or len(set(labels)) < len(labels):
-        raise ValueError(f"--optimizers={text!r}: name at least one optimizer, and each only once")
-    return contenders
+TIME_UP = 75  # EX_TEMPFAIL of sysexits.h: to be tried again
+_OF_A_PLAN = (
+    "seeds",
+    "tuning_seeds",
+    "select",
+    "budget",
+    "sample_seed",
+    "baseline",
+    "time_budget",
+    "cells",
+    "cache_rows",
+)
 
 
 def compare(
@@ -124,100 +70,142 @@ def compare(
     Raises:
         ValueError: see `launch.run.training.train`.
     """
-    with FolderLock(common.out):
-        remove_temporaries(common.out, ("results.json", "results.md", "curves.png"))
-        return _compare(common, contenders, seeds, title)
+    (compared,) = compare_plan(Plan(common, contenders, seeds=seeds), title).values()
+    return runs_of(compared)
 
 
-def _compare(
-    common: RunConfig, contenders: Sequence[Contender], seeds: Sequence[int], title: str
-) -> Runs:
-    runs: dict[str, list[History]] = {}
-    for contender in contenders:
-        for seed in seeds:
-            if common.progress:
-                print(f"{contender.label}, seed {seed}", flush=True)
-            config = dataclasses.replace(
-                common,
-                out=join(common.out, contender.folder, f"seed_{seed}"),
-                optimizer=contender.optimizer,
-                optimizer_args=contender.arguments,
-                seed=seed,
-                eval_test_each_epoch=True,
-            )
-            runs.setdefault(contender.label, []).append(_run_or_reuse(config))
-    table = results_table(runs)
-    name = zoo.Schema.load(common.data).name
-    settings = dataclasses.asdict(common)
-    for key in _VARYING:
-        settings.pop(key)
-    optimizers = {c.label: {"optimizer": c.optimizer, **c.arguments} for c in contenders}
-    settings |= {"data": name, "seeds": list(seeds), "optimizers": optimizers}
-    save_results(common.out, runs, settings, table)
-    curves = {label: [history.epochs for history in several] for label, several in runs.items()}
-    plot_runs(curves, join(common.out, "curves.png"), title or f"{name}: {common.model}")
-    return runs
+def compare_plan(plan: Plan, title: str = "") -> dict[str, list[Compared]]:
+    """Computes a plan and writes tables and curves to its folder, below it for several models.
+
+    Args:
+        plan: what to compute.
+        title: string, title of the plot.
+
+    Returns:
+        For each model the results, an entry per contender.
+
+    Raises:
+        TimeUpError: if the time budget is spent; what was computed is kept.
+        ValueError: see `launch.run.training.train`.
+    """
+    out = plan.common.out
+    with FolderLock(out):
+        remove_temporaries(out, FILES)
+        name = zoo.Schema.load(plan.common.data).name
+        computer = Computer(plan)
+        _check_folder(plan, computer)
+        found = {}
+        for model in plan.models:
+            folder = join(out, model) if len(plan.models) > 1 else out
+            found[model] = computer.compute(model)
+            text = save_model_results(folder, plan, name, model, found[model], title)
+            if plan.common.progress:
+                print(
+                    f"\n{model} on {plan.common.data}, {len(plan.seeds)} seeds\n{text}\n",
+                    flush=True,
+                )
+        return found
 
 
-def _run_or_reuse(config: RunConfig) -> History:
-    """Trains a run, or, with `resume`, reads a finished run from its folder."""
-    with FolderLock(config.out):
-        return _run_or_reuse_locked(config)
-
-
-def _run_or_reuse_locked(config: RunConfig) -> History:
-    clean_run(config.out)
-    config.check_folder()
-    epochs = []
-    if config.resume:
-        # With checkpoints, a damaged history is rewritten from them.
-        with contextlib.suppress(*((DataError,) if config.save_models else ())):
-            epochs = load_history(config.out)
-    if config.resume and len(epochs) >= config.epochs:
-        save_run_data(config.out, check_run_data(config.out, config.data))
-        return History(tuple(epochs[: config.epochs]))
-    if not (config.save_models or config.overwrite):
-        remove_run(config.out)  # an unfinished run without a checkpoint cannot be resumed
-    ledger = zoo.Ledger()
-    history = train(config, ledger)
-    if config.progress and ledger.total_lost:
-        print(f"damaged records were skipped\n{ledger.report()}")
-    return history
+def _check_folder(plan: Plan, computer: Computer) -> None:
+    """Raises unless the folder is free, or holds a comparison of these data to be continued."""
+    out, common = plan.common.out, plan.common
+    if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
+        raise DataError(f"{out} is a file; name a folder for the comparison")
+    there = [name for name in (*FILES, "cells") if tf.io.gfile.exists(join(out, name))]
+    if there and not (common.resume or common.overwrite):
+        raise DataError(
+            f"{out} already holds a comparison ({there[0]}); continue it with --resume, replace it "
+            "with --overwrite, or name another folder"
+        )
+    before = load_run_data(out) if common.resume else None
+    if before is not None:
+        check_identity(before, computer.identity, common.data, f"the comparison in {out}")
+    save_run_data(out, computer.identity)
 
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    settings = run_settings()
-    if _FLAGS.seeds < 1:
-        raise ValueError(f"--seeds={_FLAGS.seeds}; use at least 1")
-    contenders = parse_contenders(_FLAGS.optimizers)
-    common = RunConfig(
-        **settings,
-        save_models=_FLAGS.save_models,
+    plan = _plan()
+    if not tf.io.gfile.isdir(plan.common.data):
+        raise DataError(f"no data folder {plan.common.data}; prepare it with launch.prepare")
+    try:
+        compare_plan(plan)
+    except TimeUpError as error:
+        print(f"\n{error}; continue with --resume", file=sys.stderr)
+        sys.exit(TIME_UP)
+    print(f"\nwritten to {plan.common.out}: results.json, results.md, curves.png")
+
+
+def _plan() -> Plan:
+    """Makes the plan from the flags; those that are not given come from `--plan`."""
+    known = ["data", "out", "model", "model_args", "optimizers", "models", "grid", "learning_rate"]
+    known += ["epochs", "batch_size", "precision", "strategy", "cpu_replicas", "max_lost"]
+    known += ["checkpoint_every", "save_models", *_OF_A_PLAN]
+    file = load_plan(_FLAGS.plan, known) if _FLAGS.plan else {}
+    file = {key: value for key, value in file.items() if not _FLAGS[key].present}
+
+    def value(name: str, read: Any = None) -> Any:
+        if name in file:
+            return file[name]
+        return getattr(_FLAGS, name) if read is None else read(getattr(_FLAGS, name))
+
+    return Plan(
+        RunConfig(**run_settings(file), save_models=value("save_models")),
+        value("optimizers", parse_contenders),
+        value("models", split_names),
+        value("grid", parse_grid),
+        command=f"python -m launch.compare {shlex.join(sys.argv[1:])}",
+        **{name: value(name) for name in _OF_A_PLAN},
     )
-    zoo.get_class(common.model)
-    if not tf.io.gfile.isdir(common.data):
-        raise DataError(f"no data folder {common.data}; prepare it with launch.prepare")
-    runs = compare(common, contenders, range(_FLAGS.seeds))
-    print(f"\n{common.model} on {common.data}, {_FLAGS.seeds} seeds")
-    print(results_table(runs))
-    print(f"\nwritten to {common.out}: results.json, results.md, curves.png")
 
 
 def _define_flags() -> None:
     quiet()
     define_run_flags()
     flags.DEFINE_string("out", None, "Folder of the comparison.")
+    flags.DEFINE_string("plan", None, "YAML file with values of these flags; flags override it.")
     flags.DEFINE_string("model", "deepfm", "Model of the zoo.")
-    flags.DEFINE_string("optimizers", "adam,adamar,helen", "name:key=value,...;name;...")
+    flags.DEFINE_string("models", "", "Several models, separated by commas, instead of --model.")
+    flags.DEFINE_string(
+        "optimizers",
+        "adam,adamar,helen",
+        "name:key=value,key=[value,value];name;... [..]: an axis of a grid.",
+    )
+    flags.DEFINE_string(
+        "grid",
+        "",
+        "Axes of all optimizers, arguments of the model and batch_size, such as "
+        "embedding_l2=[0,1e-5,1e-4].",
+    )
     flags.DEFINE_float(
         "learning_rate", None, "Learning rate of all optimizers; by default that of each optimizer."
     )
     flags.DEFINE_integer("seeds", 1, "Number of runs per optimizer, with the seeds 0, 1, ...")
-    flags.DEFINE_integer("epochs", 4, "Epochs.")
-    flags.DEFINE_boolean(
-        "resume", False, "Continue the comparison in --out; finished runs are kept."
+    flags.DEFINE_integer("tuning_seeds", 1, "Number of runs of each point of a grid.")
+    flags.DEFINE_enum(
+        "select", "auc", SELECTORS, "What of the validation split chooses the epoch and the point."
     )
+    flags.DEFINE_integer(
+        "budget", None, "Number of points per optimizer; of a larger grid a seeded sample."
+    )
+    flags.DEFINE_integer("sample_seed", 0, "Seed of that sample.")
+    flags.DEFINE_string(
+        "baseline", None, "Name of the optimizer that the others are tested against; the first."
+    )
+    flags.DEFINE_float(
+        "time_budget",
+        None,
+        f"Seconds, after which no cell is begun; what is left is printed, exit status {TIME_UP}.",
+    )
+    flags.DEFINE_string(
+        "cells", None, "Folder of computed cells, which several comparisons may share; OUT/cells."
+    )
+    flags.DEFINE_integer(
+        "cache_rows", MOST_ROWS, "Data with at most so many rows are kept in memory; 0: none."
+    )
+    flags.DEFINE_integer("epochs", 4, "Epochs.")
+    flags.DEFINE_boolean("resume", False, "Continue the comparison in --out; its cells are kept.")
     flags.DEFINE_boolean("save_models", False, "Save checkpoints and the best models.")
 
 

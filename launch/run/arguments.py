@@ -15,6 +15,7 @@ from tf_helen.core.checks import nearest, one_of
 from tf_helen.optimizers import registry as optimizers
 from tf_helen.optimizers.arguments import arguments_of
 from tf_helen.optimizers.wrapping import WrappingOptimizer
+from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
@@ -38,7 +39,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
         {'rho': 0.01, 'base_optimizer': 'adamar', 'hidden_units': (8, 4)}
     """
     found: dict[str, Any] = {}
-    for part in _split_outside_brackets(text):
+    for part in split_outside_brackets(text):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not key.isidentifier():
             raise ValueError(
@@ -47,11 +48,23 @@ def parse_arguments(text: str) -> dict[str, Any]:
             )
         if key in found:
             raise ValueError(f"{key!r} is given twice in {text!r}; give it once")
-        found[key] = _value(value, part)
+        found[key] = parse_value(value, part)
     return found
 
 
-def _split_outside_brackets(text: str) -> list[str]:
+def split_outside_brackets(text: str) -> list[str]:
+    """Splits at the commas that are within neither brackets nor quotes.
+
+    Args:
+        text: such as `a=(1,2),b='x,y'`.
+
+    Returns:
+        The parts that are not blank.
+
+    Example:
+        >>> split_outside_brackets("a=(1,2),b='x,y'")
+        ['a=(1,2)', "b='x,y'"]
+    """
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:
@@ -67,7 +80,23 @@ def _split_outside_brackets(text: str) -> list[str]:
     return [part for part in parts if part.strip()]
 
 
-def _value(value: str, part: str) -> Any:
+def parse_value(value: str, part: str) -> Any:
+    """Reads a value: a Python literal, `true`, `false`, `none`, or a bare word.
+
+    Args:
+        value: its text.
+        part: what contains it, for the error message.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: if it cannot be read.
+
+    Example:
+        >>> parse_value("1e-4", "alpha=1e-4"), parse_value("adamar", "base_optimizer=adamar")
+        (0.0001, 'adamar')
+    """
     if value.lower() in _WORDS:
         return _WORDS[value.lower()]
     if _BARE.fullmatch(value):
@@ -199,9 +228,30 @@ def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtyp
         >>> make_model("dnn", schema, {"hidden_units": (8,)}, "float32").settings["hidden_units"]
         (8,)
     """
+    cls = check_model(name, arguments)
+    return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
+
+
+def check_model(name: str, arguments: Mapping[str, Any]) -> type[ClickModel]:
+    """Checks the names of a model and of its arguments, without making it.
+
+    Args:
+        name: such as "deepfm".
+        arguments: the constructor's arguments.
+
+    Returns:
+        The model's class.
+
+    Raises:
+        ValueError: on an unknown name, or an unknown argument (all known ones are listed).
+
+    Example:
+        >>> check_model("dnn", {"hidden_units": (8,)}).__name__
+        'DNN'
+    """
     cls = zoo.get_class(name)
     _check_known(arguments, cls.arguments(), f"model {name!r}")
-    return _made(f"model {name!r}", lambda: cls(schema, **arguments, dtype=dtype))
+    return cls
 
 
 def _check_known(arguments: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:

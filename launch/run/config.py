@@ -33,6 +33,7 @@ _MAY_CHANGE = (
     "checkpoint_every",
     "preset",
     "eval_test_each_epoch",
+    "evaluate_test",
     "progress",
 )
 
@@ -68,6 +69,7 @@ class RunConfig:
             validation AUC, down to 1e-6; `None`: it stays.
         preset: name of the published settings that these were made of, see `zoo.list_presets()`.
         eval_test_each_epoch: score the test split after every epoch too.
+        evaluate_test: score the test split at the end; without it that split is not read.
         save_models: keep checkpoints and the best model; without them nothing can be resumed.
         progress: report progress.
 
@@ -101,6 +103,7 @@ class RunConfig:
     reduce_lr: float | None = None
     preset: str | None = None
     eval_test_each_epoch: bool = False
+    evaluate_test: bool = True
     save_models: bool = True
     progress: bool = True
 

@@ -18,7 +18,9 @@ from zoo.models import ClickModel
 FILE_NAME = "data.json"
 
 
-def check_run_data(out: str, data: str) -> dict[str, Any]:
+def check_run_data(
+    out: str, data: str, found: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
     """Raises unless a folder holds the data that a run has been trained on so far.
 
     A run that an older version wrote has no checksums; one line of warning says so.
@@ -26,6 +28,7 @@ def check_run_data(out: str, data: str) -> dict[str, Any]:
     Args:
         out: folder of the run; there need be none yet.
         data: prepared data folder.
+        found: its checksums, if they are known; `None`: they are computed.
 
     Returns:
         The checksums of `data`, for `save_run_data`.
@@ -36,10 +39,10 @@ def check_run_data(out: str, data: str) -> dict[str, Any]:
     Example:
         >>> check_run_data("out/frappe", "data/frappe")  # doctest: +SKIP
     """
-    found = data_identity(data)
+    found = data_identity(data) if found is None else found
     if not tf.io.gfile.exists(join(out, CONFIG)):
         return found
-    expected = _load(out)
+    expected = load_run_data(out)
     if expected is not None:
         check_identity(expected, found, data, f"the run in {out}")
     else:
@@ -77,7 +80,7 @@ def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
     Example:
         >>> check_vocabularies("out/frappe", "data/frappe", model)  # doctest: +SKIP
     """
-    expected = _load(run)
+    expected = load_run_data(run)
     if expected is None:
         if not model.vocabularies:
             logging.warning(
@@ -102,7 +105,22 @@ def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
     check_identity(expected, found, data, f"the run in {run}")
 
 
-def _load(out: str) -> dict[str, Any] | None:
+def load_run_data(out: str) -> dict[str, Any] | None:
+    """Reads `data.json`, the checksums of the data of a run or a comparison.
+
+    Args:
+        out: its folder.
+
+    Returns:
+        The checksums; `None` without the file, as older versions left it.
+
+    Raises:
+        DataError: if the file is damaged.
+
+    Example:
+        >>> load_run_data("absent") is None
+        True
+    """
     path = join(out, FILE_NAME)
     if not tf.io.gfile.exists(path):
         return None

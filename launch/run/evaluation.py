@@ -8,6 +8,10 @@ import tensorflow as tf
 import tf_helen
 
 
+class DivergedError(ValueError):
+    """A training loss or a prediction is not finite."""
+
+
 class Evaluator:
     """Scores data sets with one model; traced once, used after every epoch.
 
@@ -44,7 +48,7 @@ class Evaluator:
             the batches are.
 
         Raises:
-            ValueError: if a prediction is not finite.
+            DivergedError: if a prediction is not finite.
         """
         for metric in self._metrics.values():
             metric.reset_state()
@@ -54,7 +58,7 @@ class Evaluator:
                 self._step(batch)
         result = {name: float(metric.result()) for name, metric in self._metrics.items()}
         if any(value != value for value in result.values()):
-            raise ValueError(
+            raise DivergedError(
                 "the model's predictions are not finite: training has diverged; "
                 "use a smaller learning rate or clip gradients (global_clipnorm=1.0)"
             )

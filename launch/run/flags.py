@@ -1,5 +1,6 @@
 """Flags that all training commands share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -37,8 +38,11 @@ def define_run_flags() -> None:
     )
 
 
-def run_settings() -> dict[str, Any]:
+def run_settings(plan: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reads the flags that all training commands share.
+
+    Args:
+        plan: values that replace those of flags.
 
     Returns:
         Arguments of `launch.run.config.RunConfig`.
@@ -46,11 +50,11 @@ def run_settings() -> dict[str, Any]:
     Raises:
         ValueError: if `--data` or `--out` is not given, or `--model_args` cannot be read.
     """
-    if not _FLAGS.data or not _FLAGS.out:
+    plan = plan or {}
+    data, out = (str(plan.get(name) or _FLAGS[name].value or "") for name in ("data", "out"))
+    if not data or not out:
         raise ValueError("pass --data=PREPARED_FOLDER and --out=FOLDER")
-    return {
-        "data": _FLAGS.data.rstrip("/"),
-        "out": _FLAGS.out.rstrip("/"),
+    settings = {
         "model": _FLAGS.model,
         "model_args": parse_arguments(_FLAGS.model_args),
         "learning_rate": _FLAGS.learning_rate,
@@ -64,3 +68,5 @@ def run_settings() -> dict[str, Any]:
         "overwrite": _FLAGS.overwrite,
         "checkpoint_every": _FLAGS.checkpoint_every,
     }
+    settings |= {name: value for name, value in plan.items() if name in settings}
+    return settings | {"data": data.rstrip("/"), "out": out.rstrip("/")}

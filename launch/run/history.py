@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tf_helen.core.checks import one_of
 from zoo.data.files import DataError, join, read_text, write_text
 
 FILE_NAME = "history.csv"
@@ -79,6 +80,31 @@ class History:
 def best_of(epochs: Sequence[Epoch]) -> Epoch:
     """The epoch with the best validation AUC, the first of equals."""
     return max(epochs, key=lambda epoch: epoch.valid_auc)
+
+
+SELECTORS = ("auc", "logloss")
+
+
+def chosen_epoch(epochs: Sequence[Epoch], select: str = "auc") -> Epoch:
+    """The epoch that the validation split chooses, the first of equals.
+
+    Args:
+        epochs: what was measured; at least one.
+        select: "auc" (the largest) or "logloss" (the smallest). Defaults to "auc".
+
+    Returns:
+        The epoch.
+
+    Raises:
+        ValueError: on another `select`.
+
+    Example:
+        >>> chosen_epoch([Epoch(1, 0.5, 0.7, 0.6), Epoch(2, 0.4, 0.71, 0.61)], "logloss").epoch
+        1
+    """
+    if one_of("select", select, SELECTORS) == "auc":
+        return best_of(epochs)
+    return min(epochs, key=lambda epoch: epoch.valid_logloss)
 
 
 def _cell(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Tables and files that set several optimizers side by side."""
+"""Tables that set several optimizers side by side."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from launch.run.history import Epoch, History
-from zoo.data.files import join, write_json, write_text
+from launch.run.history import Epoch, History, chosen_epoch
 
 Runs = Mapping[str, Sequence[History]]
 
 
-def results_table(runs: Runs) -> str:
+def results_table(runs: Runs, select: str = "auc") -> str:
     """A Markdown table of AUC per epoch: mean +- sample standard deviation over the seeds.
 
     Args:
         runs: for each optimizer its runs, one per seed.
+        select: "auc" or "logloss" of the validation split: chooses the best epoch.
 
     Returns:
         Text without a final newline. The column "best" is the epoch that the validation split
@@ -34,35 +34,39 @@ def results_table(runs: Runs) -> str:
     for name, histories in runs.items():
         for split in ("test", "valid"):
             cells = [_cell([_auc(h, i, split) for h in histories]) for i in range(length)]
-            cells.append(_cell([getattr(h.best, f"{split}_auc") for h in histories]))
-            cells.append(_cell([getattr(h.best, f"{split}_logloss") for h in histories]))
+            # A run that diverged in its first epoch has none.
+            best = [chosen_epoch(h.epochs, select) for h in histories if h.epochs]
+            cells.append(_cell([getattr(epoch, f"{split}_auc") for epoch in best]))
+            cells.append(_cell([getattr(epoch, f"{split}_logloss") for epoch in best]))
             rows.append([name, split, *cells])
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def save_results(directory: str, runs: Runs, settings: Mapping[str, Any], table: str) -> None:
-    """Writes `results.json` (everything) and `results.md` (the table).
+def results_json(runs: Runs) -> dict[str, Any]:
+    """Every measurement, and the test AUC of each epoch.
 
     Args:
-        directory: folder to write to.
         runs: for each optimizer its runs, one per seed.
-        settings: what the runs have in common, and each optimizer's arguments.
-        table: text of the table.
+
+    Returns:
+        Dict with "runs" (label, seed, epoch) and "test_auc" ("mean" and "standard_deviation" per
+        epoch of each label).
+
+    Example:
+        >>> results_json({"adam": []})["runs"]
+        {'adam': []}
     """
-    content = {
-        "settings": dict(settings),
+    return {
         "runs": {
             name: [[dataclasses.asdict(epoch) for epoch in h.epochs] for h in histories]
             for name, histories in runs.items()
         },
         "test_auc": {name: _summary(histories) for name, histories in runs.items()},
     }
-    write_json(join(directory, "results.json"), content)
-    write_text(join(directory, "results.md"), table + "\n")
 
 
 def _summary(histories: Sequence[History]) -> dict[str, list]:
-    length = max(len(history.epochs) for history in histories)
+    length = max((len(history.epochs) for history in histories), default=0)
     values = [[_auc(h, i, "test") for h in histories] for i in range(length)]
     known = [[v for v in epoch if v is not None] for epoch in values]
     return {
@@ -92,8 +96,21 @@ def _short(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".removeprefix("0") if 0 <= value < 1 else f"{value:.{digits}f}"
 
 
-def _aligned(rows: list[list[str]]) -> str:
-    """Markdown that is readable in a terminal too: cells padded, a rule below the titles."""
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that is readable in a terminal too: cells padded.
+
+    Args:
+        rows: the cells, the titles first.
+
+    Returns:
+        Text without a final newline.
+
+    Example:
+        >>> print(aligned([["a", "b"], ["10", "2"]]))
+        | a  | b |
+        |----|---|
+        | 10 | 2 |
+    """
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

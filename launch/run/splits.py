@@ -7,6 +7,7 @@ import math
 import tensorflow as tf
 
 import zoo
+from launch.run.memory import DataMemory
 from zoo.data.manifest import load_manifest
 
 
@@ -18,22 +19,25 @@ class RunData:
         schema: the columns.
         ledger: receives the account of damaged records.
         drop_remainder: whether a last, smaller batch is left out.
+        memory: keeps rows for several runs; they are the same, in the same order. `None`: the
+            files are read in each epoch.
 
     Attributes:
         valid: the validation rows.
-        test: the test rows, or `None`.
+        test: the test rows; `None` if there are none, or the run does not score them.
         rows: how many rows an epoch trains.
 
     Raises:
         ValueError: if a batch has more rows than the split, or too many records are damaged.
     """
 
-    def __init__(self, config, schema, ledger, drop_remainder):
+    def __init__(self, config, schema, ledger, drop_remainder, memory: DataMemory | None = None):
         self._config, self._schema, self._ledger = config, schema, ledger
+        self._memory = memory
         self._drop_remainder = drop_remainder
         splits = load_manifest(config.data)
         self.valid = self._read("valid")
-        has_test = not splits or "test" in splits
+        has_test = config.evaluate_test and (not splits or "test" in splits)
         self.test = self._read("test") if has_test else None
         known = zoo.Ledger()
         try:
@@ -71,13 +75,19 @@ class RunData:
         return {"shuffle": True, "seed": seed, "drop_remainder": self._drop_remainder}
 
     def _read(self, split: str, ledger: zoo.Ledger | None = None, **options) -> tf.data.Dataset:
+        ledger = self._ledger if ledger is None else ledger
+        # Scores do not depend on it: larger batches are faster.
+        options["batch_size"] = self._config.batch_size if split == "train" else 4096
+        if self._memory is not None:
+            kept = self._memory.split(split, self._schema, ledger, self._config.max_lost)
+            if kept is not None:
+                options.pop("verify", None)
+                return kept.batches(**options)
         return zoo.read_tfrecords(
             self._config.data,
             split,
             self._schema,
-            # Scores do not depend on it: larger batches are faster.
-            batch_size=self._config.batch_size if split == "train" else 4096,
-            ledger=self._ledger if ledger is None else ledger,
+            ledger=ledger,
             max_lost=self._config.max_lost,
             **options,
         )

@@ -23,9 +23,10 @@ from launch.run.arguments import make_callbacks, make_model, make_optimizer
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import LEDGER, RunConfig
 from launch.run.data import check_run_data
-from launch.run.evaluation import Evaluator
+from launch.run.evaluation import DivergedError, Evaluator
 from launch.run.files import begin_run, load_best, resume_run, save_best
 from launch.run.history import Epoch, History, best_of, save_history
+from launch.run.memory import DataMemory
 from launch.run.plateau import Plateau
 from launch.run.progress import Progress
 from launch.run.splits import RunData
@@ -38,7 +39,9 @@ from zoo.data.locks import FolderLock
 __all__ = ["load_best", "train"]
 
 
-def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
+def train(
+    config: RunConfig, ledger: zoo.Ledger | None = None, memory: DataMemory | None = None
+) -> History:
     """Trains a model, scores it after every epoch, and keeps what is needed to go on.
 
     The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
@@ -51,13 +54,15 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     Args:
         config: the run's settings.
         ledger: receives the account of damaged records.
+        memory: keeps the data of several runs in one process. `None`: each reads its own.
 
     Returns:
         The measurements.
 
     Raises:
-        ValueError: on settings that fit nothing, missing data, a folder that another process
-            writes to, or a loss that is not finite.
+        ValueError: on settings that fit nothing, missing data, or a folder that another process
+            writes to.
+        DivergedError: a `ValueError`, if the loss or a prediction is not finite.
 
     Example:
         >>> history = train(RunConfig("data/frappe", "out/frappe"))  # doctest: +SKIP
@@ -67,16 +72,16 @@ def train(config: RunConfig, ledger: zoo.Ledger | None = None) -> History:
     with FolderLock(config.out):
         clean_run(config.out)
         config.check_folder()  # who held the lock may just have begun a run
-        return _train(config, zoo.Ledger() if ledger is None else ledger)
+        return _train(config, zoo.Ledger() if ledger is None else ledger, memory)
 
 
-def _train(config: RunConfig, ledger: zoo.Ledger) -> History:
+def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> History:
     schema = zoo.Schema.load(config.data)
+    identity = data_identity(config.data) if memory is None else memory.identity
     if config.overwrite:
         check_replaceable_run(config.out)
-        identity = data_identity(config.data)
     else:
-        identity = check_run_data(config.out, config.data)
+        check_run_data(config.out, config.data, identity)
     for warning in one_class_lines(config.data, schema.label):
         logging.warning("%s", warning)
     strategy = make_strategy(config.strategy, config.cpu_replicas)
@@ -87,7 +92,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger) -> History:
             f"use a multiple of {replicas}"
         )
     try:
-        data = RunData(config, schema, ledger, drop_remainder=replicas > 1)
+        data = RunData(config, schema, ledger, drop_remainder=replicas > 1, memory=memory)
     except BaseException:  # a run that stops because too much is lost leaves the account too
         if ledger.total_lost and not config.overwrite:
             ledger.save(join(config.out, LEDGER))
@@ -151,7 +156,7 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
         loss = _fit(model, data, config, number, checkpoints, progress)
         seconds = progress.seconds
     if not math.isfinite(loss):
-        raise ValueError(
+        raise DivergedError(
             f"the training loss became {loss} in epoch {number}; {smaller_steps(config)}"
         )
     try:

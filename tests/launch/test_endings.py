@@ -11,7 +11,7 @@ from pathlib import Path
 import commands
 import pytest
 
-from launch.cleaning import remove_comparison, remove_run
+from launch.cleaning import remove_comparison
 from launch.compare import compare, parse_contenders
 from launch.datasets import synthetic
 from launch.datasets.raw import Options
@@ -146,32 +146,23 @@ def test_a_damaged_config_is_named(data, tmp_path):
             config.check_folder()
 
 
-def test_only_runs_are_removed(data, tmp_path):
-    remove_run(str(tmp_path / "absent"))
-    config_for(data, tmp_path / "run").save()
-    remove_run(str(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"mine holds files but no config\.json"):
-        remove_run(str(tmp_path / "mine"))
-    assert (tmp_path / "mine/thesis.txt").exists()
-
-
 def test_a_comparison_keeps_folders_that_hold_no_run(data, tmp_path):
     (tmp_path / "adam/seed_0").mkdir(parents=True)
     (tmp_path / "adam/seed_0/thesis.txt").write_text("mine")
     common = config_for(data, tmp_path, save_models=False, resume=True)
-    with pytest.raises(ValueError, match=r"seed_0 holds files but no config\.json"):
-        compare(common, parse_contenders("adam"), seeds=[0])
-    assert (tmp_path / "adam/seed_0/thesis.txt").exists()
+    compare(common, parse_contenders("adam"), seeds=[0])
+    assert (tmp_path / "adam/seed_0/thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["thesis.txt", "adam/thesis.txt", "adam/seed_1/thesis.txt"])
+@pytest.mark.parametrize(
+    "name", ["thesis.txt", "adam/thesis.txt", "adam/seed_1/thesis.txt", "cells/thesis.txt"]
+)
 def test_a_comparison_is_removed_only_if_all_of_it_is_ours(name, data, tmp_path):
     folder = tmp_path / "runs"
     config_for(data, folder / "adam/seed_0").save()
     (folder / "results.json").write_text("{}")
+    (folder / "cells/0123").mkdir(parents=True)
+    (folder / "cells/0123/cell.json").write_text("{}")
     (folder / ".results.md.12.tmp").write_text("")
     mine = folder / name
     mine.parent.mkdir(exist_ok=True)

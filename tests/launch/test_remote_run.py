@@ -9,11 +9,11 @@ import tensorflow as tf
 
 import tf_helen
 import zoo
-from launch.cleaning import remove_run
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import RunConfig
 from launch.run.history import Epoch, load_history, save_history
 from launch.run.plots import plot_runs
+from tf_helen.core.folders import remove_folder
 from zoo.data.files import DataError
 
 
@@ -38,7 +38,7 @@ def test_settings_history_and_curves(folder):
     path = plot_runs({"adam": [epochs]}, f"{folder}/curves.png", "a run")
     with tf.io.gfile.GFile(path, "rb") as file:
         assert file.read(4) == b"\x89PNG"
-    remove_run(folder)
+    remove_folder(folder)
     assert not tf.io.gfile.exists(folder)
 
 

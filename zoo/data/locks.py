@@ -16,6 +16,10 @@ _held: dict[str, tuple[int, int]] = {}  # lock path: (thread that holds it, coun
 _guard = threading.Lock()
 
 
+class FolderInUseError(DataError):
+    """Another process or thread holds a folder."""
+
+
 class FolderLock:
     """Holds a folder for this process while a block runs.
 
@@ -28,7 +32,7 @@ class FolderLock:
         doing: string, what the other process does, for the error message. Defaults to "writes to".
 
     Raises:
-        DataError: on entering, if another process or thread holds the folder.
+        FolderInUseError: a `DataError`, on entering, if another process or thread holds the folder.
 
     Example:
         >>> import tempfile
@@ -104,8 +108,8 @@ class FolderLock:
                 return file
             file.close()
 
-    def _in_use(self, holder: str) -> DataError:
-        return DataError(
+    def _in_use(self, holder: str) -> FolderInUseError:
+        return FolderInUseError(
             f"another process {self._doing} {self._folder}{holder}; wait for it or name another "
             "folder"
         )

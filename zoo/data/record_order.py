@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 _SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
@@ -47,6 +49,39 @@ def ordered_batches(
         >>> ordered_batches([("a.tfrecord", "")], Order(), 8, False).element_spec.dtype
         tf.string
     """
+    return _ordered(files, tf.data.TFRecordDataset, order, batch_size, drop_remainder)
+
+
+def ordered_numbers(
+    sizes: Sequence[int], order: Order, batch_size: int, drop_remainder: bool
+) -> tf.data.Dataset:
+    """Returns batches of row numbers, in the order in which `ordered_batches` reads the rows.
+
+    Args:
+        sizes: Number of rows of each file; the rows are counted from 0, file after file.
+        order: The order.
+        batch_size: Rows per batch.
+        drop_remainder: Drops a last, smaller batch of each epoch.
+
+    Returns:
+        A dataset of int64 [B].
+
+    Example:
+        >>> [n.tolist() for n in ordered_numbers([2, 1], Order(), 2, False).as_numpy_iterator()]
+        [[0, 1], [2]]
+    """
+    ends = np.cumsum(sizes, dtype=np.int64)
+    ranges = list(zip(ends - sizes, ends, strict=True))
+    return _ordered(ranges, tf.data.Dataset.range, order, batch_size, drop_remainder)
+
+
+def _ordered(
+    files: Sequence[tuple],
+    content: Callable[..., tf.data.Dataset],
+    order: Order,
+    batch_size: int,
+    drop_remainder: bool,
+) -> tf.data.Dataset:
     workers = _workers()
     # All workers must use the same order, or they repeat some rows and miss others.
     seed = 0 if workers > 1 and order.seed is None else order.seed
@@ -60,10 +95,11 @@ def ordered_batches(
             skip = (count, index)
         else:
             files = files[index::count]
-    kept = _records(files, order, seed, skip).cache() if order.cache else None
+    read = functools.partial(_records, files, content, order, skip)
+    kept = read(seed).cache() if order.cache else None
 
     def epoch(seed: int | tf.Tensor | None) -> tf.data.Dataset:
-        data = _records(files, order, seed, skip) if kept is None else kept
+        data = read(seed) if kept is None else kept
         if order.shuffle:
             buffer = _SHUFFLE_BUFFER if order.shuffle is True else order.shuffle
             data = data.shuffle(buffer, seed=seed)
@@ -96,23 +132,24 @@ def ordered_batches(
 
 
 def _records(
-    files: Sequence[tuple[str, str]],
+    files: Sequence[tuple],
+    content: Callable[..., tf.data.Dataset],
     order: Order,
-    seed: int | tf.Tensor | None,
     skip: tuple[int, int] | None,
+    seed: int | tf.Tensor | None,
 ) -> tf.data.Dataset:
-    """Returns serialized records, file after file or from several files in turn."""
+    """Returns the records of files, file after file or from several files in turn."""
 
-    def content(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(path, compression)
-        return records.shard(*skip) if skip else records
+    def records(*file: tf.Tensor) -> tf.data.Dataset:
+        found = content(*file)
+        return found.shard(*skip) if skip else found
 
-    data = tf.data.Dataset.from_tensor_slices(tuple(map(list, zip(*files, strict=True))))
+    data = tf.data.Dataset.from_tensor_slices(tuple(map(np.array, zip(*files, strict=True))))
     if order.shuffle:
         data = data.shuffle(len(files), seed=seed)
     side_by_side = bool(order.shuffle) and len(files) > 1
     return data.interleave(
-        content,
+        records,
         cycle_length=min(len(files), _OPEN_FILES) if order.shuffle else 1,
         block_length=_BLOCK,
         # With a single file, passing records between threads is up to five times slower.

@@ -1,7 +1,7 @@
 """Writes and reads the TFRecord files of a split: one `tf.train.Example` per row."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from zoo.data.ledger import MAX_LOST, Ledger
 from zoo.data.manifest import Split, find_split, load_manifest
 from zoo.data.record_check import Expected, check_lengths, usable_file
 from zoo.data.record_order import Order, ordered_batches
-from zoo.data.record_parse import parser
+from zoo.data.record_parse import Parsed, parser
 from zoo.data.replacement import remove_abandoned, replacing
 from zoo.data.safe_paths import check_plain
 from zoo.data.schema import Schema
@@ -177,6 +177,37 @@ def read_tfrecords(
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise DataError(f"shard={shard!r}; use (index, count) with index from 0 to count - 1")
+    files, parse = open_split(directory, split, schema, ledger, max_lost, group, layout, verify)
+    order = Order(shuffle, seed, repeat, cache, shard)
+    data = ordered_batches(files, order, batch_size, drop_remainder)
+    if skip_batches:
+        data = data.skip(skip_batches)
+    # Parsing whole batches is several times faster than single records.
+    return data.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def open_split(
+    directory: str | os.PathLike[str],
+    split: str,
+    schema: Schema | None,
+    ledger: Ledger | None,
+    max_lost: float,
+    group: bool = False,
+    layout: str | None = None,
+    verify: bool = True,
+) -> tuple[list[tuple[str, str]], Callable[[tf.Tensor], Parsed]]:
+    """Checks the records of a split; for the arguments see `read_tfrecords`.
+
+    Returns:
+        Path and compression of the files to read, and the parser of a batch of their records.
+
+    Raises:
+        DataError: If data are missing, or too many records are lost.
+        SchemaMismatchError: If the folder's schema differs from `schema`.
+
+    Example:
+        >>> files, parse = open_split("data/frappe", "train", None, None, 0.0)  # doctest: +SKIP
+    """
     found = find_split(directory, split)
     if schema is None:
         schema = Schema.load(directory)
@@ -190,7 +221,6 @@ def read_tfrecords(
             f"{found.layout!r}; remove it"
         )
     expected = Expected(schema, found.layout or layout or "packed", found.compression)
-    parse = parser(schema, expected.layout, group)
     files = [(join(directory, name), found.compression) for name in found.files]
     if verify:
         others = {
@@ -198,17 +228,13 @@ def read_tfrecords(
             for split in load_manifest(directory).values()
             for sha256, name in zip(split.sha256 or (), split.files, strict=False)
         }
-        ledger = Ledger() if ledger is None else ledger
-        files = _usable(files, found, expected, others, ledger, max_lost)
+        files = _usable(
+            files, found, expected, others, Ledger() if ledger is None else ledger, max_lost
+        )
     else:
         for path, _ in files:
             check_lengths(path, expected)
-    order = Order(shuffle, seed, repeat, cache, shard)
-    data = ordered_batches(files, order, batch_size, drop_remainder)
-    if skip_batches:
-        data = data.skip(skip_batches)
-    # Parsing whole batches is several times faster than single records.
-    return data.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return files, parser(schema, expected.layout, group)
 
 
 def _usable(

@@ -150,19 +150,20 @@ def test_damaged_checksums_are_named(run, days, text):
         export_run(run, days["first"], f"{run}/served")
 
 
-def test_a_comparison_takes_no_finished_run_of_other_data(days, tmp_path):
-    common = config_for(days["first"], tmp_path, save_models=False)
+@pytest.mark.parametrize("models", [True, False])
+def test_a_comparison_takes_no_finished_run_of_other_data(days, tmp_path, models):
+    common = config_for(days["first"], tmp_path, save_models=models)
     compare(common, parse_contenders("adam"), seeds=[0])
-    run = tmp_path / "adam/seed_0"
-    before = content(run)
+    run = tmp_path / "adam/seed_0" if models else next(tmp_path.glob("cells/*"))
+    before = content(tmp_path)
     with pytest.raises(ValueError, match="field 'user' has another vocabulary"):
-        other = config_for(days["second"], tmp_path, save_models=False, resume=True)
+        other = config_for(days["second"], tmp_path, save_models=models, resume=True)
         compare(other, parse_contenders("adam"), seeds=[0])
-    assert content(run) == before
+    assert content(tmp_path) == before
     os.remove(run / "data.json")  # as an older version left it
-    again = config_for(days["first"], tmp_path, save_models=False, resume=True)
+    again = config_for(days["first"], tmp_path, save_models=models, resume=True)
     compare(again, parse_contenders("adam"), seeds=[0])
-    assert json.loads((run / "data.json").read_text())["vocabularies"]
+    assert json.loads((tmp_path / "data.json").read_text())["vocabularies"]
     assert len(load_history(str(run))) == 1
 
 

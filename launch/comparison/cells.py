@@ -1,0 +1,274 @@
+"""Cells: runs without a model, kept by their settings, so that none is computed twice.
+
+A cell is a folder `CELLS/KEY` with the files of its run and `cell.json`. The key is a checksum of
+everything that determines the run's numbers: the fields of `RunConfig` that matter, the checksums
+of the data, and the version of this project. A folder gets its name when it is complete, so a
+killed process loses the cell that it was computing and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+import tf_helen
+import zoo
+from launch.run.config import RunConfig
+from launch.run.evaluation import DivergedError
+from launch.run.history import Epoch, History, chosen_epoch, load_history
+from launch.run.memory import DataMemory
+from launch.run.training import train
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError, join, read_json, write_json
+from zoo.data.folders import partial_folder, publish_folder, restore_folder
+from zoo.data.locks import FolderInUseError, FolderLock
+
+FILE_NAME = "cell.json"
+_FORMAT = 1  # changes when a field of `RunConfig` gets another meaning or default
+_WITHOUT_EFFECT = (
+    "data",  # its checksums count
+    "out",
+    "max_lost",
+    "resume",
+    "overwrite",
+    "checkpoint_every",
+    "preset",
+    "eval_test_each_epoch",
+    "evaluate_test",
+    "save_models",
+    "progress",
+)
+_POLL = 2.0  # seconds between two looks at a cell that another process computes
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What a run without a model measured.
+
+    Attributes:
+        key: string, the name of its folder.
+        settings: dict, the fields of `RunConfig` that determine its numbers and are not default.
+        epochs: one entry per epoch.
+        tested: whether the epochs have the scores of the test split, if there is one.
+        diverged: string, why the run ended before its last epoch; "" if it did not.
+        seconds: duration, data and evaluation included.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+    epochs: tuple[Epoch, ...]
+    tested: bool
+    diverged: str = ""
+    seconds: float = 0.0
+
+    @property
+    def history(self) -> History:
+        """The measurements, as `launch.run.training.train` returns them."""
+        return History(self.epochs)
+
+    def score(self, select: str = "auc") -> float:
+        """The validation score of the best epoch, larger for better cells.
+
+        Args:
+            select: "auc", or "logloss" for the negative LogLoss.
+
+        Returns:
+            Float; -inf for a run that diverged in its first epoch.
+        """
+        if not self.epochs:
+            return -math.inf
+        best = chosen_epoch(self.epochs, select)
+        return best.valid_auc if select == "auc" else -best.valid_logloss
+
+    def best_epoch(self, select: str = "auc") -> int:
+        """The number of the best epoch, see `score`; 0 for a run that diverged in its first."""
+        return chosen_epoch(self.epochs, select).epoch if self.epochs else 0
+
+
+def cell_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that determine the numbers of a run, less those that have their default.
+
+    Args:
+        config: settings of the run.
+
+    Returns:
+        Dict as JSON gives it back; a learning rate among the optimizer's arguments counts as one
+        beside them.
+
+    Example:
+        >>> cell_settings(RunConfig("data", "out", optimizer_args={"learning_rate": 0.1}, seed=3))
+        {'learning_rate': 0.1, 'seed': 3}
+    """
+    found = {}
+    for field in dataclasses.fields(config):
+        if field.name not in _WITHOUT_EFFECT:
+            found[field.name] = getattr(config, field.name), field
+    arguments = dict(config.optimizer_args)
+    rate = arguments.pop("learning_rate", config.learning_rate)
+    changed = {"optimizer_args": arguments, "learning_rate": rate}
+    settings = {
+        name: changed.get(name, value)
+        for name, (value, field) in found.items()
+        if changed.get(name, value) != _default(field)
+    }
+    return json.loads(json.dumps(settings, default=str))
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def cell_key(config: RunConfig, identity: Mapping[str, Any]) -> str:
+    """The name of a cell's folder.
+
+    Args:
+        config: settings of the run.
+        identity: checksums of its data, see `zoo.data.identity.data_identity`.
+
+    Returns:
+        String of 20 hexadecimal digits.
+
+    Example:
+        >>> one, other = (RunConfig("data", out, epochs=2) for out in ("a", "b"))
+        >>> cell_key(one, {}) == cell_key(other, {})
+        True
+    """
+    content = {
+        "format": _FORMAT,
+        "version": tf_helen.__version__,
+        "settings": cell_settings(config),
+        "data": identity,
+        "columns": list(identity.get("columns", ())),  # their order counts
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+class Cells:
+    """The cells in a folder; several processes may share it.
+
+    Args:
+        folder: string, the folder.
+        memory: the data of all cells.
+        renew: compute each cell once more, even if it is there.
+
+    Example:
+        >>> cells = Cells("out/cells", DataMemory("data/frappe"))  # doctest: +SKIP
+        >>> cells.compute(RunConfig("data/frappe", "out"), test=True).score()  # doctest: +SKIP
+        0.962
+    """
+
+    def __init__(self, folder: str, memory: DataMemory, renew: bool = False):
+        self._folder, self._memory = folder, memory
+        self._renew, self._computed = renew, set()
+
+    def find(self, config: RunConfig, test: bool) -> Cell | None:
+        """Returns a cell that is complete, or `None`.
+
+        Args:
+            config: settings of the run.
+            test: whether the scores of the test split are needed.
+        """
+        key = cell_key(config, self._memory.identity)
+        if self._renew and (key, test) not in self._computed:
+            return None
+        file = join(self._folder, key, FILE_NAME)
+        if not tf.io.gfile.exists(file):
+            return None
+        try:
+            cell = _read(key, file)
+        except (DataError, ValueError, TypeError, KeyError) as error:
+            print(f"{file} is damaged ({error}); the cell is computed again", flush=True)
+            return None
+        return cell if cell.tested or not test else None
+
+    def compute(self, config: RunConfig, test: bool, wait: bool = True) -> Cell | None:
+        """Returns a cell, and trains its run if it is not there.
+
+        Args:
+            config: settings of the run; `out` and what is saved do not matter.
+            test: whether the test split is scored after each epoch; without it, it is not read.
+            wait: wait for another process that computes the same cell.
+
+        Returns:
+            The cell; `None` if another process computes it and `wait` is false.
+
+        Raises:
+            ValueError: see `launch.run.training.train`; a run that diverges is a cell too.
+        """
+        path = join(self._folder, cell_key(config, self._memory.identity))
+        with _locked(path, wait) as free:
+            if not free:
+                return None
+            restore_folder(path, FILE_NAME)
+            cell = self.find(config, test)
+            return self._train(config, test, path) if cell is None else cell
+
+    def _train(self, config: RunConfig, test: bool, path: str) -> Cell:
+        partial = partial_folder(path)
+        if tf.io.gfile.exists(partial):
+            remove_folder(partial)  # of a process that was killed
+        run = dataclasses.replace(
+            config,
+            out=partial,
+            resume=False,
+            overwrite=False,
+            save_models=False,
+            eval_test_each_epoch=test,
+            evaluate_test=test,
+        )
+        ledger, diverged, started = zoo.Ledger(), "", time.perf_counter()
+        try:
+            epochs = train(run, ledger, self._memory).epochs
+        except DivergedError as error:
+            epochs, diverged = tuple(load_history(partial)), str(error)
+        if config.progress and ledger.total_lost:
+            print(f"damaged records were skipped\n{ledger.report()}")
+        key = cell_key(config, self._memory.identity)
+        seconds = time.perf_counter() - started
+        cell = Cell(key, cell_settings(config), epochs, test, diverged, seconds)
+        content = dataclasses.asdict(cell)
+        content |= {"version": tf_helen.__version__, "tensorflow": tf.__version__}
+        content["devices"] = sorted({d.device_type for d in tf.config.list_logical_devices()})
+        write_json(join(partial, FILE_NAME), content)
+        publish_folder(partial, path, last=FILE_NAME)
+        self._computed |= {(key, test), (key, False)}
+        return cell
+
+
+def _read(key: str, file: str) -> Cell:
+    content = read_json(file)
+    known = {field.name: content[field.name] for field in dataclasses.fields(Cell)}
+    if content["key"] != key:
+        raise ValueError(f"it is the cell {content['key']}")
+    return Cell(**known | {"epochs": tuple(Epoch(**epoch) for epoch in content["epochs"])})
+
+
+@contextlib.contextmanager
+def _locked(path: str, wait: bool) -> Iterator[bool]:
+    """Holds the folder of a cell; yields false if another process holds it, and may not wait."""
+    said = False
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(FolderLock(path, doing="computes"))
+            except FolderInUseError as error:
+                if not wait:
+                    yield False
+                    return
+                if not said:
+                    print(f"waiting: {str(error).split(';')[0]}", flush=True)
+                said = True
+                time.sleep(_POLL)
+            else:
+                break
+        yield True

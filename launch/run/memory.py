@@ -1,0 +1,71 @@
+"""What several runs on the same data need, read once: its checksums, and its rows if they fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zoo
+from zoo.data.identity import data_identity
+from zoo.data.manifest import load_manifest
+from zoo.data.memory import RowsInMemory
+
+MOST_ROWS = 2_000_000  # 330 MB at 40 columns
+
+
+class DataMemory:
+    """Keeps the checksums of a data folder, and its rows up to a number.
+
+    Args:
+        data: prepared data folder; it must not change while this object is used.
+        most_rows: splits that have together more rows are not kept, and a run reads them from
+            the files in every epoch. 0: keep none. Defaults to 2,000,000.
+
+    Example:
+        >>> DataMemory("data/frappe").identity["columns"]  # doctest: +SKIP
+    """
+
+    def __init__(self, data: str, most_rows: int = MOST_ROWS):
+        self._data = data
+        self._identity: dict[str, Any] | None = None
+        self._splits: dict[str, tuple[RowsInMemory, zoo.Ledger]] = {}
+        # A folder without a manifest does not say how many rows it has.
+        known = [split.total_rows for split in load_manifest(data).values()]
+        self._fits = bool(known) and None not in known and sum(known) <= most_rows
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The checksums of the folder, see `zoo.data.identity.data_identity`."""
+        if self._identity is None:
+            self._identity = data_identity(self._data)
+        return self._identity
+
+    def split(
+        self, name: str, schema: zoo.Schema, ledger: zoo.Ledger, max_lost: float
+    ) -> RowsInMemory | None:
+        """Returns a split, or `None` if the rows do not fit.
+
+        Args:
+            name: such as "train".
+            schema: the columns.
+            ledger: receives the account of damaged records, in each call.
+            max_lost: share of the records that may be lost.
+        """
+        if not self._fits:
+            return None
+        if name not in self._splits:
+            account = zoo.Ledger()
+            try:
+                rows = RowsInMemory(self._data, name, schema, account, max_lost)
+            finally:
+                _add(account, ledger)
+            self._splits[name] = rows, account
+            return rows
+        rows, account = self._splits[name]
+        account.check(max_lost)
+        _add(account, ledger)
+        return rows
+
+
+def _add(account: zoo.Ledger, ledger: zoo.Ledger) -> None:
+    for file in account.files.values():
+        ledger.add(file)
