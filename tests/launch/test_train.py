@@ -342,6 +342,10 @@ def test_arguments_of_the_base_optimizer_reach_it():
     assert float(keras.ops.convert_to_numpy(helen.learning_rate)) == 0.5
     with pytest.raises(ValueError, match="'alpha'"):
         make_optimizer("helen", 0.5, {"base_optimizer": "adam", "alpha": 0.25})
+    helen = make_optimizer("helen(frequencyaware(adamar))", 0.5, {"cap": 7, "alpha": 0.25})
+    assert helen.base_optimizer.cap == 7
+    assert helen.base_optimizer.base_optimizer.alpha == 0.25
+    assert make_optimizer("rowwisermspropar", 0.5, {"min_shrinkage": 0.2}).min_shrinkage == 0.2
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def around(outer, base, two_pass=False, seam=False, one_hot=None, **arguments) -
 # One-hot inputs hide how often a feature occurs: equal frequencies, one norm, no clipping by count.
 ALIKE = {"norm": "table", "lower_bound": 1.0}
 UNCLIPPED = {"ratio": 1e9}
+ONE_RATE = {"rho": 0.0}
 # A row decays when it occurs, one of every step too; dense weights do not.
 ON_TOUCH = {"alpha": 1.0, "one_hot": {"alpha": 0.0}, "decays": False}
 COUNTED, UNCOUNTED = {"weight_decay": 0.1, "counter_halflife": 5}, {"counter_halflife": None}
@@ -96,6 +97,7 @@ ENTRIES = {
     "Helen": entry(tf_helen.Helen, two_pass=True, one_hot=ALIKE),
     "Helen running": entry(tf_helen.Helen, two_pass=True, one_hot=ALIKE, frequency="running"),
     "CowClip": entry(tf_helen.CowClip, one_hot=UNCLIPPED, ratio=0.1),
+    "FrequencyAware": entry(tf_helen.FrequencyAware, one_hot=ONE_RATE, cap=3.0),
 }
 ENTRIES |= {
     "PerVariable": Entry(
@@ -107,9 +109,15 @@ ENTRIES |= {
     "CowClip(AdamAR)": around(
         tf_helen.CowClip, ENTRIES["AdamAR"], one_hot=UNCLIPPED, ratio=0.1, threshold="released"
     ),
+    "FrequencyAware(AdamAR)": around(
+        tf_helen.FrequencyAware, ENTRIES["AdamAR"], one_hot=ONE_RATE, cap=3.0
+    ),
     "Helen(AdamAR)": around(tf_helen.Helen, ENTRIES["AdamAR"], two_pass=True, one_hot=ALIKE),
     "Helen(GroupAdam)": around(tf_helen.Helen, ENTRIES["GroupAdam"], two_pass=True, one_hot=ALIKE),
     "Helen(CowClip)": around(tf_helen.Helen, ENTRIES["CowClip"], two_pass=True, one_hot=ALIKE),
+    "Helen(FrequencyAware)": around(
+        tf_helen.Helen, ENTRIES["FrequencyAware"], two_pass=True, one_hot=ALIKE
+    ),
     "SAM(AdaHessian)": around(tf_helen.SAM, ENTRIES["AdaHessian"], two_pass=True),
 }
 
@@ -133,6 +141,7 @@ OVER_REPLICAS = (
     *("Adagrad", "RowWiseRMSpropAR", "Adam", "AdamW by counter", "AdaHessian", "AdamAR"),
     "AdamAR auto",
     *("GroupAdamAR", "GroupFTRL", "SAM", "Helen", "Helen running", "CowClip", "PerVariable"),
+    "FrequencyAware",
     *("Helen(AdamAR)", "CowClip(AdamAR)", "SAM(AdaHessian)"),
 )
 

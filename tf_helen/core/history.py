@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch")
+COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch", "step_count")
 
 
 def ordered(names: set[str]) -> tuple[str, ...]:
@@ -29,6 +29,7 @@ class RowHistory:
         recent_count: float32 bits; occurrences, older ones counting less (`tf_helen.AdamW`).
         last_touch: the last step that had the row in its batch, also with a gradient of zero; 0:
             none yet (`tf_helen.RowWiseRMSpropAR`).
+        step_count: the steps that had the row in their batch (`tf_helen.FrequencyAware`).
 
     Attributes:
         names: the columns.
@@ -76,6 +77,8 @@ class RowHistory:
             new["last_touch"] = tf.where(touched, now, self["last_touch"])
         if "count" in self and counts is not None:
             new["count"] = self["count"] + tf.cast(counts, self.record.dtype)
+        if "step_count" in self and counts is not None:
+            new["step_count"] = self["step_count"] + tf.cast(counts > 0, self.record.dtype)
         return self.replace(**new)
 
 

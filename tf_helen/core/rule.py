@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -322,11 +322,32 @@ def check_quotient_form(name: str, rule: Rule) -> None:
         inner = rule
         while isinstance(inner, Combinator) and type(inner).update is Combinator.update:
             inner = inner.rule
+        remedy = "Use a rule that defines `direction`."
+        if isinstance(inner, Combinator):
+            remedy = f"Put {name} inside: `{type(inner).__name__}({name}(...))`."
         raise ValueError(
             f"{name} changes the `direction` of the rule inside it, and {type(inner).__name__} has "
-            f"an `update` of its own, which would be lost. Put {name} inside: "
-            f"`{type(inner).__name__}({name}(...))`, or use a rule that defines `direction`."
+            f"an `update` of its own, which would be lost. {remedy}"
         )
+
+
+def around_innermost(rule: Rule, around: Callable[[Rule], Rule]) -> Rule:
+    """A rule like `rule` whose innermost part, which is no combinator, is wrapped.
+
+    Args:
+        rule: a rule.
+        around: makes a rule around a rule.
+
+    Example:
+        >>> from tf_helen.core.rule import around_innermost
+        >>> rules = tf_helen.rules
+        >>> found = around_innermost(rules.CounterDecay(rules.SGDRule()), rules.CowClip)
+        >>> type(found).__name__, type(found.rule).__name__, type(found.rule.rule).__name__
+        ('CounterDecay', 'CowClip', 'SGDRule')
+    """
+    if isinstance(rule, Combinator):
+        return dataclasses.replace(rule, rule=around_innermost(rule.rule, around))
+    return around(rule)
 
 
 def find(rule: Rule, kind: type[Rule]) -> Rule | None:

@@ -18,6 +18,7 @@ from tf_helen.legacy.adagrad import Adagrad, AdagradAR, AdagradW, RowWiseAdagrad
 from tf_helen.legacy.adam import Adam, AdamAR, AdamW, AMSGrad, Nadam, RAdam
 from tf_helen.legacy.cow_clip import CowClip
 from tf_helen.legacy.embedding import Embedding
+from tf_helen.legacy.frequency_aware import FrequencyAware
 from tf_helen.legacy.group import (
     GroupAdagrad,
     GroupAdaHessian,
@@ -48,6 +49,7 @@ __all__ = [
     "AdamW",
     "CowClip",
     "Embedding",
+    "FrequencyAware",
     "GroupAMSGrad",
     "GroupAdaHessian",
     "GroupAdagrad",

@@ -7,6 +7,7 @@ from tf_helen.optimizers.adam_ar import AdagradAR, AdamAR
 from tf_helen.optimizers.adamw import AdagradW, AdamW
 from tf_helen.optimizers.asam import ASAM
 from tf_helen.optimizers.cow_clip import CowClip
+from tf_helen.optimizers.frequency_aware import FrequencyAware
 from tf_helen.optimizers.group_ada_hessian import GroupAdaHessian
 from tf_helen.optimizers.group_adagrad import GroupAdagrad
 from tf_helen.optimizers.group_adam import GroupAdam, GroupAdamAR, GroupAMSGrad
@@ -30,7 +31,7 @@ CLASSES = (
     *(Adam, AMSGrad, AdamW, Nadam, RAdam, AdaHessian),
     *(AdamAR, AdagradAR, RowWiseRMSpropAR),
     *(GroupAdam, GroupAMSGrad, GroupAdamAR, GroupAdagrad, GroupMomentum, GroupAdaHessian),
-    *(GroupFTRL, CowClip, PerVariable, SAM, ASAM, Helen),
+    *(GroupFTRL, CowClip, FrequencyAware, PerVariable, SAM, ASAM, Helen),
 )
 
 __all__ = [

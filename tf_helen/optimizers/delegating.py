@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 
 from tf_helen import keras_access
+from tf_helen.core.history import ordered
 from tf_helen.core.rule import Rule
 from tf_helen.optimizers.foreign import ForeignOptimizer, driver_of
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
@@ -53,6 +54,14 @@ class DelegatingOptimizer(RowSparseOptimizer):
     def ask_history(self, *names):
         for driver in self._drivers:
             driver.ask_history(*names)
+
+    def wrap_rule(self, kind, **settings):
+        for driver in self._drivers:
+            driver.wrap_rule(kind, **settings)
+
+    def history_columns(self):
+        # What a rule needs is kept by the held optimizers.
+        return ordered(self._asked_history)
 
     def build(self, variables):
         if self.built:

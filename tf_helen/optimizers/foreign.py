@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -48,6 +49,12 @@ class ForeignOptimizer:
         raise TypeError(
             f"{type(self.optimizer).__name__} of Keras cannot reset the slots of one table. Use an "
             "optimizer of tf_helen, such as `tf_helen.Adam()`."
+        )
+
+    def wrap_rule(self, kind: type, **settings: Any) -> None:
+        raise ValueError(
+            f"{type(self.optimizer).__name__} of Keras has no rule that {kind.__name__} could "
+            "change. Use an optimizer of tf_helen, such as `tf_helen.Adam()`, or wrap only those."
         )
 
     # Rows.

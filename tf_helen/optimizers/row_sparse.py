@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,18 +16,26 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.clipping import clip_blocks
 from tf_helen.core.history import RowHistory, as_columns, ordered
 from tf_helen.core.rows import RowBlock, read_rows
-from tf_helen.core.rule import Rule, compute_dtype, settings
+from tf_helen.core.rule import (
+    Combinator,
+    Rule,
+    around_innermost,
+    compute_dtype,
+    find,
+    settings,
+)
 from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
 from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
+from tf_helen.optimizers.rule_settings import RuleSettings
 from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, make_slots, reset_slots
 from tf_helen.optimizers.update import prepared, update_variable
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
+class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimizer):
     """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
 
     The update is a `Rule`: a value with a pure function of a block of rows. This class sums the
@@ -119,39 +128,13 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         self.track_rows = bool(track_rows)
         self._slots = SlotsByVariable()
         self._asked_history: set[str] = set()
-        self.rule = rule
+        self.rule = self.step_rule = rule
         self.absent_rows = StillRows(self)
         if rule.decays_absent_rows:
             self.absent_rows = AbsentRows(self, sweep_every, steps_per_epoch)
 
-    # Attributes besides the rule's settings that compiled steps hold.
-    fixed_settings: tuple[str, ...] = ()
-
     # Whether this optimizer itself changes rows, or leaves that to one that it wraps.
     owns_rows = True
-
-    def __getattr__(self, name):
-        rule = self.__dict__.get("rule")
-        if rule is not None and not name.startswith("_"):
-            found = settings(rule)
-            if name in found:
-                return found[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def __setattr__(self, name, value):
-        rule = self.__dict__.get("rule")
-        fixed = ("rule", "coupled_weight_decay", "moments", "track_rows")
-        if rule is not None and (
-            name in fixed
-            or name in settings(rule)
-            or (name in self.fixed_settings and name in self.__dict__)
-        ):
-            raise AttributeError(
-                f"`{name}` of {type(self).__name__} is fixed at construction, because compiled "
-                f"steps hold it. Received: {name}={value!r}. Make a new optimizer and compile the "
-                "model with it."
-            )
-        super().__setattr__(name, value)
 
     @property
     def coupled_weight_decay(self) -> float:
@@ -179,6 +162,14 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
         return self._embedding_rate.at(rate, keras_access.own_iterations(self))
 
     # The state.
+
+    def wrap_rule(self, kind: type[Combinator], **settings: Any) -> None:
+        """Has steps put a combinator around the innermost rule; `rule` stays as it is."""
+        if self.built or find(self.step_rule, kind):
+            state = "has trained already" if self.built else f"is in a {kind.__name__} already"
+            raise ValueError(f"{type(self).__name__} {state}. Wrap a new optimizer.")
+        around = functools.partial(kind, **settings)
+        self.step_rule = around_innermost(self.step_rule, around)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
@@ -294,7 +285,7 @@ class RowSparseOptimizer(ClosureTraining, keras.optimizers.Optimizer):
     def history_columns(self) -> tuple[str, ...]:
         """The columns of the records that are kept, in order."""
         tracked = {"last_step", "count"} if self.track_rows else set()
-        return ordered(set(self.rule.history()) | self._asked_history | tracked)
+        return ordered(set(self.step_rule.history()) | self._asked_history | tracked)
 
     def record_owner(self, variable: keras.Variable) -> RowSparseOptimizer | None:
         """The optimizer that keeps the records of a variable's rows, or `None`."""

@@ -43,7 +43,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     is_embedding = block.is_sparse or tables.of(variable) is not None
     if optimizer.moments == "dense":
         block = densify(block, tf.TensorShape(variable.shape))
-    rule, coupled = optimizer.rule, optimizer.coupled_weight_decay
+    rule, coupled = optimizer.step_rule, optimizer.coupled_weight_decay
     absent = optimizer.absent_rows
     target = replicas.local(variable)
     slot_variables = {n: replicas.local(v) for n, v in optimizer.slots_of(variable).items()}

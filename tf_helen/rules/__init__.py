@@ -13,6 +13,7 @@ from tf_helen.rules.adagrad import AdagradRule, RowWiseAdagradRule
 from tf_helen.rules.adam import AdamRule
 from tf_helen.rules.counter_decay import CounterDecay
 from tf_helen.rules.cow_clip import CowClip
+from tf_helen.rules.frequency_aware_rate import FrequencyAwareRate
 from tf_helen.rules.ftrl import GroupFTRLRule
 from tf_helen.rules.group_lasso import GroupLasso
 from tf_helen.rules.interval_decay import IntervalDecay
@@ -29,6 +30,7 @@ for _cls in (
     AdamRule,
     CounterDecay,
     CowClip,
+    FrequencyAwareRate,
     GroupFTRLRule,
     GroupLasso,
     IntervalDecay,
@@ -50,6 +52,7 @@ __all__ = [
     "CounterDecay",
     "CowClip",
     "Direction",
+    "FrequencyAwareRate",
     "GroupFTRLRule",
     "GroupLasso",
     "IntervalDecay",
