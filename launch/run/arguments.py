@@ -19,6 +19,7 @@ from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
+_TOWER = "tower_"  # begins the names of arguments of the optimizer of the dense weights
 _BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar)
 
 
@@ -117,7 +118,9 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         name: such as "adam", "helen", "helen(adamar)".
         learning_rate: `None`: the optimizer's default.
         arguments: its other arguments; for `helen`, `cowclip` and the like those of the base
-            optimizer too.
+            optimizer too. With `tower_optimizer`, another optimizer trains all variables that are
+            not embedding tables (`tf_helen.PerVariable`); `tower_learning_rate` and other names
+            that begin with `tower_` are its arguments.
 
     Returns:
         A Keras optimizer.
@@ -129,8 +132,10 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
     Example:
         >>> make_optimizer("helen", 1e-3, {"rho": 0.01, "base_optimizer": "adamar"}).rho
         0.01
+        >>> make_optimizer("adagrad", 1e-2, {"tower_optimizer": "adam"}).patterns
+        ['embedding', '*']
     """
-    arguments = dict(arguments)
+    arguments, tower = _split_tower(arguments)
     known = _known_arguments(name, arguments.get("base_optimizer"))
     if learning_rate is not None and "learning_rate" in arguments:
         raise ValueError(
@@ -144,7 +149,37 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
     if not isinstance(frequency, Mapping):
         one_of("frequency", frequency, _FREQUENCIES)
     rate = arguments.pop("learning_rate", learning_rate)
-    return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
+    if tower is None:
+        return _made(f"optimizer {name!r}", lambda: optimizers.get(name, rate, **arguments))
+    dense = make_optimizer(tower.pop("optimizer"), None, tower)
+    return _made(f"optimizer {name!r}", lambda: _with_tower(name, rate, arguments, dense))
+
+
+def _split_tower(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The arguments of the tables' optimizer, and those of the tower's, or `None`."""
+    tower = {k[len(_TOWER) :]: v for k, v in arguments.items() if k.startswith(_TOWER)}
+    if tower and not isinstance(tower.get("optimizer"), str):
+        raise ValueError(
+            "`tower_optimizer` must be the name of an optimizer, such as tower_optimizer=adam. "
+            f"Received: tower_optimizer={tower.get('optimizer')!r} with "
+            f"{', '.join(_TOWER + key for key in tower)}"
+        )
+    return {k: v for k, v in arguments.items() if not k.startswith(_TOWER)}, tower or None
+
+
+def _with_tower(name: str, rate: float | None, arguments: dict[str, Any], tower: Any) -> Any:
+    """The optimizer `name` for tables and `tower` for the rest, inside any Helen, SAM or ASAM.
+
+    Their passes concern all variables, so `tf_helen.PerVariable` refuses them as a part.
+    """
+    cls, inner = optimizers.class_of(name)
+    if not issubclass(cls, tf_helen.SAM):
+        tables = optimizers.get(name, rate, **arguments)
+        return tf_helen.PerVariable({"embedding": tables, "*": tower})
+    own = {key: value for key, value in arguments.items() if key in arguments_of(cls)}
+    base = own.pop("base_optimizer", inner) or arguments_of(cls)["base_optimizer"]
+    rest = {key: value for key, value in arguments.items() if key not in arguments_of(cls)}
+    return cls(base_optimizer=_with_tower(base, rate, rest, tower), **own)
 
 
 def _known_arguments(name: str, base: str | None) -> dict[str, Any]:

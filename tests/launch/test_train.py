@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import commands
@@ -15,6 +16,7 @@ import pytest
 import tensorflow as tf
 from kinds import some
 
+import tf_helen
 import zoo
 from launch.compare import compare, parse_contenders
 from launch.datasets.raw import RawData, RowAccount, in_memory
@@ -334,6 +336,34 @@ def test_arguments_are_read_as_python_values_or_words():
     for text in ("alpha", "alpha=", "=1", "a=1,a=2", "a=1+", "a={[]:1}"):
         with pytest.raises(ValueError, match=r"cannot read|twice"):
             parse_arguments(text)
+
+
+def test_another_optimizer_trains_the_tower():
+    tower = {"tower_optimizer": "adam", "tower_learning_rate": 0.25}
+    both = make_optimizer("adagradar", 0.5, {"alpha": 0.125, **tower})
+    tables, dense = both.parts
+    assert (type(tables), type(dense)) == (tf_helen.AdagradAR, tf_helen.Adam)
+    assert both.optimizer_of(_variable("dnn/embedding/table/embeddings")) is tables
+    assert both.optimizer_of(_variable("dnn/mlp/dense_0/kernel")) is dense
+    assert (float(tables.learning_rate), float(dense.learning_rate)) == (0.5, 0.25)
+    assert tables.alpha == 0.125
+    for name in ("helen(adagrad)", "helen"):
+        base = {} if "(" in name else {"base_optimizer": "adagrad"}
+        helen = make_optimizer(name, 0.5, {"rho": 0.0625, **base, **tower})
+        assert type(helen) is tf_helen.Helen and helen.rho == 0.0625
+        assert [type(part) for part in helen.base_optimizer.parts] == [
+            tf_helen.Adagrad,
+            tf_helen.Adam,
+        ]
+        assert float(helen.learning_rate) == 0.5
+    with pytest.raises(ValueError, match="`tower_optimizer` must be the name"):
+        make_optimizer("adagrad", 0.5, {"tower_learning_rate": 0.1})
+    with pytest.raises(ValueError, match="no argument 'betas'"):
+        make_optimizer("adagrad", 0.5, {"tower_optimizer": "adam", "tower_betas": 1})
+
+
+def _variable(path):
+    return types.SimpleNamespace(path=path)
 
 
 def test_arguments_of_the_base_optimizer_reach_it():
