@@ -21,7 +21,7 @@ from launch import cli
 from launch.cleaning import remove_temporaries
 from launch.comparison.grid import Contender, parse_contenders, parse_grid
 from launch.comparison.plan import Plan, load_plan, split_names
-from launch.comparison.report import FILES, runs_of, save_model_results
+from launch.comparison.report import FILES, runs_of, save_model_results, save_summary
 from launch.comparison.running import Compared, Computer, TimeUpError
 from launch.quiet import quiet
 from launch.run.config import RunConfig
@@ -94,17 +94,20 @@ def compare_plan(plan: Plan, title: str = "") -> dict[str, list[Compared]]:
         name = zoo.Schema.load(plan.common.data).name
         computer = Computer(plan)
         _check_folder(plan, computer)
-        found = {}
+        found, tests = {}, {}
         for model in plan.models:
             folder = join(out, model) if len(plan.models) > 1 else out
             found[model] = computer.compute(model)
-            text = save_model_results(folder, plan, name, model, found[model], title)
-            if plan.common.progress:
-                print(
-                    f"\n{model} on {plan.common.data}, {len(plan.seeds)} seeds\n{text}\n",
-                    flush=True,
-                )
+            text, tests[model] = save_model_results(folder, plan, name, model, found[model], title)
+            _say(plan, f"{model} on {plan.common.data}, {len(plan.seeds)} seeds", text)
+        if len(plan.models) > 1:
+            _say(plan, f"{len(plan.models)} models", save_summary(plan, name, tests))
         return found
+
+
+def _say(plan: Plan, title: str, text: str) -> None:
+    if plan.common.progress:
+        print(f"\n{title}\n\n{text}", flush=True)
 
 
 def _check_folder(plan: Plan, computer: Computer) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 import tf_helen
 from launch.comparison.plan import Plan
+from launch.comparison.plots import plot_comparison, plot_models
 from launch.comparison.running import Compared, Tuned
-from launch.run.plots import plot_runs
-from launch.run.results import Runs, aligned, results_json, results_table
+from launch.comparison.statistics import METRICS, Statistics, compare_runs, over_models
+from launch.comparison.tables import chosen_table, epochs_table, models_table, statistics_table
+from launch.run.results import Runs, results_json, results_table
 from zoo.data.files import join, write_json, write_text
 
-FILES = ("results.json", "results.md", "curves.png", "data.json")
+FILES = ("results.json", "results.md", "curves.png", "models.png", "data.json")
 _NO_SETTINGS = (
     "out",
     "model",
@@ -38,19 +40,22 @@ def runs_of(compared: Sequence[Compared]) -> Runs:
     return {one.contender.label: one.runs for one in compared}
 
 
-def model_text(plan: Plan, compared: Sequence[Compared]) -> str:
-    """The tables of one model: results, chosen settings, runs that diverged.
+def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> str:
+    """The tables of one model: results, tests, chosen settings, runs that diverged.
 
     Args:
         plan: what was computed.
         compared: the results, an entry per contender.
+        found: the tests.
 
     Returns:
         Markdown without a final newline.
     """
     parts = [results_table(runs_of(compared), plan.select)]
+    if len(compared) > 1:
+        parts += [statistics_table(found), *(epochs_table(found, metric) for metric in METRICS)]
     if any(one.tuned for one in compared):
-        parts.append(_chosen_table(plan, compared))
+        parts.append(chosen_table(compared, plan.select))
     diverged = [
         f"- {one.contender.label}, seed {seed}: {reason}"
         for one in compared
@@ -61,22 +66,9 @@ def model_text(plan: Plan, compared: Sequence[Compared]) -> str:
     return "\n\n".join(parts)
 
 
-def _chosen_table(plan: Plan, compared: Sequence[Compared]) -> str:
-    metric = {"auc": "valid AUC", "logloss": "valid LogLoss"}[plan.select]
-    rows = [["optimizer", "cells", "chosen by validation", metric, "epoch"]]
-    for one in compared:
-        if not one.tuned:
-            rows.append([one.contender.label, "1", "-", "-", "-"])
-            continue
-        best = next(t for t in one.tuned if t.point == one.point)
-        score, epochs = f"{abs(best.score):.5f}", "/".join(map(str, best.epochs))
-        rows.append([one.contender.label, str(len(one.tuned)), best.point.text, score, epochs])
-    return aligned(rows)
-
-
 def save_model_results(
     folder: str, plan: Plan, data: str, model: str, compared: Sequence[Compared], title: str = ""
-) -> str:
+) -> tuple[str, Statistics]:
     """Writes `results.json`, `results.md` and `curves.png`.
 
     Args:
@@ -88,9 +80,11 @@ def save_model_results(
         title: string, title of the plot.
 
     Returns:
-        The text of the tables.
+        The text of the tables, and the tests.
     """
-    runs, text = runs_of(compared), model_text(plan, compared)
+    runs = runs_of(compared)
+    found = compare_runs(runs, plan.baseline_label, plan.select)
+    text = model_text(plan, compared, found)
     settings = _settings(plan, data) | {
         "model": model,
         "optimizers": {
@@ -100,6 +94,7 @@ def save_model_results(
         "chosen": {one.contender.label: dict(one.point.common) for one in compared},
     }
     content = {"settings": settings, **results_json(runs)}
+    content["statistics"] = found.json()
     content["tuning"] = {
         one.contender.label: [_tuned_json(tuned) for tuned in one.tuned] for one in compared
     }
@@ -107,9 +102,46 @@ def save_model_results(
     content["seconds"] = {one.contender.label: one.seconds for one in compared}
     write_json(join(folder, "results.json"), content)
     write_text(join(folder, "results.md"), text + "\n")
-    curves = {label: [history.epochs for history in several] for label, several in runs.items()}
-    if any(epochs for several in curves.values() for epochs in several):
-        plot_runs(curves, join(folder, "curves.png"), title or f"{data}: {model}")
+    if any(history.epochs for several in runs.values() for history in several):
+        plot_comparison(runs, join(folder, "curves.png"), title or f"{data}: {model}", plan.select)
+    return text, found
+
+
+def save_summary(plan: Plan, data: str, models: Mapping[str, Statistics]) -> str:
+    """Writes `results.json`, `results.md` and `models.png` of several models.
+
+    Args:
+        plan: what was computed.
+        data: string, name of the data set.
+        models: the tests of each model.
+
+    Returns:
+        The text of the tables.
+    """
+    first = next(iter(models.values()))
+    found = {metric: over_models(models, metric) for metric in METRICS}
+    text = "\n\n".join(
+        models_table(one, metric, first.split, first.baseline) for metric, one in found.items()
+    )
+    content = {
+        "settings": _settings(plan, data) | {"models": list(models)},
+        "over_models": {
+            metric: {label: dataclasses.asdict(one) for label, one in contenders.items()}
+            for metric, contenders in found.items()
+        },
+        "statistics": {model: one.json() for model, one in models.items()},
+    }
+    write_json(join(plan.common.out, "results.json"), content)
+    write_text(join(plan.common.out, "results.md"), text + "\n")
+    values = {
+        model: {
+            label: [v for v in summary.values if v is not None]
+            for label, summary in one.chosen["auc"].items()
+        }
+        for model, one in models.items()
+    }
+    name = f"AUC, {first.split} split"
+    plot_models(values, join(plan.common.out, "models.png"), data, name)
     return text
 
 

@@ -86,13 +86,19 @@ def _cell(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "-"
-    mean = _short(float(np.mean(known)), 4)
+    mean = short(float(np.mean(known)), 4)
     if len(known) == 1:
         return mean
-    return f"{mean} ± {_short(float(np.std(known, ddof=1)), 4)}"
+    return f"{mean} ± {short(float(np.std(known, ddof=1)), 4)}"
 
 
-def _short(value: float, digits: int) -> str:
+def short(value: float, digits: int) -> str:
+    """A number with so many decimals, without the zero before the point.
+
+    Example:
+        >>> short(0.78234, 4), short(1.5, 2)
+        ('.7823', '1.50')
+    """
     return f"{value:.{digits}f}".removeprefix("0") if 0 <= value < 1 else f"{value:.{digits}f}"
 
 

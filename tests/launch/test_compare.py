@@ -62,6 +62,9 @@ def test_validation_chooses_and_all_seeds_follow(data, tmp_path, trained):
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["settings"]["seeds"] == [0, 1]
     assert len(content["tuning"]["adamar(learning_rate=0.05)"]) == 3
+    tested = content["statistics"]["chosen"]["auc"]["adamar(learning_rate=0.05)"]
+    assert content["statistics"]["baseline"] == "adam" and 0 <= tested["p"] <= 1
+    assert tested["values"] == [run.best.test_auc for run in found[1].runs]
     text = (tmp_path / "results.md").read_text()
     assert "chosen by validation" in text and "learning_rate=0.05" in text
 
@@ -117,6 +120,10 @@ def test_several_models_with_a_common_grid_and_a_budget(data, tmp_path, trained)
             assert set(one.point.varied) == {"embedding_l2", "batch_size"}
         content = json.loads((tmp_path / model / "results.json").read_text())
         assert content["settings"]["model"] == model and content["settings"]["budget"] == 3
+    overall = json.loads((tmp_path / "results.json").read_text())
+    assert list(overall["over_models"]["auc"]["adam"]["means"]) == ["dnn", "fm"]
+    assert "mean ± over models" in (tmp_path / "results.md").read_text()
+    assert (tmp_path / "models.png").exists()
     # Both models draw the same points.
     points = [[[t.point for t in one.tuned] for one in c] for c in found.values()]
     assert points[0] == points[1]
