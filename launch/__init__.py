@@ -4,19 +4,19 @@ import importlib.util
 import os
 import sys
 
-# `-m` is set while Python looks for launch.NAME; the other is the console command.
+# Python sets `-m` while it looks for launch.NAME; "tf-helen" is the console command.
 _IS_COMMAND = sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0]) == "tf-helen"
-if _IS_COMMAND:  # which imports for seconds
+if _IS_COMMAND:  # before the imports, which take seconds
     from launch.interrupts import quit_on_interrupt
 
     quit_on_interrupt()
 
 
 def _check_keras() -> None:
-    """Checks Keras before a module here imports it.
+    """Checks the version of Keras before a module of this package imports it.
 
-    By its path, since `import tf_helen` would import all of it, and `launch.predict` needs nothing
-    of this project.
+    The check is loaded from its path: `import tf_helen` would import the whole package, and
+    `launch.predict` needs nothing of this project.
     """
     package = importlib.util.find_spec("tf_helen")
     if package is None:

@@ -40,7 +40,7 @@ def one_class_line(split: str, rows: int, value: int, label: str) -> str:
     Args:
         split: string, name of the split.
         rows: int, number of rows.
-        value: the label of all rows, 0 or 1.
+        value: int, the label of all rows, 0 or 1.
         label: string, name of the label.
 
     Returns:
@@ -69,7 +69,7 @@ def divergence_line(epoch: Epoch, config: RunConfig) -> str:
 
     Returns:
         String, one line, or "" if the training loss or the validation LogLoss is normal. Sample
-        weights and penalties raise only the first, overfitting only the second.
+        weights and penalties raise only the loss, overfitting only the LogLoss.
 
     Example:
         >>> epoch = Epoch(1, loss=2e18, valid_auc=0.5, valid_logloss=3e18)
@@ -86,13 +86,13 @@ def divergence_line(epoch: Epoch, config: RunConfig) -> str:
 
 
 def smaller_steps(config: RunConfig) -> str:
-    """Returns advice for a training that diverges.
+    """Returns advice for a run that diverges.
 
     Args:
         config: `RunConfig`, the settings of the run.
 
     Returns:
-        String.
+        String, without a final period.
 
     Example:
         >>> smaller_steps(RunConfig("data", "out", learning_rate=0.5))[:48]

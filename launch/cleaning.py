@@ -112,8 +112,8 @@ def _names(folder: str) -> list[str]:
 def _foreign(path: str, name: str) -> list[str]:
     """Returns the paths in an entry of a comparison's folder that comparisons do not write."""
     if not tf.io.gfile.isdir(path):
-        ours = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
-        return [] if ours else [path]
+        known = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
+        return [] if known else [path]
     if name == _CELLS:
         known = [cell for cell in _names(path) if _is_cell(path, cell)]
         return [join(path, inner) for inner in _names(path) if inner not in known]
@@ -133,5 +133,5 @@ def _is_cell(folder: str, name: str) -> bool:
 def _is_run(folder: str) -> bool:
     if not tf.io.gfile.isdir(folder):
         return False
-    # A run that stopped because of damaged records leaves only the counts of these.
+    # A run that stopped because of damaged records leaves only their counts.
     return tf.io.gfile.exists(join(folder, CONFIG)) or set(_names(folder)) <= {LEDGER}

@@ -1,4 +1,4 @@
-"""Runs a command so that bad input gives one line instead of a stack trace."""
+"""Runs a command; bad input prints one line instead of a stack trace."""
 
 import os
 import re
@@ -27,11 +27,11 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
     is closed, as in `... | head -1`. Other errors are bugs and keep their stack trace.
 
     Args:
-        main: The command, a function of the arguments that are not flags, the program's name first.
-        advice: Message after Ctrl-C and SIGTERM, such as how to continue.
+        main: function that takes the arguments that are not flags, the program's name first.
+        advice: string, printed after Ctrl-C and SIGTERM, such as how to continue.
 
     Raises:
-        SystemExit: Always, with the exit code.
+        SystemExit: always, with the exit code.
 
     Example:
         >>> run(lambda argv: print("hello"))  # doctest: +SKIP
@@ -46,7 +46,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
             main(argv)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            if not _nobody_reads():
+            if not _output_is_closed():
                 _stop(error)
             _discard_output()
             sys.exit(_OUTPUT_CLOSED)
@@ -69,9 +69,9 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
 
 
 def _is_trainer_error(error: RuntimeError) -> bool:
-    """Whether an optimizer such as SAM met a trainer of one gradient per step.
+    """Returns whether the error says that an optimizer such as SAM needs `tf_helen.Model`.
 
-    `tf_helen` is not imported for it, because `launch.predict` runs without this project.
+    `tf_helen` is not imported here, because `launch.predict` runs without this project.
     """
     passes = sys.modules.get("tf_helen.optimizers.passes")
     return passes is not None and isinstance(error, passes.TrainerError)
@@ -106,7 +106,7 @@ def _stop(error: Exception) -> None:
     sys.exit(1)
 
 
-def _nobody_reads() -> bool:
+def _output_is_closed() -> bool:
     """Returns whether the standard output, and not another connection, is closed."""
     poll = select.poll()
     poll.register(1, 0)

@@ -60,8 +60,8 @@ def compare(
 
     Args:
         common: `RunConfig` of all runs; `out` is the folder of the comparison.
-        contenders: the optimizers.
-        seeds: one run per optimizer and seed.
+        contenders: sequence of `Contender`, the optimizers.
+        seeds: sequence of ints; each optimizer has one run per seed.
         title: string, title of the plot.
 
     Returns:
@@ -182,7 +182,7 @@ def _define_flags() -> None:
         "embedding_l2=[0,1e-5,1e-4].",
     )
     flags.DEFINE_float(
-        "learning_rate", None, "Learning rate of all optimizers; by default that of each optimizer."
+        "learning_rate", None, "Learning rate of all optimizers; the default depends on each."
     )
     flags.DEFINE_integer("seeds", 1, "Number of runs per optimizer, with the seeds 0, 1, ...")
     flags.DEFINE_integer("tuning_seeds", 1, "Number of runs of each point of a grid.")

@@ -1,4 +1,4 @@
-"""Shows the one-epoch overfitting and two remedies, from raw data to a served model.
+"""Shows one-epoch overfitting and two remedies, from raw data to a served model.
 
 `python -m launch.demo` trains DeepFM with Adam, AdamAR and Helen on MovieLens-1M, or on generated
 data if it cannot be downloaded. `--source` names a local copy (ml-1m.zip, its folder, or a folder
@@ -38,7 +38,7 @@ from zoo.data.locks import FolderLock
 _FLAGS = flags.FLAGS
 _CONTENDERS = "adam;adamar:alpha={alpha};helen:rho=0.01"
 _ALPHA = "1e-4"
-_ALPHA_GENERATED = "1e-3"  # its ids return sooner, so rows must decay faster
+_ALPHA_GENERATED = "1e-3"  # its ids occur more often, so rows must decay faster
 _MOST_ROWS = 300_000  # more rows take more than a few minutes on two cores
 _SHOWN = 8  # raw rows scored at the end
 
@@ -108,7 +108,7 @@ def score_in_clean_process(saved_model: str, rows: str) -> list[float]:
     """Scores a CSV file in a new process that imports only TensorFlow.
 
     Args:
-        saved_model: folder that `launch.export` wrote.
+        saved_model: string, folder that `launch.export` wrote.
         rows: string, CSV file of raw rows.
 
     Returns:
@@ -159,7 +159,7 @@ def _run_demo(source: str | None, out: str, rows: int, epochs: int) -> None:
     run = join(common.out, best.folder, "seed_0")
     saved = export_run(run, data, join(out, "saved_model"))
     _serve(raw, run, data, saved, join(out, "raw_rows.csv"))
-    print(f"\n{time.perf_counter() - started:.0f} s in all; all files are in {out}")
+    print(f"\n{time.perf_counter() - started:.0f} s; all files are in {out}")
 
 
 def _serve(raw: RawData, run: str, data: str, saved: str, path: str) -> None:

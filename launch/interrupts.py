@@ -4,7 +4,7 @@ import os
 import signal
 
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
-standard_error = 2  # the file descriptor; another one while TensorFlow's lines are discarded
+standard_error = 2  # file descriptor; a copy of it while TensorFlow's lines are discarded
 
 
 def quit_on_interrupt() -> None:

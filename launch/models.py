@@ -36,7 +36,7 @@ def _define_flags() -> None:
         "data", None, "Prepared data folder; prints the number of parameters for its schema."
     )
     flags.DEFINE_boolean(
-        "presets", False, "Print published settings, of the data set in --data or of all."
+        "presets", False, "Print published settings for the data in --data, or for all data sets."
     )
 
 

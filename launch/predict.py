@@ -1,4 +1,4 @@
-"""Scores raw rows of a CSV file with a SavedModel; needs TensorFlow and nothing of this project.
+"""Scores raw rows of a CSV file with a SavedModel; needs only TensorFlow.
 
 Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
 The file's header names the columns; columns that the model does not use, such as the label, are
@@ -72,9 +72,9 @@ def _loaded(folder: str):
         return tf.saved_model.load(found)
     except tf.errors.OpError as error:
         # The message of an assertion, without its position in TensorFlow's graph.
-        said = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
-        if said:
-            raise ValueError(said[1].replace("] [", " ")) from None
+        text = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
+        if text:
+            raise ValueError(text[1].replace("] [", " ")) from None
         raise ValueError(f"{found} cannot be loaded: {error.message}; export it again") from None
     except Exception as error:  # TensorFlow raises various errors for damaged files
         raise ValueError(
@@ -83,7 +83,10 @@ def _loaded(folder: str):
 
 
 def _found(folder: str) -> str:
-    """Returns the folder of the SavedModel; a killed export may have left the old one aside."""
+    """Returns the folder of the SavedModel.
+
+    If an export was killed, that is the renamed folder of the previous SavedModel.
+    """
     parent, name = os.path.split(folder.rstrip("/"))
     for place in (folder, os.path.join(parent, f".{name}.replaced")):
         if tf.io.gfile.exists(f"{place}/saved_model.pb"):  # local or remote
@@ -95,8 +98,8 @@ def _names(loaded, inputs: Iterable[str]) -> dict[str, str]:
     """Returns the column of each input; older SavedModels do not contain it."""
     if not hasattr(loaded, "columns"):
         return {name: name for name in inputs}
-    told = loaded.columns()
-    columns, names = ([x.decode() for x in told[key].numpy()] for key in ("column", "input"))
+    table = loaded.columns()
+    columns, names = ([x.decode() for x in table[key].numpy()] for key in ("column", "input"))
     return dict(zip(names, columns, strict=True))
 
 
@@ -128,7 +131,7 @@ def _read(path: str, names: Mapping[str, str]) -> Iterator[dict]:
 
 def _open(path: str):
     if not os.path.isfile(path):
-        raise ValueError(f"no file {path}; give a CSV file with a header")
+        raise ValueError(f"no file {path}; name a CSV file with a header")
     opener = gzip.open if path.endswith(".gz") else open
     return opener(path, "rt", encoding="utf-8-sig", newline="")  # skips a byte order mark
 
@@ -173,7 +176,7 @@ def _main(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
         if not _FLAGS.saved_model or not _FLAGS.input:
-            raise ValueError("give --saved_model=FOLDER and --input=rows.csv")
+            raise ValueError("pass --saved_model=FOLDER and --input=rows.csv")
         _write(predict(_FLAGS.saved_model, _FLAGS.input), _FLAGS.output)
         sys.stdout.flush()
     except BrokenPipeError:  # the output is closed, as in ... | head -1

@@ -45,20 +45,22 @@ def prepare(
     continues if it is repeated with the same arguments and files.
 
     Args:
-        raw: The data set.
-        out: Folder to write, local or remote.
-        shards: Number of record files per split. Defaults to 1.
-        compression: None or "GZIP". Defaults to None.
-        overwrite: Replaces an already prepared folder. Defaults to False.
+        raw: `RawData`, the data set.
+        out: string or path, folder to write, local or remote.
+        shards: int, number of record files per split. Defaults to 1.
+        compression: `None` or "GZIP". Defaults to `None`.
+        overwrite: boolean, whether to replace a prepared folder. Defaults to `False`.
         layout: "packed" (ids and numbers as two vectors) or "columns" (one feature per column).
-        max_lost: Largest share of damaged raw rows, in [0, 1].
-        key: Values other than the files and the schema that determine the rows, such as a seed.
+            Defaults to "packed".
+        max_lost: float, maximum share of damaged raw rows, in [0, 1]. Defaults to 1e-4.
+        key: string, values other than the files and the schema that determine the rows, such as
+            a seed. Defaults to "".
 
     Returns:
-        A summary to print; `report.json` in the folder has the same content.
+        String, a summary to print; `report.json` in the folder has the same content.
 
     Raises:
-        ValueError: If the folder is in use, or an argument or the data are invalid.
+        ValueError: if the folder is in use, or an argument or the data are invalid.
 
     Example:
         >>> import tempfile
@@ -157,7 +159,7 @@ def _define_flags() -> None:
         "rows", None, "Number of training rows to generate (with --dataset=synthetic)."
     )
     flags.DEFINE_integer("seed", 0, "Seed of random splits, sampled negatives and synthetic data.")
-    flags.DEFINE_boolean("overwrite", False, "Replace an already prepared folder.")
+    flags.DEFINE_boolean("overwrite", False, "Replace a prepared folder.")
 
 
 if __name__ == "__main__":

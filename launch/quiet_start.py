@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the lines that it writes about the machine; imports nothing else."""
+"""Imports TensorFlow without its lines about the machine; imports nothing else."""
 
 import os
 
@@ -6,11 +6,11 @@ from launch import interrupts
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and has it look for devices, with the standard error discarded.
+    """Imports TensorFlow and lists the devices, with the standard error discarded.
 
-    TensorFlow writes some lines before any setting of its log can hold them back: which
-    instructions the processor has, that there is no GPU. An import that fails raises as usual.
-    `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all lines.
+    TensorFlow writes some lines (the processor's instructions, a missing GPU) before its logging
+    can be configured. An import that fails raises as usual. `TF_CPP_MIN_LOG_LEVEL=0` in the
+    environment shows all lines.
 
     Example:
         >>> import_tensorflow()
@@ -24,7 +24,7 @@ def import_tensorflow() -> None:
     try:
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # says whether there is a GPU
+        tf.config.list_physical_devices()  # logs whether there is a GPU
     finally:
         os.dup2(kept, 2)
         interrupts.standard_error = 2

@@ -99,18 +99,18 @@ def _define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
     flags.DEFINE_string("optimizer", "adam", "Optimizer: adam, adamar, helen(adamar), ...")
-    flags.DEFINE_float("learning_rate", None, "Learning rate; by default that of the optimizer.")
+    flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
     flags.DEFINE_string(
         "optimizer_args",
         "",
-        "Optimizer arguments, e.g. rho=0.01,alpha=auto; frequency=dataset takes Helen's counts "
-        "from the training split.",
+        "Optimizer arguments, e.g. rho=0.01,alpha=auto. frequency=dataset uses the counts of the "
+        "training split for Helen.",
     )
     flags.DEFINE_list(
         "callbacks",
         [],
-        f"Callbacks, separated by commas, of: {', '.join(CALLBACKS)}. meda draws the embedding "
-        "tables again at the start of each epoch.",
+        f"Callbacks, separated by commas: {', '.join(CALLBACKS)}. meda re-initializes the "
+        "embedding tables at the start of each epoch.",
     )
     flags.DEFINE_integer("epochs", 4, "Maximum number of epochs.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")

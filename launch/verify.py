@@ -25,7 +25,7 @@ def verify(data: str | os.PathLike[str]) -> Iterator[tuple[str, bool, str]]:
     """Compares the files of each split with their sizes and checksums.
 
     Args:
-        data: string, prepared data folder.
+        data: string or path, prepared data folder.
 
     Yields:
         For each split its name, a boolean that is `True` if all files are unchanged, and a line
@@ -59,7 +59,7 @@ def verify(data: str | os.PathLike[str]) -> Iterator[tuple[str, bool, str]]:
 def _main(argv: Sequence[str]) -> None:
     del argv
     if not _FLAGS.data:
-        raise ValueError("give --data=PREPARED_FOLDER")
+        raise ValueError("pass --data=PREPARED_FOLDER")
     if not tf.io.gfile.isdir(join(_FLAGS.data)):
         raise DataError(f"no folder {_FLAGS.data}; name a prepared folder")
     found = []

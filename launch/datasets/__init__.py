@@ -1,4 +1,4 @@
-"""The data sets that `python -m launch.prepare` knows, by name."""
+"""The data sets of `python -m launch.prepare`, by name."""
 
 from launch.datasets import (
     amazon_electronics,
@@ -43,7 +43,7 @@ def available() -> list[str]:
     """Lists the names of the data sets.
 
     Returns:
-        The names, sorted.
+        List of strings, sorted.
 
     Example:
         >>> "frappe" in available()
@@ -53,16 +53,16 @@ def available() -> list[str]:
 
 
 def get(name: str) -> Loader:
-    """Finds the loader of a data set.
+    """Returns the loader of a data set.
 
     Args:
-        name: Name of the data set.
+        name: string, name of the data set.
 
     Returns:
         A function from `Options` to `RawData`.
 
     Raises:
-        ValueError: If there is no such data set; names the nearest.
+        ValueError: on an unknown name; suggests the nearest one.
 
     Example:
         >>> get("frappe").__name__

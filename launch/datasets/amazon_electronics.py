@@ -1,4 +1,4 @@
-"""Amazon's electronics reviews by DIN's rule: will a user review this item next?"""
+"""Amazon's electronics reviews with DIN's task: will a user review this item next?"""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ LENGTH = 100
 
 
 def load(options: Options) -> RawData:
-    """Reads BARS's files, or makes rows of reviews; valid is the test split once more, as in BARS.
+    """Reads BARS's files, or Amazon's reviews; valid is the same as test, as in BARS.
 
     Args:
-        options: `source` is `AmazonElectronics_x1.zip`, a folder with its `train.csv` and
-            `test.csv`, or a folder with `reviews_Electronics_5.json.gz` and
+        options: `Options`; `source` is `AmazonElectronics_x1.zip`, a folder with its `train.csv`
+            and `test.csv`, or a folder with `reviews_Electronics_5.json.gz` and
             `meta_Electronics.json.gz` (also extracted); without it, the zip is downloaded. `seed`
-            draws the negatives and the order of rows made of reviews.
+            is the seed of the negatives and of the order of the rows made from reviews.
 
     Returns:
-        The rows; `user_id` is the group, not a field.
+        `RawData`; `user_id` is the group, not a field.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="amazon"))  # doctest: +SKIP
@@ -78,7 +78,7 @@ def _json_files(source: str | None) -> tuple[str, str] | tuple[None, None]:
         if not matching:
             raise DataError(
                 f"{source} holds neither train.csv and test.csv nor {start}_Electronics*.json.gz; "
-                "put both JSON files there"
+                "add both JSON files"
             )
         found.append(matching[0])
     return found[0], found[1]

@@ -1,8 +1,9 @@
-"""Rows from Amazon's reviews: a user's past items, the item reviewed next, and one that was not.
+"""Creates rows from Amazon's reviews: a user's past items, and a candidate item.
 
-The rule is that of DIN (Zhou et al. 2018): every review but a user's first is a positive, whose
-history is all that the user reviewed before; with it comes one negative, drawn uniformly from the
-items that the user never reviewed. A user's last review is for testing.
+As in DIN (Zhou et al. 2018), every review except a user's first is a positive row, whose history is
+the items that the user reviewed before. For each positive there is one negative row, whose item is
+drawn uniformly from those that the user never reviewed. The last review of each user is for
+testing.
 """
 
 from __future__ import annotations
@@ -23,26 +24,29 @@ from launch.raw.files import RawFile
 from zoo.data.files import DataError
 
 _CHUNK = 1 << 22  # bytes read at a time
-_ROWS = 1 << 15  # rows handed on at a time
+_ROWS = 1 << 15  # rows per table
 _ASIN = re.compile(rb"""['"]asin['"]\s*:\s*['"]([^'"]+)['"]""")
 
 
 def review_splits(reviews: str, meta: str, length: int, seed: int) -> dict[str, Rows]:
-    """Makes train and test of the files of reviews and of items.
+    """Creates the train and test splits from the files of reviews and items.
 
-    Malformed lines count as damaged, reviews of items without a category as left out.
+    Malformed lines are counted as damaged, reviews of items without a category as left out.
 
     Args:
-        reviews: Lines of JSON with `reviewerID`, `asin` and `unixReviewTime`; may be compressed.
-        meta: Lines of JSON, or of Python's literals as published, with `asin` and `categories`.
-        length: Most items of a history; the newest are kept.
-        seed: Draws the negatives and the order of the rows.
+        reviews: string, file of JSON lines with `reviewerID`, `asin` and `unixReviewTime`; may be
+            compressed.
+        meta: string, file of lines with `asin` and `categories`, as JSON or, as published, Python
+            literals.
+        length: int, maximum number of items in a history; the newest are kept.
+        seed: int, seed of the negatives and of the order of the rows.
 
     Returns:
-        The rows, with label, user_id, item_id, cate_id, item_history, cate_history and time.
+        Dict from split to rows, with label, user_id, item_id, cate_id, item_history, cate_history
+        and time.
 
     Raises:
-        DataError: If a file is missing or unreadable, or nothing is left to make rows of.
+        DataError: if a file is missing or unreadable, or there are no rows.
 
     Example:
         >>> review_splits("reviews.json.gz", "meta.json.gz", 100, seed=0)  # doctest: +SKIP
@@ -54,15 +58,17 @@ def review_splits(reviews: str, meta: str, length: int, seed: int) -> dict[str, 
     known = table.join(categories, on="item", how="inner", maintain_order="left")
     if known.height < table.height:
         met.left_out["review of an item without a category"] += table.height - known.height
-    # Ties in time keep the order of the file; what the published rows did with them is chance.
+    # Reviews of equal time keep the order of the file; the published order of these is arbitrary.
     known = known.with_row_index().sort("user", "time", "index")
     if not known["user"].is_duplicated().any():
-        raise DataError(f"no user in {reviews} reviewed two items that {meta} describes")
+        raise DataError(
+            f"no user in {reviews} reviewed two items of {meta}; name files of the same data set"
+        )
     return _Sequences(known, length, seed, met).splits()
 
 
 class _Sequences:
-    """All reviews, a user's side by side in order of time; rows are made of them when read."""
+    """All reviews, sorted by user and time; rows are created while they are read."""
 
     def __init__(self, table: pl.DataFrame, length: int, seed: int, met: RowAccount):
         self._length, self._met = length, met
@@ -79,14 +85,14 @@ class _Sequences:
         self._known = np.unique(owner * len(items) + self._item)
 
     def splits(self) -> dict[str, Rows]:
-        """Train: all reviews but the first and the last of a user; test: the last."""
+        """Returns train, without each user's first and last review, and test, the last reviews."""
         place = np.arange(len(self._owner))
         later = place > self._first
         train = self._part(place[later & (place < self._last)], self._met)
         return {"train": train, "test": self._part(place[later & (place == self._last)], None)}
 
     def _part(self, reviews: np.ndarray, met: RowAccount | None) -> Rows:
-        """The rows of some reviews, in random order: a positive and a negative each."""
+        """Returns a positive and a negative row per review, in random order."""
         items = len(self._names)
         drawn = sample_outside(self._owner[reviews], self._known, items, self._random)
         order = self._random.permutation(2 * len(reviews))
@@ -133,25 +139,25 @@ def _reviews(path: str, met: RowAccount) -> pl.DataFrame:
         try:
             review = json.loads(line)
             values = str(review["reviewerID"]), str(review["asin"]), int(review["unixReviewTime"])
-        # Bytes that are no UTF-8 are a ValueError.
+        # Invalid UTF-8 is a ValueError.
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             met.damaged["malformed review"] += 1
             continue
         for column, value in zip(found, values, strict=True):
             column.append(value)
     if not found[0]:
-        raise DataError(f"{path} holds no review; give lines of JSON with reviewerID and asin")
+        raise DataError(f"{path} holds no reviews; name JSON lines with reviewerID and asin")
     return pl.DataFrame(dict(zip(("user", "item", "time"), found, strict=True)))
 
 
 def _categories(path: str, wanted: set[str], met: RowAccount) -> pl.DataFrame:
-    """The last and finest category of each item that is wanted."""
+    """Returns the last (finest) category of each wanted item."""
     found: dict[str, str] = {}
     for line in _lines(path):
         asin = _ASIN.search(line)
         name = asin[1].decode("utf-8", "replace") if asin else None
         if name is not None and (name not in wanted or name in found):
-            continue  # most items have no reviews here, and parsing them would take minutes
+            continue  # not parsed, which would take minutes
         try:
             found[name] = str(_literal(line)["categories"][-1][-1])
         except (ValueError, SyntaxError, KeyError, TypeError, IndexError, RecursionError):
@@ -170,7 +176,7 @@ def _literal(line: bytes) -> dict:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines of a file that are not blank."""
+    """Yields the lines of a file that are not blank."""
     rest = b""
     file = RawFile(path)
     bar = tqdm(total=file.size, unit="B", unit_scale=True, desc=path, disable=None, leave=False)

@@ -1,4 +1,4 @@
-"""Answer prediction, no clicks: does a pupil solve the next problem? (ASSISTments 2017)"""
+"""ASSISTments 2017: does a pupil solve the next problem? Answers instead of clicks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from launch.datasets.tables import table_rows
 from zoo.data.schema import Schema
 
 FIELDS = ("user", "problem", "skill", "prev_problem", "prev_correct")
-# The order is known within a user only. `relpos` is the place of a row among the rows of its user,
-# from 0 to 1; it merges the users into one sequence. It is no feature: it counts future rows.
+# The order is known within each user only. `relpos` is the relative position of a row among the
+# rows of its user, in [0, 1], and merges the users into one sequence. It is not a feature, because
+# it depends on later rows.
 TIME = "relpos"
 CROSSES = {
     "us": ("user", "skill"),
@@ -26,13 +27,13 @@ def load(options: Options) -> RawData:
     """Reads answers in a tutoring system; the rows of each user are in the order of time.
 
     Args:
-        options: `source` is the folder with train, valid and test `.csv.gz`.
+        options: `Options`; `source` is the folder with train, valid and test `.csv.gz`.
 
     Returns:
-        The rows; the label is 1 for a right answer.
+        `RawData`; the label is 1 for a correct answer.
 
     Raises:
-        DataError: If the folder, a file or a column is missing, or a file is malformed.
+        DataError: if the folder, a file or a column is missing, or a file is malformed.
 
     Example:
         >>> load(Options(source="raw/assist2017"))  # doctest: +SKIP
@@ -46,13 +47,13 @@ def load_crossed(options: Options) -> RawData:
     `us` is user x skill, `up` user x problem, `pp` previous problem x problem.
 
     Args:
-        options: `source` is the folder with train, valid and test `.csv.gz`.
+        options: `Options`; `source` is the folder with train, valid and test `.csv.gz`.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If the folder, a file or a column is missing, or a file is malformed.
+        DataError: if the folder, a file or a column is missing, or a file is malformed.
 
     Example:
         >>> load_crossed(Options(source="raw/assist2017"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Avazu's Kaggle challenge as BARS prepares it (Avazu_x4_001): 24 fields, time taken apart."""
+"""Avazu's Kaggle challenge as BARS prepares it (Avazu_x4_001): 24 fields, three from the time."""
 
 from __future__ import annotations
 
@@ -41,17 +41,18 @@ PUBLISHED = Published(
 
 
 def load(options: Options) -> RawData:
-    """Reads Avazu with minimum count 2; `id` is dropped, `hour` becomes hour, weekday, weekend.
+    """Reads Avazu with minimum count 2, without `id`; `hour` becomes hour, weekday, weekend.
 
     Args:
-        options: `source` is Kaggle's `train.gz` or `train.csv` or its folder, `Avazu_x4.zip`, or a
-            folder with its train, valid and test `.csv`; without it, the zip is downloaded.
+        options: `Options`; `source` is Kaggle's `train.gz` or `train.csv` or its folder,
+            `Avazu_x4.zip`, or a folder with its train, valid and test `.csv`; without it, the zip
+            is downloaded.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="avazu/train.gz"))  # doctest: +SKIP

@@ -29,17 +29,17 @@ PUBLISHED = Published(
 
 
 def load(options: Options) -> RawData:
-    """Reads Criteo with numbers that are scaled already.
+    """Reads Criteo with scaled numbers.
 
     Args:
-        options: `source` is `Criteo_x1.zip` or a folder with its train, valid and test `.csv`;
-            without it, the zip is downloaded.
+        options: `Options`; `source` is `Criteo_x1.zip` or a folder with its train, valid and test
+            `.csv`; without it, the zip is downloaded.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="Criteo_x1"))  # doctest: +SKIP

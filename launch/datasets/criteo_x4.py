@@ -23,7 +23,7 @@ ARCHIVE = Archive(
         "test": "cfc37da0d75c4d2d8778e76997df2976",
     },
 )
-# Which of the ten folds make up which split, and the seed that deals rows to folds.
+# The folds of each split, of ten, and the seed that assigns rows to folds.
 FOLDS = {"train": range(2, 10), "valid": (1,), "test": (0,)}
 SEED = 2018
 _POSITIVES = 1_174_544 / 4_584_062
@@ -33,14 +33,14 @@ def load_001(options: Options) -> RawData:
     """Reads Criteo with minimum count 10 (Criteo_x4_001).
 
     Args:
-        options: `source` is Criteo's `train.txt` or its folder, `Criteo_x4.zip`, or a folder with
-            its train, valid and test `.csv`; without it, the zip is downloaded.
+        options: `Options`; `source` is Criteo's `train.txt` or its folder, `Criteo_x4.zip`, or a
+            folder with its train, valid and test `.csv`; without it, the zip is downloaded.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load_001(Options(source="dac/train.txt"))  # doctest: +SKIP
@@ -52,13 +52,13 @@ def load_002(options: Options) -> RawData:
     """Reads Criteo with minimum count 2 (Criteo_x4_002).
 
     Args:
-        options: As for `load_001`.
+        options: as in `load_001`.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: As for `load_001`.
+        DataError: as in `load_001`.
 
     Example:
         >>> load_002(Options(source="dac/train.txt"))  # doctest: +SKIP
@@ -92,9 +92,8 @@ def _load(name: str, options: Options, min_count: int, features: int | None) -> 
 
 
 def _clean(frame: pl.DataFrame) -> pl.DataFrame:
-    # BARS fills missing counts with 0 and then takes the bucket of 0 for "missing", which has no
-    # id of its own: a count of 0 and a missing one are the same feature, id 0.
-    # A text that is no number stays, to be counted as such.
+    # BARS replaces missing counts by 0 and maps 0 to id 0, so a count of 0 becomes missing here.
+    # Texts that are not numbers are kept, so that they are counted as such.
     zero = pl.col(COUNTS).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False) == 0
     kept = pl.when(~zero.fill_null(False)).then(pl.col(COUNTS))
     return frame.with_columns(kept.name.keep())

@@ -1,4 +1,4 @@
-"""Reads data sets that come as train, valid and test files, all columns categorical."""
+"""Reads data sets of train, valid and test files whose columns are all categorical."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ def load_csv_folder(
     """Reads `train`, `valid` and `test` (`.csv`, `.csv.gz` or `.parquet`), label first.
 
     Args:
-        name: Name of the data set.
-        options: `source` is the folder or the archive.
-        archive: What is downloaded without a source, if anything.
-        group: Name of the column that grouped metrics go by, if there is such a column.
-        published: What the data set is said to come to.
+        name: string, name of the data set.
+        options: `Options`; `source` is the folder or the archive.
+        archive: `Archive` to download without a source. Defaults to `None`.
+        group: string, name of the group column of grouped metrics; ignored if there is no such
+            column. Defaults to `None`.
+        published: `Published` counts of the data set. Defaults to `None`.
 
     Returns:
-        The rows; all columns but the label are fields.
+        `RawData`; all columns except the label are fields.
 
     Raises:
-        DataError: If a file is missing or unreadable, or the files have different columns.
+        DataError: if a file is missing or unreadable, or the files have different columns.
 
     Example:
         >>> load_csv_folder("frappe", Options(source="raw/frappe"))  # doctest: +SKIP

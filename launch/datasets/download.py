@@ -1,4 +1,4 @@
-"""Downloads to a cache folder, checked; and files out of zip archives."""
+"""Downloads files to a cache folder, and extracts files of zip archives."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CHUNK = 1 << 20
 
 
 def cache_folder() -> str:
-    """Names the folder of downloads.
+    """Returns the folder of downloads.
 
     Returns:
-        `$TF_HELEN_CACHE`, else `~/.cache/tf-helen`.
+        String, `$TF_HELEN_CACHE`, or `~/.cache/tf-helen` if it is not set.
 
     Example:
         >>> cache_folder()  # doctest: +SKIP
@@ -34,18 +34,18 @@ def cache_folder() -> str:
 
 
 def download(url: str, md5: str | None = None) -> str:
-    """Downloads a file once; later calls find it in the cache.
+    """Downloads a file, unless it is in the cache.
 
     Args:
-        url: Address; its last part is the name of the file.
-        md5: MD5 of the content in hexadecimal, or None if nobody publishes it.
+        url: string; its last part is the name of the file.
+        md5: string, MD5 of the content in hexadecimal. Defaults to `None`: not checked.
 
     Returns:
-        Path of the local file.
+        String, path of the local file.
 
     Raises:
-        DataError: If the server cannot be reached or the content is another; says what to do by
-            hand.
+        DataError: if the server cannot be reached or the content differs; says how to download the
+            file manually.
 
     Example:
         >>> download("https://files.grouplens.org/datasets/movielens/ml-1m.zip")  # doctest: +SKIP
@@ -64,16 +64,16 @@ def download(url: str, md5: str | None = None) -> str:
             with open(temporary, "wb") as output:
                 found, done = _copy(answer, output, f"downloading {name}", size)
             if size and done != size:
-                raise DataError(f"{url} broke off after {done:,} of {size:,} bytes; try again")
+                raise DataError(f"{url} ended after {done:,} of {size:,} bytes; try again")
             if md5 and found != md5:
                 raise DataError(
-                    f"{url} has the MD5 {found}, expected {md5}; download it by hand, check it, "
-                    f"and give --source={name}"
+                    f"{url} has the MD5 {found}, expected {md5}; download it manually, check it, "
+                    f"and pass --source={name}"
                 )
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
             f"cannot download {url} ({getattr(error, 'reason', error)}); download it elsewhere "
-            f"and give --source={name}"
+            f"and pass --source={name}"
         ) from None
     return path
 
@@ -82,22 +82,21 @@ def unzip(archive: str, members: Mapping[str, str | None]) -> dict[str, str]:
     """Extracts files of a zip archive to the cache, once.
 
     Args:
-        archive: Local path of a zip file.
-        members: Names of the files, in whatever folder of the archive they lie, and their MD5 or
-            None.
+        archive: string, local path of a zip file.
+        members: dict from file name, in any folder of the archive, to its MD5 or `None`.
 
     Returns:
-        Path of each file by name.
+        Dict from file name to path.
 
     Raises:
-        DataError: If the archive is missing or damaged, lacks a file, or a file's MD5 is another.
+        DataError: if the archive is missing or damaged, lacks a file, or a file's MD5 differs.
 
     Example:
         >>> unzip("Frappe_x1.zip", {"train.csv": None})  # doctest: +SKIP
         {'train.csv': '/home/ann/.cache/tf-helen/Frappe_x1/train.csv'}
     """
     if "://" in archive:
-        raise DataError(f"{archive} is on another machine; download it and give the local path")
+        raise DataError(f"{archive} is not a local file; download it and pass the local path")
     stem = os.path.splitext(os.path.basename(archive))[0]
     paths = {name: os.path.join(cache_folder(), stem, name) for name in members}
     try:
@@ -109,7 +108,7 @@ def unzip(archive: str, members: Mapping[str, str | None]) -> dict[str, str]:
                         f"{archive} holds no {name}; it holds {', '.join(sorted(entries)[:10])}"
                     )
                 size = entries[name].file_size
-                # Complete files only appear under their names, so the size tells whose they are.
+                # Files are complete if they exist, so a different size means a different archive.
                 if not os.path.exists(path) or os.path.getsize(path) != size:
                     with file.open(entries[name]) as content:
                         _extract(content, path, size, members[name])
@@ -117,10 +116,10 @@ def unzip(archive: str, members: Mapping[str, str | None]) -> dict[str, str]:
         raise DataError(f"--source={archive} does not exist; check the path") from None
     except DataError:
         raise
-    # Of a damaged archive zipfile raises many kinds, such as RuntimeError of a password.
+    # A damaged archive may raise various errors, such as RuntimeError for a password.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
         raise DataError(
-            f"{archive} cannot be read as a zip archive: {error}; get it again"
+            f"{archive} cannot be read as a zip archive: {error}; download it again"
         ) from None
     return paths
 
@@ -129,7 +128,7 @@ def _extract(content: IO[bytes], path: str, size: int, md5: str | None) -> None:
     free = shutil.disk_usage(_existing(os.path.dirname(path))).free
     if size > free:
         raise DataError(
-            f"{path} needs {size:,} bytes and the disk has {free:,} left; make room, or set "
+            f"{path} needs {size:,} bytes, and the disk has {free:,} free; free some space, or set "
             "TF_HELEN_CACHE to a folder on another disk"
         )
     with complete_or_absent(path) as temporary:
@@ -137,8 +136,8 @@ def _extract(content: IO[bytes], path: str, size: int, md5: str | None) -> None:
             found, _ = _copy(content, output, f"extracting {os.path.basename(path)}", size)
         if md5 and found != md5:
             raise DataError(
-                f"{os.path.basename(path)} has the MD5 {found}, published is {md5}; get the "
-                "archive again, or give the folder of your own files as --source"
+                f"{os.path.basename(path)} has the MD5 {found}, expected {md5}; download "
+                "the archive again, or pass the folder of your own files as --source"
             )
 
 

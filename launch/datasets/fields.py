@@ -1,4 +1,4 @@
-"""The fields of a data set's schema, with the minimum count that was asked for."""
+"""The fields of a data set's schema, with the minimum count of the options."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,20 +14,21 @@ def fields_of(
     shares: Iterable[str | None] = (),
     **arguments: Any,
 ) -> list[Categorical]:
-    """Makes categorical fields that differ by name only.
+    """Creates categorical fields with the same arguments.
 
     Args:
-        names: Names of the fields.
-        options: Its `min_count`, if any, replaces that of the data set.
-        min_count: The data set's own: values with fewer training occurrences become id 0.
-        shares: By name's place, the field whose vocabulary it shares; none by default.
-        **arguments: Further arguments of `Categorical`.
+        names: names of the fields.
+        options: `Options`; its `min_count`, if not `None`, replaces that of the data set.
+        min_count: int, minimum count of the data set: values with fewer training occurrences
+            become id 0. Defaults to 1.
+        shares: for each name, the field whose vocabulary it shares, or `None`. Defaults to none.
+        **arguments: other arguments of `Categorical`.
 
     Returns:
-        The fields, in the order of the names.
+        List of `Categorical`, in the order of the names.
 
     Raises:
-        SchemaError: If an argument is out of range.
+        SchemaError: if an argument is out of range.
 
     Example:
         >>> [field.min_count for field in fields_of(["C1", "C2"], Options(), min_count=10)]

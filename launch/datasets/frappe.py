@@ -1,4 +1,4 @@
-"""Frappe: which app was used in which context (Baltrunas et al. 2015), 10 fields."""
+"""Frappe: which app is used in which context (Baltrunas et al. 2015), 10 fields."""
 
 from launch.datasets.csv_folder import load_csv_folder
 from launch.datasets.raw import Options, Published, RawData
@@ -24,14 +24,14 @@ def load(options: Options) -> RawData:
     """Reads Frappe as BARS splits it (Frappe_x1).
 
     Args:
-        options: `source` is `Frappe_x1.zip` or a folder with train, valid and test `.csv.gz`;
-            without it, the zip is downloaded.
+        options: `Options`; `source` is `Frappe_x1.zip` or a folder with train, valid and test
+            `.csv.gz`; without it, the zip is downloaded.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="raw/frappe"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Histories of behavior in one text, such as "7^3^12", the newest last."""
+"""Histories of behavior as text, such as "7^3^12", the newest last."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import polars as pl
 
 
 def newest(columns: Sequence[str], length: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """Makes lists of histories and keeps their newest values, for which models have room.
+    """Converts histories to lists of their newest values.
 
     Args:
-        columns: Names of the columns, texts with "^" between the values.
-        length: Most values to keep.
+        columns: names of the columns, texts with "^" between the values.
+        length: int, maximum number of values to keep.
 
     Returns:
-        From table to table; an empty text becomes null.
+        Function from table to table; an empty text becomes null.
 
     Example:
         >>> table = pl.DataFrame({"past": ["7^3^12", ""]})

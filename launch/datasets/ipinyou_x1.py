@@ -44,18 +44,18 @@ _PRICES = ((100, "101+"), (50, "51-100"), (10, "11-50"), (0, "1-10"))
 
 
 def load(options: Options) -> RawData:
-    """Reads iPinYou; valid is the test split once more, as nothing else is published.
+    """Reads iPinYou; valid is the same as test, because no other split is published.
 
     Args:
-        options: `source` is `iPinYou_x1.zip`, a folder with its `train.csv` and `test.csv`, or a
-            folder with `train.log.txt` and `test.log.txt` of make-ipinyou-data; without it, the
-            zip is downloaded.
+        options: `Options`; `source` is `iPinYou_x1.zip`, a folder with its `train.csv` and
+            `test.csv`, or a folder with `train.log.txt` and `test.log.txt` of make-ipinyou-data;
+            without it, the zip is downloaded.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="make-ipinyou-data/all"))  # doctest: +SKIP
@@ -73,7 +73,7 @@ def load(options: Options) -> RawData:
         if len(names) != len(FIELDS):
             raise DataError(
                 f"{files['train']} has {len(names) + 1} columns; iPinYou_x1 has the label and "
-                f"{len(FIELDS)} fields"
+                f"{len(FIELDS)} fields. Name a file of iPinYou_x1"
             )
         check_columns(files, (label, *names), "its train split")
         splits = {split: table_rows([path]) for split, path in files.items()}
@@ -82,7 +82,7 @@ def load(options: Options) -> RawData:
 
 
 def _features(frame: pl.DataFrame) -> pl.DataFrame:
-    """The 16 fields of a log: the user agent is a system and a browser, the price a range."""
+    """Returns the 16 fields of a log; user agents become system and browser, prices ranges."""
     agent = pl.col("useragent").str.to_lowercase()
     price = pl.col("slotprice").cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     bucket = pl.when(price.is_null()).then(None)
@@ -100,7 +100,7 @@ def _features(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _first(text: pl.Expr, words: tuple[str, ...]) -> pl.Expr:
-    """The first of the words that a text contains, "other" if none."""
+    """Returns the first word that a text contains, or "other"."""
     found = pl.when(False).then(pl.lit(""))
     for word in words:
         found = found.when(text.str.contains(word, literal=True)).then(pl.lit(word))

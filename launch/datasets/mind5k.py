@@ -14,16 +14,16 @@ GROUP, TIME = "impression", "time"
 
 
 def load(options: Options) -> RawData:
-    """Reads clicks on news, a row per item shown; the rows are in the order of time.
+    """Reads clicks on news, one row per shown item; the rows are in the order of time.
 
     Args:
-        options: `source` is the folder with train, valid and test `.csv.gz`.
+        options: `Options`; `source` is the folder with train, valid and test `.csv.gz`.
 
     Returns:
-        The rows; they are grouped by impression.
+        `RawData`; the group is the impression.
 
     Raises:
-        DataError: If the folder, a file or a column is missing, or a file is malformed.
+        DataError: if the folder, a file or a column is missing, or a file is malformed.
 
     Example:
         >>> load(Options(source="raw/mind5k"))  # doctest: +SKIP

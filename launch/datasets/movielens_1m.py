@@ -1,4 +1,4 @@
-"""MovieLens-1M (Harper & Konstan 2015) as click-through data: a rating of 4 or 5 is a click."""
+"""MovieLens-1M (Harper & Konstan 2015) as click data: a rating of 4 or 5 is a click."""
 
 import os
 import zipfile
@@ -23,19 +23,19 @@ _COLUMNS = {
 
 
 def load(options: Options) -> RawData:
-    """Reads MovieLens-1M; the oldest 80 % of the ratings are train, then 10 % valid, 10 % test.
+    """Reads MovieLens-1M, split by time: 80 % train, 10 % valid, 10 % test.
 
-    Malformed lines, and ratings of users or films that are not described, are dropped and counted.
+    Malformed lines, and ratings of unknown users or films, are dropped and counted.
 
     Args:
-        options: `source` is `ml-1m.zip` or the extracted folder; without it, the zip is downloaded
-            once to `~/.cache/tf-helen`.
+        options: `Options`; `source` is `ml-1m.zip` or the extracted folder; without it, the zip is
+            downloaded once to `~/.cache/tf-helen`.
 
     Returns:
-        The rows; the counts of what is dropped come with train.
+        `RawData`; the train split has the counts of dropped rows.
 
     Raises:
-        DataError: If a file is missing or broken, or the download fails.
+        DataError: if a file is missing or damaged, or the download fails.
 
     Example:
         >>> load(Options(source="ml-1m.zip"))  # doctest: +SKIP
@@ -51,7 +51,7 @@ def load(options: Options) -> RawData:
     described = good.join(tables["users"], on="user").join(tables["movies"], on="item")
     _count(dropped, "ratings: user or film not described", good.height - described.height)
     if described.height < 10:
-        raise DataError(f"{source} holds {described.height} usable ratings; at least 10 needed")
+        raise DataError(f"{source} holds {described.height} usable ratings; at least 10 are needed")
     when = pl.from_epoch("time")
     rows = described.sort("time", "user", "item").select(
         (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
@@ -78,7 +78,7 @@ def load(options: Options) -> RawData:
 
 
 def _table(source: str, name: str, dropped: Counter[str]) -> pl.DataFrame:
-    """Reads one of the three files; its separator "::" is more than CSV readers accept."""
+    """Reads one of the three files; CSV readers do not support its separator "::"."""
     lines = pl.Series("line", _content(source, f"{name}.dat").decode("latin-1").split("\n"))
     lines = lines.str.strip_chars_end("\r").filter(lines != "")
     columns = _COLUMNS[name]
@@ -97,13 +97,13 @@ def _count(dropped: Counter[str], reason: str, rows: int) -> None:
 
 
 def _path(source: str, file: str) -> str:
-    """The file on disk that holds one of the three: itself, or the archive."""
+    """Returns the path of one of the three files, or of the archive that contains it."""
     if not os.path.isdir(source):
         return source
     inner = [os.path.join(source, *folder, file) for folder in ((), ("ml-1m",))]
     path = next((path for path in inner if os.path.exists(path)), None)
     if path is None:
-        raise DataError(f"{source} holds no {file}; give the extracted ml-1m folder")
+        raise DataError(f"{source} holds no {file}; name the extracted ml-1m folder")
     return path
 
 
@@ -116,6 +116,6 @@ def _content(source: str, file: str) -> bytes:
         with zipfile.ZipFile(source) as archive:
             return archive.read(f"ml-1m/{file}")
     except FileNotFoundError:
-        raise DataError(f"--source={source} does not exist; give ml-1m.zip") from None
+        raise DataError(f"--source={source} does not exist; name ml-1m.zip") from None
     except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise DataError(f"{source} is not MovieLens-1M's zip: {error}") from None
+        raise DataError(f"{source} is not MovieLens-1M's zip: {error}; name ml-1m.zip") from None

@@ -8,13 +8,13 @@ def load(options: Options) -> RawData:
     """Reads MovieLens with crossed fields from a folder of CSV files.
 
     Args:
-        options: `source` is the folder with train, valid and test `.csv.gz`.
+        options: `Options`; `source` is the folder with train, valid and test `.csv.gz`.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If the folder or a file is missing or malformed.
+        DataError: if the folder or a file is missing or malformed.
 
     Example:
         >>> load(Options(source="raw/movielens_crossed"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""MovieLens tags (MovielensLatest_x1): has a user given a tag to a film?"""
+"""MovieLens tags (MovielensLatest_x1): did a user give a tag to a film?"""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ PUBLISHED = Published(
     },
 )
 FIELDS = ("user_id", "item_id", "tag_id")
-NEGATIVES = 2  # per tag that a user gave
+NEGATIVES = 2  # per given tag
 SHARES = {"train": 0.7, "valid": 0.2, "test": 0.1}
 _TAGS = {"userId": "user_id", "movieId": "item_id", "tag": "tag_id"}
 _ROWS = 1 << 16
 
 
 def load(options: Options) -> RawData:
-    """Reads BARS's splits, or makes them of GroupLens's tags by the same law.
+    """Reads BARS's splits, or creates splits from GroupLens's tags in the same way.
 
     Args:
-        options: `source` is `MovielensLatest_x1.zip`, a folder with its train, valid and test
-            `.csv`, or a GroupLens archive, its folder or its `tags.csv`; without it, BARS's zip is
-            downloaded. `seed` draws the negatives and the splits of `tags.csv`.
+        options: `Options`; `source` is `MovielensLatest_x1.zip`, a folder with its train, valid and
+            test `.csv`, or a GroupLens archive, its folder or its `tags.csv`; without it, BARS's
+            zip is downloaded. `seed` is the seed of the negatives and splits of `tags.csv`.
 
     Returns:
-        The rows.
+        `RawData`, the rows and their schema.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="ml-20m/tags.csv"))  # doctest: +SKIP
@@ -80,7 +80,7 @@ def _tags_file(source: str | None) -> str | None:
 
 
 class _Sampled:
-    """Rows of tags that were given, each followed by tags that the user did not give the film."""
+    """Rows of given tags, each followed by tags that the user did not give to the film."""
 
     def __init__(self, path: str, seed: int):
         self._met = RowAccount()
@@ -89,7 +89,7 @@ class _Sampled:
         table = pl.concat([empty, *frames]).rename(_TAGS)
         full = table.filter(pl.all_horizontal(pl.col(FIELDS).str.strip_chars() != ""))
         if not full.height:
-            raise DataError(f"{path} holds no tag")
+            raise DataError(f"{path} holds no tags; name the tags.csv of GroupLens")
         self._met.damaged["an empty user, film or tag"] += table.height - full.height
         self._given = full.unique(maintain_order=True)
         self._met.left_out["tag given again"] += full.height - self._given.height

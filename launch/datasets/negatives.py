@@ -1,4 +1,4 @@
-"""Sampled negatives: what somebody has not chosen, each equally likely."""
+"""Uniformly sampled negatives."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from zoo.data.files import DataError
 def sample_outside(
     owners: np.ndarray, known: np.ndarray, ids: int, random: np.random.Generator
 ) -> np.ndarray:
-    """Draws an id for each owner, uniformly among those that the owner has not.
+    """Draws an id for each owner, uniformly from those that the owner does not have.
 
     Args:
-        owners: int64 [n], such as users; one may stand several times and draws apart each time.
-        known: int64 [k], ascending: `owner * ids + id` of every pair that exists.
-        ids: Number of ids; an id is 0 to `ids - 1`.
-        random: Source of randomness.
+        owners: int64 `[n]`, such as users; each occurrence of an owner draws independently.
+        known: int64 `[k]`, ascending: `owner * ids + id` of every existing pair.
+        ids: int, number of ids; ids are 0 to `ids - 1`.
+        random: NumPy random generator.
 
     Returns:
-        int64 [n], the ids drawn.
+        int64 `[n]`, the drawn ids.
 
     Raises:
-        DataError: If an owner has all ids, so that none is left to draw.
+        DataError: if an owner has all ids.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def sample_outside(
         full = has[0][has[1] >= ids]
         if np.isin(owners, full).any():
             raise DataError(
-                f"a user or item has all {ids:,} ids, so no negative is left; use more data"
+                f"a user or item has all {ids:,} ids, so no negative can be drawn; use more data"
             )
     drawn = random.integers(ids, size=len(owners))
     pending = np.arange(len(owners))

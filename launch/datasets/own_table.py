@@ -1,4 +1,4 @@
-"""Anybody's CSV, TSV or Parquet files, described by a schema file."""
+"""CSV, TSV or Parquet files that a schema file describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPLITS = {
     "val": "valid",
     "test": "test",
 }
-_SAMPLE = 200_000  # rows looked at to propose a schema
+_SAMPLE = 200_000  # rows that are read to propose a schema
 
 
 def load(
@@ -35,27 +35,28 @@ def load(
     """Reads tables that a schema file describes.
 
     Files or folders whose names begin with train, valid (validation, val) and test are these
-    splits; otherwise all files are one table, which is split by `shares`.
+    splits. Otherwise all files are one table, which is split by `shares`.
 
     Args:
-        schema: Schema file (`.json`).
-        options: `source` is a file, folder or pattern; `min_count`, if given, replaces that of
-            every field with a vocabulary.
-        shares: Share of each split, in order of time if split by time.
-        split_by: "random", "time", or None: by time if the schema has a time column.
+        schema: string, schema file (`.json`).
+        options: `Options`; `source` is a file, folder or pattern, and `min_count`, if not `None`,
+            replaces that of every field with a vocabulary.
+        shares: dict from split to its share of the rows, in order of time if split by time.
+        split_by: "random" or "time". Defaults to `None`: "time" if the schema has a time column,
+            else "random".
 
     Returns:
-        The rows.
+        `RawData`.
 
     Raises:
-        ValueError: If the schema or the files are missing or wrong.
+        ValueError: if the schema or the files are missing or invalid.
 
     Example:
         >>> load("clicks.json", Options(source="clicks.csv"), {"train": 1.0})  # doctest: +SKIP
     """
     if not schema.endswith(".json") or not tf.io.gfile.exists(join(schema)):
         raise DataError(
-            f"no schema at {schema}; name a .json file, or let one be proposed: python -m "
+            f"no schema at {schema}; name a .json file, or propose one: python -m "
             f"launch.prepare --infer --source={options.source} --schema=FILE.json"
         )
     found = Schema.load(schema)
@@ -75,7 +76,7 @@ def load(
         if None in named:
             raise DataError(
                 f"{options.source} holds train files and others ({', '.join(named[None][:5])}); "
-                "name every file after its split, or give --split_by"
+                "rename every file after its split, or pass --split_by"
             )
         splits = {split: table_rows(group) for split, group in named.items()}
         return RawData(found, splits, tuple(files))
@@ -92,19 +93,19 @@ def load(
 def propose(
     source: str | None, schema: str | None, label: str | None = None, overwrite: bool = False
 ) -> str:
-    """Writes a proposed schema for tables, to be read and edited.
+    """Writes a proposed schema for tables, for review and editing.
 
     Args:
-        source: File, folder or pattern; the first 200,000 rows are looked at.
-        schema: Schema file (`.json`) to write.
-        label: Name of the label column; None guesses it.
-        overwrite: Replaces a file that is there.
+        source: string, file, folder or pattern; the first 200,000 rows are read.
+        schema: string, schema file (`.json`) to write.
+        label: string, name of the label column. Defaults to `None`: found by its name or values.
+        overwrite: boolean, whether to replace an existing file. Defaults to `False`.
 
     Returns:
-        What to print: a line per column saying why.
+        String to print: the proposal and its reason for each column.
 
     Raises:
-        ValueError: If the files are missing, the schema file exists, or no label can be found.
+        ValueError: if the files are missing, the schema file exists, or no label can be found.
 
     Example:
         >>> print(propose("clicks.csv", "clicks.json"))  # doctest: +SKIP
@@ -122,7 +123,7 @@ def propose(
         if rows >= _SAMPLE:
             break
     if not rows:
-        raise DataError(f"{source} holds no rows; give files with rows")
+        raise DataError(f"{source} holds no rows; name files with rows")
     table = pl.concat(sample, how="vertical_relaxed").head(_SAMPLE)
     name = posixpath.basename(schema).removesuffix(".json")
     proposed, notes = infer_schema(table, name, label)
@@ -138,14 +139,14 @@ def parse_shares(text: str) -> dict[str, float]:
     """Reads the shares of train, valid and test.
 
     Args:
-        text: Two or three numbers above 0, with commas between, together 1; of two the second is
-            valid.
+        text: string, two (train, valid) or three (train, valid, test) positive numbers that add up
+            to 1, separated by commas.
 
     Returns:
-        The shares by split.
+        Dict from split to share.
 
     Raises:
-        ValueError: Saying what to write.
+        ValueError: on any other text.
 
     Example:
         >>> parse_shares("0.8,0.1,0.1")
@@ -165,7 +166,7 @@ def parse_shares(text: str) -> dict[str, float]:
 
 def _tables(source: str | None) -> list[str]:
     if not source:
-        raise DataError("give --source=FILE, a folder of files, or a pattern")
+        raise DataError("pass --source=FILE, a folder of files, or a pattern")
     names = list_raw(source)
     if not any(map(is_table, names)):
         deeper = [f"{source.rstrip('/')}/{split}*/*" for split in ("train", "val", "test")]
@@ -187,7 +188,7 @@ def _or_none(pattern: str) -> list[str]:
 
 
 def _by_split(files: list[str], source: str) -> dict[str | None, list[str]]:
-    """Files by the split that their names tell, None for others; empty if there is no train."""
+    """Returns the files by split, `None` for others; empty if there are no train files."""
     found: dict[str | None, list[str]] = {}
     for path in files:
         found.setdefault(_split_of(path, source), []).append(path)
@@ -195,7 +196,7 @@ def _by_split(files: list[str], source: str) -> dict[str | None, list[str]]:
 
 
 def _split_of(path: str, source: str) -> str | None:
-    """Goes by the file's name, and by that of its folder if that lies within the source."""
+    """Returns the split in the name of a file, or of its folder within the source."""
     folder = source.rstrip("/") + "/"
     below = path.removeprefix(folder) if path.startswith(folder) else posixpath.basename(path)
     for part in reversed(below.split("/")):

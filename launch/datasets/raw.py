@@ -1,4 +1,4 @@
-"""What a data set hands to the preparation: streams of raw rows, and the schema they follow."""
+"""A data set before preparation: streams of raw rows, and their schema."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.data.schema import Schema
 
 @dataclass
 class RowAccount:
-    """What one pass over a split met: how far it is, and the rows that it did not hand on.
+    """The counts of one pass over a split: skipped rows, changed values, and progress.
 
     Args:
-        damaged: Rows that could not be read, by reason; too many of them stop the preparation.
-        left_out: Rows that the data set's own rules leave out, by reason.
-        changed: Values that had to be replaced, by reason.
-        bytes_read: Bytes of the files read so far, for the progress bar.
+        damaged: `Counter`, rows that could not be read, by reason; too many of them are an error.
+        left_out: `Counter`, rows that the rules of the data set leave out, by reason.
+        changed: `Counter`, values that were replaced, by reason.
+        bytes_read: int, bytes of the files read so far, for the progress bar. Defaults to 0.
 
     Example:
         >>> account = RowAccount()
@@ -37,27 +37,27 @@ class RowAccount:
 
     @property
     def total_damaged(self) -> int:
-        """Damaged rows, whatever the reason."""
+        """Number of damaged rows, for all reasons."""
         return sum(self.damaged.values())
 
 
 # A pass over a split: yields tables of any size, in the same order each time. Columns are named as
-# in the schema. Text, whole numbers and booleans are fine for fields (lists of them for several
-# values, or a text with separators), text or numbers for numeric columns, weight, label and time.
+# in the schema. Fields may be text, integers or booleans (for several values, lists of them or text
+# with separators); numeric columns, weight, label and time may be text or numbers.
 Rows = Callable[[RowAccount], Iterator[pl.DataFrame]]
 
-NOWHERE = -1  # the place of rows that belong to no split
+NOWHERE = -1  # split number of rows that belong to no split
 
 
 class SharedSplits(dict[str, Rows]):
-    """Splits of one stream: each is a stream of its own, and all can be read in a single pass.
+    """Splits of one stream, which can be read one by one or all in a single pass.
 
     Args:
-        rows: The stream.
-        names: Names of the splits.
-        choose: From the number of a table's first row, the table and the account to the place of
-            each row's split among `names`, `NOWHERE` for none.
-        total: Rows that the stream must have, or None.
+        rows: the stream.
+        names: names of the splits.
+        choose: function of the number of a table's first row, the table and the `RowAccount`;
+            returns the position of each row's split in `names`, or `NOWHERE`.
+        total: int, number of rows that the stream must have. Defaults to `None`: any.
 
     Example:
         >>> table = in_memory(pl.DataFrame({"x": [5, 6]}))
@@ -78,7 +78,7 @@ class SharedSplits(dict[str, Rows]):
         super().__init__({name: self._part(name) for name in names})
 
     def stream(self, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yields the name of a split and rows of it, in the order of the stream."""
+        """Yields the name of a split and some of its rows, in the order of the stream."""
         first = 0
         for frame in self._rows(account):
             self._check(first + frame.height, at_end=False)
@@ -94,20 +94,21 @@ class SharedSplits(dict[str, Rows]):
     def _check(self, rows: int, at_end: bool) -> None:
         if self._total is not None and (rows > self._total or (at_end and rows < self._total)):
             raise DataError(
-                f"the files hold another number of rows than the {self._total:,} counted before; "
-                "were they changed meanwhile?"
+                f"the number of rows differs from the {self._total:,} rows of the first pass, so "
+                "the files have changed; run the command again"
             )
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a paper or benchmark says that a data set comes to, to be compared with ours.
+    """Published counts of a data set, to compare with those of a preparation.
 
     Args:
-        where: Where it is published.
-        rows: Rows by split.
-        features: Distinct features over all fields (those of the unknown bucket not counted).
-        positives: Share of positive labels by split, in [0, 1].
+        where: string, where the counts are published.
+        rows: dict from split to its number of rows. Defaults to `{}`.
+        features: int, number of distinct values over all fields, without those that share the
+            unknown id. Defaults to `None`: not published.
+        positives: dict from split to its share of positive labels, in [0, 1]. Defaults to `{}`.
 
     Example:
         >>> Published("BARS", {"train": 202_027}, features=5_382).features
@@ -125,11 +126,11 @@ class RawData:
     """A data set before it is encoded.
 
     Args:
-        schema: Its columns; sizes and statistics are still to be found.
-        splits: The rows of each split, "train" among them.
-        files: The files behind them; they tell whether an interrupted preparation can go on, and
-            their sizes are what a progress bar counts.
-        published: What others say that it comes to, if anybody does.
+        schema: `Schema`, the columns; sizes and statistics need not be known.
+        splits: dict from split to its rows; must contain "train".
+        files: paths of the raw files. An interrupted preparation continues only if they are
+            unchanged, and the progress bar counts their bytes. Defaults to none.
+        published: `Published` counts. Defaults to `None`.
 
     Example:
         >>> from zoo import Categorical
@@ -148,11 +149,11 @@ def stream(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFram
     """Reads all splits of a data set in one pass.
 
     Args:
-        raw: The data set.
-        account: Receives what the pass meets.
+        raw: `RawData`, the data set.
+        account: `RowAccount` that receives the counts.
 
     Yields:
-        The name of a split and rows of it; the rows of a split come in order.
+        The name of a split and some of its rows; the rows of a split are in order.
 
     Example:
         >>> from zoo import Categorical
@@ -170,14 +171,15 @@ def stream(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFram
 
 
 def in_memory(table: pl.DataFrame, left_out: Mapping[str, int] | None = None) -> Rows:
-    """Gives the rows of a table that is in memory already.
+    """Returns the rows of a table in memory, as a stream.
 
     Args:
-        table: The rows.
-        left_out: Rows that were left out on the way here, by reason.
+        table: polars `DataFrame`, the rows.
+        left_out: dict from reason to the number of rows that were left out before. Defaults to
+            `None`.
 
     Returns:
-        What `RawData.splits` holds.
+        A stream, as in `RawData.splits`.
 
     Example:
         >>> [t.height for t in in_memory(pl.DataFrame({"label": [1, 0]}))(RowAccount())]
@@ -193,13 +195,14 @@ def in_memory(table: pl.DataFrame, left_out: Mapping[str, int] | None = None) ->
 
 @dataclass(frozen=True)
 class Options:
-    """What a user can say about a data set.
+    """The options of a data set.
 
     Args:
-        source: Local or remote file, folder or pattern of the raw data, or None.
-        rows: Training rows to generate, for a synthetic data set.
-        seed: Seed of a synthetic data set, of a random split and of sampled negatives.
-        min_count: Values with fewer training occurrences become id 0; None is the data set's own.
+        source: string, local or remote file, folder or pattern of the raw data. Defaults to `None`.
+        rows: int, number of training rows of a synthetic data set. Defaults to `None`.
+        seed: int, seed of synthetic data, random splits and sampled negatives. Defaults to 0.
+        min_count: int; values with fewer training occurrences become id 0. Defaults to `None`: the
+            minimum count of the data set.
 
     Example:
         >>> Options(source="ml-1m.zip").seed

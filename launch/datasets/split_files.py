@@ -1,4 +1,4 @@
-"""Data sets that come split already: a file for train, valid and test each."""
+"""Data sets that are published as one file per split."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class Archive:
     """A published zip archive of one CSV file per split.
 
     Args:
-        name: Name that its publishers give the data set.
-        md5: Published MD5 of `<split>.csv`, by split.
-        url: Address; None is that of BARS (https://github.com/reczoo/Datasets).
+        name: string, published name of the data set.
+        md5: dict from split to the published MD5 of `<split>.csv`.
+        url: string, address. Defaults to `None`: that of BARS
+            (https://github.com/reczoo/Datasets).
 
     Example:
         >>> Archive("Frappe_x1", {"train": "ba73..."}).address
@@ -36,7 +37,7 @@ class Archive:
 
     @property
     def address(self) -> str:
-        """Where it can be downloaded."""
+        """The address of the download."""
         base = f"https://huggingface.co/datasets/reczoo/{self.name}/resolve/main"
         return self.url or f"{base}/{self.name}.zip"
 
@@ -45,20 +46,20 @@ def named_files(source: str) -> dict[str, str]:
     """Finds the tables in a folder.
 
     Args:
-        source: Folder, pattern or file, local or `scheme://...`.
+        source: string, folder, pattern or file, local or `scheme://...`.
 
     Returns:
-        Path of each table by the first part of its name ("train" of `train.csv.gz`).
+        Dict from the first part of the name ("train" of `train.csv.gz`) to the path.
 
     Raises:
-        DataError: If there is no such file.
+        DataError: if no file is found.
 
     Example:
         >>> named_files("raw/frappe")["train"]  # doctest: +SKIP
         'raw/frappe/train.csv.gz'
     """
     files = [path for path in list_raw(source) if is_table(path) or path.endswith(".gz")]
-    # Reversed, so that of train.csv and train.csv.gz the first one counts.
+    # Reversed, so that train.csv takes precedence over train.csv.gz.
     return {posixpath.basename(path.replace(os.sep, "/")).split(".")[0]: path
             for path in reversed(files)}  # fmt: skip
 
@@ -69,16 +70,16 @@ def split_files(
     """Finds the files of the splits in a folder or a zip archive, or downloads the archive.
 
     Args:
-        options: `source` is a folder with a table per split, such as `train.csv.gz`, or the zip
-            archive; None downloads it.
-        archive: What is published, or None if nothing can be downloaded.
-        splits: Names of the splits.
+        options: `Options`; `source` is a folder with a table per split, such as `train.csv.gz`, or
+            the zip archive; `None` downloads it.
+        archive: `Archive` that is published, or `None` if there is none.
+        splits: names of the splits. Defaults to `("train", "valid", "test")`.
 
     Returns:
-        Path of each split's file.
+        Dict from split to path.
 
     Raises:
-        DataError: If a file is missing, or the download fails.
+        DataError: if a file is missing, or the download fails.
 
     Example:
         >>> split_files(Options(source="raw/frappe"), None)  # doctest: +SKIP
@@ -86,7 +87,7 @@ def split_files(
     """
     wanted = ", ".join(f"{split}.csv" for split in splits)
     if options.source is None and archive is None:
-        raise DataError(f"no --source; give a folder with {wanted} (also .csv.gz or .parquet)")
+        raise DataError(f"no --source; name a folder with {wanted} (also .csv.gz or .parquet)")
     if archive and (options.source is None or options.source.endswith(".zip")):
         source = options.source or download(archive.address)
         members = {f"{split}.csv": archive.md5.get(split) for split in splits}
@@ -95,25 +96,25 @@ def split_files(
     for split in splits:
         if split not in files:
             raise DataError(
-                f"{options.source}: {split}.csv.gz is missing; put {wanted} (also .csv.gz or "
-                ".parquet) there"
+                f"{options.source}: {split}.csv.gz is missing; name a folder with {wanted} (also "
+                ".csv.gz or .parquet)"
             )
     return {split: files[split] for split in splits}
 
 
 def split_or_whole(options: Options, archive: Archive, whole: str) -> dict[str, str]:
-    """Finds the files of the splits, or the one file that the splits are still to be made of.
+    """Finds the files of the splits, or the original file that is not split yet.
 
     Args:
-        options: `source` is what `split_files` takes, or the original file or its folder.
-        archive: What is published.
-        whole: Name of the original file, up to its first "." and for messages.
+        options: `Options`; `source` is that of `split_files`, or the original file or its folder.
+        archive: `Archive` that is published.
+        whole: string, name of the original file; it is found by the part before the first ".".
 
     Returns:
-        Path of each split's file, or of the original file under the name "whole".
+        Dict from split to path, or from "whole" to the path of the original file.
 
     Raises:
-        DataError: If neither is there, or the download fails.
+        DataError: if neither is found, or the download fails.
 
     Example:
         >>> split_or_whole(Options(source="dac"), Archive("x", {}), "train.txt")  # doctest: +SKIP
@@ -136,13 +137,13 @@ def split_or_whole(options: Options, archive: Archive, whole: str) -> dict[str, 
 
 
 def validated_on_test(splits: Mapping[str, Rows]) -> dict[str, Rows]:
-    """Makes valid of test, where nothing else is published and BARS does so too.
+    """Adds a valid split that is the same as test, as BARS does for data without one.
 
     Args:
-        splits: Train and test.
+        splits: dict with the rows of train and test.
 
     Returns:
-        Train, valid and test.
+        Dict with the rows of train, valid and test.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -156,12 +157,12 @@ def check_columns(files: Mapping[str, str], columns: Sequence[str], what: str) -
     """Raises unless every file has the columns of a data set.
 
     Args:
-        files: Path of each split's file; they have headers.
-        columns: Names that must be there.
-        what: The data set, for the message.
+        files: dict from split to the path of a file with a header.
+        columns: names of the required columns.
+        what: string, name of the data set, for the message.
 
     Raises:
-        DataError: Naming the first column that is missing.
+        DataError: names the first missing column.
 
     Example:
         >>> check_columns({"train": "train.csv"}, ["user"], "frappe")  # doctest: +SKIP
@@ -171,6 +172,6 @@ def check_columns(files: Mapping[str, str], columns: Sequence[str], what: str) -
         for column in columns:
             if column not in found:
                 raise DataError(
-                    f"{path} has no column {column!r}, which {what} has; it has "
-                    f"{', '.join(found[:50])}. Is this another data set?"
+                    f"{path} has no column {column!r}, which {what} has; its columns: "
+                    f"{', '.join(found[:50])}. Name a file of this data set"
                 )

@@ -1,4 +1,4 @@
-"""Splits of one stream of rows: by fold, at random, or by time; each split is a stream again."""
+"""Splits a stream of rows into streams: by fold, at random, or by time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
 from launch.datasets.times import read_times
 from zoo.data.files import DataError
 
-# SplitMix64 (Steele, Lea, Flood 2014): its constants.
+# Constants of SplitMix64 (Steele, Lea, Flood 2014).
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
@@ -19,8 +19,8 @@ def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows
     """Applies a function to every table of a stream.
 
     Args:
-        rows: The stream.
-        function: From table to table; it may drop rows or columns and add columns.
+        rows: the stream.
+        function: function from table to table; may drop rows and drop or add columns.
 
     Returns:
         The new stream.
@@ -39,13 +39,13 @@ def fold_splits(rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int
     """Splits a stream by a number given to each row.
 
     Args:
-        rows: The stream.
-        folds: uint8 [n], the fold of each row in the stream's order.
-        splits: Which folds make up each split.
+        rows: the stream.
+        folds: uint8 `[n]`, the fold of each row in the order of the stream.
+        splits: dict from split to its folds.
 
     Returns:
-        A stream per split; raises `DataError` while reading if there are not n rows. Folds of no
-        split are left out.
+        Dict of one stream per split. Reading raises `DataError` if there are not n rows. Rows of
+        other folds are left out.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -66,18 +66,18 @@ def fold_splits(rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int
 
 
 def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedSplits:
-    """Splits a stream at random: the split of a row depends on its number and the seed alone.
+    """Splits a stream at random; the split of a row depends only on its number and the seed.
 
     Args:
-        rows: The stream.
-        shares: Share of each split, above 0, together 1.
-        seed: Another seed, another split.
+        rows: the stream.
+        shares: dict from split to the probability of its rows, positive, with sum 1.
+        seed: int, seed of the split.
 
     Returns:
-        A stream per split, whose rows are `share` of all up to chance.
+        Dict of one stream per split.
 
     Raises:
-        DataError: If the shares do not add up to 1.
+        DataError: if the shares do not add up to 1.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -95,23 +95,23 @@ def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedS
 
 
 def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedSplits:
-    """Splits a stream by time: the first split holds the oldest rows.
+    """Splits a stream by time; the first split has the oldest rows.
 
-    The column is read once for the boundaries; rows of the same time stay together, rows whose time
-    cannot be read count as damaged, and no split is empty: where many rows have the same time,
-    shares give way to that.
+    The column is read once for the boundaries. Rows of the same time are in the same split, rows
+    whose time cannot be read are counted as damaged, and no split is empty, so the shares are
+    approximate if many rows have the same time.
 
     Args:
-        rows: The stream, in any order.
-        column: Numbers (such as seconds), or dates and times as ISO 8601 writes them.
-        shares: Share of each split in order of time, above 0, together 1.
+        rows: the stream, in any order.
+        column: string, name of a column of numbers (such as seconds) or ISO 8601 dates and times.
+        shares: dict from split to its share in order of time, positive, with sum 1.
 
     Returns:
-        A stream per split.
+        Dict of one stream per split.
 
     Raises:
-        DataError: If the shares do not add up to 1, the column is missing, no time is readable,
-            there are fewer different times than splits, or some are numbers and others dates.
+        DataError: if the shares do not add up to 1, the column is missing, no time is readable,
+            there are fewer distinct times than splits, or only some times are numbers.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -133,7 +133,7 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
     if len(samples) > 1:
         raise DataError(
             f"the time column {column!r} holds numbers ({samples['number']!r}) and dates "
-            f"({samples['date']!r}), which have no order together; write all of them in one form"
+            f"({samples['date']!r}), which cannot be compared; use one of the two formats"
         )
     last = _last_times(known, ends, column, tuple(shares))
 
@@ -150,7 +150,7 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
 def _last_times(
     known: np.ndarray, ends: np.ndarray, column: str, names: tuple[str, ...]
 ) -> np.ndarray:
-    """The newest time of each split but the last, from sorted times [n]; no split is empty."""
+    """Returns the newest time of each split except the last; no split is empty."""
     distinct = known[np.append(True, known[1:] != known[:-1])]
     if len(distinct) < len(names):
         times = "one time" if len(distinct) == 1 else f"{len(distinct)} different times"
@@ -161,9 +161,9 @@ def _last_times(
         )
     wanted = [known[max(0, round(end * known.size) - 1)] for end in ends]
     places = np.searchsorted(distinct, wanted).tolist()
-    for i in range(len(places)):  # each split has a time of its own, counted from the oldest
+    for i in range(len(places)):  # at least one distinct time per split, from the oldest
         places[i] = max(places[i], places[i - 1] + 1 if i else 0)
-    newest = len(distinct) - 1  # and counted from the newest
+    newest = len(distinct) - 1  # and from the newest
     for i in reversed(range(len(places))):
         newest = places[i] = min(places[i], newest - 1)
     return distinct[places]
@@ -173,14 +173,14 @@ def _checked(shares: Mapping[str, float]) -> list[float]:
     values = list(shares.values())
     if any(not value > 0 for value in values) or abs(sum(values) - 1) > 1e-6:
         raise DataError(
-            f"shares {dict(shares)} of the splits: use numbers above 0 that add up to 1, such as "
-            "0.8,0.1,0.1"
+            f"the shares of the splits are {dict(shares)}; use positive numbers that add up to 1, "
+            "such as 0.8,0.1,0.1"
         )
     return values
 
 
 def _uniform(first: int, rows: int, seed: int) -> np.ndarray:
-    """Numbers in [0, 1), a function of the row's number and the seed only (SplitMix64)."""
+    """Returns numbers in [0, 1) that depend only on row number and seed (SplitMix64)."""
     with np.errstate(over="ignore"):
         state = np.arange(first + 1, first + rows + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
         state += np.uint64((seed * _MIX_1) % 2**64)

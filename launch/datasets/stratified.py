@@ -1,8 +1,8 @@
-"""The stratified folds that AutoInt and BARS split Criteo and Avazu by.
+"""The stratified folds by which AutoInt and BARS split Criteo and Avazu.
 
-They were made with scikit-learn 0.19.1. Its `StratifiedKFold` changed how it shuffles in version
-0.21 (pull request 13124) and how it deals rows to folds in 0.22 (14704), so that today's gives
-other rows and, for Avazu, other sizes. What 0.19.1 did is here.
+They were created with `StratifiedKFold` of scikit-learn 0.19.1. Version 0.21 changed its shuffling
+(pull request 13124), and version 0.22 its assignment of rows to folds (14704), so current versions
+give other rows and, for Avazu, other sizes. This module implements the version of 0.19.1.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from zoo.data.files import DataError
 
 
 def stratified_folds(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Deals the rows of each class to folds of equal size, at random.
+    """Assigns the rows of each class to folds of equal size, at random.
 
-    Each class is shuffled by a generator of its own that starts from the same seed, and cut into
-    `folds` pieces, of which the first `n mod folds` are one row larger.
+    Each class is shuffled with its own generator of the same seed, and cut into `folds` parts, of
+    which the first `n mod folds` are one row larger.
 
     Args:
-        classes: Integers [n], the class of each row.
-        folds: Number of folds, 2 to 255.
-        seed: Seed of NumPy's `RandomState`, whose numbers are the same in every version.
+        classes: integers `[n]`, the class of each row.
+        folds: int, number of folds, 2 to 255.
+        seed: int, seed of NumPy's `RandomState`, whose numbers are the same in every version.
 
     Returns:
-        uint8 [n], the fold of each row.
+        uint8 `[n]`, the fold of each row.
 
     Raises:
-        DataError: If the number of folds is out of range.
+        DataError: if the number of folds is out of range.
 
     Example:
         >>> np.bincount(stratified_folds(np.array([0, 1] * 10), 10, seed=2018)).tolist()
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     if not 2 <= folds <= 255:
-        raise DataError(f"{folds} folds; use 2 to 255")
+        raise DataError(f"folds={folds}; use 2 to 255")
     result = np.zeros(len(classes), np.uint8)
     for value in np.unique(classes):
         members = classes == value
         size = int(members.sum())
-        # int32: half the memory of arange's int64, and the generator draws the same numbers.
+        # int32 takes half the memory of int64, and the generator draws the same numbers.
         order = np.arange(size, dtype=np.int32)
         np.random.RandomState(seed).shuffle(order)
         fold = np.empty(size, np.uint8)
-        # What does not fill up all folds goes to the first ones.
+        # The remainder goes to the first folds.
         sizes = np.full(folds, size // folds)
         sizes[: size % folds] += 1
         fold[order] = np.repeat(np.arange(folds, dtype=np.uint8), sizes)
@@ -59,12 +59,12 @@ def label_classes(rows: Rows, column: str, what: str) -> np.ndarray:
     """Reads the labels of a stream, one byte per row.
 
     Args:
-        rows: The stream.
-        column: The label.
-        what: What stands before the progress bar.
+        rows: the stream.
+        column: string, name of the label column.
+        what: string before the progress bar.
 
     Returns:
-        int8 [n]: 0, 1, or -1 for anything else.
+        int8 `[n]`: 0, 1, or -1 for any other value.
 
     Example:
         >>> from launch.datasets.raw import in_memory

@@ -1,8 +1,8 @@
 """Generated click data on which Adam overfits after one epoch.
 
-Ids follow a power law, and crossed fields such as user x campaign have ids that occur once or
-twice. They say nothing that their parts do not, so a model gains nothing from them, but it can
-learn the training labels by heart through their embeddings from the second epoch on.
+The ids follow a power law. Crossed fields such as user x campaign have ids that occur once or
+twice; they add no information to their parts, but a model can memorize training labels in their
+embeddings from the second epoch on.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from zoo.data.files import DataError
 from zoo.data.schema import Schema
 
 _ROWS = 200_000
-_RANK = 8  # of the hidden interaction of users and items
+_RANK = 8  # rank of the interaction of users and items
 # Number of ids and exponent of the power law of each plain field.
 _PLAIN = {
     "user": (8_000, 0.7),
@@ -43,16 +43,17 @@ _BIAS = -0.6
 
 
 def load(options: Options) -> RawData:
-    """Generates a data set of 16 fields; valid and test have an eighth of the training rows each.
+    """Generates a data set of 16 fields; valid and test each have an eighth of the training rows.
 
     Args:
-        options: `rows` is the number of training rows (default 200,000); `seed` decides all.
+        options: `Options`; `rows` is the number of training rows (200,000 by default), `seed` the
+            seed.
 
     Returns:
-        The rows: integer columns, and crossed columns as strings such as "17_4".
+        `RawData` with integer columns, and crossed columns as strings such as "17_4".
 
     Raises:
-        DataError: If `rows` is below 8.
+        DataError: if `rows` is below 8.
 
     Example:
         >>> from launch.datasets.raw import RowAccount

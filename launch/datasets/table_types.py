@@ -1,4 +1,4 @@
-"""The types that columns of tables have: few kinds, and the same in all files of a table."""
+"""Column types of tables: conversions, and the check that all files have the same."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoo.data.files import DataError
 
 
 def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
-    """Makes texts of dictionaries, and lists of arrays of fixed length.
+    """Converts dictionary columns to text, and arrays of fixed length to lists.
 
     Args:
-        frame: Rows of a Parquet file.
+        frame: polars `DataFrame`, rows of a Parquet file.
 
     Returns:
-        The rows; other types stay.
+        The rows; other types are unchanged.
 
     Example:
         >>> colors = pl.Series("color", ["red", "blue"], dtype=pl.Categorical)
@@ -40,10 +40,10 @@ def as_numbers(column: pl.Series) -> pl.Series:
     """Reads a column as numbers.
 
     Args:
-        column: [n] text, numbers or booleans.
+        column: polars `Series` `[n]`, text, numbers or booleans.
 
     Returns:
-        [n] float64, null for what is missing or no number; "inf" and "nan" are what they say.
+        float64 `[n]`, null if a value is missing or not a number; "inf" and "nan" are numbers.
 
     Example:
         >>> as_numbers(pl.Series([" 1.5", "x", None])).to_list()
@@ -55,15 +55,15 @@ def as_numbers(column: pl.Series) -> pl.Series:
 
 
 def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) -> pl.DataFrame:
-    """Makes texts of bytes; rows in which they are no UTF-8 are left out.
+    """Converts columns of bytes to text; rows with invalid UTF-8 are skipped.
 
     Args:
-        frame: Rows.
-        account: Receives how many rows are left out.
-        columns: Names of the columns of bytes.
+        frame: polars `DataFrame`, the rows.
+        account: `RowAccount` that receives the number of skipped rows.
+        columns: names of the columns of bytes.
 
     Returns:
-        The rows that are left.
+        The other rows.
 
     Example:
         >>> frame, account = pl.DataFrame({"word": [b"a", b"\\xff"]}), RowAccount()
@@ -76,26 +76,26 @@ def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) ->
     except pl.exceptions.ComputeError:
         rows = frame.select(columns).iter_rows()
         good = pl.Series([all(map(_is_utf8, row)) for row in rows])
-        account.damaged["bytes that are no UTF-8"] += int((~good).sum())
+        account.damaged["invalid UTF-8"] += int((~good).sum())
         return frame.filter(good).cast(texts)
 
 
 def check_same_types(
     path: str, frame: pl.DataFrame, first: str, types: Mapping[str, pl.DataType]
 ) -> None:
-    """Raises unless rows have the columns of those before, and types with the same texts.
+    """Raises unless rows have the columns of another file, and compatible types.
 
-    Whole numbers of any size are alike, and a column without a value is like any other; 1 and 1.0
-    would be different values of a field.
+    Integer types are compatible, and a column without values with any other. Integers and floats
+    are not, because 1 and 1.0 are different values of a field.
 
     Args:
-        path: File of the rows.
-        frame: The rows.
-        first: Another file of the table.
-        types: Its columns.
+        path: string, file of the rows.
+        frame: polars `DataFrame`, the rows.
+        first: string, the other file.
+        types: dict from column to type in the other file.
 
     Raises:
-        DataError: Naming the column.
+        DataError: names the column.
 
     Example:
         >>> check_same_types("b.parquet", pl.DataFrame({"x": [1]}), "a.parquet", {"x": pl.Int8()})
@@ -103,20 +103,21 @@ def check_same_types(
     if frame.columns != list(types):
         raise DataError(
             f"{path} has the columns {', '.join(frame.columns)}, {first} has {', '.join(types)}; "
-            "give files with the same columns"
+            "name files with the same columns"
         )
     for name, found in frame.schema.items():
-        if not _alike(found, types[name]):
+        if not _compatible(found, types[name]):
             raise DataError(
                 f"{path}: the column {name!r} has the type {found}, in {first} {types[name]}; "
                 "write all files with the same types"
             )
 
 
-def _alike(one: pl.DataType, other: pl.DataType) -> bool:
-    if isinstance(one, pl.List) and isinstance(other, pl.List):
-        return _alike(one.inner, other.inner)
-    return one == other or pl.Null in (one, other) or (one.is_integer() and other.is_integer())
+def _compatible(first: pl.DataType, second: pl.DataType) -> bool:
+    if isinstance(first, pl.List) and isinstance(second, pl.List):
+        return _compatible(first.inner, second.inner)
+    integers = first.is_integer() and second.is_integer()
+    return first == second or pl.Null in (first, second) or integers
 
 
 def _is_utf8(value: bytes | None) -> bool:

@@ -1,4 +1,4 @@
-"""Streams of rows from CSV, TSV and Parquet files, local or remote, of any size."""
+"""Streams rows of CSV, TSV and Parquet files, local or remote, of any size."""
 
 from __future__ import annotations
 
@@ -17,47 +17,48 @@ from launch.datasets.table_types import as_text, check_same_types, plain_types
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
 
-_BLOCK = 1 << 24  # bytes of a CSV file parsed at a time
+_BLOCK = 1 << 24  # bytes per block of a CSV file
 _PARQUET_ROWS = 1 << 16
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _PARQUET = (".parquet", ".pq")
-_START = 4096  # bytes looked at
-_NO_UTF8 = "Is it in another encoding? iconv -f LATIN1 -t UTF-8 FILE > NEW makes UTF-8 of Latin-1"
-_UTF_16 = "UTF-16 text; iconv -f UTF-16 -t UTF-8 FILE > NEW makes UTF-8 of it"
+_START = 4096  # bytes that are checked
+_NO_UTF8 = "If it is Latin-1, iconv -f LATIN1 -t UTF-8 FILE > NEW converts it to UTF-8"
+_UTF_16 = "UTF-16 text; iconv -f UTF-16 -t UTF-8 FILE > NEW converts it to UTF-8"
 _NO_TEXT = {
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
-    b"\x1f\x8b": "compressed by gzip; give its name the ending .gz",
-    b"BZh": "compressed by bzip2; give its name the ending .bz2",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; give its name the ending .zst",
+    b"\x1f\x8b": "compressed by gzip; rename it to .gz",
+    b"BZh": "compressed by bzip2; rename it to .bz2",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; rename it to .zst",
     b"PK\x03\x04": "a zip archive or a spreadsheet; unzip it, or save it as CSV",
-    b"PAR1": "a Parquet file; give its name the ending .parquet",
+    b"PAR1": "a Parquet file; rename it to .parquet",
 }
 
 
 def table_rows(
     files: Sequence[str], *, names: Sequence[str] | None = None, separator: str | None = None
 ) -> Rows:
-    """Streams files, one after another; all have the same columns.
+    """Streams the rows of files with the same columns, one file after another.
 
-    Every CSV column is text, so that what a column means is decided in one place, the schema.
-    Rows with a wrong number of columns or with bytes that are no UTF-8 are left out and counted.
-    Columns of a Parquet file keep their types, but dictionaries become their texts, arrays of
-    fixed length lists.
+    All CSV columns are text; the schema determines how they are read. Rows with a wrong number of
+    columns or with invalid UTF-8 are skipped and counted. Columns of Parquet files keep their
+    types, except that dictionaries become text and arrays of fixed length become lists.
 
     Args:
-        files: `.csv`, `.tsv`, `.tab`, `.txt` (tabs), each also compressed (`.gz`, `.bz2`, `.zst`,
-            `.lz4`), or `.parquet`, `.pq`; local or `scheme://...`.
-        names: Names of the columns of CSV files without a header.
-        separator: What stands between the columns of a CSV file; None goes by the ending.
+        files: paths of `.csv`, `.tsv`, `.tab` or `.txt` (tabs) files, each also compressed (`.gz`,
+            `.bz2`, `.zst`, `.lz4`), or of `.parquet` or `.pq` files; local or `scheme://...`.
+        names: names of the columns of CSV files without a header. Defaults to `None`: the files
+            have a header.
+        separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
+            file name.
 
     Returns:
-        The rows.
+        A stream of rows.
 
     Raises:
-        DataError: While reading, if a file is missing, unreadable, or has other columns, or columns
-            of other types, than the first.
+        DataError: while reading, if a file is missing or unreadable, or its columns or their types
+            differ from those of the first file.
 
     Example:
         >>> import tempfile
@@ -84,14 +85,14 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
     """Reads the names of the columns of a file.
 
     Args:
-        path: CSV file with a header, or Parquet file.
-        separator: As for `table_rows`.
+        path: string, CSV file with a header, or Parquet file.
+        separator: as in `table_rows`.
 
     Returns:
-        The names.
+        List of strings.
 
     Raises:
-        DataError: If the file is missing or unreadable, or a name occurs twice.
+        DataError: if the file is missing or unreadable, or a name occurs twice.
 
     Example:
         >>> column_names("rows.csv")  # doctest: +SKIP
@@ -115,13 +116,13 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
 
 
 def is_table(path: str) -> bool:
-    """Tells by its ending whether a file is one that `table_rows` reads.
+    """Returns whether `table_rows` reads a file, according to its name.
 
     Args:
-        path: Name of a file.
+        path: string, name of a file.
 
     Returns:
-        Whether it is.
+        Boolean.
 
     Example:
         >>> is_table("part-0.csv.gz"), is_table("README.md")
@@ -149,23 +150,23 @@ def _unreadable(path: str, error: Exception) -> DataError:
     if isinstance(error, UnicodeDecodeError):
         advice = f". {_NO_UTF8}"
     elif "straddling object" in reason:
-        advice = ". Has a value a quotation mark at its beginning and none at its end?"
-    elif "CSV parse error: Expected" in reason:  # else it would have been left out
+        advice = ". Check for values with a quotation mark at the beginning only"
+    elif "CSV parse error: Expected" in reason:  # the row could not be skipped
         reason = reason.partition(": ")[2]
         count, _, row = reason.partition(": ")
         reason = f"{count} in the row {row[:60]!r}"
-        advice = f". The row holds bytes that are no UTF-8 besides. {_NO_UTF8}"
+        advice = f". The row also contains invalid UTF-8. {_NO_UTF8}"
     elif "Parquet magic bytes" in reason or "thrift" in reason:
         advice = ". Copy the file again"
     elif "decompress failed" in reason or "inflate failed" in reason:
-        advice = ". If it is not compressed, rename it; else copy it again"
+        advice = ". If it is not compressed, rename it; otherwise copy it again"
     elif reason.startswith("Truncated compressed"):
         advice = ". Copy the file again"
     return DataError(f"{path} cannot be read as a table: {reason}{advice}")
 
 
 def _check_text(path: str) -> None:
-    """Raises if a file that should be text begins as something else does."""
+    """Raises if the first bytes of a file are not text."""
     with RawFile(path) as file:
         start = file.stream.read(_START)
     for mark, what in _NO_TEXT.items():
@@ -173,8 +174,8 @@ def _check_text(path: str) -> None:
             raise DataError(f"{path} cannot be read as a table: it is {what}")
     if b"\0" in start:
         raise DataError(
-            f"{path} cannot be read as a table: it is no text (byte {start.index(0)} is 0); name a "
-            "file of comma- or tab-separated text, or Parquet with the ending .parquet"
+            f"{path} cannot be read as a table: it is not text (byte {start.index(0)} is 0); name "
+            "a file of comma- or tab-separated text, or a Parquet file with the ending .parquet"
         )
 
 
@@ -202,16 +203,16 @@ def _read_csv(
             read_options=csv.ReadOptions(
                 block_size=_BLOCK, column_names=None if names is None else header
             ),
-            # Arrow hands over ragged rows to be counted; polars raises, pads or cuts them.
+            # Arrow reports rows of a wrong length; polars raises, pads or cuts them.
             parse_options=_parsing(path, separator, account),
-            # Bytes, not text: bad UTF-8 would end the stream, and here it costs a row only.
+            # Read as bytes, because invalid UTF-8 in a text column would end the stream.
             convert_options=csv.ConvertOptions(
                 column_types={name: pa.binary() for name in header}, strings_can_be_null=False
             ),
         )
         for batch in reader:
             account.bytes_read = before + file.position()
-            frame = pl.from_arrow(batch)  # which names a column without a name
+            frame = pl.from_arrow(batch)  # also names columns without a name
             yield as_text(frame, account, frame.columns)
 
 
@@ -222,11 +223,11 @@ def _parsing(path: str, separator: str | None, account: RowAccount | None) -> cs
 
     def skip(row: csv.InvalidRow) -> str:
         if account is not None:
-            # A quotation mark that nothing ends until the next one makes one row of many lines.
+            # A quotation mark without an end joins all lines up to the next one into one row.
             account.damaged["wrong number of columns"] += 1 + row.text.rstrip("\n").count("\n")
         return "skip"
 
-    # Files with tabs are written without quotes; a quotation mark is then a character.
+    # Files with tabs are written without quotes, so quotation marks are plain characters.
     quote = False if separator == "\t" else '"'
     return csv.ParseOptions(
         delimiter=separator,
@@ -238,11 +239,11 @@ def _parsing(path: str, separator: str | None, account: RowAccount | None) -> cs
 
 @functools.cache
 def _ignore_rows_of_other_bytes() -> None:
-    """Keeps Python from printing a stack trace for a row that Arrow can make no text of.
+    """Suppresses Python's stack trace for a row that Arrow cannot convert to text.
 
-    Arrow makes a text of a row with too few or too many columns before it calls `skip`. Where it
-    cannot, the exception goes to Python's hook for what nobody can catch, and reading ends with
-    Arrow's own error, which `_unreadable` explains.
+    Arrow converts a row of a wrong length to text before it calls `skip`. If this fails, the
+    exception goes to `sys.unraisablehook`, and reading ends with an error of Arrow, which
+    `_unreadable` explains.
     """
     hook = sys.unraisablehook
 

@@ -1,4 +1,4 @@
-"""Taobao's display ads: which ad a user clicked, by day (TaobaoAd_x1, or Alibaba's own files)."""
+"""Taobao's display ads (TaobaoAd_x1, or Alibaba's original files)."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ _MIN_COUNT = 10
 
 
 def load(options: Options) -> RawData:
-    """Reads Taobao's ads; valid is the test split once more, as in BARS.
+    """Reads Taobao's ads; valid is the same as test, as in BARS.
 
     Args:
-        options: `source` is `TaobaoAd_x1.zip`, a folder with its `train.csv` and `test.csv`, or a
-            folder with Alibaba's `raw_sample.csv`, `ad_feature.csv` and `user_profile.csv`;
-            without it, the zip is downloaded.
+        options: `Options`; `source` is `TaobaoAd_x1.zip`, a folder with its `train.csv` and
+            `test.csv`, or a folder with Alibaba's `raw_sample.csv`, `ad_feature.csv` and
+            `user_profile.csv`; without it, the zip is downloaded.
 
     Returns:
-        The rows. From Alibaba's files, without the histories of behavior.
+        `RawData`; rows of Alibaba's files have no histories of behavior.
 
     Raises:
-        DataError: If a file is missing or malformed, or the download fails.
+        DataError: if a file is missing or malformed, or the download fails.
 
     Example:
         >>> load(Options(source="taobao"))  # doctest: +SKIP
@@ -79,7 +79,7 @@ def load(options: Options) -> RawData:
         *fields_of(HISTORIES, options, _MIN_COUNT, length=LENGTH, shares=_TARGETS),
     ]
     past = newest(HISTORIES, LENGTH)
-    # The prices of these files lie in [0, 1] and are used as they are.
+    # The prices in these files are in [0, 1] and are not transformed.
     price = Numeric(_PRICE, transform="none")
     schema = Schema("taobao_ad", fields, [price], label=_LABEL, group="userid")
     splits = {split: mapped(table_rows([path]), past) for split, path in files.items()}
@@ -90,8 +90,8 @@ def _from_raw(options: Options, found: dict[str, str]) -> RawData:
     for name in ("ad_feature", "user_profile"):
         if name not in found:
             raise DataError(
-                f"{options.source} holds raw_sample but no {name}.csv; put the three files of "
-                "https://tianchi.aliyun.com/dataset/56 there"
+                f"{options.source} holds raw_sample but no {name}.csv; name a folder with the "
+                "three files of https://tianchi.aliyun.com/dataset/56"
             )
     files = [found[name] for name in ("raw_sample", "ad_feature", "user_profile")]
     check_columns({"": files[0]}, ("user", _TIME, "adgroup_id", "pid", _LABEL), "raw_sample.csv")
@@ -100,18 +100,18 @@ def _from_raw(options: Options, found: dict[str, str]) -> RawData:
     users = _described(files[2], "userid", USER, met)
     rows = _joined(table_rows(files[:1]), ads, users, met)
     fields = fields_of(FIELDS, options, _MIN_COUNT)
-    # BARS's prices are these, mapped to [0, 1]; standardized they differ by a factor and a shift.
+    # BARS maps these prices to [0, 1]; here they are standardized instead.
     numbers = [Numeric(_PRICE)]
     schema = Schema("taobao_ad", fields, numbers, label=_LABEL, group="userid", time=_TIME)
     return RawData(schema, _Days(rows), tuple(files), PUBLISHED)
 
 
 def _described(path: str, key: str, columns: tuple[str, ...], met: RowAccount) -> pl.DataFrame:
-    """Users or ads in memory, one row each; some header names end in a blank."""
+    """Returns users or ads, one row each; spaces around header names are removed."""
     named = {name: name.strip() for name in column_names(path)}
     for column in (key, *columns):
         if column not in named.values():
-            raise DataError(f"{path} has no column {column!r}; it has {', '.join(named)}")
+            raise DataError(f"{path} has no column {column!r}; its columns: {', '.join(named)}")
     frames = [pl.DataFrame(schema=dict.fromkeys((key, *columns), pl.String))]
     for frame in table_rows([path])(met):
         frames.append(frame.rename(named).select(key, *columns).cast(pl.String))
@@ -139,7 +139,7 @@ def _joined(samples: Rows, ads: pl.DataFrame, users: pl.DataFrame, met: RowAccou
 
 
 class _Days(SharedSplits):
-    """The last day is test, and valid too; the days before are train."""
+    """Splits by day: the last day is test and valid, the days before are train."""
 
     def __init__(self, rows: Rows):
         super().__init__(rows, ("train", "valid", "test"), _day)

@@ -1,4 +1,4 @@
-"""Columns of times as numbers: seconds, or whatever the numbers of the column count."""
+"""Reads columns of times as numbers, in seconds or in their own unit."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def read_times(
     """Reads a column of times.
 
     Args:
-        frame: Rows.
-        column: Name of the column: numbers (such as seconds), or dates and times as ISO 8601 writes
-            them.
-        samples: Receives a text that is a number and one that is a date, under "number" and "date".
+        frame: polars `DataFrame`, the rows.
+        column: string, name of a column of numbers (such as seconds) or ISO 8601 dates and times.
+        samples: dict that receives a text that is a number, as "number", and one that is a date, as
+            "date". Defaults to `None`.
 
     Returns:
-        [n] float64, seconds or whatever the numbers are; null where no time can be read.
+        float64 `[n]`, seconds or the unit of the numbers; null where a time cannot be read.
 
     Raises:
-        DataError: If there is no such column, or it has a type without times.
+        DataError: if the column is missing or has an unsupported type.
 
     Example:
         >>> read_times(pl.DataFrame({"day": ["1970-01-02", "x"]}), "day").to_list()
         [86400.0, None]
     """
     if column not in frame.columns:
-        raise DataError(f"no time column {column!r}; there are {', '.join(frame.columns)}")
+        raise DataError(f"no time column {column!r}; columns: {', '.join(frame.columns)}")
     values = frame[column]
     if values.dtype.is_nested() or values.dtype in (pl.Time, pl.Duration, pl.Binary):
         raise DataError(
@@ -66,7 +66,7 @@ def _note(samples: dict[str, str] | None, kind: str, found: pl.Series) -> None:
 
 
 def _ahead(text: pl.Series) -> pl.Series:
-    """Seconds by which the zone of an ISO time is ahead of UTC; 0 without a zone."""
+    """Returns the offset of the time zones from UTC in seconds; 0 without a zone."""
     zone = text.str.extract_groups(_ZONE).struct.unnest()
     hours, minutes = (zone[n].fill_null("0").cast(pl.Int64) for n in ("hours", "minutes"))
     west = zone["sign"].fill_null("") == "-"

@@ -1,1 +1,1 @@
-"""From streams of raw rows to ids, numbers and TFRecord files, in two passes."""
+"""Converts streams of raw rows to ids, numbers and TFRecord files, in two passes."""

@@ -1,4 +1,4 @@
-"""The first pass: counts values, learns vocabularies, boundaries, means and deviations."""
+"""The first pass: counts values; computes vocabularies, boundaries, means and deviations."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from zoo.data.files import DataError
 from zoo.data.schema import Schema
 from zoo.data.vocabulary import OOV
 
-MOST_COUNTED = 100_000_000  # ids of a field whose size the schema gives: some 5 GB
-_NO_SPREAD = 1e-13  # deviation, as a share of the mean, that comes of rounding
+MOST_COUNTED = 100_000_000  # maximum size of a field without a vocabulary: some 5 GB
+_NO_SPREAD = 1e-13  # deviation relative to the mean, below which it is rounding
 
 
 class TrainingCounts:
-    """Counts what the training rows hold, a slice at a time.
+    """Counts the values of the training rows, in slices.
 
     Args:
-        schema: The columns; their sizes and statistics are what is learned.
+        schema: `Schema`, the columns; sizes and statistics need not be known.
 
     Example:
         >>> counts = TrainingCounts(Schema("tiny", [Categorical("user")]))
@@ -44,7 +44,7 @@ class TrainingCounts:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Counts a slice of the training rows."""
-        # Fields that share a vocabulary are counted together, one after the other.
+        # Fields that share a vocabulary are counted in turn, in the same thread.
         columns: dict[str, list] = {}
         for field in self._schema.categorical:
             columns.setdefault(field.shares or field.name, []).append((rows[field.name], field))
@@ -53,12 +53,12 @@ class TrainingCounts:
         in_parallel(lambda item: [item[0].add(*part) for part in item[1]], work)
 
     def finish(self) -> tuple[Schema, dict[str, tuple[pl.Series, np.ndarray]]]:
-        """Gives the schema with what was learned, and the vocabularies.
+        """Returns the schema with sizes and statistics, and the vocabularies.
 
         Returns:
-            The schema, and by field the values by id and their int64 counts.
+            The `Schema`, and a dict from field to its values by id and their counts, int64.
         """
-        # One after the other, and each let go: with many ids they are nearly all memory there is.
+        # In turn, and each freed after use: with many ids they take most of the memory.
         owners = list(self._owners)
         found = {owner: self._owners.pop(owner).finish() for owner in owners}
         fields, vocabularies = [], {}
@@ -72,15 +72,18 @@ class TrainingCounts:
 
 
 def vocabulary(values: pl.Series, counts: np.ndarray, field: Categorical) -> pl.DataFrame:
-    """Orders counted values by id: `<oov>`, the missing bucket if there is one, the most frequent.
+    """Orders counted values by id: `<oov>`, the missing bucket if any, then by falling count.
+
+    Values with equal counts are sorted by value.
 
     Args:
-        values: [k] distinct texts; "" is a missing value.
-        counts: [k] their occurrences in the training split.
-        field: Its `min_count` and `missing` decide what gets an id; ties go by value.
+        values: polars `Series` `[k]`, distinct texts; "" is a missing value.
+        counts: integers `[k]`, their occurrences in the training split.
+        field: `Categorical`; its `min_count` and `missing` determine which values get an id.
 
     Returns:
-        Columns `value` and `count`; the count of `<oov>` is that of all values without an id.
+        `DataFrame` with columns `value` and `count`; the count of `<oov>` is that of all values
+        without an id.
 
     Example:
         >>> field = Categorical("user", min_count=2, missing="bucket")
@@ -88,7 +91,7 @@ def vocabulary(values: pl.Series, counts: np.ndarray, field: Categorical) -> pl.
         [('<oov>', 1), ('', 1), ('b', 2)]
     """
     counted = pl.DataFrame({"value": values, "count": counts.astype(np.int64)})
-    # A raw value that reads "<oov>" would make the file's keys ambiguous; it is unknown too.
+    # The raw value "<oov>" is treated as unknown, so that keys are unique.
     kept = counted.filter(
         (pl.col("count") >= field.min_count) & ~pl.col("value").is_in([OOV, ""])
     ).sort("count", "value", descending=[True, False])
@@ -116,13 +119,13 @@ class _TextCounter:
         if not len(codes):
             return
         top = int(codes.max()) + 1
-        if top > len(self.counts):  # with room to grow: few copies
+        if top > len(self.counts):  # doubled, so that it is rarely copied
             room = np.zeros(max(top, 2 * len(self.counts)), np.int64)
             room[: len(self.counts)] = self.counts
             self.counts = room
         if top < 4 * len(codes):
             self.counts[:top] += np.bincount(codes)
-        else:  # touching every count for each slice would take longest of all
+        else:  # far fewer codes than counts: adds only the counts that change
             found, times = np.unique(codes, return_counts=True)
             self.counts[found] += times
 
@@ -139,7 +142,7 @@ class _TextCounter:
 
 
 class _IdCounter:
-    """Counts the ids of a field whose encoding is known beforehand."""
+    """Counts the ids of a field whose encoding needs no counts."""
 
     def __init__(self, field: Categorical):
         self.column = field
@@ -155,10 +158,10 @@ class _IdCounter:
 
 
 class _QuantileCounter:
-    """Counts distinct numbers, and chooses boundaries between which lie equally many.
+    """Counts distinct numbers, and chooses boundaries so that buckets have equal counts.
 
-    A number that differs in every row costs 16 bytes a row, and as much again while they are
-    merged; its text in a hash table would cost several times that.
+    Takes 16 bytes per distinct number, and twice that during a merge; a hash table of texts would
+    take several times as much.
     """
 
     def __init__(self, field: Categorical):
@@ -183,11 +186,11 @@ class _QuantileCounter:
         self._merge()
         known = self._known.sort("x")
         if known.is_empty():
-            raise DataError(f"no training row has a number in {self.column.name!r}; drop the field")
+            raise DataError(f"no training row has a number in {self.column.name!r}; remove it")
         up_to = known["n"].cum_sum().to_numpy()
         shares = np.arange(1, self.column.size - 1) / (self.column.size - 1)
         at = np.searchsorted(up_to, shares * up_to[-1], side="left")
-        # Boundaries belong to the bucket above; the smallest number bounds nothing.
+        # A boundary belongs to the bucket above it, so the smallest number is not one.
         found = np.unique(known["x"].to_numpy()[at])
         boundaries = tuple(found[found > known["x"][0]].tolist()) or (float(known["x"][0]),)
         field = dataclasses.replace(self.column, boundaries=boundaries, size=len(boundaries) + 2)
@@ -198,7 +201,7 @@ class _QuantileCounter:
 
 
 class _Moments:
-    """Mean and deviation of a number column, merged slice by slice (Chan, Golub, LeVeque 1983)."""
+    """Mean and deviation of a number column, updated per slice (Chan, Golub, LeVeque 1983)."""
 
     def __init__(self, column: Numeric):
         self.column = column
@@ -222,14 +225,14 @@ class _Moments:
     def finish(self) -> Numeric:
         if not self._found:
             logging.warning(
-                "numeric column %r: no training row has a number there; is it categorical, or to "
-                "be left out of the schema?",
+                "numeric column %r has no number in any training row; make it a field, or remove "
+                "it from the schema",
                 self.column.name,
             )
         if not self._rows:
             return self.column
         std = float(np.sqrt(self._squares / self._rows))
-        # The sums of a column that is the same in every row may differ in their last digits.
+        # For a constant column, rounding may give a deviation that is not exactly 0.
         spread = std > _NO_SPREAD * abs(self._mean)
         return dataclasses.replace(self.column, mean=self._mean, std=std if spread else 1.0)
 
@@ -241,13 +244,13 @@ def _counter(field: Categorical) -> _TextCounter | _IdCounter | _QuantileCounter
         return _QuantileCounter(field)
     if field.size > MOST_COUNTED:
         raise DataError(
-            f"field {field.name!r}: size={field.size:,}; a preparation counts each id in memory "
-            f"and writes a line for it, use a size of at most {MOST_COUNTED:,}"
+            f"field {field.name!r} has size={field.size:,}; a preparation counts each id in "
+            f"memory, so use a size of at most {MOST_COUNTED:,}"
         )
     return _IdCounter(field)
 
 
 def _numbered(field: Categorical, counts: np.ndarray) -> tuple[Categorical, pl.Series, np.ndarray]:
-    """A vocabulary of numbers, which holds the counts; nothing is looked up in it."""
+    """Returns a field with a vocabulary of numbers, which only stores the counts."""
     numbers = pl.Series(np.arange(1, field.size)).cast(pl.String)
     return field, pl.concat([pl.Series([OOV]), "#" + numbers]), counts

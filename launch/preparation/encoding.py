@@ -1,4 +1,4 @@
-"""The second pass: rows of raw values become rows of ids and numbers."""
+"""The second pass: encodes rows of raw values as ids and numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from launch.preparation.rows import in_parallel
 from launch.preparation.texts import numbers
 from zoo.data.schema import Schema
 
-_LARGEST = 2**63 - 1  # of an int64, in which records hold the group
+_LARGEST = 2**63 - 1  # maximum of int64, the dtype of the group in records
 
 
 class RowEncoder:
     """Encodes slices of rows.
 
     Args:
-        schema: The columns, with sizes and statistics.
-        vocabularies: The values by id, `<oov>` first, of each field that has a vocabulary.
+        schema: `Schema`, the columns with sizes and statistics.
+        vocabularies: dict from field to its values by id, `<oov>` first, for fields that have a
+            vocabulary.
 
     Attributes:
-        changed: How many values had to be changed, by reason.
+        changed: `Counter`, number of changed values by reason.
 
     Example:
         >>> from zoo import Categorical
@@ -44,11 +45,11 @@ class RowEncoder:
         """Encodes a slice.
 
         Args:
-            rows: n rows of raw values; label and weight are numbers.
+            rows: polars `DataFrame`, n rows of raw values; label and weight are numbers.
 
         Returns:
-            "label" float32 [n], and as far as the schema has such columns "ids" int32 [n, W],
-            "numeric" float32 [n, N], "weight" float32 [n], "group" int64 [n].
+            Dict of arrays: "label" float32 `[n]`, and, if the schema has such columns, "ids" int32
+            `[n, W]`, "numeric" float32 `[n, N]`, "weight" float32 `[n]`, "group" int64 `[n]`.
         """
         schema = self._schema
         batch = {"label": rows[schema.label].cast(pl.Float32).to_numpy()}
@@ -66,13 +67,13 @@ class RowEncoder:
 
 
 def fingerprints(column: pl.Series) -> np.ndarray:
-    """Numbers that stand for the values of a column: equal values, equal numbers, on any machine.
+    """Hashes the values of a column to numbers that are the same on every machine.
 
     Args:
-        column: [n] raw values; a missing one counts as "".
+        column: polars `Series` `[n]`, raw values; a missing value counts as "".
 
     Returns:
-        int64 [n], FarmHash64 of the text.
+        int64 `[n]`, FarmHash64 of the text.
 
     Example:
         >>> first, second = fingerprints(pl.Series(["ann", "ann"]))

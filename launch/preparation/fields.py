@@ -1,4 +1,4 @@
-"""Turns the texts of a field into ids: by vocabulary, by hash, by bucket."""
+"""Converts the texts of a field to ids, by vocabulary, hash or bucket."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from zoo.data.subnormals import flush_array
 from zoo.serving.encoding import hash_ids
 
 WITH_VOCABULARY = ("vocabulary", "log_square")
-_MOST_LEARNED = 1 << 22  # texts whose ids are kept at a time, some 400 MB
+_MOST_LEARNED = 1 << 22  # maximum number of texts whose ids are cached, some 400 MB
 
 
 class Codes:
-    """Numbers the distinct texts of a column as they come: a hash table that stays.
+    """Numbers the distinct texts of a column in order of appearance, in a persistent hash table.
 
-    A join would build its hash table anew for every slice, which takes longer than all the rest
-    once a vocabulary has millions of entries.
+    A join would build a hash table for every slice, which takes longer than the rest of the
+    preparation if a vocabulary has millions of entries.
 
     Example:
         >>> codes = Codes()
@@ -37,24 +37,25 @@ class Codes:
     def __init__(self) -> None:
         self._categories = pl.Categories.random()
         self._dtype = pl.Categorical(self._categories)
-        # polars forgets the texts once no column refers to them.
+        # polars frees the texts when no column refers to them.
         self._kept = pl.Series([], dtype=self._dtype)
 
     def of(self, values: pl.Series) -> np.ndarray:
-        """uint32 numbers [n] of texts [n]."""
+        """Returns the numbers of texts `[n]`, uint32 `[n]`."""
         return values.cast(self._dtype).to_physical().to_numpy()
 
     def texts(self) -> pl.Series:
-        """All texts so far, by number."""
+        """Returns all texts so far, by number."""
         return self._categories.to_series()
 
 
 class FieldEncoder:
-    """Gives the ids of a field, as `zoo.serving.encoding.ids_from_text` does in a served model.
+    """Returns the ids of a field, equal to those of `zoo.serving.encoding.ids_from_text`.
 
     Args:
-        field: What the schema says of it; its size is known.
-        values: The vocabulary by id, `<oov>` first, for the encodings that have one.
+        field: `Categorical` whose size is known.
+        values: polars `Series`, the vocabulary by id, `<oov>` first. Defaults to `None`: the
+            encoding has no vocabulary.
 
     Example:
         >>> encoder = FieldEncoder(Categorical("user", 2), pl.Series(["<oov>", "ann"]))
@@ -65,9 +66,9 @@ class FieldEncoder:
     def __init__(self, field: Categorical, values: pl.Series | None = None):
         self.field = field
         self._codes = Codes()
-        self._ids = np.zeros(0, np.int32)  # by code, with room to grow; 0 for what is unknown
-        self._learned = 0  # codes whose ids were found on their first occurrence
-        self._unread = np.zeros(0, np.int8)  # by code, for numbers: 1 missing, 2 no number
+        self._ids = np.zeros(0, np.int32)  # by code, with spare capacity; 0: unknown
+        self._learned = 0  # number of codes whose ids are known
+        self._unread = np.zeros(0, np.int8)  # by code, for numbers: 1 missing, 2 not a number
         self._known = None
         if field.encoding == "log_square":
             ids = np.arange(len(values), dtype=np.int32)
@@ -76,7 +77,7 @@ class FieldEncoder:
             codes = self._codes.of(values)
             self._ids = np.zeros(len(values), np.int32)
             self._ids[codes] = np.arange(len(values))
-            self._ids[codes[0]] = 0  # a raw value that reads "<oov>" is unknown too
+            self._ids[codes[0]] = 0  # the raw value "<oov>" is unknown too
 
     def ids(
         self, column: pl.Series, changed: Counter[str], field: Categorical | None = None
@@ -84,12 +85,13 @@ class FieldEncoder:
         """Encodes raw values.
 
         Args:
-            column: [n] raw values.
-            changed: Receives how many values were changed, by reason.
-            field: Another field that shares the vocabulary; None: the encoder's own.
+            column: polars `Series` `[n]`, raw values.
+            changed: `Counter` that receives the number of changed values by reason.
+            field: `Categorical`, another field that shares the vocabulary. Defaults to `None`: the
+                field of the encoder.
 
         Returns:
-            int32 [n, length], padded with -1.
+            int32 `[n, length]`, padded with -1.
         """
         field = field or self.field
         if self.field.encoding == "buckets":
@@ -103,7 +105,7 @@ class FieldEncoder:
         return ids
 
     def _of_texts(self, values: pl.Series, changed: Counter[str]) -> np.ndarray:
-        """int32 ids [k] of texts [k] that `launch.preparation.texts.texts` gave."""
+        """Returns the ids of the result of `texts`, int32 `[k]`."""
         learns = self.field.encoding in ("hash", "log_square")
         if learns and self._learned > _MOST_LEARNED:
             self._forget()
@@ -124,12 +126,12 @@ class FieldEncoder:
         return self._ids[codes]
 
     def _forget(self) -> None:
-        """Begins anew: a hashed field may have as many texts as there are rows."""
+        """Clears the cache: a hashed field may have as many texts as there are rows."""
         self._codes, self._learned = Codes(), 0
         self._ids, self._unread = np.zeros(0, np.int32), np.zeros(0, np.int8)
 
     def _learn(self, codes: np.ndarray, values: pl.Series) -> None:
-        """Finds the ids of texts that occur for the first time: there are few, rows are many."""
+        """Computes the ids of texts that occur for the first time."""
         if self.field.encoding == "hash":
             self._ids[codes] = hash_ids(self.field, values.to_list())
             return

@@ -1,4 +1,4 @@
-"""The two passes over a data set: one counts, one encodes and writes."""
+"""The two passes over a data set: the first counts, the second encodes and writes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, shard_bounds, write_shards
 from zoo.data.vocabulary import check_file_names, load_vocabulary, save_vocabulary
 
-_SOME = 0.01  # share of damaged rows from which something is wrong with all of them
-_MOST = 0.5  # share from which nothing is left to go on with
-_FEW_ROWS = 100  # chance may leave a split of 10 % of them empty
+_SOME = 0.01  # share of damaged rows above which a systematic error is likely
+_MOST = 0.5  # share above which a higher --max_lost is not suggested
+_FEW_ROWS = 100  # with fewer rows, a split of 10 % may be empty by chance
 
 
 @dataclass
 class Counted:
-    """What the first pass found, beside the schema and the vocabularies that it wrote.
+    """The row counts of the first pass.
 
     Args:
-        rows: Sound rows by split.
-        damaged: Rows that could not be read, by reason.
-        left_out: Rows that the data set's own rules leave out, by reason.
+        rows: dict from split to its number of valid rows.
+        damaged: dict from reason to the number of rows that could not be read.
+        left_out: dict from reason to the number of rows that the data set's rules leave out.
 
     Example:
         >>> Counted({"train": 8}, {"wrong number of columns": 2}, {}).share_lost
@@ -60,9 +60,9 @@ class Files:
     """How record files are written.
 
     Args:
-        shards: Files per split, at least 1.
-        compression: None or "GZIP".
-        layout: "packed" or "columns".
+        shards: int, number of files per split, at least 1. Defaults to 1.
+        compression: `None` or "GZIP". Defaults to `None`.
+        layout: "packed" or "columns". Defaults to "packed".
 
     Example:
         >>> Files(shards=4).layout
@@ -78,19 +78,19 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
     """Reads all rows once, and writes the schema and the vocabularies to the workspace.
 
     Args:
-        raw: The data set.
-        work: Where to work; if it holds a finished first pass, that is taken.
-        max_lost: Largest share of damaged rows, in [0, 1].
+        raw: `RawData`, the data set.
+        work: `Workspace`; if it contains a finished first pass, that one is used.
+        max_lost: float, maximum share of damaged rows, in [0, 1].
 
     Returns:
-        The numbers of rows.
+        `Counted`, the numbers of rows.
 
     Raises:
-        DataError: If too many rows are damaged, or a split has no row.
+        DataError: if too many rows are damaged, or a split has no rows.
     """
     if work.counted is not None:
         found = Counted(**work.counted)
-        _check(raw, found, max_lost)  # which may be less than it was then
+        _check(raw, found, max_lost)  # `max_lost` may be lower than before
         return found
     check_file_names(work.path, raw.schema)
     counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
@@ -104,7 +104,7 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
     found = Counted(dict(rows), _positive(account.damaged), _positive(account.left_out))
     _check(raw, found, max_lost)
     schema, vocabularies = counts.finish()
-    del counts  # half of all memory, where ids are many
+    del counts  # takes half of the memory if there are many ids
     for name, (values, occurrences) in vocabularies.items():
         save_vocabulary(work.path, name, values.to_list(), occurrences)
     schema.save(work.path)
@@ -115,19 +115,19 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
 def write_pass(
     raw: RawData, counted: Counted, work: Workspace, files: Files
 ) -> tuple[dict[str, list[Shard]], Counter[str]]:
-    """Reads all rows again, encodes them, and writes the record files that are not there yet.
+    """Reads all rows again, encodes them, and writes the record files that are still missing.
 
     Args:
-        raw: The data set.
-        counted: What the first pass found.
-        work: Where to work, with schema and vocabularies.
-        files: How to write.
+        raw: `RawData`, the data set.
+        counted: `Counted`, the result of the first pass.
+        work: `Workspace` with schema and vocabularies.
+        files: `Files`, how to write the record files.
 
     Returns:
-        The record files by split, and how many values had to be changed, by reason.
+        Dict from split to its record files, and a `Counter` of changed values by reason.
 
     Raises:
-        DataError: If the rows are not those of the first pass.
+        DataError: if the rows differ from those of the first pass.
     """
     schema = Schema.load(work.path)
     looked_up = [f.name for f in schema.categorical if f.encoding in WITH_VOCABULARY]
@@ -140,7 +140,7 @@ def write_pass(
             for split, rows in counted.rows.items()
         }
         try:
-            # disable=None: no bar where the output is not a terminal, such as a log file
+            # disable=None: no bar if the output is not a terminal, such as a log file
             bar = tqdm(
                 total=sum(counted.rows.values()),
                 desc="writing",
@@ -151,7 +151,10 @@ def write_pass(
             with bar:
                 for split, part in prefetched(sliced_rows(raw, RowAccount())):
                     if split not in writers:
-                        raise DataError(f"split {split!r} had no row before; the files changed")
+                        raise DataError(
+                            f"split {split!r} had no rows in the first pass, so the files have "
+                            "changed; run the command again"
+                        )
                     writers[split].put(encoder.encode(part))
                     bar.update(part.height)
             for writer in writers.values():
@@ -164,7 +167,7 @@ def write_pass(
 
 
 class _SplitWriter:
-    """Writes the files of one split in a thread of its own; rows written before are skipped."""
+    """Writes the files of one split in its own thread; rows written before are skipped."""
 
     def __init__(
         self,
@@ -191,7 +194,7 @@ class _SplitWriter:
         self._done: Future = pool.submit(write)
 
     def put(self, batch: Mapping[str, np.ndarray]) -> None:
-        """Hands rows over; raises what went wrong with those before."""
+        """Passes rows to the thread; raises its error, if any."""
         rows = len(batch["label"])
         skipped = min(rows, self._skip)
         self._skip -= skipped
@@ -199,7 +202,7 @@ class _SplitWriter:
             self._put({key: values[skipped:] for key, values in batch.items()})
 
     def close(self) -> None:
-        """Waits until all is written."""
+        """Waits until all rows are written."""
         self._put(None)
         self._done.result()
 
@@ -241,7 +244,7 @@ def _check(raw: RawData, found: Counted, max_lost: float) -> None:
     if found.share_lost > max_lost:
         raise DataError(
             f"data set {name!r}: {found.share_lost:.4%} of the rows are damaged ({reasons}), at "
-            f"most {max_lost:.4%} may be; {_advice(raw.schema, found)}"
+            f"most {max_lost:.4%} are allowed; {_advice(raw.schema, found)}"
         )
     empty = [split for split in ("train", *raw.splits) if not found.rows.get(split)]
     if empty:
@@ -250,22 +253,22 @@ def _check(raw: RawData, found: Counted, max_lost: float) -> None:
         left_out = sum(found.left_out.values())
         lost += f"; left out: {left_out:,}" if left_out else ""
         if not usable:
-            what = "the files hold no row" if not reasons else "fix that first"
+            what = "the files contain no rows" if not reasons else "fix the damaged rows"
         elif usable < _FEW_ROWS:
             what = (
-                "so few rows need larger shares such as --split=0.5,0.25,0.25, fewer splits such "
-                "as --split=0.8,0.2, or another --seed"
+                "with so few rows, use larger shares such as --split=0.5,0.25,0.25, fewer splits "
+                "such as --split=0.8,0.2, or another --seed"
             )
         else:
-            what = f"give it rows, or name other files for {empty[0]}"
+            what = f"name files with rows for {empty[0]}"
         raise DataError(
             f"data set {name!r} has no usable {empty[0]} rows (usable rows: {counts}{lost}); {what}"
         )
 
 
 def _advice(schema: Schema, found: Counted) -> str:
-    """What helps against most of the damage."""
-    go_on = "raise --max_lost to go on without these rows"
+    """Returns advice for the most frequent reason of damaged rows."""
+    go_on = "raise --max_lost to skip these rows"
     if found.share_lost < _SOME:
         return f"correct them, or {go_on}"
     worst = max(found.damaged, key=lambda reason: found.damaged[reason])
@@ -275,15 +278,15 @@ def _advice(schema: Schema, found: Counted) -> str:
         f"{schema.weight} is": f"is {schema.weight!r} the weight? The schema names it; its values "
         "must be numbers of at least 0.",
         "no time": f"is {schema.time!r} the time? The schema names it; its values must be numbers "
-        "or ISO dates such as 2024-01-31 23:59:00; else use --split_by=random.",
-        "wrong number": "is the separator the one of the file's ending (.csv a comma, .tsv and "
-        ".txt a tab), and are values with a separator in quotes?",
-        "bytes": "are the files in another encoding? iconv -f LATIN1 -t UTF-8 FILE > NEW makes "
-        "UTF-8 of Latin-1.",
+        "or ISO dates such as 2024-01-31 23:59:00. Otherwise use --split_by=random.",
+        "wrong number": "does the separator match the file name (.csv: comma, .tsv and .txt: tab), "
+        "and are values that contain it in quotes?",
+        "invalid UTF-8": "are the files in another encoding? iconv -f LATIN1 -t UTF-8 FILE > NEW "
+        "converts Latin-1 to UTF-8.",
     }
     fitting = [text for start, text in known.items() if worst.startswith(start)]
-    text = fitting[0] if fitting else "are the files those of this data set?"
-    return f"{text} If all is right, {go_on}" if found.share_lost < _MOST else text
+    text = fitting[0] if fitting else "are these the files of this data set?"
+    return f"{text} If all is correct, {go_on}" if found.share_lost < _MOST else text
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a preparation came to: printed, written beside the data, compared with what is published."""
+"""The report of a preparation: printed, written to the folder, compared with published counts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ FILE_NAME = "report.json"
 def write_report(
     directory: str, counted: Counted, changed: Mapping[str, int], published: Published | None
 ) -> dict[str, Any]:
-    """Writes `report.json` into a prepared folder.
+    """Writes `report.json` to a prepared folder.
 
     Args:
-        directory: The folder, with schema and manifest.
-        counted: What the first pass found.
-        changed: How many values had to be changed, by reason.
-        published: What others say that the data set comes to, if anybody does.
+        directory: string, the folder, with schema and manifest.
+        counted: `Counted`, the result of the first pass.
+        changed: dict from reason to the number of changed values.
+        published: `Published` counts of the data set, or `None`.
 
     Returns:
-        The report.
+        Dict, the report.
 
     Example:
         >>> write_report("data/frappe", counted, {}, None)["features"]  # doctest: +SKIP
@@ -53,14 +53,14 @@ def write_report(
 
 
 def summary(report: Mapping[str, Any], schema: Schema) -> str:
-    """Describes a prepared data set for people.
+    """Returns a report as text.
 
     Args:
-        report: What `write_report` gave.
-        schema: Its columns.
+        report: dict, the result of `write_report`.
+        schema: `Schema`, the columns.
 
     Returns:
-        Lines of text.
+        String, several lines.
 
     Example:
         >>> print(summary(report, schema))  # doctest: +SKIP
@@ -81,7 +81,7 @@ def summary(report: Mapping[str, Any], schema: Schema) -> str:
             f"{column.name:<24} number ({column.transform}), mean {column.mean:.6g}, std "
             f"{column.std:.6g}"
         )
-    lines += _listed("damaged, not taken: {:,} rows, {}", report["damaged_rows"])
+    lines += _listed("skipped {:,} damaged rows: {}", report["damaged_rows"])
     lines += _listed("left out {:,} rows: {}", report["left_out_rows"])
     lines += _listed("changed {:,} {}", report["changed_values"])
     lines += _comparison(report)
@@ -93,7 +93,7 @@ def summary(report: Mapping[str, Any], schema: Schema) -> str:
 
 
 def _features(field: Categorical) -> int:
-    """Distinct values with an id of their own."""
+    """Returns the number of distinct values with an own id."""
     return field.size - 1 - (field.missing == "bucket" and field.length == 1)
 
 
@@ -104,31 +104,33 @@ def _compared(report: Mapping[str, Any], published: Published) -> list[dict[str,
     ]
     for split, share in published.positives.items():
         rows = report["rows"].get(split)
-        ours = round(report["positives"][split] / rows, 4) if rows else None
-        pairs.append((f"{split} positives", share, ours))
+        obtained = round(report["positives"][split] / rows, 4) if rows else None
+        pairs.append((f"{split} positives", share, obtained))
     if published.features is not None:
         pairs.append(("features", published.features, report["features"]))
     return [
-        {"what": what, "published": theirs, "obtained": ours, "equal": _equal(theirs, ours)}
-        for what, theirs, ours in pairs
+        {"what": what, "published": known, "obtained": obtained, "equal": _equal(known, obtained)}
+        for what, known, obtained in pairs
     ]
 
 
-def _equal(theirs: float, ours: float | None) -> bool:
-    if ours is None:
+def _equal(published: float, obtained: float | None) -> bool:
+    if obtained is None:
         return False
-    # A share is published to a few digits.
-    return theirs == ours if isinstance(theirs, int) else abs(theirs - ours) < 5e-4
+    # Shares are published with a few digits.
+    exact = isinstance(published, int)
+    return published == obtained if exact else abs(published - obtained) < 5e-4
 
 
 def _comparison(report: Mapping[str, Any]) -> list[str]:
     if "published" not in report:
         return []
-    lines = ["", f"{'published in ' + report['published_in']:<32} {'published':>12} {'here':>12}"]
+    title = f"published in {report['published_in']}"
+    lines = ["", f"{title:<32} {'published':>12} {'obtained':>12}"]
     for entry in report["published"]:
-        theirs, ours = (_figure(entry[key]) for key in ("published", "obtained"))
+        known, obtained = (_figure(entry[key]) for key in ("published", "obtained"))
         mark = "" if entry["equal"] else "  DIFFERS"
-        lines.append(f"{entry['what']:<32} {theirs:>12} {ours:>12}{mark}")
+        lines.append(f"{entry['what']:<32} {known:>12} {obtained:>12}{mark}")
     return lines
 
 

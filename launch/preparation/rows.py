@@ -1,4 +1,4 @@
-"""The rows of a data set as the preparation takes them: sound labels, slices of one size."""
+"""The rows of a data set with valid labels, in slices of equal size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from launch.preparation.time_order import TimeOrder
 from zoo.data.files import DataError
 from zoo.data.schema import Schema
 
-# Rows handled at a time: bounds the memory. Always the same, whatever the files' own blocks are,
-# so that sums of floats, and with them the statistics in the schema, come out the same.
+# Rows per slice: bounds the memory. It does not depend on the blocks of the files, so that sums of
+# floats, and the statistics in the schema, are always the same.
 SLICE = 1 << 16
 _TRUTH = {"true": 1.0, "false": 0.0}
 _Item = TypeVar("_Item")
@@ -29,19 +29,19 @@ _pool = ThreadPoolExecutor(os.cpu_count())
 def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
     """Reads all splits of a data set, in slices of `SLICE` rows (the last of a split: fewer).
 
-    Rows whose label is no number from 0 to 1, or whose weight is no number of at least 0, are left
-    out and counted as damaged.
+    Rows whose label is not a number from 0 to 1, or whose weight is not a number >= 0, are skipped
+    and counted as damaged.
 
     Args:
-        raw: The data set.
-        account: Receives what the pass meets.
+        raw: `RawData`, the data set.
+        account: `RowAccount` that receives the counts.
 
     Yields:
         The name of a split and a slice of its rows; label and weight are float32.
 
     Raises:
-        DataError: If a column is missing, or has a type that nothing can be made of, or the rows
-            are not in the order of time and the schema says that they are.
+        DataError: if a column is missing or has an unsupported type, or the rows are not in the
+            order of time although the schema states it.
 
     Example:
         >>> from launch.datasets.raw import in_memory
@@ -56,7 +56,7 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
     for split, frame in stream(raw, account):
         if not frame.height:
             continue
-        # polars makes both anew at each look: in a loop over the columns that is quadratic.
+        # polars builds both at each access: in a loop over the columns this is quadratic.
         there, types = set(frame.columns), dict(frame.schema)
         missing = [name for name in wanted if name not in there]
         if missing:
@@ -70,7 +70,7 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
         parts = waiting.setdefault(split, [])
         frame = frame.select(wanted)
         bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]
-        if bytes_:  # as some Parquet writers name a text
+        if bytes_:  # some Parquet writers use this type for text
             frame = as_text(frame, account, bytes_)
         parts.append(_sound(frame, raw.schema, account))
         while sum(part.height for part in parts) >= SLICE:
@@ -84,11 +84,11 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
 
 
 def prefetched(items: Iterable[_Item], ahead: int = 1) -> Iterator[_Item]:
-    """Makes items in a thread of its own while the caller works on those before.
+    """Iterates in a separate thread while the caller works on earlier items.
 
     Args:
-        items: What to make; its errors reach the caller.
-        ahead: Most items that wait.
+        items: iterable; its errors are raised in the caller.
+        ahead: int, maximum number of items that wait. Defaults to 1.
 
     Yields:
         The items, in order.
@@ -114,7 +114,7 @@ def prefetched(items: Iterable[_Item], ahead: int = 1) -> Iterator[_Item]:
                 if stopped.is_set():
                     return
             put(("end", None))
-        except BaseException as error:  # of any kind: the caller must not wait for ever
+        except BaseException as error:  # of any type, or the caller would wait forever
             put(("error", error))
 
     thread = threading.Thread(target=make, daemon=True)
@@ -130,14 +130,14 @@ def prefetched(items: Iterable[_Item], ahead: int = 1) -> Iterator[_Item]:
 
 
 def in_parallel(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Does something with every column at once, one thread a core.
+    """Calls a function with several items in parallel, in one thread per core.
 
     Args:
-        function: What to do; it spends its time in polars or NumPy, which let other threads run.
-        items: The columns.
+        function: callable of one item; it should use polars or NumPy, which release the GIL.
+        items: iterable of items.
 
     Returns:
-        The results, in order.
+        List of the results, in order.
 
     Example:
         >>> in_parallel(abs, [-1, 2])
@@ -159,11 +159,11 @@ def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
         kind = types[name]
         inner = kind.inner if isinstance(kind, pl.List) else kind
         if inner.is_nested() or inner in (pl.Object, pl.Duration):
-            fix = "make it text, numbers or lists of them"
+            fix = "use text, numbers or lists of them"
         elif inner is not kind and name not in several:
-            fix = "lists are for a field with a length of 2 or more"
+            fix = "lists need a field with a length of 2 or more"
         elif inner.is_temporal() and name not in texts and name != schema.group:
-            fix = "make it a number, or a field with a vocabulary"
+            fix = "use numbers, or a field with a vocabulary"
         else:
             continue
         raise DataError(f"column {name!r} has the type {kind}; {fix}")
@@ -172,14 +172,12 @@ def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
 def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataFrame:
     label = _number(frame[schema.label]).cast(pl.Float32)
     good = label.is_between(0, 1).fill_null(False)  # NaN is not between
-    account.damaged[f"{schema.label} is no number from 0 to 1"] += int((~good).sum())
+    account.damaged[f"{schema.label} is not a number from 0 to 1"] += int((~good).sum())
     columns = [label.alias(schema.label)]
     if schema.weight is not None:
         weight = _number(frame[schema.weight]).cast(pl.Float32)
         usable = (weight.is_finite() & (weight >= 0)).fill_null(False)
-        account.damaged[f"{schema.weight} is no number of at least 0"] += int(
-            (~usable & good).sum()
-        )
+        account.damaged[f"{schema.weight} is not a number >= 0"] += int((~usable & good).sum())
         columns.append(weight.alias(schema.weight))
         good &= usable
     frame = frame.with_columns(columns)
@@ -188,7 +186,7 @@ def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataF
 
 def _number(column: pl.Series) -> pl.Series:
     number = as_numbers(column)
-    if column.dtype == pl.String and number.null_count():  # perhaps true and false
+    if column.dtype == pl.String and number.null_count():  # may be true and false
         text = column.str.strip_chars().str.to_lowercase()
         number = number.fill_null(text.replace_strict(_TRUTH, default=None))
     return number

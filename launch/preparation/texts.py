@@ -1,4 +1,4 @@
-"""Raw columns as the texts that ids stand for, and as finite numbers."""
+"""Raw columns as the texts of a field, and as finite numbers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from launch.datasets.table_types import as_numbers
 from zoo.data.columns import Categorical, Numeric
 from zoo.data.subnormals import SMALLEST
 
-_BREAKS = r"[\t\n\r]"  # would end the column or the line of a vocabulary file
-_LOWEST = -(2.0**53)  # below, floats are no longer single whole numbers
+_BREAKS = r"[\t\n\r]"  # separate columns and lines of a vocabulary file
+_LOWEST = -(2.0**53)  # below, floats do not represent every integer
 
 
 class Texts(NamedTuple):
     """The values of a field over some rows.
 
     Attributes:
-        values: [k] texts, "" for a missing one (only where the field has one value per row).
-        rows: [k] the row of each value, ascending; None: one value per row.
-        places: [k] its place within the row; None: one value per row.
+        values: polars `Series` `[k]`, texts; "" is a missing value of a field with one value per
+            row.
+        rows: integers `[k]`, the row of each value, ascending; `None`: one value per row.
+        places: integers `[k]`, the position of each value within its row; `None`: one value per
+            row.
     """
 
     values: pl.Series
@@ -31,18 +33,19 @@ class Texts(NamedTuple):
 
 
 def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts:
-    """Gives the texts that the ids of a field stand for.
+    """Returns the texts of a field, which ids are assigned to.
 
-    A column of numbers or booleans counts as its text. Tabs and line ends become spaces. Of several
-    values the first `field.length` are kept, empty ones are dropped.
+    Numbers and booleans are converted to text. Tabs and line ends become spaces. In a field of
+    several values, empty values are dropped and the first `field.length` are kept.
 
     Args:
-        column: [n] raw values: text (several values with separators), numbers, booleans, or lists.
-        field: What the schema says of the column.
-        changed: Receives how many values were changed, by reason.
+        column: polars `Series` `[n]`, raw values: text (several values with separators), numbers,
+            booleans, or lists.
+        field: `Categorical`, the field in the schema.
+        changed: `Counter` that receives the number of changed values by reason.
 
     Returns:
-        The texts.
+        `Texts`.
 
     Example:
         >>> texts(pl.Series(["a|b|", ""]), Categorical("tags", length=2), Counter()).rows.tolist()
@@ -67,11 +70,11 @@ def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> 
     """Reads a column as numbers.
 
     Args:
-        column: [n] text, numbers or booleans.
-        dtype: What the numbers must fit into.
+        column: polars `Series` `[n]`, text, numbers or booleans.
+        dtype: polars dtype in which the numbers must be finite. Defaults to `pl.Float64`.
 
     Returns:
-        [n] float64, null for what is missing, no number, or infinite in `dtype`; 0 for what is
+        float64 `[n]`: null if a value is missing, not a number, or infinite in `dtype`; 0 if it is
         subnormal, see `zoo.data.subnormals`.
 
     Example:
@@ -84,15 +87,15 @@ def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> 
 
 
 def numbers(column: pl.Series, numeric: Numeric, changed: Counter[str]) -> np.ndarray:
-    """Reads a number column; what is missing or no number becomes the column's `missing_value`.
+    """Reads a number column; missing and invalid values become the column's `missing_value`.
 
     Args:
-        column: [n] text, numbers or booleans.
-        numeric: What the schema says of the column, its mean included.
-        changed: Receives how many values were changed, by reason.
+        column: polars `Series` `[n]`, text, numbers or booleans.
+        numeric: `Numeric`, the column in the schema, with its mean.
+        changed: `Counter` that receives the number of changed values by reason.
 
     Returns:
-        [n] float32.
+        float32 `[n]`.
 
     Example:
         >>> numbers(pl.Series(["1", ""]), Numeric("price", mean=9.5), Counter()).tolist()
@@ -104,14 +107,14 @@ def numbers(column: pl.Series, numeric: Numeric, changed: Counter[str]) -> np.nd
 
 
 def unread(column: pl.Series, values: pl.Series) -> tuple[int, int]:
-    """Counts what had to count as missing.
+    """Counts values that are treated as missing.
 
     Args:
-        column: [n] raw values.
-        values: [n] the numbers read, null for none.
+        column: polars `Series` `[n]`, raw values.
+        values: float64 `[n]`, the numbers read, or null.
 
     Returns:
-        How many are missing, and how many are there but no number.
+        Two ints: the number of missing values, and the number of invalid ones.
 
     Example:
         >>> unread(pl.Series(["x", "", "1"]), pl.Series([None, None, 1.0]))
@@ -127,29 +130,29 @@ def unread(column: pl.Series, values: pl.Series) -> tuple[int, int]:
 
 
 def note_unread(name: str, missing: int, no_number: int, changed: Counter[str]) -> None:
-    """Enters what `unread` counted.
+    """Adds the counts of `unread` to those of changed values.
 
     Args:
-        name: Name of the column.
-        missing: Values that are missing.
-        no_number: Values that are no number, and count as missing.
-        changed: Receives both.
+        name: string, name of the column.
+        missing: int, number of missing values.
+        no_number: int, number of values that are not finite numbers.
+        changed: `Counter` that receives both.
 
     Example:
         >>> note_unread("price", 1, 0, Counter())
     """
     _note(changed, f"values of {name} missing", missing)
-    _note(changed, f"values of {name} that are no finite number taken as missing", no_number)
+    _note(changed, f"values of {name} that are not finite numbers, treated as missing", no_number)
 
 
 def log_squares(column: pl.Series) -> pl.Series:
-    """Gives the texts that stand in the vocabulary of a field with `encoding="log_square"`.
+    """Returns the vocabulary texts of numbers in a field with `encoding="log_square"`.
 
     Args:
-        column: [n] texts of numbers.
+        column: polars `Series` `[n]`, texts of numbers.
 
     Returns:
-        [n] texts: of `floor(log(x)^2)` if x > 2, else of `trunc(x)`; "" for what is no number.
+        Texts `[n]` of `floor(log(x)^2)` if x > 2, else of `trunc(x)`; "" if x is not a number.
 
     Example:
         >>> log_squares(pl.Series(["20", "-1", "x"])).to_list()
@@ -164,12 +167,12 @@ def log_squares(column: pl.Series) -> pl.Series:
 
 
 def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray]:
-    """All values that are not empty, and the row of each."""
+    """Returns all values that are not empty, and the row of each."""
     if isinstance(column.dtype, (pl.List, pl.Array)):
         if column.dtype.inner.is_float():  # NaN is missing, as in a column of single values
             column = column.cast(pl.List(column.dtype.inner))
             column = column.list.eval(pl.element().fill_nan(None))
-        # As a served model gets it: a value with a separator in it would there be two.
+        # Joined as in the input of a served model, where a separator within a value splits it.
         joined = column.cast(pl.List(pl.String)).list.join(field.separator, ignore_nulls=True)
     else:
         joined = column.cast(pl.String)

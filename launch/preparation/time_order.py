@@ -10,10 +10,10 @@ from zoo.data.files import DataError
 
 
 class TimeOrder:
-    """The newest time of each split so far, for a pass over rows that are in the order of time.
+    """Checks in one pass that the rows of each split are in the order of time.
 
     Args:
-        column: Name of the time column.
+        column: string, name of the time column.
 
     Example:
         >>> order = TimeOrder("day")
@@ -29,18 +29,19 @@ class TimeOrder:
         self._newest: dict[str, float] = {}
 
     def checked(self, split: str, frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
-        """Returns the rows that have a time; raises unless none is older than a row before it.
+        """Returns the rows that have a time, and raises if they are not in order.
 
         Args:
-            split: Name of the split.
-            frame: Its next rows.
-            account: Receives how many rows have no readable time; these are left out.
+            split: string, name of the split.
+            frame: polars `DataFrame`, its next rows.
+            account: `RowAccount` that receives the number of rows without a readable time, which
+                are skipped.
 
         Returns:
-            The rows.
+            The other rows.
 
         Raises:
-            DataError: Naming the first time that is too old.
+            DataError: names the first time that is older than the one before.
         """
         times = read_times(frame, self._column)
         if times.null_count():

@@ -1,4 +1,4 @@
-"""The folder in which a preparation works until all is done, and what it has done so far."""
+"""The hidden folder of an unfinished preparation, and its progress."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ STATE = "progress.json"
 
 
 class Workspace:
-    """The hidden folder beside the final one: survives an interruption, is renamed at the end.
+    """A hidden folder next to the final one: kept on interruption, renamed at the end.
 
     Args:
-        out: Final folder.
-        overwrite: Whether an already prepared folder may be replaced.
-        fingerprint: What decides the result; work done under another one is thrown away.
+        out: string, final folder.
+        overwrite: boolean, whether a prepared folder may be replaced.
+        fingerprint: string, identifies the inputs; progress with another fingerprint is removed.
 
     Attributes:
-        path: The hidden folder.
+        path: string, the hidden folder.
 
     Raises:
-        DataError: If the final folder is in use, or another process prepares it.
+        DataError: if the final folder is in use, or another process prepares it.
 
     Example:
         >>> import tempfile
@@ -59,13 +59,13 @@ class Workspace:
         self._overwrite = overwrite
         self._fingerprint = fingerprint
         self._state: dict[str, Any] = {}
-        self._guard = threading.Lock()  # splits are written by threads of their own
+        self._guard = threading.Lock()  # each split is written by its own thread
 
     def __enter__(self) -> Workspace:
         self._lock.__enter__()
         try:
-            restore_folder(self._out, MANIFEST)  # who held the lock may have been killed
-            check_free(self._out, self._overwrite)  # or may just have finished
+            restore_folder(self._out, MANIFEST)  # another process may have been killed before
+            check_free(self._out, self._overwrite)  # or may have finished
             state = self._found()
             if not self._usable(state):
                 self._remove()
@@ -78,8 +78,8 @@ class Workspace:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        # What is wrong with the data or the arguments will be so again; an interruption, a full
-        # disk or a lost connection leave work to go on with.
+        # An error in the data or the arguments would occur again. After an interruption, a full
+        # disk or a lost connection, the progress is kept.
         try:
             if isinstance(error, ValueError) or not self._state.get("counted"):
                 self._remove()
@@ -88,7 +88,7 @@ class Workspace:
 
     @property
     def counted(self) -> dict[str, Any] | None:
-        """What the first pass found, or None before it is done."""
+        """The result of the first pass, or `None` before it is done."""
         return self._state["counted"]
 
     @counted.setter
@@ -97,17 +97,17 @@ class Workspace:
         self._save()
 
     def shards(self, split: str) -> list[Shard]:
-        """The record files of a split that are done."""
+        """Returns the finished record files of a split."""
         return [Shard(**entry) for entry in self._state["shards"].get(split, [])]
 
     def add_shard(self, split: str, shard: Shard) -> None:
-        """Notes that a record file is done."""
+        """Adds a finished record file."""
         with self._guard:
             self._state["shards"].setdefault(split, []).append(dataclasses.asdict(shard))
             self._save()
 
     def finish(self) -> None:
-        """Gives the folder its final name."""
+        """Renames the folder to its final name."""
         if tf.io.gfile.exists(join(self.path, STATE)):
             tf.io.gfile.remove(join(self.path, STATE))
         tf.io.gfile.makedirs(self.path)
@@ -122,7 +122,7 @@ class Workspace:
         return found if whole else {}
 
     def _usable(self, state: Any) -> bool:
-        """Whether the state is of this preparation, and the files that it names are there."""
+        """Returns whether the state is of this preparation and its files exist."""
         try:
             if state["fingerprint"] != self._fingerprint:
                 return False
@@ -147,7 +147,7 @@ class Workspace:
         """Removes the temporary files of a process that was killed."""
         if is_remote(self.path):
             folders = list(tf.io.gfile.walk(self.path))
-        else:  # TensorFlow's follows links
+        else:  # tf.io.gfile.walk follows links
             folders = list(os.walk(self.path.removeprefix("file://")))
         for folder, _, names in folders:
             for name in names:
@@ -163,11 +163,11 @@ def check_free(out: str, overwrite: bool) -> None:
     """Raises unless a folder can be written.
 
     Args:
-        out: The folder.
-        overwrite: Whether an already prepared folder may be replaced.
+        out: string, the folder.
+        overwrite: boolean, whether a prepared folder may be replaced.
 
     Raises:
-        DataError: Saying what is in the way.
+        DataError: names the obstacle.
 
     Example:
         >>> import tempfile
@@ -191,14 +191,15 @@ def check_free(out: str, overwrite: bool) -> None:
 
 
 def fingerprint(files: Iterable[str], *decisive: object) -> str:
-    """Sums up what decides the result of a preparation.
+    """Returns a hash of the inputs of a preparation.
 
     Args:
-        files: The raw files; their sizes, and local ones' times of change, count.
-        *decisive: Whatever else decides; its `repr` counts.
+        files: paths of the raw files; their sizes and, for local files, modification times are
+            included.
+        *decisive: other values that determine the result; their `repr` is included.
 
     Returns:
-        A SHA-256 in hexadecimal.
+        String, SHA-256 in hexadecimal.
 
     Example:
         >>> fingerprint([], "a") == fingerprint([], "b")

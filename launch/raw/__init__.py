@@ -1,1 +1,1 @@
-"""Files of raw rows."""
+"""Raw input files."""

@@ -1,4 +1,4 @@
-"""Raw input files on any file system: local, or what pyarrow or fsspec can open."""
+"""Raw input files, local or on a file system that pyarrow or fsspec supports."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from zoo.data.files import DataError
 _COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _NATIVE = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")  # read by pyarrow itself
-_BUFFER = 1 << 20  # bytes asked for at a time
 _WILD = re.compile(r"[*?\[]")
-_IGNORED = (".", "_")  # hidden files, and what Hadoop's tools leave beside the data (_SUCCESS)
+_IGNORED = (".", "_")  # hidden files, and files of Hadoop's tools such as _SUCCESS
 
 
 class RawFile:
-    """A raw input file that is read once from its beginning, decompressed on the way.
+    """A raw input file that is read once from its beginning.
 
-    `.gz`, `.bz2`, `.zst` and `.lz4` are decompressed, by the ending of the name.
+    Files named `.gz`, `.bz2`, `.zst` or `.lz4` are decompressed.
 
     Args:
-        path: local (`~` is the home folder) or `scheme://...`.
+        path: string or path, local (`~` is the home folder) or `scheme://...`.
 
     Attributes:
-        path: as given.
-        size: bytes on disk, that is compressed; 0 if the file system does not tell.
-        stream: the content, a `pyarrow.NativeFile`; within a `with` block only.
+        path: string, the given path.
+        size: int, bytes on disk (compressed); 0 if the file system does not report it.
+        stream: `pyarrow.NativeFile`, the content; available within a `with` block only.
 
     Raises:
-        DataError: if there is no such file, or the package that reads its file system is missing.
+        DataError: if there is no such file, or the package for its file system is missing.
 
     Example:
         >>> import tempfile
@@ -67,28 +66,28 @@ class RawFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Not closed: pyarrow's CSV reader goes on reading ahead in a thread of its own, and would
-        # read what is opened next under the same number. The last owner closes the file.
+        # Not closed here: a thread of pyarrow's CSV reader may still read ahead, and would read the
+        # next file that gets the same descriptor. The file is closed with its last reference.
         self.stream, self._raw, self._is_read = None, None, True
 
     def position(self) -> int:
-        """Tells how far the file has been read.
+        """Returns how far the file has been read.
 
         Returns:
-            Bytes on disk, that is compressed, from 0 to `size`; `size` once the file is closed.
+            Int, bytes on disk (compressed), from 0 to `size`; `size` after the `with` block.
         """
         if self._raw is None:
             return self.size if self._is_read else 0
         return self._raw.tell()
 
     def open_random(self) -> pa.NativeFile:
-        """Opens the bytes as they are for reads at any place, as Parquet needs.
+        """Opens the file for random access, without decompression, as Parquet needs.
 
         Returns:
-            A file to close after use.
+            `pyarrow.NativeFile`, to be closed after use.
 
         Raises:
-            DataError: if the file system refuses.
+            DataError: if the file cannot be opened.
         """
         return self._opened(self._system.open_input_file)
 
@@ -100,13 +99,13 @@ class RawFile:
 
 
 def open_random(path: str | os.PathLike[str]) -> pa.NativeFile:
-    """Opens a file for reads at any place, as Parquet needs.
+    """Opens a file for random access, as Parquet needs.
 
     Args:
-        path: local or `scheme://...`.
+        path: string or path, local or `scheme://...`.
 
     Returns:
-        A file to close after use.
+        `pyarrow.NativeFile`, to be closed after use.
 
     Raises:
         DataError: as `RawFile`.
@@ -120,19 +119,18 @@ def open_random(path: str | os.PathLike[str]) -> pa.NativeFile:
 
 
 def list_raw(path: str | os.PathLike[str]) -> list[str]:
-    """Finds the files that a path, a folder or a pattern names.
+    """Lists the files that a path, a folder or a pattern names.
 
     Args:
-        path: a file; a folder, of which all files are taken but hidden ones and those whose names
-            start with "_"; or a pattern with `*`, `[...]` and (for local paths; elsewhere it starts
-            the options of a file system) `?` in any part. Local or `scheme://...`.
+        path: string or path, local or `scheme://...`: a file; a folder, whose files are listed
+            except hidden ones and those whose names start with "_"; or a pattern with `*`, `[...]`
+            and, in local paths, `?` (in others, `?` starts options of the file system).
 
     Returns:
-        Paths that `RawFile` opens, in the order of their names.
+        List of paths that `RawFile` opens, sorted.
 
     Raises:
-        DataError: if there is no file of that name, or the package that reads its file system is
-            missing.
+        DataError: if no file is found, or the package for the file system is missing.
 
     Example:
         >>> import tempfile
@@ -160,7 +158,7 @@ def list_raw(path: str | os.PathLike[str]) -> list[str]:
             f"no file matches {given}; name a file, a folder of files, or a pattern such as "
             "logs/*/part-*.csv.gz"
         )
-    native = _scheme(given) in _NATIVE  # pyarrow reads a URI, in which a space must be escaped
+    native = _scheme(given) in _NATIVE  # pyarrow takes a URI, in which spaces are escaped
     rests = [match[len(inner) :].lstrip("/") for match in sorted(found)]
     return [
         posixpath.join(fixed, quote(rest) if native else rest) + options if rest else given
@@ -169,14 +167,14 @@ def list_raw(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _split_pattern(path: str) -> tuple[str, list[str], str]:
-    """What stands before the first wildcard, the parts from there on, and `?key=value` options."""
+    """Returns the path before the first wildcard, the parts after it, and `?key=value` options."""
     scheme = _REMOTE.match(path)
     options = ""
     if scheme:
         path, mark, options = path.partition("?")
         options = mark + options
     elif os.path.exists(os.path.expanduser(path)):
-        return path, [], ""  # a file may well be called a[1].csv
+        return path, [], ""  # a file may be named a[1].csv
     start = scheme.end() if scheme else 0
     parts = path[start:].split("/")
     wild = next((i for i, part in enumerate(parts) if _WILD.search(part)), len(parts))
@@ -216,7 +214,7 @@ def _scheme(path: str) -> str:
 
 
 def _file_system(path: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a path, and the path's name on it."""
+    """Returns the file system of a path, and the path on it."""
     scheme = _scheme(path)
     if not scheme:
         return fs.LocalFileSystem(), os.path.expanduser(path)
@@ -244,6 +242,6 @@ def _from_fsspec(path: str, scheme: str) -> tuple[fs.FileSystem, str]:
     except (ValueError, OSError) as error:
         raise DataError(
             f"{path}: no file system for {scheme}:// ({error}); pyarrow reads "
-            f"{', '.join(_NATIVE)} and fsspec others; else download the file first"
+            f"{', '.join(_NATIVE)}, and fsspec others. Check the scheme, or download the file first"
         ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(system)), inner

@@ -1,1 +1,1 @@
-"""One training run: its settings, its files, its measurements."""
+"""One training run: its settings, files and measurements."""

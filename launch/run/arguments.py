@@ -1,4 +1,4 @@
-"""Arguments of models and optimizers as text: `rho=0.01,base_optimizer=adamar`."""
+"""Arguments of models, optimizers and callbacks, as text: `rho=0.01,base_optimizer=adamar`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tf_helen.optimizers.wrapping import WrappingOptimizer
 from zoo.models import ClickModel
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
-_FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by its counts before
-_TOWER = "tower_"  # begins the names of arguments of the optimizer of the dense weights
+_FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by counts before
+_TOWER = "tower_"  # prefix of arguments of the optimizer of the dense weights
 _BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar)
 
 
@@ -27,13 +27,13 @@ def parse_arguments(text: str) -> dict[str, Any]:
     """Reads `key=value,key=value`; a value is a Python literal or a bare word.
 
     Args:
-        text: such as `hidden_units=(64,32),activation=relu,batch_norm=true`; may be empty.
+        text: string, such as `hidden_units=(64,32),activation=relu,batch_norm=true`; may be empty.
 
     Returns:
-        The values by key, in order.
+        Dict from key to value, in order.
 
     Raises:
-        ValueError: naming the part that cannot be read.
+        ValueError: names the part that cannot be read.
 
     Example:
         >>> parse_arguments("rho=0.01,base_optimizer=adamar,hidden_units=(8,4)")
@@ -112,22 +112,22 @@ def parse_value(value: str, part: str) -> Any:
 
 
 def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[str, Any]) -> Any:
-    """Makes an optimizer from what a command line says.
+    """Creates an optimizer from the values of command-line flags.
 
     Args:
-        name: such as "adam", "helen", "helen(adamar)".
-        learning_rate: `None`: the optimizer's default.
-        arguments: its other arguments; for `helen`, `cowclip` and the like those of the base
-            optimizer too. With `tower_optimizer`, another optimizer trains all variables that are
-            not embedding tables (`tf_helen.PerVariable`); `tower_learning_rate` and other names
-            that begin with `tower_` are its arguments.
+        name: string, such as "adam", "helen", "helen(adamar)".
+        learning_rate: float, or `None`: the optimizer's default.
+        arguments: dict, the other arguments. A wrapper such as `helen` or `cowclip` also takes
+            those of its base optimizer. `tower_optimizer` names another optimizer for all variables
+            that are not embedding tables (`tf_helen.PerVariable`); `tower_learning_rate` and other
+            names with the prefix `tower_` are its arguments.
 
     Returns:
         A Keras optimizer.
 
     Raises:
-        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
-            value that the optimizer refuses.
+        ValueError: on an unknown name, an unknown argument (the message lists all of them), or a
+            value that the optimizer does not accept.
 
     Example:
         >>> make_optimizer("helen", 1e-3, {"rho": 0.01, "base_optimizer": "adamar"}).rho
@@ -143,7 +143,7 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
             f"{arguments['learning_rate']}; leave one out"
         )
     if learning_rate is not None and "learning_rate" not in known:
-        raise ValueError(f"{name} has no learning rate of its own; give each of its parts one")
+        raise ValueError(f"{name} takes no learning rate; give one to each of its optimizers")
     _check_known(arguments, known, f"optimizer {name!r}")
     frequency = arguments.get("frequency", "batch")
     if not isinstance(frequency, Mapping):
@@ -183,7 +183,7 @@ def _with_tower(name: str, rate: float | None, arguments: dict[str, Any], tower:
 
 
 def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
-    """The arguments of a named optimizer, and of those that it is wrapped around."""
+    """Returns the arguments of a named optimizer and of the optimizers that it wraps."""
     cls, inner = optimizers.class_of(name)
     known = arguments_of(cls)
     if issubclass(cls, WrappingOptimizer):
@@ -198,16 +198,16 @@ CALLBACKS = {"meda": tf_helen.callbacks.MEDA}
 
 
 def make_callbacks(names: Sequence[str]) -> list[keras.callbacks.Callback]:
-    """Makes callbacks from their names.
+    """Creates callbacks from their names.
 
     Args:
-        names: such as `("meda",)`, which stands for `tf_helen.callbacks.MEDA`.
+        names: sequence of strings, such as `("meda",)` for `tf_helen.callbacks.MEDA`.
 
     Returns:
-        Keras callbacks, with their default arguments.
+        List of Keras callbacks, with their default arguments.
 
     Raises:
-        ValueError: on an unknown name; the nearest is suggested.
+        ValueError: on an unknown name; suggests the nearest one.
 
     Example:
         >>> [type(callback).__name__ for callback in make_callbacks(["meda"])]
@@ -217,14 +217,14 @@ def make_callbacks(names: Sequence[str]) -> list[keras.callbacks.Callback]:
 
 
 def split_callbacks(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Takes the callbacks out of the arguments of an optimizer.
+    """Separates the callbacks from the arguments of an optimizer.
 
     Args:
-        arguments: of an optimizer; `callbacks="meda"` names callbacks, and `meda=True` is their
-            spelling in version 0.1.
+        arguments: dict, arguments of an optimizer. `callbacks="meda"` names callbacks; version
+            0.1 wrote `meda=True`.
 
     Returns:
-        The other arguments, and the names of the callbacks.
+        Dict of the other arguments, and a tuple of the callbacks' names.
 
     Raises:
         ValueError: if `meda` is neither true nor false.
@@ -243,20 +243,20 @@ def split_callbacks(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple
 
 
 def make_model(name: str, schema: zoo.Schema, arguments: Mapping[str, Any], dtype: str) -> Any:
-    """Makes a model of the zoo from what a command line says.
+    """Creates a model of the zoo from the values of command-line flags.
 
     Args:
-        name: such as "deepfm".
-        schema: the columns of the data.
-        arguments: the constructor's arguments.
-        dtype: Keras dtype policy, such as "float32" or "mixed_bfloat16".
+        name: string, such as "deepfm".
+        schema: `zoo.Schema`, the columns of the data.
+        arguments: dict, arguments of the constructor.
+        dtype: string, Keras dtype policy, such as "float32" or "mixed_bfloat16".
 
     Returns:
-        The model, built.
+        A built model.
 
     Raises:
-        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a
-            value that the model refuses.
+        ValueError: on an unknown name, an unknown argument (the message lists all of them), or a
+            value that the model does not accept.
 
     Example:
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
@@ -303,5 +303,5 @@ def _check_known(arguments: Mapping[str, Any], known: Mapping[str, Any], what: s
 def _made(what: str, make: Any) -> Any:
     try:
         return make()
-    except TypeError as error:  # a value of a wrong type, deep inside
-        raise ValueError(f"{what} refuses an argument: {error}") from error
+    except TypeError as error:  # a value of a wrong type, found in the constructor
+        raise ValueError(f"{what} does not accept an argument: {error}") from error

@@ -1,4 +1,4 @@
-"""Checkpoints from which a run continues exactly where it was, in the middle of an epoch too."""
+"""Checkpoints from which a run resumes exactly, also in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FOLDER = "checkpoints"
 class Checkpoints(ExactResume):
     """The newest states of a run: weights, optimizer, seeds, metrics, measurements.
 
-    A callback of the `fit` of each epoch, which saves a state in the middle of the epoch; `save`
-    does at its end. Kept are the last two states and that at the end of the best epoch. Unlike
-    `ExactResume` alone, it leaves the data to the caller, who skips what was trained already.
+    As a callback of the `fit` of each epoch, it saves states within the epoch; `save` saves one at
+    the end of the epoch. The last two states and that of the best epoch are kept. Unlike
+    `ExactResume`, it does not skip the rows that were trained before: the caller does.
 
     Args:
-        directory: folder of the run.
-        model: a built, compiled model.
-        minutes: a state is saved after the first step that ends so many minutes after the last.
+        directory: string, folder of the run.
+        model: built, compiled Keras model.
+        minutes: float, minutes between two states within an epoch. Defaults to 10.
 
     Attributes:
-        epochs: what was measured.
-        step: steps of the next epoch that the restored state has behind it.
-        trained: whether these are all steps, and only the scores of the epoch are missing.
-        seconds: duration of these steps.
+        epochs: list of `Epoch`, the measurements so far.
+        step: int, number of steps of the next epoch that the restored state includes.
+        trained: boolean, whether the state includes all steps of that epoch but not its scores.
+        seconds: float, duration of these steps.
 
     Example:
         >>> Checkpoints("out", model).save(1)  # doctest: +SKIP
@@ -43,7 +43,7 @@ class Checkpoints(ExactResume):
         super().__init__(join(directory, FOLDER), minutes, verbose=0)
         self.set_model(model)
         self._state(metrics=False)  # builds the optimizer
-        self._looked = True  # `restore` looks, before `fit`
+        self._looked = True  # `restore` looks for a state, before `fit`
         self.epochs: list[Epoch] = []
         self.step, self.trained, self.seconds = 0, False, 0.0
         self.notes: list[str] = []
@@ -69,35 +69,35 @@ class Checkpoints(ExactResume):
         super().save(epoch, step, protect)
 
     def save_trained(self, epoch: int, steps: int) -> None:
-        """Writes the state between the last step of an epoch and its scores."""
+        """Writes the state after the last step of an epoch, before its scores."""
         self.trained = True
         self.save(epoch, steps)
 
     def restore(self) -> int:
-        """Restores the newest state that is whole; `notes` then says what is damaged.
+        """Restores the newest intact state; `notes` lists the damaged ones.
 
         Returns:
-            How many epochs it has behind it; 0 without a checkpoint.
+            Int, number of epochs that the state includes; 0 without a checkpoint.
 
         Raises:
-            DataError: if all are damaged, or the state belongs to another model or optimizer.
+            DataError: if all states are damaged, or belong to another model or optimizer.
         """
         saved, self.notes = self.files.newest_whole()
         if saved is None:
             if self.notes:
-                raise DataError(f"no checkpoint is whole: {'; '.join(self.notes)}")
+                raise DataError(f"all checkpoints are damaged: {'; '.join(self.notes)}")
             return 0
         self.notes = [f"{note}; continuing from {saved.path}" for note in self.notes]
         self.restore_facts(saved.facts)
         self.step = saved.step
         if saved.step and not self.trained:
-            self._pending = saved  # until the first step: what an epoch begins with comes before
+            self._pending = saved  # loaded at the first step, after all `on_epoch_begin`
         else:
             self._load(saved)
         return saved.epoch
 
     def restore_epoch(self, epoch: int) -> bool:
-        """Sets the variables to the end of an epoch, if its state is there and whole."""
+        """Sets the variables to those after an epoch; returns `False` without an intact state."""
         saved = self.files.whole(epoch)
         if saved is not None:
             self._state(metrics=False).load(saved)
@@ -109,19 +109,19 @@ class Checkpoints(ExactResume):
         except ValueError as error:
             raise DataError(
                 f"{saved.path} does not fit this model and optimizer ({error}); use the arguments "
-                "of the first run, or another folder"
+                "of the first run, or name another folder"
             ) from None
 
     def begin_epoch(self, progress: Progress, steps: int) -> None:
-        """Says what the next `fit` is: its progress, and the steps of the whole epoch."""
+        """Sets the progress bar and the number of steps of the epoch that `fit` trains next."""
         self._progress, self._steps, self.trained = progress, steps, False
 
     @property
     def terminating(self) -> bool:
-        """Whether SIGTERM came during `fit`."""
+        """Whether the process received SIGTERM during `fit`."""
         return self._terminating
 
-    # Within `fit`.
+    # Called by `fit`.
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._known_step = epoch, self.step
@@ -134,7 +134,7 @@ class Checkpoints(ExactResume):
     def on_train_batch_end(self, batch, logs=None):
         step = self._known_step + batch + 1
         if step == self._steps:
-            return  # the epoch is scored, or `save_trained` follows
+            return  # the caller scores the epoch, or calls `save_trained`
         if self._is_due():
             self.save(self._epoch, step)
         self._leave_if_asked(saved=True)

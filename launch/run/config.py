@@ -17,10 +17,10 @@ from zoo.data.ledger import MAX_LOST
 from zoo.data.remote import check_reachable
 
 FILE_NAME = "config.json"
-LEDGER = "ledger.json"  # the account of records that were lost
+LEDGER = "ledger.json"  # the counts of damaged records
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _HELP = "replace the run with --overwrite, or name another folder"
-# What a run writes; the account of lost records is left by one that has not begun, too.
+# Files that a run writes. LEDGER is not among them: a run that fails before it begins writes it.
 FILES = ("history.csv", "best.keras", "checkpoints", "curves.png", "data.json", "scores.json")
 _MAY_CHANGE = (
     "out",
@@ -43,38 +43,46 @@ class RunConfig:
     """The settings of one training run.
 
     Args:
-        data: prepared data folder, with the splits train, valid and (if any) test.
-        out: folder of the run.
-        model: name of the model, see `zoo.list_models()`.
-        model_args: its arguments.
-        optimizer: name of the optimizer.
-        learning_rate: `None`: the optimizer's default.
-        optimizer_args: its arguments; for Helen `frequency="dataset"` takes the counts of the
-            training split from the vocabularies.
-        callbacks: names of callbacks, such as "meda", which draws the embedding tables again at
-            the start of each epoch.
-        epochs: how many epochs at most.
-        batch_size: rows per step, over all replicas.
-        seed: of the initial weights, the order of the rows and dropout.
-        precision: "float32", "mixed_bfloat16" or "mixed_float16".
-        strategy: "none" or "mirrored".
-        cpu_replicas: for "mirrored", logical CPUs instead of GPUs.
-        max_lost: share of the records of a split that may be lost to damage, from 0 to 1.
-        resume: continue the run in `out`, if there is one.
-        overwrite: replace the run in `out`, if there is one, once the new one begins.
-        checkpoint_every: minutes between two checkpoints within an epoch; there is one after
-            every epoch too, and one on SIGTERM. 0: one after every step.
-        patience: stop after so many epochs without a better validation AUC; 0: never.
-        reduce_lr: factor of the learning rate, in (0, 1), after every epoch without a better
-            validation AUC, down to 1e-6; `None`: it stays.
-        preset: name of the published settings that these were made of, see `zoo.list_presets()`.
-        eval_test_each_epoch: score the test split after every epoch too.
-        evaluate_test: score the test split at the end; without it that split is not read.
-        save_models: keep checkpoints and the best model; without them nothing can be resumed.
-        progress: report progress.
+        data: string, prepared data folder with the splits train, valid and (if any) test.
+        out: string, folder of the run.
+        model: string, name of the model, see `zoo.list_models()`. Defaults to "deepfm".
+        model_args: dict, arguments of the model. Defaults to `{}`.
+        optimizer: string, name of the optimizer. Defaults to "adam".
+        learning_rate: float. Defaults to `None`: the optimizer's default.
+        optimizer_args: dict, arguments of the optimizer; for Helen, `frequency="dataset"` uses the
+            counts of the training split, from the vocabularies. Defaults to `{}`.
+        callbacks: names of callbacks, such as "meda", which re-initializes the embedding tables at
+            the start of each epoch. Defaults to none.
+        epochs: int, maximum number of epochs. Defaults to 4.
+        batch_size: int, rows per step, over all replicas. Defaults to 512.
+        seed: int, seed of the initial weights, the order of the rows and dropout. Defaults to 0.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
+        strategy: "none" or "mirrored". Defaults to "none".
+        cpu_replicas: int, number of logical CPUs that "mirrored" uses instead of GPUs; 0: GPUs.
+            Defaults to 0.
+        max_lost: float, maximum share of damaged records per split, in [0, 1].
+        resume: boolean, whether to continue the run in `out`, if any. Defaults to `False`.
+        overwrite: boolean, whether to replace the run in `out`, if any, when the new run begins.
+            Defaults to `False`.
+        checkpoint_every: float, minutes between two checkpoints within an epoch; 0: one per step.
+            One is also written after every epoch and on SIGTERM. Defaults to 10.
+        patience: int, number of epochs without a better validation AUC after which the run stops;
+            0: never. Defaults to 0.
+        reduce_lr: float in (0, 1), factor of the learning rate after every epoch without a better
+            validation AUC, down to 1e-6. Defaults to `None`: the learning rate is not changed.
+        preset: string, name of the preset that the settings come from, see `zoo.list_presets()`.
+            Defaults to `None`.
+        eval_test_each_epoch: boolean, whether to evaluate the test split after every epoch.
+            Defaults to `False`.
+        evaluate_test: boolean, whether to evaluate the test split at the end; if not, it is not
+            read. Defaults to `True`.
+        save_models: boolean, whether to write checkpoints and the best model; a run without them
+            cannot be resumed. Defaults to `True`.
+        progress: boolean, whether to print progress. Defaults to `True`.
 
     Raises:
-        ValueError: on a value out of range, or a folder that TensorFlow has no file system for.
+        ValueError: on a value out of range, or a folder on a file system that TensorFlow does not
+            support.
 
     Example:
         >>> RunConfig(data="data/frappe", out="out/run", optimizer="adamar").epochs
@@ -127,7 +135,7 @@ class RunConfig:
         if isinstance(minutes, bool) or not minutes >= 0:
             raise ValueError(f"`checkpoint_every` must be minutes >= 0. Received: {minutes!r}")
         if self.resume and self.overwrite:
-            raise ValueError("resume and overwrite exclude each other; leave one out")
+            raise ValueError("`resume` and `overwrite` cannot both be set; leave one out")
         factor = self.reduce_lr
         if factor is not None and (isinstance(factor, bool) or not 0 < factor < 1):
             raise ValueError(f"`reduce_lr` must be a factor in (0, 1). Received: {factor!r}")
@@ -135,18 +143,18 @@ class RunConfig:
         one_of("strategy", self.strategy, STRATEGIES)
 
     def save(self) -> None:
-        """Writes `config.json` into the run's folder."""
+        """Writes `config.json` to the run's folder."""
         self.save_to(self.out)
 
     def save_to(self, folder: str) -> None:
-        """Writes `config.json` into another folder."""
+        """Writes `config.json` to another folder."""
         write_json(join(folder, FILE_NAME), _plain(dataclasses.asdict(self)))
 
     def check_folder(self) -> None:
-        """Raises unless the run's folder is free, or holds the run to be resumed or replaced.
+        """Raises unless the run's folder is free or contains the run to resume or replace.
 
         Raises:
-            DataError: if it holds a run and neither `resume` nor `overwrite` is on, a run with
+            DataError: if it contains a run and neither `resume` nor `overwrite` is set, a run with
                 other settings, or files of a run without its settings.
         """
         path = join(self.out, FILE_NAME)
@@ -155,8 +163,8 @@ class RunConfig:
         if not tf.io.gfile.exists(path):
             if there := files_of_a_run(self.out):
                 raise DataError(
-                    f"{self.out} holds {there[0]} but no {FILE_NAME}, so it is not known which run "
-                    "that is of; name another folder, or move it away"
+                    f"{self.out} holds {there[0]} but no {FILE_NAME}, so the settings of that run "
+                    "are unknown; name another folder, or move it"
                 )
             return
         if self.overwrite:
@@ -169,19 +177,19 @@ class RunConfig:
         before = _load(path)
         before.setdefault("callbacks", [])
         arguments, named = split_callbacks(before.get("optimizer_args", {}))
-        if named:  # as version 0.1 wrote them
+        if named:  # written by version 0.1
             before |= {"optimizer_args": arguments, "callbacks": [*named]}
         now = _plain(dataclasses.asdict(self))
         for name, value in now.items():
             if name not in _MAY_CHANGE and before.get(name) != value:
                 raise DataError(
-                    f"the run in {self.out} has {name}={before.get(name)!r}, this one "
+                    f"the run in {self.out} has {name}={before.get(name)!r}. Received: "
                     f"{name}={value!r}; resume with the old value, or name another folder"
                 )
 
 
 def files_of_a_run(folder: str) -> list[str]:
-    """The names in a folder that a run writes, in a fixed order."""
+    """Returns the files of a run in a folder, in a fixed order."""
     return [name for name in FILES if tf.io.gfile.exists(join(folder, name))]
 
 
@@ -191,10 +199,10 @@ def _load(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); {_HELP}") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (no settings in it); {_HELP}")
+        raise DataError(f"{path} is damaged (it contains no settings); {_HELP}")
     return content
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
+    """Returns a value after a round trip through JSON."""
     return json.loads(json.dumps(value, default=str))

@@ -1,4 +1,4 @@
-"""The data of a run as checksums, `data.json`: the path may change, the content may not."""
+"""Checksums of the data of a run, `data.json`: the path may change, the content may not."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FILE_NAME = "data.json"
 def check_run_data(
     out: str, data: str, found: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any]:
-    """Raises unless a folder holds the data that a run has been trained on so far.
+    """Raises unless a folder contains the data that a run has been trained on so far.
 
-    A run that an older version wrote has no checksums; one line of warning says so.
+    For a run of an older version, which has no checksums, a warning is logged.
 
     Args:
-        out: folder of the run; there need be none yet.
-        data: prepared data folder.
-        found: its checksums, if they are known; `None`: they are computed.
+        out: string, folder of the run; may be absent.
+        data: string, prepared data folder.
+        found: dict, checksums of `data`. Defaults to `None`: they are computed.
 
     Returns:
-        The checksums of `data`, for `save_run_data`.
+        Dict, the checksums of `data`, for `save_run_data`.
 
     Raises:
-        DataError: naming the first field or split that differs.
+        DataError: names the first field or split that differs.
 
     Example:
         >>> check_run_data("out/frappe", "data/frappe")  # doctest: +SKIP
@@ -47,8 +47,8 @@ def check_run_data(
         check_identity(expected, found, data, f"the run in {out}")
     else:
         logging.warning(
-            "the run in %s has no %s, as older versions wrote it: whether %s is what it was "
-            "trained on cannot be checked; from now on it is taken for that",
+            "the run in %s was written by an older version and has no %s, so it cannot be checked "
+            "whether it was trained on %s; the run continues with these data",
             out,
             FILE_NAME,
             data,
@@ -57,25 +57,25 @@ def check_run_data(
 
 
 def save_run_data(out: str, identity: Mapping[str, Any]) -> None:
-    """Writes the checksums of a run's data into its folder.
+    """Writes the checksums of a run's data to its folder.
 
     Args:
-        out: folder of the run.
-        identity: what `check_run_data` gave.
+        out: string, folder of the run.
+        identity: dict, the result of `check_run_data`.
     """
     write_json(join(out, FILE_NAME), identity)
 
 
 def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
-    """Raises unless a folder gives the raw values the ids that a run was trained with.
+    """Raises unless the vocabularies of a folder are those that a run was trained with.
 
     Args:
-        run: folder of the run.
-        data: prepared data folder, with or without records and schema.
-        model: of the run.
+        run: string, folder of the run.
+        data: string, prepared data folder; record files and the schema may be absent.
+        model: `ClickModel`, the model of the run.
 
     Raises:
-        DataError: naming the first field that differs.
+        DataError: names the first field that differs.
 
     Example:
         >>> check_vocabularies("out/frappe", "data/frappe", model)  # doctest: +SKIP
@@ -84,8 +84,8 @@ def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
     if expected is None:
         if not model.vocabularies:
             logging.warning(
-                "the run in %s has no checksums, as older versions wrote it: whether %s is what it "
-                "was trained on cannot be checked, but for the sizes of the vocabularies",
+                "the run in %s was written by an older version and has no checksums, so only the "
+                "sizes of the vocabularies of %s are checked",
                 run,
                 data,
             )
@@ -95,7 +95,7 @@ def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
     else:
         checksums = {f.name: vocabulary_checksum(data, f.name) for f in model.schema.categorical}
         found = {"vocabularies": {name: known for name, known in checksums.items() if known}}
-    # A vocabulary that is absent is named by whoever needs it: not every field does.
+    # An absent vocabulary is not an error here: the export names those that it needs.
     vocabularies = {
         name: known
         for name, known in expected["vocabularies"].items()

@@ -1,4 +1,4 @@
-"""AUC and LogLoss of a model over a whole split, on one device or many."""
+"""AUC and LogLoss of a model over a split, on one or several devices."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class DivergedError(ValueError):
 
 
 class Evaluator:
-    """Scores data sets with one model; traced once, used after every epoch.
+    """Evaluates a model on data sets; the step is traced once and used after every epoch.
 
-    The training step is compiled without these metrics: Keras computes their results at every
-    step, and that of a fine-binned AUC costs as much as the step.
+    The model is not compiled with these metrics: Keras computes their results at every training
+    step, and the result of a fine-binned AUC takes as long as the step.
 
     Args:
-        model: a model that returns logits.
-        strategy: where to run; `None`: the default strategy.
+        model: Keras model that returns logits.
+        strategy: `tf.distribute.Strategy` to run in. Defaults to `None`: the current strategy.
 
     Example:
         >>> Evaluator(model)(zoo.read_tfrecords("data", "valid"))  # doctest: +SKIP
@@ -38,21 +38,22 @@ class Evaluator:
         self._step = tf.function(self._score_everywhere, reduce_retracing=True)
 
     def __call__(self, data: tf.data.Dataset) -> dict[str, float]:
-        """Scores a data set.
+        """Evaluates the model on a data set.
 
         Args:
-            data: batches of `(features, label [B, 1])` or `(features, label, weight [B, 1])`.
+            data: `tf.data.Dataset`, batches of `(features, label [B, 1])` or
+                `(features, label, weight [B, 1])`.
 
         Returns:
-            `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`, weighted if
-            the batches are.
+            Dict, `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`,
+            weighted if the batches have weights.
 
         Raises:
             DivergedError: if a prediction is not finite.
         """
         for metric in self._metrics.values():
             metric.reset_state()
-        # Tables are brought up to date once, and lookups traced without a pending decay.
+        # Applies the pending decay to the tables once, so that lookups do not.
         with self._model.settled():
             for batch in self._strategy.experimental_distribute_dataset(data):
                 self._step(batch)

@@ -1,4 +1,4 @@
-"""The files of a run: how one begins, goes on from its checkpoint, and keeps its best model."""
+"""The files of a run: begins a run, resumes it from a checkpoint, keeps its best model."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ BEST = "best.keras"
 
 
 def begin_run(config: RunConfig, identity: Mapping[str, Any], ledger: zoo.Ledger) -> None:
-    """Writes what says which run a folder holds; replaces an older run with `config.overwrite`.
+    """Writes the settings of a run and the checksums of its data to the run's folder.
+
+    With `config.overwrite`, this replaces the run in the folder.
 
     Args:
-        config: settings of the run.
-        identity: checksums of its data.
-        ledger: account of the records; written if any was lost.
+        config: `RunConfig`, the settings of the run.
+        identity: dict, checksums of its data.
+        ledger: `zoo.Ledger`, counts of the records; written if any record is damaged.
     """
     folder = config.out
     replace = config.overwrite and tf.io.gfile.exists(join(config.out, CONFIG))
@@ -53,21 +55,21 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
     """Restores the newest checkpoint, and the other files of the run from it.
 
     Args:
-        config: settings of the run.
-        model: as it is before training.
-        checkpoints: of the model; then hold the measurements so far.
+        config: `RunConfig`, the settings of the run.
+        model: Keras model, compiled and untrained.
+        checkpoints: `Checkpoints` of the model; receives the measurements of the run.
 
     Returns:
-        How many epochs are done.
+        Int, number of finished epochs.
 
     Raises:
-        DataError: if the run cannot go on exactly as it would have.
+        DataError: if the run cannot be resumed exactly.
     """
-    anew = "start again with --overwrite in place of --resume, or name another folder"
+    advice = "start again with --overwrite instead of --resume, or name another folder"
     try:
         done = checkpoints.restore()
     except DataError as error:
-        raise DataError(f"{config.out}: {error}; {anew}") from None
+        raise DataError(f"{config.out}: {error}; {advice}") from None
     for note in checkpoints.notes:
         print(note, flush=True)
     try:
@@ -78,19 +80,19 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
         left = [name for name in (HISTORY, BEST) if tf.io.gfile.exists(join(config.out, name))]
         if left and config.save_models:
             folder = join(config.out, FOLDER)
-            raise DataError(f"{config.out} holds {left[0]}, but {folder} no checkpoint; {anew}")
+            raise DataError(f"{config.out} holds {left[0]}, but {folder} no checkpoint; {advice}")
         return 0
-    if len(checkpoints.epochs) < done:  # an older version's, which held no measurements
+    if len(checkpoints.epochs) < done:  # written by an older version, without measurements
         if len(known) < done:
             raise DataError(
-                f"{join(config.out, HISTORY)} is {trouble or 'too short or missing'}: it lacks "
-                f"epochs of the checkpoint; {anew}"
+                f"{join(config.out, HISTORY)} is {trouble or 'too short or missing'} and lacks "
+                f"epochs of the checkpoint; {advice}"
             )
         checkpoints.epochs[:] = known[:done]
     elif known not in (checkpoints.epochs, checkpoints.epochs[:-1]):
-        # One line less is what a process leaves that was killed after the checkpoint.
+        # A process that is killed after the checkpoint leaves one line less.
         what = trouble or ("longer" if known[:done] == checkpoints.epochs else "missing or changed")
-        print(f"{join(config.out, HISTORY)} was {what}; written anew from the checkpoint")
+        print(f"{join(config.out, HISTORY)} was {what}; restored from the checkpoint")
     if done and config.save_models:
         _check_best(config, model, checkpoints, sure=known == checkpoints.epochs)
     if known != checkpoints.epochs and done:
@@ -101,9 +103,10 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
 def _check_best(
     config: RunConfig, model: keras.Model, checkpoints: Checkpoints, sure: bool
 ) -> None:
-    """Writes the best model from its checkpoint unless the file is there and is that model.
+    """Writes the best model from its checkpoint unless the file contains that model.
 
-    The history is written after it: one that has all epochs of the checkpoint says that it is.
+    The history is written after the model, so a history with all epochs of the checkpoint (`sure`)
+    proves that the model is that of the best epoch.
     """
     best = best_of(checkpoints.epochs).epoch
     problem = _damage(join(config.out, BEST))
@@ -112,17 +115,17 @@ def _check_best(
     if checkpoints.restore_epoch(best):
         save_best(model, config.out)
         if problem is not None:
-            print(f"{join(config.out, BEST)} was {problem}; written anew from its checkpoint")
+            print(f"{join(config.out, BEST)} was {problem}; restored from its checkpoint")
     elif problem is not None:
         raise DataError(
             f"{join(config.out, BEST)} is {problem}, and the checkpoint of its epoch {best} is "
-            "gone; train again with --overwrite, or name another folder"
+            "missing; train again with --overwrite, or name another folder"
         )
     checkpoints.restore()
 
 
 def save_best(model: keras.Model, out: str) -> None:
-    """Writes a model as the best of a run, completely or not at all."""
+    """Writes the best model of a run, completely or not at all."""
     if not is_remote(out):
         local = os.path.join(out.removeprefix("file://"), f".best.{os.getpid()}.keras")
         try:
@@ -140,13 +143,13 @@ def save_best(model: keras.Model, out: str) -> None:
 
 
 def _damage(path: str) -> str | None:
-    """Why a file of a model cannot be loaded, in a word, or `None`."""
+    """Returns "missing" or "damaged" if a model file cannot be loaded, else `None`."""
     if not tf.io.gfile.exists(path):
         return "missing"
     try:
         with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return "damaged" if archive.testzip() else None
-    except Exception:  # as in `load_keras`, nearly everything
+    except Exception:  # of any type, as in `load_keras`
         return "damaged"
 
 
@@ -154,21 +157,21 @@ def load_best(out: str) -> zoo.models.ClickModel:
     """Loads the model of the epoch with the best validation AUC.
 
     Args:
-        out: folder of the run.
+        out: string, folder of the run.
 
     Returns:
         The model, without an optimizer.
 
     Raises:
-        DataError: if the folder holds no trained model, or a damaged one.
+        DataError: if the folder contains no trained model, or a damaged one.
 
     Example:
         >>> load_best("out/frappe").summary()  # doctest: +SKIP
     """
     path = join(out, BEST)
     advice = (
-        "launch.train with the arguments of the run and --resume writes it from the checkpoint of "
-        "its epoch; if that is gone too, train the run anew with --overwrite"
+        "launch.train with the arguments of the run and --resume restores it from the checkpoint "
+        "of its epoch; if that is missing too, train again with --overwrite"
     )
     if not tf.io.gfile.exists(path):
         if not tf.io.gfile.exists(join(out, CONFIG)):

@@ -18,14 +18,14 @@ def define_run_flags() -> None:
     flags.DEFINE_string("data", None, "Prepared data folder, written by launch.prepare.")
     flags.DEFINE_string("model_args", "", "Model arguments, e.g. hidden_units=(64,32),dropout=0.1")
     flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Precision.")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Dtype policy.")
     flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
     flags.DEFINE_integer(
         "cpu_replicas",
         0,
         "Number of logical CPU replicas to use instead of GPUs (requires --strategy=mirrored).",
     )
-    flags.DEFINE_boolean("overwrite", False, "Replace the results of an earlier command in --out.")
+    flags.DEFINE_boolean("overwrite", False, "Replace the results of an earlier run in --out.")
     flags.DEFINE_float(
         "checkpoint_every",
         10.0,
@@ -45,7 +45,7 @@ def run_settings(plan: Mapping[str, Any] | None = None) -> dict[str, Any]:
         plan: values that replace those of flags.
 
     Returns:
-        Arguments of `launch.run.config.RunConfig`.
+        Dict, arguments of `launch.run.config.RunConfig`.
 
     Raises:
         ValueError: if `--data` or `--out` is not given, or `--model_args` cannot be read.

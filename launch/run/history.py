@@ -1,4 +1,4 @@
-"""The measurements of a run, epoch by epoch: CSV and text table."""
+"""The measurements of a run per epoch, as CSV and as a text table."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FILE_NAME = "history.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch.
+    """The measurements of one epoch.
 
     Attributes:
-        epoch: number, from 1.
-        loss: mean training loss in nats, penalties included.
-        valid_auc: area under the ROC curve on the validation split.
-        valid_logloss: mean cross-entropy in nats on it.
-        test_auc: the same on the test split, if it was scored.
-        test_logloss: likewise.
-        seconds: duration of the training, without evaluation.
-        rows_per_second: training rows per second.
+        epoch: int, number of the epoch, from 1.
+        loss: float, mean training loss in nats, penalties included.
+        valid_auc: float, area under the ROC curve on the validation split.
+        valid_logloss: float, mean cross-entropy on the validation split, in nats.
+        test_auc: float, the AUC on the test split; `None` if it was not evaluated.
+        test_logloss: float, the LogLoss on the test split; `None` if it was not evaluated.
+        seconds: float, duration of the training, without evaluation.
+        rows_per_second: float, training rows per second.
     """
 
     epoch: int
@@ -42,12 +42,13 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What a run measured.
+    """The measurements of a run.
 
     Attributes:
-        epochs: one entry per epoch.
-        test: AUC and LogLoss on the test split after the last epoch; empty without such a split.
-        best_test: the same for the epoch with the best validation AUC.
+        epochs: tuple of `Epoch`, one per epoch.
+        test: dict, AUC and LogLoss on the test split after the last epoch; empty without a test
+            split.
+        best_test: dict, the same for the epoch with the best validation AUC.
     """
 
     epochs: tuple[Epoch, ...]
@@ -56,11 +57,11 @@ class History:
 
     @property
     def best(self) -> Epoch:
-        """The epoch with the best validation AUC, the first of equals."""
+        """The first epoch with the best validation AUC."""
         return best_of(self.epochs)
 
     def table(self) -> str:
-        """Returns the results as text, a line per epoch; `*` marks the best validation AUC."""
+        """Returns the results as text, one line per epoch; `*` marks the best validation AUC."""
         lines = ["epoch   loss    valid AUC  LogLoss   test AUC  LogLoss    rows/s"]
         for e in self.epochs:
             mark = "*" if e is self.best else " "
@@ -78,7 +79,7 @@ class History:
 
 
 def best_of(epochs: Sequence[Epoch]) -> Epoch:
-    """The epoch with the best validation AUC, the first of equals."""
+    """Returns the first epoch with the best validation AUC."""
     return max(epochs, key=lambda epoch: epoch.valid_auc)
 
 
@@ -112,14 +113,14 @@ def _cell(value: float | None) -> str:
 
 
 def save_history(directory: str, epochs: list[Epoch]) -> str:
-    """Writes `history.csv`, a line per epoch, completely or not at all.
+    """Writes `history.csv`, one line per epoch, completely or not at all.
 
     Args:
-        directory: folder of the run.
-        epochs: what was measured.
+        directory: string, folder of the run.
+        epochs: list of `Epoch`, the measurements.
 
     Returns:
-        The file's path.
+        String, path of the file.
     """
     names = [field.name for field in dataclasses.fields(Epoch)]
     text = io.StringIO()
@@ -127,7 +128,7 @@ def save_history(directory: str, epochs: list[Epoch]) -> str:
     writer.writerow(names)
     for epoch in epochs:
         values = (getattr(epoch, name) for name in names)
-        # repr of a float is exact, so a resumed run has the very same numbers.
+        # repr of a float is exact, so a resumed run has the same numbers.
         writer.writerow(["" if value is None else repr(value) for value in values])
     path = join(directory, FILE_NAME)
     write_text(path, text.getvalue())
@@ -135,13 +136,13 @@ def save_history(directory: str, epochs: list[Epoch]) -> str:
 
 
 def load_history(directory: str) -> list[Epoch]:
-    """Reads `history.csv`; no file gives an empty list.
+    """Reads `history.csv`.
 
     Args:
-        directory: folder of the run.
+        directory: string, folder of the run.
 
     Returns:
-        The epochs.
+        List of `Epoch`, empty if there is no file.
 
     Raises:
         DataError: if the file is malformed.
@@ -156,10 +157,10 @@ def load_history(directory: str) -> list[Epoch]:
         ]
         for number, epoch in enumerate(epochs, 1):
             if epoch.epoch != number or None in (epoch.loss, epoch.valid_auc, epoch.valid_logloss):
-                raise ValueError(f"line {number + 1} is not that of epoch {number}")
+                raise ValueError(f"line {number + 1} is not epoch {number}")
         return epochs
     except (TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(
-            f"{path} is damaged ({error}); --resume writes it anew from a checkpoint, --overwrite "
-            "starts the run again"
+            f"{path} is damaged ({error}); use --resume to restore it from a checkpoint, or "
+            "--overwrite to start again"
         ) from None

@@ -11,26 +11,26 @@ from zoo.data.files import DataError
 
 
 def load_keras(path: str, advice: str) -> keras.Model:
-    """Loads a model without its optimizer, once all bytes of the file are known to be sound.
+    """Loads a model without its optimizer after checking the checksums of the file.
 
-    Keras itself reads weights past the checksums of the file: a changed byte would change a weight.
+    Keras reads weights without these checks: a changed byte would change a weight.
 
     Args:
-        path: a `.keras` file, local or remote.
-        advice: what to do if it is damaged, for the message.
+        path: string, a `.keras` file, local or remote.
+        advice: string, what to do if the file is damaged, for the message.
 
     Returns:
-        The model.
+        The Keras model.
 
     Raises:
-        DataError: if the file is damaged, or holds something else than a model.
+        DataError: if the file is damaged or does not contain a model.
 
     Example:
         >>> load_keras("out/frappe/best.keras", "train again").summary()  # doctest: +SKIP
     """
     try:
-        # Of a damaged file these may raise nearly everything, such as NotImplementedError of a
-        # kind of compression, RuntimeError of a password, or zlib.error.
+        # A damaged file may raise almost any error, such as NotImplementedError for an unknown
+        # compression, RuntimeError for a password, or zlib.error.
         with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
     except Exception as error:

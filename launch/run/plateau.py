@@ -1,4 +1,4 @@
-"""The learning rate of a run whose validation AUC stalls."""
+"""Lowers the learning rate of a run when its validation AUC does not improve."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ LEAST = 1e-6
 
 
 def reduced_rate(epochs: Sequence[Epoch], rate: float, factor: float) -> float:
-    """The learning rate after some epochs: smaller by a factor for each that was not the best yet.
+    """Returns the learning rate after some epochs, lowered for each that was not a new best.
 
-    It follows from the measurements alone, so a resumed run has the one that it would have had.
+    It depends on the measurements only, so a resumed run has the same learning rate.
 
     Args:
-        epochs: what was measured.
-        rate: the learning rate at the beginning.
-        factor: in (0, 1).
+        epochs: sequence of `Epoch`, the measurements so far.
+        rate: float, the initial learning rate.
+        factor: float in (0, 1), the factor per epoch without a better validation AUC.
 
     Returns:
-        The learning rate of the next epoch, at least 1e-6 unless it began below.
+        Float, the learning rate of the next epoch, at least 1e-6 or the initial one if it is lower.
 
     Example:
         >>> aucs = (0.7, 0.8, 0.8, 0.79)
@@ -45,12 +45,12 @@ class Plateau:
     """Lowers an optimizer's learning rate after every epoch without a better validation AUC.
 
     Args:
-        optimizer: before training, with its first learning rate.
-        factor: of the learning rate, in (0, 1); `None`: it stays.
-        report: print every change.
+        optimizer: Keras optimizer with its initial learning rate.
+        factor: float in (0, 1), factor of the learning rate; `None`: it is not changed.
+        report: boolean, whether to print every change. Defaults to `False`.
 
     Raises:
-        ValueError: if the optimizer's learning rate follows a schedule of its own.
+        ValueError: if the optimizer's learning rate is a schedule.
 
     Example:
         >>> plateau = Plateau(keras.optimizers.SGD(0.5), 0.1)
@@ -65,7 +65,7 @@ class Plateau:
         schedule = keras.optimizers.schedules.LearningRateSchedule
         if isinstance(keras_access.stored_learning_rate(optimizer), schedule):
             raise ValueError(
-                f"reduce_lr={factor} needs a learning rate that is a number, not a schedule; "
+                f"reduce_lr={factor} needs a learning rate that is a number. Received: a schedule; "
                 "leave one of the two out"
             )
         self._rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
@@ -74,15 +74,15 @@ class Plateau:
         """Sets the learning rate of the next epoch.
 
         Args:
-            epochs: what was measured.
+            epochs: sequence of `Epoch`, the measurements so far.
 
         Returns:
-            The learning rate; `None` if it is not this object's to set.
+            Float, the learning rate; `None` if `factor` is `None`.
         """
         if self._factor is None:
             return None
         rate = reduced_rate(epochs, self._rate, self._factor)
         if self._report and rate != reduced_rate(epochs[:-1], self._rate, self._factor):
-            print(f"no better valid AUC: learning rate {rate:.3g} from now on")
+            print(f"no better valid AUC: the learning rate is now {rate:.3g}")
         self._optimizer.learning_rate = rate
         return rate

@@ -20,16 +20,16 @@ _LEGEND_WIDTH = 140  # characters that fit side by side
 
 
 def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: str) -> str:
-    """Draws AUC and LogLoss per epoch, a line per name, and writes a PNG.
+    """Draws AUC and LogLoss per epoch, one line per name, and writes a PNG file.
 
     Args:
-        runs: for each name its runs (one per seed), each a sequence of epochs. Several runs are
+        runs: dict from name to runs (one per seed), each a sequence of `Epoch`. Several runs are
             drawn as their mean, with a band of one sample standard deviation.
-        path: file to write.
+        path: string, file to write.
         title: string, title of the plot, such as the data set and the model.
 
     Returns:
-        The path.
+        String, `path`.
 
     Raises:
         ValueError: if there is nothing to draw.
@@ -38,7 +38,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
         >>> plot_runs({"adam": [history.epochs]}, "curves.png", "frappe")  # doctest: +SKIP
     """
     if not any(epochs for several in runs.values() for epochs in several):
-        raise ValueError("there is no epoch to plot")
+        raise ValueError("there is no epoch to plot; train at least one")
     everything = [e for several in runs.values() for epochs in several for e in epochs]
     split = "test" if all(e.test_auc is not None for e in everything) else "valid"
     what = {"test": "test split", "valid": "validation split"}[split]
@@ -53,7 +53,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
         axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
     columns = max(1, min(len(labels), _LEGEND_WIDTH // (max(map(len, labels)) + 6)))
-    # Below the panels: inside, it would hide whichever curve ends there.
+    # Below the panels: inside, it would cover the ends of curves.
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     figure.suptitle(title)
     image = io.BytesIO()

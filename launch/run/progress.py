@@ -14,15 +14,15 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         description: string before the bar, such as "epoch 1/4".
-        rows: rows of the epoch, or `None` if unknown.
-        batch_size: rows per step.
-        show: whether to draw the bar.
-        done: rows of the epoch that an interrupted process trained before.
-        seconds: how long it took for them.
+        rows: int, rows of the epoch, or `None` if unknown.
+        batch_size: int, rows per step.
+        show: boolean, whether to draw the bar. Defaults to `True`.
+        done: int, rows of the epoch that an interrupted process trained. Defaults to 0.
+        seconds: float, duration of the training of these rows. Defaults to 0.
 
     Attributes:
-        seconds: duration of the epoch.
-        rows_per_second: rows trained per second of it.
+        seconds: float, duration of the epoch.
+        rows_per_second: float, rows trained per second.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training so far, those of an interrupted process included."""
+        """Seconds of training so far, including those of an interrupted process."""
         now = 0.0 if self._started is None else time.perf_counter() - self._started
         return self._seconds_before + now
 
@@ -53,7 +53,7 @@ class Progress(keras.callbacks.Callback):
             unit_scale=True,
             disable=not self._show,
             leave=False,
-            # In a log file every refresh is a line.
+            # In a log file, every refresh adds a line.
             mininterval=0.2 if sys.stderr.isatty() else 30,
         )
         self._started = time.perf_counter()
@@ -73,6 +73,6 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Removes the bar, also from an epoch that was broken off."""
+        """Removes the bar, also after an interrupted epoch."""
         if self._bar is not None:
             self._bar.close()

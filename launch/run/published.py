@@ -1,4 +1,4 @@
-"""Published settings in a run, and published results beside its own."""
+"""Runs with published settings, and the comparison with published results."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _SETTINGS = ("learning_rate", "batch_size", "epochs", "patience", "reduce_lr")
 
 
 def preset_settings(preset: zoo.Preset, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run that follows a preset, but for what the user gave.
+    """Returns the settings of a run with a preset, overridden by those that the user gave.
 
     Args:
-        preset: published settings.
-        given: arguments of `RunConfig` that the user gave; arguments of the model and of the
-            optimizer are added to the preset's. Another optimizer leaves the preset's arguments
-            and learning rate behind.
+        preset: `zoo.Preset`, published settings.
+        given: dict, arguments of `RunConfig` that the user gave. Arguments of the model and of the
+            optimizer are added to those of the preset; with another optimizer, the preset's
+            optimizer arguments and learning rate are dropped.
 
     Returns:
-        Arguments of `RunConfig`.
+        Dict, arguments of `RunConfig`.
 
     Raises:
-        ValueError: on another model.
+        ValueError: if `given` names another model.
 
     Example:
         >>> preset_settings(zoo.preset("frappe/deepfm"), {"batch_size": 512})["batch_size"]
@@ -38,7 +38,7 @@ def preset_settings(preset: zoo.Preset, given: Mapping[str, Any]) -> dict[str, A
     model = zoo.get_class(given.get("model", preset.model))
     if model is not zoo.get_class(preset.model):
         raise ValueError(
-            f"the preset {preset.name!r} is of the model {preset.model!r}. Received: "
+            f"the preset {preset.name!r} is for the model {preset.model!r}. Received: "
             f"model={given['model']!r}; leave one of the two out"
         )
     found = {name: getattr(preset, name) for name in _SETTINGS}
@@ -53,38 +53,38 @@ def preset_settings(preset: zoo.Preset, given: Mapping[str, Any]) -> dict[str, A
 
 
 def fit_warning(preset: zoo.Preset, schema: zoo.Schema) -> str:
-    """Says that a preset is of other data; "" if it is not.
+    """Returns a warning if a preset is for another data set.
 
     Args:
-        preset: published settings.
-        schema: of the prepared data.
+        preset: `zoo.Preset`, published settings.
+        schema: `zoo.Schema` of the prepared data.
 
     Returns:
-        One line, or nothing.
+        String, one line, or "" if the data set is the same.
 
     Example:
         >>> schema = zoo.Schema("mine", [zoo.Categorical("user", 10)])
         >>> fit_warning(zoo.preset("frappe/deepfm"), schema)[:52]
-        "the preset 'frappe/deepfm' is of the data set 'frapp"
+        "the preset 'frappe/deepfm' is for the data set 'frap"
     """
     if preset.dataset == schema.name:
         return ""
     return (
-        f"the preset {preset.name!r} is of the data set {preset.dataset!r}, these data are "
-        f"{schema.name!r}; published results do not apply"
+        f"the preset {preset.name!r} is for the data set {preset.dataset!r}, not for "
+        f"{schema.name!r}; the published results do not apply"
     )
 
 
 def published_of(config: RunConfig, schema: zoo.Schema) -> zoo.Preset | None:
-    """The preset whose results a run is to be compared with.
+    """Returns the preset whose published results a run is compared with.
 
     Args:
-        config: the run's settings.
-        schema: of its data.
+        config: `RunConfig`, the settings of the run.
+        schema: `zoo.Schema` of its data.
 
     Returns:
-        The run's own preset if it is of these data, else one of the same data set and model, else
-        `None`.
+        The preset of the run if it is for this data set. Without a preset, the first one for the
+        same data set and model. Otherwise `None`.
 
     Example:
         >>> schema = zoo.Schema("frappe", [zoo.Categorical("user", 10)])
@@ -100,14 +100,14 @@ def published_of(config: RunConfig, schema: zoo.Schema) -> zoo.Preset | None:
 
 
 def follows(config: RunConfig, preset: zoo.Preset) -> bool:
-    """Whether a run has all settings of a preset.
+    """Returns whether a run has all settings of a preset.
 
     Args:
-        config: the run's settings.
-        preset: published settings.
+        config: `RunConfig`, the settings of the run.
+        preset: `zoo.Preset`, published settings.
 
     Returns:
-        False if one of them differs.
+        Boolean.
 
     Example:
         >>> preset = zoo.preset("frappe/deepfm")
@@ -119,22 +119,22 @@ def follows(config: RunConfig, preset: zoo.Preset) -> bool:
 
 
 def comparison(preset: zoo.Preset, history: History, same: bool) -> str:
-    """A table of published and measured test results.
+    """Returns a table of published and measured test results.
 
     Args:
-        preset: with the published results.
-        history: the measurements.
-        same: whether the run has the preset's settings.
+        preset: `zoo.Preset` with the published results.
+        history: `History`, the measurements.
+        same: boolean, whether the run has the preset's settings.
 
     Returns:
-        Three lines and their heading; "" if the run has no test scores to compare.
+        String, three lines and their heading; "" if the run has no test scores.
 
     Example:
         >>> history = History((), best_test={"auc": 0.983, "logloss": 0.151})
         >>> print(comparison(zoo.preset("frappe/deepfm"), history, same=True))
         test            AUC  LogLoss
         published   0.98424  0.14817  (several seeds: AUC 0.98395 +- 0.00016)
-        ours        0.98300  0.15100
+        measured    0.98300  0.15100
         difference -0.00124 +0.00283
     """
     scores, published = _scores(preset, history), preset.published
@@ -146,7 +146,7 @@ def comparison(preset: zoo.Preset, history: History, same: bool) -> str:
     end = f"  ({'; '.join(remarks)})" if remarks else ""
     rows = [
         ("published", published.auc, published.logloss, end),
-        ("ours", scores["auc"], scores["logloss"], ""),
+        ("measured", scores["auc"], scores["logloss"], ""),
     ]
     lines = [f"{'test':<10} {'AUC':>8} {'LogLoss':>8}"]
     lines += [f"{what:<10} {_cell(a)} {_cell(b)}{end}" for what, a, b, end in rows]
@@ -159,12 +159,12 @@ def save_scores(config: RunConfig, history: History, preset: zoo.Preset | None) 
     """Writes `scores.json`: test scores after the last and the best epoch, and published ones.
 
     Args:
-        config: the run's settings.
-        history: the measurements.
-        preset: with the published results; `None`: without them.
+        config: `RunConfig`, the settings of the run.
+        history: `History`, the measurements.
+        preset: `zoo.Preset` with the published results; `None`: without them.
 
     Returns:
-        The file's path.
+        String, path of the file.
     """
     content: dict[str, Any] = {"last": history.test, "best": history.best_test}
     if preset is not None:

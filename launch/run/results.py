@@ -1,4 +1,4 @@
-"""Tables that set several optimizers side by side."""
+"""Tables that compare several optimizers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ Runs = Mapping[str, Sequence[History]]
 
 
 def results_table(runs: Runs, select: str = "auc") -> str:
-    """A Markdown table of AUC per epoch: mean +- sample standard deviation over the seeds.
+    """Returns a Markdown table of AUC per epoch: mean ± sample standard deviation over seeds.
 
     Args:
-        runs: for each optimizer its runs, one per seed.
-        select: "auc" or "logloss" of the validation split: chooses the best epoch.
+        runs: dict from optimizer to its runs, one `History` per seed.
+        select: "auc" or "logloss" of the validation split, by which the best epoch is chosen.
+            Defaults to "auc".
 
     Returns:
-        Text without a final newline. The column "best" is the epoch that the validation split
-        chose, seed by seed; "LogLoss" is that of the same epoch.
+        String without a final newline. The columns "best" and "LogLoss" are of the epoch with the
+        best validation AUC, for each seed.
 
     Example:
         >>> epoch = Epoch(1, 0.5, 0.81, 0.4, 0.8, 0.41)
@@ -46,7 +47,7 @@ def results_json(runs: Runs) -> dict[str, Any]:
     """Every measurement, and the test AUC of each epoch.
 
     Args:
-        runs: for each optimizer its runs, one per seed.
+        runs: dict from optimizer to its runs, one `History` per seed.
 
     Returns:
         Dict with "runs" (label, seed, epoch) and "test_auc" ("mean" and "standard_deviation" per
@@ -103,13 +104,13 @@ def short(value: float, digits: int) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that is readable in a terminal too: cells padded.
+    """Returns a Markdown table with padded cells, also readable in a terminal.
 
     Args:
-        rows: the cells, the titles first.
+        rows: sequence of rows of cells, the titles first.
 
     Returns:
-        Text without a final newline.
+        String without a final newline.
 
     Example:
         >>> print(aligned([["a", "b"], ["10", "2"]]))

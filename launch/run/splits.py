@@ -1,4 +1,4 @@
-"""The rows of a run, split by split."""
+"""The rows of a run, by split."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from zoo.data.manifest import load_manifest
 
 
 class RunData:
-    """The splits of a run; the training rows in an order that depends on seed and epoch only.
+    """The splits of a run; the order of the training rows depends on seed and epoch only.
 
     Args:
-        config: settings of the run.
-        schema: the columns.
-        ledger: receives the account of damaged records.
-        drop_remainder: whether a last, smaller batch is left out.
-        memory: keeps rows for several runs; they are the same, in the same order. `None`: the
-            files are read in each epoch.
+        config: `RunConfig`, the settings of the run.
+        schema: `zoo.Schema`, the columns.
+        ledger: `zoo.Ledger` that receives the counts of damaged records.
+        drop_remainder: boolean, whether a last, smaller batch is dropped.
+        memory: `DataMemory` that keeps rows for several runs, in the same order. Defaults to
+            `None`: the files are read in each epoch.
 
     Attributes:
-        valid: the validation rows.
-        test: the test rows; `None` if there are none, or the run does not score them.
-        rows: how many rows an epoch trains.
+        valid: `tf.data.Dataset`, the validation rows.
+        test: `tf.data.Dataset`, the test rows; `None` without a test split, or if the run does not
+            evaluate it.
+        rows: int, number of training rows per epoch.
 
     Raises:
-        ValueError: if a batch has more rows than the split, or too many records are damaged.
+        ValueError: if the batch size exceeds the training split, or too many records are damaged.
     """
 
     def __init__(self, config, schema, ledger, drop_remainder, memory: DataMemory | None = None):
@@ -41,7 +42,7 @@ class RunData:
         self.test = self._read("test") if has_test else None
         known = zoo.Ledger()
         try:
-            self._read("train", known, **self._order(1))  # checks the records once
+            self._read("train", known, **self._order(1))  # checks all records once
         finally:
             for account in known.files.values():
                 ledger.add(account)
@@ -52,20 +53,20 @@ class RunData:
             if not self.rows:
                 raise ValueError(
                     f"batch_size={config.batch_size} exceeds the {known.total_read} training "
-                    "rows; use a smaller one"
+                    "rows; use a smaller batch size"
                 )
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps per epoch."""
         return math.ceil(self.rows / self._config.batch_size)
 
     def train(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
-        """The training rows in the order of an epoch, from the batch `skip` on."""
-        # Skipping costs the time of reading the records, which is far less than that of training
-        # them. The state of the iterator instead would hold the buffer of the shuffle: with each
-        # checkpoint some seconds and 40 MB, at 40 numbers per row.
-        # Undamaged files need no second check; damaged ones are read by way of it.
+        """Returns the batches of an epoch in order, without the first `skip`."""
+        # Skipped batches are read again, which takes far less time than training them. A saved
+        # iterator would contain the shuffle buffer: some seconds and 40 MB per checkpoint, at 40
+        # numbers per row.
+        # Intact files are not checked again; in damaged ones, the check skips the damaged records.
         how = {"verify": self._damaged, "skip_batches": skip, **self._order(epoch)}
         rows = self._read("train", zoo.Ledger(), **how)
         return rows.apply(tf.data.experimental.assert_cardinality(self.steps - skip))

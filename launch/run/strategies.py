@@ -15,14 +15,16 @@ def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
     """Creates the distribution strategy of a run.
 
     Args:
-        name: "none": one device; "mirrored": a replica per GPU, or per logical CPU.
-        cpu_replicas: for "mirrored": number of logical CPUs to use instead of GPUs; 0: GPUs.
+        name: "none" (one device) or "mirrored" (one replica per GPU or logical CPU).
+        cpu_replicas: int, number of logical CPUs that "mirrored" uses instead of GPUs; 0: GPUs.
+            Defaults to 0.
 
     Returns:
-        A strategy.
+        A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: on an unknown name, no GPU, or CPUs that cannot be split any more.
+        ValueError: on an unknown name, if there is no GPU, or if TensorFlow already runs with
+            fewer logical CPUs.
 
     Example:
         >>> make_strategy("none").num_replicas_in_sync
@@ -32,7 +34,7 @@ def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
     if name == "none":
         if cpu_replicas:
             raise ValueError(
-                f"cpu_replicas={cpu_replicas} needs strategy=mirrored; received strategy=none"
+                f"cpu_replicas={cpu_replicas} needs strategy=mirrored. Received: strategy=none"
             )
         return tf.distribute.get_strategy()
     if cpu_replicas:
@@ -40,7 +42,7 @@ def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     if not gpus:
         raise ValueError(
-            "strategy=mirrored found no GPU; use strategy=none, or cpu_replicas=2 to try it on CPUs"
+            "strategy=mirrored found no GPU; use strategy=none, or cpu_replicas=2 to run on CPUs"
         )
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
 
@@ -49,7 +51,7 @@ def _logical_cpus(number: int) -> list[str]:
     if number < 1:
         raise ValueError(f"cpu_replicas={number}; use a positive integer")
     cpu = tf.config.list_physical_devices("CPU")[0]
-    # If TensorFlow is running already, only what exists can be used.
+    # Once TensorFlow runs, this raises, and the existing devices are used.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * number

@@ -1,10 +1,10 @@
-"""Trains one model with one optimizer: what `launch.train`, `compare` and `demo` share.
+"""Trains one model with one optimizer, for `launch.train`, `launch.compare` and `launch.demo`.
 
-`train` calls `fit` once per epoch, because a run that is resumed must give the same bits: the order
-of the rows depends on the seed and the number of the epoch, the scores of an epoch are taken after
-its tables are up to date, and the state that is written holds no half-finished callback. So the
-callbacks of Keras that act on epochs (`ModelCheckpoint`, `EarlyStopping`, `ReduceLROnPlateau`) have
-counterparts here that read `history.csv`.
+`train` calls `fit` once per epoch, because a resumed run must give the same bits: the order of the
+rows depends on the seed and the epoch, the tables are brought up to date before the model is
+evaluated, and checkpoints do not contain the state of callbacks. Callbacks of Keras that act on
+epochs (`ModelCheckpoint`, `EarlyStopping`, `ReduceLROnPlateau`) are replaced by functions of the
+measured epochs.
 """
 
 from __future__ import annotations
@@ -42,26 +42,27 @@ __all__ = ["load_best", "train"]
 def train(
     config: RunConfig, ledger: zoo.Ledger | None = None, memory: DataMemory | None = None
 ) -> History:
-    """Trains a model, scores it after every epoch, and keeps what is needed to go on.
+    """Trains a model, evaluates it after every epoch, and writes checkpoints.
 
-    The folder `config.out` then holds `config.json`, `data.json` (checksums of the data: a resumed
-    run must have the same), `history.csv`, `best.keras` (the epoch with the best validation AUC),
-    `checkpoints/` (the last two, and that of the best epoch), and, if records were lost,
-    `ledger.json`. A run that was killed at any instant and resumed gives the same numbers, bit for
-    bit on CPUs, as one that was not: Keras's `fit` is called once per epoch, on rows in an order
-    that the seed and the number of the epoch decide, less those that were trained before.
+    The folder `config.out` contains `config.json`, `data.json` (checksums of the data, which a
+    resumed run must match), `history.csv`, `best.keras` (the epoch with the best validation AUC),
+    `checkpoints/` (the last two, and that of the best epoch), and, if records are damaged,
+    `ledger.json`. A run that is killed at any time and resumed gives the same numbers as an
+    uninterrupted one, bit for bit on CPUs: `fit` is called once per epoch, on rows in an order
+    that depends only on the seed and the epoch, without the rows that were trained before.
 
     Args:
-        config: the run's settings.
-        ledger: receives the account of damaged records.
-        memory: keeps the data of several runs in one process. `None`: each reads its own.
+        config: `RunConfig`, the settings of the run.
+        ledger: `zoo.Ledger` that receives the counts of damaged records. Defaults to `None`.
+        memory: `DataMemory` that keeps the data of several runs in one process. Defaults to `None`:
+            each run reads its data.
 
     Returns:
-        The measurements.
+        `History`, the measurements.
 
     Raises:
-        ValueError: on settings that fit nothing, missing data, or a folder that another process
-            writes to.
+        ValueError: on settings that do not fit together, missing data, or a folder that another
+            process writes to.
         DivergedError: a `ValueError`, if the loss or a prediction is not finite.
 
     Example:
@@ -71,7 +72,7 @@ def train(
     config.check_folder()
     with FolderLock(config.out):
         clean_run(config.out)
-        config.check_folder()  # who held the lock may just have begun a run
+        config.check_folder()  # another process may have begun a run before
         return _train(config, zoo.Ledger() if ledger is None else ledger, memory)
 
 
@@ -93,7 +94,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
         )
     try:
         data = RunData(config, schema, ledger, drop_remainder=replicas > 1, memory=memory)
-    except BaseException:  # a run that stops because too much is lost leaves the account too
+    except BaseException:  # too many damaged records: the counts are written all the same
         if ledger.total_lost and not config.overwrite:
             ledger.save(join(config.out, LEDGER))
         raise
@@ -118,7 +119,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
         plateau.set_rate(epochs)
         epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints))
         if config.save_models:
-            # First: what the other files hold can be made from it.
+            # Written first, because the other files can be restored from it.
             checkpoints.save(number)
             if best_of(epochs) is epochs[-1]:
                 save_best(model, config.out)
@@ -141,15 +142,15 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
     steps, step = data.steps, checkpoints.step
     if step > steps:
         raise DataError(
-            f"the checkpoint has {step} steps of epoch {number} behind it, and the data give "
-            f"{steps}; resume with the data of the first run"
+            f"the checkpoint is after step {step} of epoch {number}, and the data give {steps} "
+            "steps; resume with the data of the first run"
         )
     trained = step * config.batch_size
     progress = Progress(
         title, data.rows, config.batch_size, config.progress,
         done=min(trained, data.rows), seconds=checkpoints.seconds if step else 0.0,
     )  # fmt: skip
-    if step == steps:  # only the scores are missing
+    if step == steps:  # the epoch is trained but not evaluated
         loss = float(keras.ops.convert_to_numpy(model.get_metrics_result()["loss"]))
         seconds, checkpoints.step = checkpoints.seconds, 0
     else:
@@ -160,7 +161,7 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
             f"the training loss became {loss} in epoch {number}; {smaller_steps(config)}"
         )
     try:
-        if checkpoints.terminating:  # SIGTERM came with the last step
+        if checkpoints.terminating:  # SIGTERM during the last step
             raise Terminated
         valid = evaluate(data.valid)
         test = {}
@@ -199,7 +200,7 @@ def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Pro
     rows = data.train(number, skip=checkpoints.step)
     checkpoints.begin_epoch(progress, data.steps)
     epochs = {"initial_epoch": number - 1, "epochs": number}
-    # Closed before the message of an interruption, which must be the last line.
+    # Closes the bar before the message of an interruption, which must be the last line.
     with contextlib.closing(progress):
         fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
     return fitted.history["loss"][-1]
@@ -212,7 +213,7 @@ def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
 
 
 def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:
-    """Test scores after the last epoch, and of the best one."""
+    """Returns the test scores after the last and the best epoch."""
     if data.test is None or not epochs:
         return {}, {}
     last, best = epochs[-1], History(tuple(epochs)).best

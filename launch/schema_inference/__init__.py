@@ -1,1 +1,1 @@
-"""A schema proposed from raw rows."""
+"""Proposes a schema from raw rows."""

@@ -1,4 +1,4 @@
-"""Proposes a schema for a table from a sample of its rows, with a reason for every column."""
+"""Proposes a schema for a table from a sample of its rows, with a reason for each column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_helen.core.checks import nearest
 from zoo.data.columns import Categorical, Numeric, check_name
 from zoo.data.schema import Schema
 
-# Names in lower case; the likelier comes first.
+# Names in lower case, the most likely first.
 _LABELS = (
     *("label", "click", "clicked", "clk", "is_click", "is_clicked", "is_clk", "target", "y"),
     *("conversion", "converted", "is_conversion", "purchase", "purchased", "buy", "response"),
@@ -32,41 +32,43 @@ _TIMES = ("timestamp", "event_time", "datetime", "time", "ts", "date", "hour", "
 def infer_schema(
     sample: pl.DataFrame, name: str, label: str | None = None
 ) -> tuple[Schema, list[str]]:
-    """Proposes a schema for a table, to be read and edited by a person.
+    """Proposes a schema for a table, for review and editing.
 
     Args:
-        sample: Rows of the table; some thousands from different places are best. Text or typed.
-        name: Name of the data set.
-        label: The label column; None looks for one by name, then for the only column of 0 and 1.
+        sample: polars `DataFrame`, rows of the table, as text or typed. Some thousands from
+            different parts of the table are best.
+        name: string, name of the data set.
+        label: string, name of the label column. Defaults to `None`: found by its name, or as the
+            only column of 0 and 1.
 
     Returns:
-        The schema, its sizes still unknown, and a line for each column saying what it becomes and
-        why, in the order of the table.
+        The `Schema`, with sizes still unknown, and a list of strings, one per column in the order
+        of the table, with the proposal and its reason.
 
     Raises:
-        ValueError: If there is no row, no label, no feature, or `label` is no column.
+        ValueError: if there is no row, no label or no feature, or `label` is not a column.
 
     Example:
         >>> table = pl.DataFrame({"user": ["a", "b", "a"], "click": [0, 1, 1], "x": [1, 1, 1]})
         >>> schema, notes = infer_schema(table, "tiny")
         >>> print(*notes, sep="\\n")
-        user: field of 2 values; and the group of GAUC
+        user: field of 2 values; also the group of GAUC
         click: the label, by its name
         x: left out: it is the same in every row
     """
     if not sample.height:
-        raise ValueError("the sample has no row; name a file with rows")
+        raise ValueError("the sample has no rows; name a file with rows")
     profiles, notes = _profiles(sample)
     found_label, notes[found_label] = _label(profiles, sample.columns, label)
     rest = {name: column for name, column in profiles.items() if name != found_label}
     weight = _first(_WEIGHTS, {n: c for n, c in rest.items() if _is_weight(c)})
     if weight:
-        notes[weight] = "the weight of a row, by its name; if it is a feature, edit that"
+        notes[weight] = "the weight, by its name; edit the schema if it is a feature"
         del rest[weight]
     times = {n: c for n, c in rest.items() if is_time(c)}
     time = _first(_TIMES, times) or next(iter(times), None)
     if time:
-        notes[time] = "the time that rows can be split by; no feature"
+        notes[time] = "the time, for --split_by=time; not a feature"
         del rest[time]
     columns: list[Categorical | Numeric] = []
     for column in rest.values():
@@ -75,7 +77,7 @@ def infer_schema(
             columns.append(proposal)
     group = _first(_GROUPS, {column.name: column for column in columns})
     if group:
-        notes[group] += "; and the group of GAUC"
+        notes[group] += "; also the group of GAUC"
     schema = Schema(
         name,
         [column for column in columns if isinstance(column, Categorical)],
@@ -89,7 +91,7 @@ def infer_schema(
 
 
 def _profiles(sample: pl.DataFrame) -> tuple[dict[str, Profile], dict[str, str]]:
-    """The columns that may be used, and what is to be said of the others."""
+    """Returns the profiles of usable columns, and notes on the others."""
     profiles, notes = {}, {}
     for column in sample:
         try:
@@ -103,14 +105,14 @@ def _profiles(sample: pl.DataFrame) -> tuple[dict[str, Profile], dict[str, str]]
 def _label(
     profiles: Mapping[str, Profile], columns: Sequence[str], given: str | None
 ) -> tuple[str, str]:
-    """The label's column, and why it is that one."""
+    """Returns the name of the label column, and the reason."""
     if given is not None:
         if given not in profiles:
             raise ValueError(
                 f"no column {given!r} for the label.{nearest(given, list(profiles))} Columns: "
                 f"{', '.join(columns)}"
             )
-        return given, f"the label, as asked for{_range(profiles[given])}"
+        return given, f"the label, as given{_range(profiles[given])}"
     fitting = {name: column for name, column in profiles.items() if _limits(column, 0, 1)}
     named = _first(_LABELS, fitting)
     if named:
@@ -122,19 +124,19 @@ def _label(
     if named:
         return named, f"the label, by its name{_range(profiles[named])}"
     several = f" ({', '.join(binary)} hold 0 and 1)" if binary else ""
-    raise ValueError(f"no label among {', '.join(columns)}{several}; name it: --label=COLUMN")
+    raise ValueError(f"no label among {', '.join(columns)}{several}; name it with --label=COLUMN")
 
 
 def _range(column: Profile) -> str:
-    """A warning about values that no label can have."""
+    """Returns a warning if the values are not valid labels."""
     if _limits(column, 0, 1):
         return ""
     numbers = column.numbers
     if numbers is None or not len(numbers):
-        return "; but it holds no numbers: make it 0 and 1 first"
+        return "; but its values are not numbers: convert them to 0 and 1 first"
     return (
-        f"; but it goes from {numbers.min():g} to {numbers.max():g}: make it 0 to 1 first, such as "
-        "1 from some value on"
+        f"; but its values are from {numbers.min():g} to {numbers.max():g}: convert them to [0, 1] "
+        "first, such as 1 above a threshold"
     )
 
 
@@ -154,6 +156,6 @@ def _limits(column: Profile, low: float, high: float) -> bool:
 
 
 def _first(names: Sequence[str], columns: Mapping[str, object]) -> str | None:
-    """The column with the likeliest name, whatever its case."""
+    """Returns the column with the most likely name, ignoring case."""
     by_name = {name.lower(): name for name in reversed(columns)}
     return next((by_name[name] for name in names if name in by_name), None)

@@ -1,4 +1,4 @@
-"""What a sample of a column holds: numbers, texts, lists, times; and what its name speaks of."""
+"""Profiles a sample of a column: numbers, texts, lists, times, and the words of its name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def words(text: str) -> frozenset[str]:
     """Splits a text at spaces.
 
     Args:
-        text: words and spaces.
+        text: string.
 
     Returns:
-        The words.
+        Frozen set of the words.
 
     Example:
         >>> sorted(words("bid paid"))
@@ -27,7 +27,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_NO_NUMBER = ("nan", "na", "n/a", "null", "none", "\\n", "-", "?")  # what stands for a missing one
+_MISSING = ("nan", "na", "n/a", "null", "none", "\\n", "-", "?")  # texts for missing numbers
 _TRUTH = ("true", "false")
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?$"
 _IDS = words(
@@ -43,18 +43,18 @@ _TIMES = words("time timestamp ts date datetime hour day created updated seen")
 
 @dataclass(frozen=True)
 class Profile:
-    """What a sample says of one column.
+    """The profile of a column in a sample.
 
     Args:
-        name: the column's name.
-        values: its values, none missing: text, or lists of text.
-        rows: rows of the sample.
-        temporal: whether the column has a type of dates or times.
+        name: string, name of the column.
+        values: polars `Series`, the values that are not missing, as text or lists of text.
+        rows: int, number of rows of the sample.
+        temporal: boolean, whether the type of the column is a date or time. Defaults to `False`.
 
     Attributes:
-        missing: rows without a value (null, NaN, "" or an empty list).
-        distinct: different values.
-        numbers: the values as float64 if all are numbers, or all true and false, else None.
+        missing: int, number of rows without a value (null, NaN, "" or an empty list).
+        distinct: int, number of distinct values.
+        numbers: the values as float64 if all are numbers, or all are true or false, else `None`.
 
     Example:
         >>> column = profile(pl.Series("age", ["18", "", "44"]))
@@ -84,9 +84,9 @@ class Profile:
         if self.is_list or not len(self.values):
             return None
         plain = self.values.str.to_lowercase()
-        if plain.is_in(_TRUTH).all():  # as the preparation takes them in a label
+        if plain.is_in(_TRUTH).all():  # accepted by the preparation as labels
             return (plain == "true").cast(pl.Float64)
-        values = self.values.filter(~plain.is_in(_NO_NUMBER))
+        values = self.values.filter(~plain.is_in(_MISSING))
         if not len(values) or not values.str.contains(f"^ *{NUMBER} *$").all():
             return None
         numbers = values.str.strip_chars(" ").str.strip_prefix("+").cast(pl.Float64, strict=False)
@@ -94,12 +94,12 @@ class Profile:
 
     @cached_property
     def name_words(self) -> list[str]:
-        """The words of the name, in lower case: `userId` and `user_id` have user and id."""
+        """The words of the name in lower case, such as user and id for `userId` and `user_id`."""
         return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", self.name)]
 
     @cached_property
     def named_as_id(self) -> bool:
-        """Whether the name speaks of ids: user_id, itemid, brand, C14."""
+        """Whether the name suggests ids, such as user_id, itemid, brand or C14."""
         ends_so = any(word.endswith("id") and word not in _NO_IDS for word in self.name_words)
         return (
             ends_so
@@ -109,16 +109,16 @@ class Profile:
 
 
 def profile(column: pl.Series) -> Profile:
-    """Looks at the sample of a column.
+    """Profiles a sample of a column.
 
     Args:
-        column: of any type.
+        column: polars `Series` of any type.
 
     Returns:
-        Its profile.
+        Its `Profile`.
 
     Raises:
-        ValueError: if a feature cannot have the type, such as a struct.
+        ValueError: if a feature cannot have its type, such as a struct.
 
     Example:
         >>> profile(pl.Series("tags", [["a"], [], None])).missing
@@ -140,20 +140,22 @@ def profile(column: pl.Series) -> Profile:
             column = column.cast(pl.Int8)
         text = column.cast(pl.String)
     except pl.exceptions.PolarsError:
-        raise ValueError(f"its type {kind} is no text, number or list of them") from None
+        raise ValueError(
+            f"its type {kind} is not supported; use text, numbers or lists of them"
+        ) from None
     present = (text != "").fill_null(False)
     return Profile(column.name, text.filter(present), len(column), kind.is_temporal())
 
 
 def is_time(column: Profile) -> bool:
-    """Tells whether a column holds points in time.
+    """Returns whether a column contains times.
 
     Args:
-        column: its profile.
+        column: `Profile` of the column.
 
     Returns:
-        True for types of time and ISO dates; where the name speaks of time also for seconds or
-        milliseconds since 1970, YYYYMMDD, YYYYMMDDHH and YYMMDDHH.
+        Boolean, `True` for date and time types and ISO dates. If the name suggests a time, also for
+        seconds or milliseconds since 1970, YYYYMMDD, YYYYMMDDHH and YYMMDDHH.
 
     Example:
         >>> is_time(profile(pl.Series("hour", [14102100, 14102123])))
@@ -173,7 +175,7 @@ def is_time(column: Profile) -> bool:
     low, high = numbers.min(), numbers.max()
     if any(946e6 * unit <= low and high < 4.1e9 * unit for unit in (1, 1000)):  # 2000 to 2100
         return True
-    padded = column.values + "00"  # an hour alone is no time to the parser
+    padded = column.values + "00"  # the parser requires minutes
     formats = (("%Y%m%d%H%M", r"^[0-9]{10}$"), ("%y%m%d%H%M", "^[0-9]{8}$"))
     dates = column.values.str.to_date("%Y%m%d", strict=False).null_count() == 0
     return (dates and bool(column.values.str.contains("^[0-9]{8}$").all())) or any(

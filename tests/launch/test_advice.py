@@ -106,23 +106,23 @@ def test_labels_of_one_kind_to_score(tmp_path, said):
     [
         (
             table(click=pl.lit("yes")),
-            r"100\.0000% of the rows are damaged \(180 click is no number from 0 to 1\).*"
+            r"100\.0000% of the rows are damaged \(180 click is not a number from 0 to 1\).*"
             "is 'click' the label. The schema names it; its values must be numbers from 0 to 1",
             "max_lost",
         ),
         (
             pl.concat([table(), table(20, click=pl.lit(5.0))]),
-            r"25\.0000% .*is 'click' the label.* If all is right, raise --max_lost",
+            r"25\.0000% .*is 'click' the label.* If all is correct, raise --max_lost",
             "encoding",
         ),
         (
             pl.concat([table(6000), table(1, click=pl.lit(5.0))]),
-            r"0\.0167% of .*; correct them, or raise --max_lost to go on without these rows",
+            r"0\.0167% of .*; correct them, or raise --max_lost to skip these rows",
             "is 'click'",
         ),
         (
             table(user=pl.Series([b"\xff"] * 60)),
-            "180 bytes that are no UTF-8.*are the files in another encoding. iconv -f LATIN1",
+            "180 invalid UTF-8.*are the files in another encoding. iconv -f LATIN1",
             "max_lost",
         ),
     ],
@@ -146,14 +146,14 @@ def test_advice_against_rows_without_a_time(tmp_path):
     [
         (
             lambda: random_splits(in_memory(table(1)), SHARES, 0),
-            r"no usable (valid|train) rows \(usable rows: train [01], valid [01], test [01]\); so "
-            r"few rows need larger shares such as --split=0\.5.*another --seed",
+            r"no usable (valid|train) rows \(usable rows: train [01], valid [01], test [01]\); "
+            r"with so few rows, use larger shares such as --split=0\.5.*another --seed",
         ),
         (
             lambda: {**of_one_table(table(300)), "test": in_memory(table(0))},
-            r"no usable test rows \(usable rows: train 300, valid 300, test 0\); give it rows",
+            r"no usable test rows \(usable rows: train 300, valid 300, test 0\); name files with",
         ),
-        (lambda: of_one_table(table(0)), "no usable train rows .*the files hold no row"),
+        (lambda: of_one_table(table(0)), "no usable train rows .*the files contain no rows"),
     ],
 )
 def test_advice_against_an_empty_split(tmp_path, splits, words):

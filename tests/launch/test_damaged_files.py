@@ -27,7 +27,7 @@ from zoo.serving.export import export_saved_model
 
 TEXT = "click,user\n" + "".join(f"{i % 2},u{i % 7}\n" for i in range(50))
 NOISE = random.Random(0).randbytes(3000).replace(b"\0", b"")
-ODD_ROW = b"click,user\n1,a\n\xff\n"  # too few columns, and no UTF-8
+ODD_ROW = b"click,user\n1,a\n\xff\n"  # too few columns, and invalid UTF-8
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ ODD_ROW = b"click,user\n1,a\n\xff\n"  # too few columns, and no UTF-8
     [
         ("a.csv", b"", "Empty CSV file"),
         ("a.csv", b"\n\n", "Empty CSV file"),
-        ("a.csv", b"\0" * 3000, r"it is no text \(byte 0 is 0\); name a file of comma"),
-        ("a.tsv", b"a\tb\n" + bytes(9), r"it is no text \(byte 4 is 0\)"),
+        ("a.csv", b"\0" * 3000, r"it is not text \(byte 0 is 0\); name a file of comma"),
+        ("a.tsv", b"a\tb\n" + bytes(9), r"it is not text \(byte 4 is 0\)"),
         ("a.csv", TEXT.encode("utf-16"), "it is UTF-16 text; iconv -f UTF-16"),
-        ("a.csv", "é,user\n".encode("latin-1"), "Is it in another encoding. iconv -f LATIN1"),
-        ("a.csv", ODD_ROW, r"Expected 2 columns, got 1 in the row .*no UTF-8 besides"),
-        ("a.csv", gzip.compress(TEXT.encode()), "it is compressed by gzip; give its name .* .gz"),
-        ("a.csv", bz2.compress(TEXT.encode()), "it is compressed by bzip2; give its name"),
+        ("a.csv", "é,user\n".encode("latin-1"), "If it is Latin-1, iconv -f LATIN1"),
+        ("a.csv", ODD_ROW, r"Expected 2 columns, got 1 in the row .*also contains invalid UTF-8"),
+        ("a.csv", gzip.compress(TEXT.encode()), "it is compressed by gzip; rename it to .gz"),
+        ("a.csv", bz2.compress(TEXT.encode()), "it is compressed by bzip2; rename it"),
         ("a.csv", b"PK\3\4" + NOISE, "a zip archive or a spreadsheet"),
-        ("a.csv", b"PAR1" + NOISE, "a Parquet file; give its name the ending .parquet"),
+        ("a.csv", b"PAR1" + NOISE, "a Parquet file; rename it to .parquet"),
         ("a.csv.gz", TEXT.encode(), "If it is not compressed, rename it"),
         ("a.csv.gz", gzip.compress(TEXT.encode())[:-20], "Truncated .*Copy the file again"),
         ("a.csv.zst", NOISE, "If it is not compressed, rename it"),
@@ -80,7 +80,7 @@ def test_other_exceptions_that_nobody_can_catch_are_still_printed(tmp_path, monk
     path = tmp_path / "a.csv"
     path.write_bytes(ODD_ROW)
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    with pytest.raises(ValueError, match="no UTF-8"):
+    with pytest.raises(ValueError, match="invalid UTF-8"):
         list(table_rows([str(path)])(RowAccount()))
 
     class Bad:
@@ -126,7 +126,7 @@ def test_a_changed_byte_of_a_model_is_noticed_wherever_it_is(run, tmp_path):
         try:
             model = load_best(str(tmp_path))
         except ValueError as error:
-            assert "best.keras" in str(error) and "train the run anew" in str(error), name
+            assert "best.keras" in str(error) and "train again with --overwrite" in str(error), name
         else:  # a byte that says nothing, such as of a date
             for weight, expected in zip(model.weights, run[1], strict=True):
                 np.testing.assert_array_equal(weight, expected, err_msg=name)

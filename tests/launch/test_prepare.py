@@ -66,7 +66,7 @@ def test_ids_numbers_and_counts_of_a_small_table(tmp_path):
     features, _ = next(iter(read_tfrecords(tmp_path / "out", "train")))
     assert features["numeric"].numpy().tolist() == [[1.0], [3.0], [2.0], [2.0]]
     assert "changed 2 values of price missing" in summary  # one in each split
-    assert "changed 2 values of price that are no finite number" in summary
+    assert "changed 2 values of price that are not finite numbers" in summary
     assert "changed 2 values beyond the first 2 of tags" in summary
     assert "changed 1 values of user with a tab" in summary
     assert " 50.00%" in summary and "2 fields in all" in summary
@@ -159,7 +159,7 @@ def test_damaged_rows_are_counted_and_too_many_stop(tmp_path):
     with pytest.raises(ValueError, match=r"25\.0000% of the rows are damaged.*--max_lost"):
         prepare(tiny(train=train), tmp_path / "out")
     summary = prepare(tiny(train=train), tmp_path / "out", max_lost=0.5)
-    assert "damaged, not taken: 2 rows, label is no number from 0 to 1" in summary
+    assert "skipped 2 damaged rows: label is not a number from 0 to 1" in summary
     assert rows_of(tmp_path / "out", "train")[1].tolist() == [1, 0]
 
 
@@ -167,7 +167,7 @@ def test_bytes_are_texts_and_damaged_only_where_they_are_used(tmp_path):
     train = next(tiny().splits["train"](RowAccount()))
     train = train.with_columns(user=pl.Series([b"b", b"\xff", b"b", None]), image=b"\xff")
     summary = prepare(tiny(train=train), tmp_path / "out", max_lost=0.5)
-    assert "damaged, not taken: 1 rows, bytes that are no UTF-8" in summary
+    assert "skipped 1 damaged rows: invalid UTF-8" in summary
     assert load_vocabulary(tmp_path / "out", "user")[0] == ["<oov>", "", "b"]
 
 

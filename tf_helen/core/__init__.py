@@ -1,1 +1,1 @@
-"""What optimizers are made of: blocks of rows, rules, records of rows. No Keras optimizer."""
+"""Parts of the optimizers that do not depend on one: row blocks, rules, row records."""

@@ -1,4 +1,4 @@
-"""Clear errors for bad arguments: the value, what is allowed, what to do."""
+"""Checks of arguments; errors name the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def is_number(value: object) -> bool:
-    """Whether something is a real number, and no boolean."""
+    """Returns whether a value is a real number and not a boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -45,7 +45,7 @@ def whole_number(name: str, value: int, low: int = 1) -> int:
 
 
 def nearest(value: object, allowed: Iterable[object]) -> str:
-    """Returns " Did you mean 'x'?" for the nearest of `allowed`, or "" if none is near."""
+    """Returns " Did you mean 'x'?" for the nearest of `allowed`, or "" if none is similar."""
     near = difflib.get_close_matches(str(value).lower(), map(str, allowed), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

@@ -1,4 +1,4 @@
-"""Gradient clipping on summed rows: a row that occurs twice in a batch is clipped as one."""
+"""Gradient clipping on summed rows: duplicates in a batch are summed before clipping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_helen.core.rows import RowBlock
 
 
 def squared_norm(block: RowBlock) -> tf.Tensor:
-    """The squared Euclidean norm of a block, a scalar; rows not in the block are zero."""
+    """Returns the squared Euclidean norm of a block, a scalar."""
     return tf.reduce_sum(tf.square(block.values))
 
 
@@ -27,16 +27,16 @@ def clip_blocks(
     global_clipnorm: float | None = None,
     clipvalue: float | None = None,
 ) -> list[RowBlock]:
-    """Clips gradients as Keras's optimizer arguments of the same names say.
+    """Clips gradients like Keras's optimizer arguments of the same names.
 
     Args:
-        blocks: one summed gradient per variable.
-        clipnorm: the largest norm of each variable's gradient.
-        global_clipnorm: the largest norm over all variables together.
-        clipvalue: the largest absolute value of each entry.
+        blocks: sequence of `RowBlock`, one summed gradient per variable.
+        clipnorm: float, maximum norm of each variable's gradient. Defaults to `None`.
+        global_clipnorm: float, maximum norm over all variables together. Defaults to `None`.
+        clipvalue: float, maximum absolute value of each entry. Defaults to `None`.
 
     Returns:
-        The clipped blocks.
+        List of the clipped blocks.
     """
     if clipnorm is not None and clipnorm > 0:
         return [_shrink(block, tf.sqrt(squared_norm(block)), clipnorm) for block in blocks]

@@ -12,13 +12,13 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Tells paths of other file systems from local ones.
+    """Returns whether a path is on a remote file system.
 
     Args:
-        path: any path.
+        path: string or path.
 
     Returns:
-        Whether it begins with `scheme://`, and another scheme than `file`.
+        Boolean, `True` if the path begins with a scheme such as `gs://`, except `file://`.
 
     Example:
         >>> is_remote("gs://bucket/data"), is_remote("data"), is_remote("file:///data")
@@ -29,16 +29,17 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
 
 
 def remove_folder(folder: str) -> None:
-    """Removes a folder and all that is in it; of a symbolic link in it only the link.
+    """Removes a folder and its content without following symbolic links in it.
 
-    TensorFlow's `rmtree` follows links to folders and removes what is there.
+    TensorFlow's `rmtree` follows links to folders and removes their content.
 
     Args:
-        folder: Local or remote; of a link to a folder, the content is removed.
+        folder: string, local or remote. If it is a link to a folder, the content of that folder is
+            removed.
 
     Raises:
-        OSError: If the file system refuses.
-        tf.errors.OpError: If a remote file system refuses.
+        OSError: on an error of the local file system.
+        tf.errors.OpError: on an error of a remote file system.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""What optimizers remember of a row's occurrences: one record per row, shared by all who ask."""
+"""Row records: what optimizers store about the occurrences of each row."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch", "st
 
 
 def ordered(names: set[str]) -> tuple[str, ...]:
-    """The columns of a record that holds `names`, in the one order that all records have."""
+    """Returns the columns of a record in the order of `COLUMNS`."""
     unknown = names - set(COLUMNS)
     if unknown:
-        raise ValueError(f"A row's history has no {sorted(unknown)}; it knows {COLUMNS}.")
+        raise ValueError(f"The columns of a row history are {COLUMNS}. Received: {sorted(unknown)}")
     return tuple(name for name in COLUMNS if name in names)
 
 
 @dataclasses.dataclass(frozen=True)
 class RowHistory:
-    """The records of some rows, side by side so that one visit to memory reads them all.
+    """The records of some rows, with adjacent columns so that one memory access reads them all.
 
-    The columns, each 4 bytes per row and kept only where somebody asks for it:
-        last_step: the last step that gave the row a gradient other than zero; 0: none yet.
-        decayed_to: the step up to which the stored row has been decayed (`tf_helen.AdamAR`).
+    Each column takes 4 bytes per row and is stored only if a rule needs it:
+        last_step: the last step in which the row had a non-zero gradient; 0: none yet.
+        decayed_to: the step up to which the stored row is decayed (`tf_helen.AdamAR`).
         count: occurrences in all batches so far.
-        recent_count: float32 bits; occurrences, older ones counting less (`tf_helen.AdamW`).
-        last_touch: the last step that had the row in its batch, also with a gradient of zero; 0:
-            none yet (`tf_helen.RowWiseRMSpropAR`).
-        step_count: the steps that had the row in their batch (`tf_helen.FrequencyAware`).
+        recent_count: float32 bits, occurrences with decreasing weight (`tf_helen.AdamW`).
+        last_touch: the last step with the row in its batch, also with a zero gradient; 0: none yet
+            (`tf_helen.RowWiseRMSpropAR`).
+        step_count: number of steps with the row in their batch (`tf_helen.FrequencyAware`).
 
     Attributes:
-        names: the columns.
-        record: uint32 `[rows, columns]`: the one 4-byte integer that TensorFlow can gather and
-            scatter on a GPU.
+        names: tuple of strings, the columns.
+        record: uint32 `[rows, columns]`, the only 4-byte integer type that TensorFlow gathers and
+            scatters on GPUs.
     """
 
     names: tuple[str, ...]
@@ -47,7 +47,7 @@ class RowHistory:
         return self.record[:, self.names.index(name)]
 
     def replace(self, **columns: tf.Tensor) -> RowHistory:
-        """The same records with some columns `[rows]` (or scalars) new; others are ignored."""
+        """Returns records with new columns `[rows]` (or scalars); unknown names are ignored."""
         shape = tf.shape(self.record)[:1]
         values = [
             tf.broadcast_to(tf.cast(columns[name], self.record.dtype), shape)
@@ -58,15 +58,15 @@ class RowHistory:
         return RowHistory(self.names, tf.stack(values, axis=1))
 
     def after(self, step: tf.Tensor, occurred: tf.Tensor, counts: tf.Tensor | None) -> RowHistory:
-        """The records after a step.
+        """Returns the records after a step.
 
         Args:
-            step: integer scalar, its number.
-            occurred: bool `[rows]`, whether the row had a gradient other than zero.
-            counts: int32 `[rows]`, occurrences in the batch; `None`: nobody counted.
+            step: integer scalar, number of the step.
+            occurred: bool `[rows]`, whether the row has a non-zero gradient.
+            counts: int32 `[rows]`, occurrences in the batch, or `None` if unknown.
 
         Returns:
-            The new records.
+            A new `RowHistory`.
         """
         now = tf.cast(step, self.record.dtype)
         new = {"decayed_to": now}
@@ -85,16 +85,16 @@ class RowHistory:
 def as_columns(
     names: tuple[str, ...], record: np.ndarray, steps_done: int
 ) -> dict[str, np.ndarray]:
-    """What a stored record says of each row, for people.
+    """Returns stored records as one array per column.
 
     Args:
-        names: the columns of the record.
+        names: tuple of strings, the columns of the record.
         record: uint32 `[rows, columns]`.
-        steps_done: the optimizer's steps so far.
+        steps_done: int, number of the optimizer's steps so far.
 
     Returns:
-        `count` and `last_step`, uint32 `[rows]`, and `idle`, int64 `[rows]`, the steps since
-        `last_step`; as far as the record holds them.
+        Dict with those of the following that the record contains: `count` and `last_step`, uint32
+        `[rows]`, and `idle`, int64 `[rows]`, the steps since `last_step`.
     """
     columns = dict(zip(names, record.T, strict=True))
     found = {name: columns[name] for name in ("count", "last_step") if name in columns}

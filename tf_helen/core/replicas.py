@@ -1,7 +1,7 @@
-"""One place for everything `tf.distribute`: sums over replicas, and the copies of a variable.
+"""Functions for `tf.distribute`: sums over replicas, and the copies of a variable.
 
-Updates are written as code of one replica. Gradients are summed over the replicas first; every
-replica then changes its own copy of each variable by the same rule, so the copies stay alike.
+Updates run in each replica. Gradients are summed over the replicas first, and every replica then
+updates its copy of each variable by the same rule, so the copies remain equal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Gradient = tf.Tensor | tf.IndexedSlices
 
 
 def all_reduce_sum(gradients: Sequence[Gradient]) -> list[Gradient]:
-    """Sums gradients over the replicas; slices are joined, with duplicates still in them."""
+    """Sums gradients over the replicas; slices are concatenated, including duplicates."""
     context = tf.distribute.get_replica_context()
     if context is None or count() == 1 or not gradients:
         return list(gradients)
@@ -23,21 +23,21 @@ def all_reduce_sum(gradients: Sequence[Gradient]) -> list[Gradient]:
 
 
 def count() -> int:
-    """How many replicas train in step."""
+    """Returns the number of replicas in sync."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def share_of(amount: tf.Tensor) -> tf.Tensor:
-    """What this replica's mean must be multiplied by where Keras divides it by the replicas.
+    """Returns the factor that weights this replica's mean loss by its share of the batch.
 
-    Keras takes a batch's loss for the plain mean of the replicas' means. Where the replicas have
-    different numbers of rows, as in the last batch of an epoch, that is not the mean of the batch.
+    Keras averages the mean losses of the replicas. If the replicas have different numbers of rows,
+    as in the last batch of an epoch, this is not the mean over the batch.
 
     Args:
-        amount: scalar, what this replica has of the batch: rows, or the sum of their weights.
+        amount: scalar, the number of rows of this replica, or the sum of their weights.
 
     Returns:
-        float32 scalar: `replicas * amount / total`; exactly 1 where all have the same number.
+        float32 scalar, `replicas * amount / total`; exactly 1 if all replicas have the same amount.
     """
     amount = tf.cast(amount, tf.float32)
     total = all_reduce_sum([amount])[0]
@@ -45,13 +45,13 @@ def share_of(amount: tf.Tensor) -> tf.Tensor:
 
 
 def all_replicas(condition: tf.Tensor) -> tf.Tensor:
-    """Whether a boolean scalar is true on every replica."""
+    """Returns whether a boolean scalar is true on every replica."""
     failed = tf.cast(tf.logical_not(condition), tf.float32)
     return tf.equal(all_reduce_sum([failed])[0], 0.0)
 
 
 def copies(variable: keras.Variable | tf.Variable) -> tuple[tf.Variable, ...]:
-    """The plain variables behind a variable, one per local replica."""
+    """Returns the plain variables of a variable, one per local replica."""
     value = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(value, tf.distribute.DistributedValues):
         return tuple(value.values)
@@ -59,10 +59,10 @@ def copies(variable: keras.Variable | tf.Variable) -> tuple[tf.Variable, ...]:
 
 
 def local(variable: keras.Variable | tf.Variable) -> tf.Variable:
-    """The plain variable behind a variable on the replica that runs this code.
+    """Returns the plain variable of a variable on the current replica.
 
-    Plain, because a mirrored variable refuses scatters inside a replica. Outside any replica it
-    is the first copy.
+    Mirrored variables do not support scatters within a replica. In cross-replica context, the first
+    copy is returned.
     """
     value = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(value, tf.distribute.DistributedValues):

@@ -1,7 +1,7 @@
-"""Blocks of rows: sum a gradient's duplicates, read rows, write rows, and nothing else.
+"""Blocks of rows: sums the duplicates of a gradient, reads rows and writes rows.
 
-No function here touches more rows than it is given (but for a dense gradient, whose block is the
-whole variable), so a step costs O(rows in the batch) whatever the table's size.
+The functions access only the given rows (all rows for a dense gradient), so the cost of a step
+depends on the rows of the batch, not on the size of the table.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from tf_helen.core import whole_reads
 
 @dataclasses.dataclass(frozen=True)
 class RowBlock:
-    """The gradient of some rows of a variable: each row once, duplicates summed.
+    """The gradient of some rows of a variable, each row once, with duplicates summed.
 
     Attributes:
         values: `[rows, ...]`, the summed gradient.
-        ids: int `[rows]`, distinct row numbers, or `None`: the block is the whole variable.
-        counts: int32 `[rows]`, how often each row stood in the gradient (its occurrences in the
-            batch), or `None` where the gradient was dense and nobody counted.
+        ids: int `[rows]`, distinct row numbers; `None`: the block is the whole variable.
+        counts: int32 `[rows]`, occurrences of each row in the batch; `None` for a dense gradient.
         curvature: `[rows, ...]`, an estimate of the Hessian's diagonal, or `None`.
     """
 
@@ -39,10 +38,10 @@ class RowBlock:
 
 
 def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
-    """Sums the slices that name the same row, and counts them.
+    """Sums slices of the same row, and counts them.
 
     Args:
-        gradient: slices `values [n, ...]`, `indices [n]`, in any order, repeated or not.
+        gradient: `tf.IndexedSlices`, `values [n, ...]` and `indices [n]`, in any order.
 
     Returns:
         A `RowBlock` with each row once, in the order of first occurrence.
@@ -55,7 +54,7 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
         >>> block.counts.numpy().tolist()
         [2, 1]
     """
-    # tf.unique + segment sums rather than unique_with_counts, which XLA cannot compile.
+    # Not tf.unique_with_counts, which XLA cannot compile.
     ids, positions = tf.unique(gradient.indices)
     rows = tf.shape(ids)[0]
     values = tf.math.unsorted_segment_sum(gradient.values, positions, rows)
@@ -64,28 +63,28 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
 
 
 def values_of(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
-    """The numbers of a gradient: those of its slices, or all of a dense one."""
+    """Returns the values of a gradient, sparse or dense."""
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def with_values(
     gradient: tf.Tensor | tf.IndexedSlices, values: tf.Tensor
 ) -> tf.Tensor | tf.IndexedSlices:
-    """The same gradient with other numbers, like `values_of(gradient)`."""
+    """Returns a gradient with other values of the shape of `values_of(gradient)`."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
     return values
 
 
 def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:
-    """Returns a gradient as a `RowBlock`: slices summed, a dense tensor as it is."""
+    """Returns a gradient as a `RowBlock`, with duplicates summed."""
     if isinstance(gradient, tf.IndexedSlices):
         return sum_duplicates(gradient)
     return RowBlock(gradient)
 
 
 def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:
-    """Returns the block of the whole variable, zeros where no row was named: O(table)."""
+    """Returns a block of all rows, with zeros for absent rows; costs O(table)."""
     if not block.is_sparse:
         return block
     shape = tf.cast(tf.stack(shape.as_list()), block.ids.dtype)
@@ -98,10 +97,10 @@ def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:
 
 
 def read_rows(variable: tf.Variable, ids: tf.Tensor | None) -> tf.Tensor:
-    """Reads the named rows of a variable, `[rows, ...]` (all of it where `ids` is None).
+    """Reads rows of a variable, `[rows, ...]` (all rows if `ids` is `None`).
 
-    It is a `ResourceGather`: unlike a read followed by a gather it leaves no second owner of the
-    table's buffer, for which a later scatter would have to copy the table.
+    It uses `ResourceGather`. A read followed by a gather would keep a reference to the table's
+    buffer, and a later scatter would copy the table.
     """
     if ids is None:
         return whole_reads.raw(variable)
@@ -109,7 +108,7 @@ def read_rows(variable: tf.Variable, ids: tf.Tensor | None) -> tf.Tensor:
 
 
 def write_rows(variable: tf.Variable, ids: tf.Tensor | None, rows: tf.Tensor) -> None:
-    """Writes `rows` over the named, distinct rows of a variable (all of it where `ids` is None)."""
+    """Writes distinct rows of a variable (all rows if `ids` is `None`)."""
     rows = tf.cast(rows, variable.dtype)
     if ids is None:
         variable.assign(rows, read_value=False)
@@ -118,10 +117,10 @@ def write_rows(variable: tf.Variable, ids: tf.Tensor | None, rows: tf.Tensor) ->
 
 
 def per_row(vector: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Shapes a per-row vector `[rows]` so that it multiplies a block `[rows, ...]` row by row."""
+    """Reshapes a vector `[rows]` so that it broadcasts to a block `[rows, ...]`."""
     return tf.reshape(vector, [-1] + [1] * (rows.shape.rank - 1))
 
 
 def row_norms(values: tf.Tensor) -> tf.Tensor:
-    """The Euclidean norm of each row of a block, `[rows]`."""
+    """Returns the Euclidean norm of each row of a block, `[rows]`."""
     return tf.sqrt(tf.reduce_sum(tf.square(values), axis=list(range(1, values.shape.rank))))

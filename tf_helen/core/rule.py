@@ -1,4 +1,4 @@
-"""What an optimizer computes: a value with pure functions of a block of rows."""
+"""The update rule of an optimizer: a frozen dataclass with pure functions of row blocks."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Slots = dict[str, tf.Tensor]
 
 
 def compute_dtype(variable: keras.Variable) -> tf.DType:
-    """The dtype of rules and slots: the variable's, but at least float32."""
+    """Returns the dtype of rules and slots: that of the variable, but at least float32."""
     dtype = tf.as_dtype(variable.dtype)
     return tf.float32 if dtype.size < 4 else dtype
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a rule may know of the step it is part of.
+    """The values of a step that a rule can use.
 
     Attributes:
         number: int64 scalar, the optimizer's step, from 1.
-        table_step: int64 scalar, its number among the steps that train this variable, which the
-            rows' records count in.
-        learning_rate: scalar in the block's dtype.
-        raw_gradient: the block's summed gradient, before coupled weight decay.
-        is_table: whether rows that are not in the block, or have a zero gradient, were absent
-            (a table) or merely had a zero gradient (dense weights).
-        path: the variable's path.
-        history: the rows' records before this step, or `None` if no records are kept.
-        curvature: like the gradient, an estimate of the Hessian's diagonal, or `None`.
-        counts: int32 `[rows]`, how often each row occurs in the batch; `None`: nobody counted.
+        table_step: int64 scalar, number of the step among those that train this variable; the
+            steps of the row records.
+        learning_rate: scalar in the dtype of the block.
+        raw_gradient: summed gradient of the block, before coupled weight decay.
+        is_table: boolean, whether the variable is a table. In a table, rows with a zero gradient
+            count as absent.
+        path: string, path of the variable.
+        history: `RowHistory` of the rows before this step, or `None` if no records are kept.
+        curvature: estimate of the Hessian's diagonal, with the shape of the gradient, or `None`.
+        counts: int32 `[rows]`, occurrences of each row in the batch, or `None` if unknown.
     """
 
     number: tf.Tensor
@@ -49,13 +49,13 @@ class Step:
     counts: tf.Tensor | None = None
 
     def bias_correction(self, beta: float) -> tf.Tensor:
-        """`1 - beta ** number` in the block's dtype, computed in float64: 1 - 0.999 cancels."""
+        """Returns `1 - beta ** number`, computed in float64 because of cancellation."""
         power = tf.pow(tf.constant(beta, tf.float64), tf.cast(self.number, tf.float64))
         return tf.cast(1 - power, self.learning_rate.dtype)
 
     def occurred(self) -> tf.Tensor:
-        """bool `[rows]`: which rows have a gradient whose norm is not zero."""
-        # Adam squares the gradient too: in a graph the square is computed once.
+        """Returns which rows have a non-zero gradient, bool `[rows]`."""
+        # In a graph, this square and that of Adam are computed once.
         axes = list(range(1, self.raw_gradient.shape.rank))
         return tf.reduce_sum(tf.square(self.raw_gradient), axis=axes) > 0
 
@@ -68,10 +68,10 @@ class Direction(NamedTuple):
     """An update in quotient form: `e <- e - learning_rate * scale * numerator / denominator`.
 
     Attributes:
-        numerator: like the rows.
-        denominator: like the rows, or broadcast to them; `None`: 1.
-        slots: the new slots.
-        scale: scalar.
+        numerator: tensor of the shape of the rows.
+        denominator: tensor of the shape of the rows, or one that broadcasts to it; `None`: 1.
+        slots: dict, the new slots.
+        scale: scalar. Defaults to 1.
     """
 
     numerator: tf.Tensor
@@ -80,7 +80,7 @@ class Direction(NamedTuple):
     scale: tf.Tensor | float = 1.0
 
     def quotient(self) -> tf.Tensor:
-        """Numerator by denominator; 0 where the denominator is 0: no gradient yet, epsilon 0."""
+        """Returns numerator / denominator, and 0 where the denominator is 0."""
         if self.denominator is None:
             return self.numerator
         return tf.math.divide_no_nan(self.numerator, self.denominator)
@@ -88,11 +88,11 @@ class Direction(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """How rows change in a step. A subclass is a frozen dataclass; its fields are its settings.
+    """Base class of update rules: frozen dataclasses whose fields are their settings.
 
-    A rule defines `direction`, or `update` where its update is no quotient. It reads and writes
-    nothing: the driver, `tf_helen.RowSparseOptimizer`, reads rows and slots, calls the rule and
-    writes what it returns. A dense gradient is one block with all rows.
+    A rule defines `direction`, or `update` if its update is not a quotient. It does not access
+    variables: `tf_helen.RowSparseOptimizer` reads rows and slots, calls the rule and writes the
+    result. A dense gradient is one block with all rows.
 
     Example:
         >>> import dataclasses
@@ -104,37 +104,37 @@ class Rule:
         {}
     """
 
-    # The state.
+    # State.
 
     def slots(self) -> dict[str, float]:
-        """Names and initial values of the slots that are shaped like the variable."""
+        """Returns names and initial values of the slots with the shape of the variable."""
         return {}
 
     def row_slots(self) -> dict[str, float]:
-        """Names and initial values of the slots that hold one number per row, `[rows, 1]`."""
+        """Returns names and initial values of the slots with one number per row, `[rows, 1]`."""
         return {}
 
     def history(self) -> frozenset[str]:
-        """The columns of `RowHistory` that the rule needs."""
+        """Returns the columns of `RowHistory` that the rule needs."""
         return frozenset()
 
-    # The step.
+    # Step.
 
     @property
     def prepares(self) -> bool:
-        """Whether the rule, or one inside it, defines `prepare`."""
+        """Whether the rule, or one that it wraps, defines `prepare`."""
         return False
 
     def prepare(self, rows: tf.Tensor, gradient: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:
-        """Changes a table's gradient before the gradients are clipped by their norms.
+        """Changes the gradient of a table before gradients are clipped.
 
         Args:
-            rows: `[rows, ...]`, as the forward pass read them.
-            gradient: same shape, duplicates summed.
+            rows: `[rows, ...]`, as read by the forward pass.
+            gradient: `[rows, ...]`, with duplicates summed.
             counts: int32 `[rows]`, occurrences in the batch.
 
         Returns:
-            The gradient to use, same shape.
+            The new gradient, `[rows, ...]`.
         """
         return gradient
 
@@ -144,15 +144,15 @@ class Rule:
         return type(self).update is Rule.update
 
     def direction(self, gradient: tf.Tensor, slots: Slots, step: Step) -> Direction:
-        """The update in quotient form, for rules that have one.
+        """Returns the update in quotient form.
 
         Args:
-            gradient: `[rows, ...]`, duplicates summed, clipped.
-            slots: name -> like the gradient (`slots`) or `[rows, 1]` (`row_slots`).
-            step: the step.
+            gradient: `[rows, ...]`, with duplicates summed, and clipped.
+            slots: dict from name to `[rows, ...]` (`slots`) or `[rows, 1]` (`row_slots`).
+            step: `Step`.
 
         Returns:
-            The `Direction`.
+            A `Direction`.
 
         Raises:
             NotImplementedError: if the rule defines neither `direction` nor `update`.
@@ -162,33 +162,33 @@ class Rule:
     def update(
         self, rows: tf.Tensor, gradient: tf.Tensor, slots: Slots, step: Step
     ) -> tuple[tf.Tensor, Slots]:
-        """The new rows and slots.
+        """Returns the new rows and slots.
 
         Args:
-            rows: `[rows, ...]`, as the forward pass read them.
-            gradient: same shape, duplicates summed, clipped.
-            slots: name -> same shape (`slots`) or `[rows, 1]` (`row_slots`).
-            step: the step.
+            rows: `[rows, ...]`, as read by the forward pass.
+            gradient: `[rows, ...]`, with duplicates summed, and clipped.
+            slots: dict from name to `[rows, ...]` (`slots`) or `[rows, 1]` (`row_slots`).
+            step: `Step`.
 
         Returns:
-            New rows and slots.
+            The new rows, and a dict of the new slots.
         """
         found = self.direction(gradient, slots, step)
         return rows - (step.learning_rate * found.scale) * found.quotient(), found.slots
 
     def decay_strength(self, weight_decay: float, step: Step) -> tf.Tensor | float:
-        """The strength of the decoupled weight decay: a scalar, or one number per row `[rows]`."""
+        """Returns the strength of the decoupled weight decay, a scalar or `[rows]`."""
         return weight_decay
 
     def records_after(self, step: Step, counts: tf.Tensor | None) -> RowHistory:
-        """The rows' records after the step."""
+        """Returns the row records after the step."""
         return step.history.after(step.table_step, step.occurred(), counts)
 
-    # Rows that change while they are absent.
+    # Decay of absent rows.
 
     @property
     def decays_absent_rows(self) -> bool:
-        """Whether a row changes in steps in which it does not occur."""
+        """Whether rows change in steps in which they do not occur."""
         return False
 
     def settle(
@@ -198,26 +198,26 @@ class Rule:
         until: tf.Tensor,
         found_alpha: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Applies to stored rows what happened up to and in step `until` without a gradient.
+        """Returns stored rows with the pending decay of absent steps up to and including `until`.
 
         Args:
-            rows: `[rows, ...]`.
-            history: their records.
+            rows: `[rows, ...]`, as stored.
+            history: `RowHistory` of the rows.
             until: integer scalar, a step.
-            found_alpha: scalar, where the rule takes its decay from the length of an epoch.
+            found_alpha: scalar alpha of a rule with `alpha="auto"`. Defaults to `None`.
 
         Returns:
-            The rows.
+            The rows, `[rows, ...]`.
         """
         return rows
 
     # Settings.
 
     def check_paths(self, paths: Sequence[str]) -> None:
-        """Raises `ValueError` if a setting names variables and none of `paths` is meant."""
+        """Raises `ValueError` if a pattern in a setting matches none of `paths`."""
 
     def get_config(self) -> dict[str, Any]:
-        """The fields, as Keras serializes them."""
+        """Returns the serialized fields."""
         config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if isinstance(self, Combinator):
             config["rule"] = keras.saving.serialize_keras_object(self.rule)
@@ -225,24 +225,24 @@ class Rule:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Rule:
-        """The rule of a configuration."""
+        """Returns the rule of a configuration."""
         config = dict(config)
         if isinstance(config.get("rule"), dict):
             config["rule"] = keras.saving.deserialize_keras_object(config["rule"])
         return cls(**config)
 
     def _replace(self, **fields: Any) -> None:
-        """Stores checked values of fields; to be called in `__post_init__` only."""
+        """Sets fields to checked values; to be called in `__post_init__` only."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
 
 @dataclasses.dataclass(frozen=True)
 class Combinator(Rule):
-    """A rule around a rule: what it does not define is that of the rule inside.
+    """Base class of rules that wrap a rule; methods default to those of the wrapped rule.
 
     Args:
-        rule: the rule inside.
+        rule: the wrapped `Rule`.
     """
 
     rule: Rule
@@ -291,13 +291,13 @@ class Combinator(Rule):
 
 
 def settings(rule: Rule) -> dict[str, Any]:
-    """The settings of a rule and of the rules inside it, by name.
+    """Returns the settings of a rule and of the rules that it wraps.
 
     Args:
-        rule: a rule.
+        rule: `Rule`.
 
     Returns:
-        Name -> value; no name occurs twice.
+        Dict from name to value; the names are distinct.
 
     Example:
         >>> from tf_helen.core.rule import settings
@@ -351,7 +351,7 @@ def around_innermost(rule: Rule, around: Callable[[Rule], Rule]) -> Rule:
 
 
 def find(rule: Rule, kind: type[Rule]) -> Rule | None:
-    """The first rule of a class among a rule and those inside it, or `None`."""
+    """Returns the first rule of a class among a rule and those that it wraps, or `None`."""
     while not isinstance(rule, kind):
         if not isinstance(rule, Combinator):
             return None

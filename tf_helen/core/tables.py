@@ -1,8 +1,8 @@
-"""What an embedding layer and an optimizer tell each other about a table.
+"""The object that an embedding layer and an optimizer share for a table.
 
-The layer leaves a `Table` on its variable: which rows belong to which field, and that it reads
-rows through `Table.read`. The optimizer may leave a `RowDecay` there: how to bring rows that have
-been away up to date when they are read.
+The layer attaches a `Table` to its variable, which has the rows of each field, and reads rows with
+`Table.read`. The optimizer may attach a `RowDecay`, which brings rows that were absent up to date
+when they are read.
 """
 
 from __future__ import annotations
@@ -19,60 +19,60 @@ import tensorflow as tf
 
 from tf_helen.core import replicas, whole_reads
 
-# On a variable of tf_keras: the `keras.Variable` that `tf_helen.legacy` made of it.
+# Attribute of a variable of tf_keras: the `keras.Variable` of `tf_helen.legacy` for it.
 ADAPTED = "_tf_helen_variable"
 _TABLE, _SWEEPER = "_tf_helen_table", "_tf_helen_sweeper"
 _numbers = itertools.count(1)
 _STALE = (
-    "has rows whose decay is pending, and this function was traced when another optimizer, or none,"
-    " trained the table, so it cannot apply the decay. Call `tf_helen.settle(model)` before it, or "
-    "trace it again, or read through a `tf_helen.Model` or a model given to `tf_helen.enable`, "
-    "which do the first by themselves."
+    "has rows whose decay is pending, and this function was traced before the current optimizer "
+    "trained the table, so it cannot apply the decay. Call `tf_helen.settle(model)` before the "
+    "function, trace it again, or use `tf_helen.Model` or `tf_helen.enable(model)`, which call "
+    "`settle`."
 )
 
 
 def next_number() -> int:
-    """A number from 1 on, given once in the process: how a `RowDecay` is known to its table."""
+    """Returns a number from 1 that is unique in the process, for a new `RowDecay`."""
     return next(_numbers)
 
 
 class RowDecay(Protocol):
-    """What an optimizer hangs on a table whose rows change while they are away.
+    """The decay of a table's absent rows, which an optimizer attaches to the table.
 
     Attributes:
-        number: `next_number()`.
-        optimizer: whose decay it is.
+        number: int, the result of `next_number()`.
+        optimizer: the optimizer that decays the rows.
     """
 
     number: int
     optimizer: keras.optimizers.Optimizer
 
     def factor(self, ids: tf.Tensor | None) -> tf.Tensor:
-        """`[n]`: what each stored row must be multiplied by to be up to date (`None`: all)."""
+        """Returns the pending factor of each stored row, `[n]` (`None`: of all rows)."""
 
     def finish(self) -> None:
         """Applies the pending decay to the whole table."""
 
 
 class Table(tf.Module):
-    """Rows of one variable, grouped by field.
+    """The rows of one variable, by field, and their pending decay.
 
-    A `tf.Module`, so that a model exported in the middle of training can hold what its lookups
-    depend on.
+    It is a `tf.Module`, so that a model that is exported during training tracks the variables that
+    its lookups need.
 
-    A function is traced once and called for years, while optimizers come and go. So what decides
-    about a read is a variable, `state`: 0 where no decay is pending for anybody; n where the decay
-    with number n may be pending; -n where that decay has been applied to the whole table and
-    nobody has trained since. A function reads right if it was traced with the decay n, or where
-    the state is not positive; else it raises.
+    A traced function may be called after the optimizer has changed. Reads therefore depend on a
+    variable, `state`: 0 if no decay is pending; n if the decay with number n may be pending; -n if
+    that decay has been applied to the whole table and the table has not been trained since. A
+    traced function may read rows if it was traced with decay n, or if the state is not positive;
+    otherwise it raises an error.
 
     Args:
-        field_sizes: rows of each field, in the order of their ranges in the table.
+        field_sizes: dict from field to its number of rows, in the order of the table.
 
     Attributes:
-        offsets: int64 `[fields + 1]`, the first row of each field, then the number of rows.
+        offsets: int64 `[fields + 1]`, the first row of each field, and the number of rows.
         decay: the `RowDecay` that was attached last, or `None`.
-        state: int64 scalar, see above; `None` until a layer marks its variable.
+        state: int64 scalar variable, see above; `None` until a layer marks its variable.
     """
 
     def __init__(self, field_sizes: Mapping[str, int]):
@@ -81,7 +81,7 @@ class Table(tf.Module):
         self.offsets = np.concatenate([[0], np.cumsum(list(field_sizes.values()))]).astype(np.int64)
         self.decay: RowDecay | None = None
         self.state: tf.Variable | None = None
-        # Weak: a decay lives as long as its optimizer, or until another one takes the table.
+        # Weak references: a decay lives as long as its optimizer.
         self._decays: weakref.WeakValueDictionary[int, RowDecay] = weakref.WeakValueDictionary()
         self._plain_reads = 0
 
@@ -90,33 +90,33 @@ class Table(tf.Module):
         return int(self.offsets[-1])
 
     def field_of_rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """int32 `[n]`: the number of the field that each row belongs to."""
+        """Returns the field number of each row, int32 `[n]`."""
         if len(self.fields) == 1:
             return tf.zeros_like(ids, tf.int32)
         bounds = tf.constant(self.offsets[1:], ids.dtype)
         return tf.searchsorted(bounds, ids, side="right")
 
-    # Reading.
+    # Reads.
 
     def read(self, variable: keras.Variable, ids: tf.Tensor) -> tf.Tensor:
-        """Reads rows `[n, dim]` as they stand now, whatever the optimizer has put off.
+        """Reads rows, `[n, dim]`, with the pending decay applied.
 
-        The gradient with respect to the variable is that of a plain lookup: the optimizer's rule
-        acts on the row that was read.
+        The gradient with respect to the variable is that of a plain lookup, because the rule of
+        the optimizer applies to the row that was read.
 
         Raises:
-            tf.errors.InvalidArgumentError: when a traced function runs that cannot know of the
-                decay that is pending now.
+            tf.errors.InvalidArgumentError: in a traced function that does not know the decay that
+                is pending.
         """
         stored = replicas.local(variable)
         if not hasattr(stored, "sparse_read"):
-            # While Keras builds a subclassed model symbolically, a new variable is a plain tensor.
+            # In the symbolic build of a subclassed model, a new variable is a plain tensor.
             return tf.gather(stored, ids)
         self._guard(variable)
         return self._settled(stored.sparse_read(ids), ids, variable.path)
 
     def whole(self, value: tf.Tensor, name: str) -> tf.Tensor:
-        """The table as it stands now, from what is stored, in a function being traced."""
+        """Returns the stored table with the pending decay applied, while a function is traced."""
         return self._settled(value, None, name)
 
     def _settled(self, rows: tf.Tensor, ids: tf.Tensor | None, name: str) -> tf.Tensor:
@@ -131,7 +131,7 @@ class Table(tf.Module):
         if decay is None:
             return rows
         factor = decay.factor(ids)
-        # The decay of an optimizer that has lost the table says nothing about its rows.
+        # The decay of a replaced optimizer does not apply to the rows.
         is_held = tf.equal(tf.abs(state), number)
         return _scaled(rows, tf.where(is_held, factor, tf.ones_like(factor)))
 
@@ -139,10 +139,10 @@ class Table(tf.Module):
         for stored in replicas.copies(variable):
             whole_reads.guard(stored, self)
 
-    # Who holds the table.
+    # The current decay.
 
     def holder(self) -> RowDecay | None:
-        """The decay that the rows need now, or `None`; asked of the state, outside of any graph."""
+        """Returns the decay that the rows need now, or `None`, according to the state."""
         if self.state is None or not self._decays:
             return None
         return self._decays.get(abs(self._state_now()))
@@ -157,12 +157,12 @@ class Table(tf.Module):
                 copy.assign(number, read_value=False)
 
     def take(self, variable: keras.Variable, decay: RowDecay, is_pending: bool) -> None:
-        """Hands the table to a decay, after the one before has been applied.
+        """Attaches a decay to the table, after applying the previous one.
 
         Args:
-            variable: the table's.
-            decay: the new one.
-            is_pending: whether stored rows may not be up to date.
+            variable: Keras variable of the table.
+            decay: `RowDecay`, the new decay.
+            is_pending: boolean, whether stored rows may not be up to date.
         """
         self.let_go()
         self._guard(variable)
@@ -171,7 +171,7 @@ class Table(tf.Module):
         self._set_state(decay.number if is_pending else -decay.number)
 
     def let_go(self) -> None:
-        """Applies what is pending to the whole table, and forgets whose decay it was."""
+        """Applies the pending decay to the whole table, and detaches the decay."""
         if self.decay is None and self.holder() is None:
             return
         self.settle()
@@ -179,32 +179,32 @@ class Table(tf.Module):
         self._set_state(0)
 
     def settle(self) -> None:
-        """Brings every row up to date. A second call changes nothing."""
+        """Applies the pending decay to the whole table; a second call changes nothing."""
         decay = self.holder()
         if decay is not None:
             with tf.init_scope():
                 decay.finish()
 
     def hold(self, decay: RowDecay, name: str) -> None:
-        """Notes, in a training step, that rows are away from now on."""
+        """Marks the decay as pending, in a training step."""
         state = replicas.local(self.state)
         _check_state(state.read_value(), decay.number, name)
         state.assign(decay.number, read_value=False)
 
     def settled_by(self, decay: RowDecay) -> None:
-        """Notes that a decay has been applied to the whole table."""
+        """Marks the decay as applied to the whole table."""
         if self.state is not None and abs(self._state_now()) == decay.number:
             self._set_state(-decay.number)
 
     def restored(self) -> None:
-        """Notes that a checkpoint has replaced the stored rows: some may not be up to date."""
+        """Marks the decay as pending after a checkpoint has replaced the stored rows."""
         if self.state is not None:
             self._set_state(abs(self._state_now()))
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)
         if save_type == "checkpoint":
-            children.pop("state", None)  # it is about this process
+            children.pop("state", None)  # valid in this process only
         else:
             self.settle()  # before a SavedModel's values are written
         return children
@@ -216,9 +216,10 @@ def _check_state(state: tf.Tensor, number: int, name: str) -> None:
 
 
 def _scaled(rows: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """`rows * factor` to the bit, with the gradient of `rows`.
+    """Returns exactly `rows * factor`, with the gradient of `rows`.
 
-    Not `tf.custom_gradient`, which registers its function, and so the model, for ever.
+    `tf.custom_gradient` is not used, because it keeps a reference to its function, and so to the
+    model.
     """
     factor = tf.cast(factor, rows.dtype)
     factor = tf.reshape(factor, [-1] + [1] * (rows.shape.rank - 1))
@@ -227,7 +228,7 @@ def _scaled(rows: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def mark(variable: keras.Variable, table: Table) -> None:
-    """Notes that a layer reads `variable` through `table`."""
+    """Attaches the table of a layer to its variable."""
     setattr(variable, _TABLE, table)
     if table.state is None:
         with tf.init_scope():
@@ -235,34 +236,34 @@ def mark(variable: keras.Variable, table: Table) -> None:
 
 
 def of(variable: keras.Variable) -> Table | None:
-    """The `Table` that a layer left on a variable, or `None`."""
+    """Returns the `Table` of a variable, or `None`."""
     return getattr(variable, _TABLE, None)
 
 
 def of_or_single(variable: keras.Variable) -> Table:
-    """The variable's `Table`; where no layer of ours left one, all its rows are one field."""
+    """Returns the `Table` of a variable, or a new one with all rows in one field."""
     return of(variable) or Table({variable.name: variable.shape[0]})
 
 
 def note_sweeper(variable: keras.Variable, decay: RowDecay) -> None:
-    """Notes whose decay the rows of a variable need that no layer of ours reads."""
+    """Attaches a decay to a variable that is not read by `tf_helen.layers.Embedding`."""
     setattr(variable, _SWEEPER, decay)
 
 
 def sweeper_of(variable: keras.Variable) -> RowDecay | None:
-    """What `note_sweeper` has noted, or `None`."""
+    """Returns the decay that `note_sweeper` attached, or `None`."""
     return getattr(variable, _SWEEPER, None)
 
 
 def decaying(variable: keras.Variable) -> list[keras.optimizers.Optimizer]:
-    """The optimizers whose decay the rows of a variable need now: one, or none."""
+    """Returns the optimizers whose decay the rows of a variable need: at most one."""
     table = of(variable)
     decay = sweeper_of(variable) if table is None else table.holder()
     return [] if decay is None else [decay.optimizer]
 
 
 def release(variable: keras.Variable) -> None:
-    """Applies the decay of an earlier optimizer, and forgets that optimizer."""
+    """Applies the decay of an earlier optimizer, and detaches it."""
     table, sweeper = of(variable), sweeper_of(variable)
     if table is not None:
         table.let_go()
@@ -273,7 +274,7 @@ def release(variable: keras.Variable) -> None:
 
 
 def settle(variables: Iterable[keras.Variable | tf.Variable]) -> None:
-    """Brings the tables among some variables up to date, whichever optimizer trains them."""
+    """Applies the pending decay to the tables among some variables, for any optimizer."""
     for variable in variables:
         variable = getattr(variable, ADAPTED, variable)
         table, sweeper = of(variable), sweeper_of(variable)
@@ -286,7 +287,7 @@ def settle(variables: Iterable[keras.Variable | tf.Variable]) -> None:
 
 @contextlib.contextmanager
 def plain_reads(variables: Iterable[keras.Variable]):
-    """Within it lookups in tables that are up to date are traced as lookups, and nothing else."""
+    """Context in which lookups are traced without a pending decay; tables must be up to date."""
     found = [table for variable in variables if (table := of(variable)) is not None]
     for table in found:
         table._plain_reads += 1

@@ -1,15 +1,14 @@
-"""Reads of a table as a whole: `numpy()`, `get_weights`, operations on the variable, exports.
+"""Reads of a whole table: `numpy()`, `get_weights`, operations on the variable, exports.
 
-Lookups read rows and ask the table what these rows still have to be multiplied by. Everybody else
-reads the variable itself. The functions here make such a read find rows that are up to date, too.
-They replace methods of the one `tf.Variable` behind a layer's weights, because every reader ends
-there: `keras.Variable`, models and layers of Keras 3 and of tf_keras, `tf.convert_to_tensor`,
-NumPy, `tf.saved_model.save`.
+Lookups read rows through the table, which applies their pending decay. Other reads use the variable
+itself. The functions here make such reads return rows that are up to date. They replace methods of
+the `tf.Variable` of a layer's weights, because all reads use it: `keras.Variable`, models and
+layers of Keras 3 and of tf_keras, `tf.convert_to_tensor`, NumPy, `tf.saved_model.save`.
 
-Private names of TensorFlow that this file relies on:
-    `_read_variable_op`: the one method through which a variable is read as a whole.
-    `_restore_from_tensors`: called on each variable that a checkpoint restores.
-    `_trackable_children`: asked of each variable before a SavedModel's values are written.
+Private names of TensorFlow that this file uses:
+    `_read_variable_op`: reads the whole variable.
+    `_restore_from_tensors`: called for each variable that a checkpoint restores.
+    `_trackable_children`: called for each variable before the values of a SavedModel are written.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ _ASSIGNMENTS = (
 
 
 class Guard(Protocol):
-    """What a guarded variable asks (a `tf_helen.core.tables.Table`)."""
+    """The interface of a guarded variable's table, see `tf_helen.core.tables.Table`."""
 
     def settle(self) -> None:
-        """Writes what every row still has to be multiplied by to the table."""
+        """Applies the pending decay to the whole table."""
 
     def whole(self, value: tf.Tensor, name: str) -> tf.Tensor:
-        """The table as it stands now, from what is stored, in a function being traced."""
+        """Returns the stored table with the pending decay applied, while a function is traced."""
 
     def restored(self) -> None:
-        """Notes that a checkpoint has replaced the stored rows."""
+        """Marks the decay as pending after a checkpoint has replaced the stored rows."""
 
 
 def raw(variable: tf.Variable) -> tf.Tensor:
-    """Returns what a plain variable stores, also where rows are not up to date.
+    """Returns the stored value of a plain variable, without the pending decay.
 
     Args:
-        variable: a plain `tf.Variable`.
+        variable: plain `tf.Variable`.
 
     Returns:
         A copy of its value.
@@ -59,11 +58,13 @@ def raw(variable: tf.Variable) -> tf.Tensor:
 
 
 def guard(stored: tf.Variable, table: Guard) -> None:
-    """Has whole reads of a plain variable go through its table; a second call changes nothing.
+    """Makes whole reads of a plain variable apply the pending decay of its table.
+
+    A second call changes nothing.
 
     Args:
-        stored: the plain variable (one replica's copy) behind a layer's weights.
-        table: what is asked.
+        stored: plain `tf.Variable` of a layer's weights, the copy of one replica.
+        table: `Guard`, the table of the variable.
     """
     if getattr(stored, _GUARDED, False):
         return
@@ -71,7 +72,7 @@ def guard(stored: tf.Variable, table: Guard) -> None:
     restore = stored._restore_from_tensors
 
     def guarded_read(no_copy=False):
-        if no_copy:  # a checkpoint, which holds rows and records as they are stored
+        if no_copy:  # a checkpoint, which stores rows without the pending decay
             return read(no_copy=True)
         if tf.executing_eagerly():
             table.settle()
@@ -99,7 +100,7 @@ def _guarded_assignment(assignment, table: Guard):
     @functools.wraps(assignment)
     def guarded(*args, **kwargs):
         if tf.executing_eagerly():
-            table.settle()  # or else what is assigned would decay for time before it
+            table.settle()  # or the assigned values would decay for earlier steps
         return assignment(*args, **kwargs)
 
     return guarded

@@ -1,4 +1,4 @@
-"""Optimizers: each one rule for a block of rows, sparse or dense alike."""
+"""Optimizers for embedding tables and dense weights."""
 
 from tf_helen.optimizers.ada_hessian import AdaHessian
 from tf_helen.optimizers.adagrad import Adagrad

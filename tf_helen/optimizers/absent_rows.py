@@ -1,4 +1,4 @@
-"""What an optimizer does about rows that are absent from its steps."""
+"""Decay of rows that are absent from an optimizer's steps."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tf_helen.core.rule import compute_dtype, find
 from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, add_slot, fill
 from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
 
-_SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep: bounds its memory, not its result
-_LEAST_EPOCH = 5  # steps; what is shorter is a trial, not a pass over data
-_MISSED = 1 << 32  # one step of the optimizer without the table, in `swept_at`
+_SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep (an update of a whole table); bounds memory
+_LEAST_EPOCH = 5  # steps; shorter epochs are ignored
+_MISSED = 1 << 32  # one step that does not train the table, in `swept_at`
 Written = tuple[tf.Variable, tf.Tensor, tf.Tensor]
 
 
 class StillRows:
-    """Absent rows stay as they are: nothing is to be done.
+    """Absent rows that do not change; the methods do nothing.
 
     Args:
-        optimizer: a `RowSparseOptimizer`.
+        optimizer: `RowSparseOptimizer`.
     """
 
     found_alpha: tf.Tensor | None = None
@@ -37,69 +37,70 @@ class StillRows:
         self._optimizer = optimizer
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Adds what is kept per variable."""
+        """Creates the variables that are kept per table."""
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
-        """Takes up the variables of a step, which another optimizer may have had in between."""
+        """Prepares the variables of a step, which another optimizer may have trained before."""
         if self._optimizer.owns_rows:
             for variable in variables:
                 tables.release(variable)
 
     def after_step(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
-        """What is to be done once the rows of a step are written."""
+        """Called after the rows of a step are written."""
 
     def table_step(self, variable: keras.Variable) -> tf.Tensor:
-        """int64 scalar: the number of the step under way among those that train a variable."""
+        """Returns the number of the current step among those that train a variable, int64."""
         return self._optimizer.step_number()
 
     def table_steps_done(self, variable: keras.Variable) -> int:
-        """How many steps were taken that train a variable."""
+        """Returns the number of finished steps that trained a variable."""
         return self._optimizer.steps_done()
 
     def settle_stored(self, rows: tf.Tensor, variable: keras.Variable, ids) -> tf.Tensor:
-        """Stored rows as a forward pass reads them after the steps that were taken."""
+        """Returns stored rows with the pending decay applied, as the forward pass reads them."""
         return rows
 
     def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
-        """Applies the pending decay to the rows of a block; returns what was overwritten."""
+        """Applies the pending decay to the rows of a block; returns the previous values."""
         return []
 
     def finalize(self, variables: Sequence[keras.Variable]) -> None:
-        """Brings every row of the given variables up to date, in chunks."""
+        """Applies the pending decay to all rows of the given variables, in chunks."""
 
     def begin_epoch(self) -> None:
-        """What is to be done before a pass over the data."""
+        """Called before each pass over the data."""
 
     def end_epoch(self) -> None:
-        """What is to be done after a pass over the data."""
+        """Called after each finished pass over the data."""
 
     def epoch_state(self) -> list[int]:
-        """What is remembered of the current epoch outside the optimizer's variables."""
+        """Returns the state of the current epoch that is not in the optimizer's variables."""
         return []
 
     def set_epoch_state(self, state: list[int]) -> None:
-        """Takes what `epoch_state` returned."""
+        """Restores the result of `epoch_state`."""
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments that belong here."""
+        """Returns the constructor arguments that this object holds."""
         return {}
 
 
 class AbsentRows(StillRows):
-    """Rows decay while they are absent: what is pending is applied when it is needed.
+    """Absent rows that decay; the pending decay is applied when rows are read or updated.
 
-    The steps are those of the table: a step of the optimizer that does not train a table (it is
-    frozen, or the step has other variables) is not one of the table's, and decays no row of it. One
-    integer per variable, `swept_at`, holds the optimizer's steps that were not the table's in its
-    upper 32 bits, and the table's step up to which all rows have been decayed in its lower 32 bits.
+    Only steps that train a table count for it: while the table is frozen or not among the variables
+    of a step, its rows do not decay. One integer per variable, `swept_at`, has the number of the
+    optimizer's steps that did not train the table in its upper 32 bits, and the table's step up to
+    which all rows are decayed in its lower 32 bits.
 
     Args:
-        optimizer: a `RowSparseOptimizer` whose rule holds an `IntervalDecay`.
-        sweep_every: int, at least 1: steps between sweeps over tables whose layer is not ours.
-        steps_per_epoch: int or `None`: for `alpha="auto"`; `None`: the steps of the first epoch.
+        optimizer: `RowSparseOptimizer` whose rule contains an `IntervalDecay`.
+        sweep_every: int, at least 1, steps between updates of whole tables that are not read by
+            `tf_helen.layers.Embedding`.
+        steps_per_epoch: int, for `alpha="auto"`; `None`: the steps of the first epoch.
 
     Raises:
-        ValueError: on a value out of range, or `steps_per_epoch` with a given alpha.
+        ValueError: on a value out of range, or on `steps_per_epoch` with a numeric alpha.
     """
 
     def __init__(self, optimizer: Any, sweep_every: int, steps_per_epoch: int | None):
@@ -110,30 +111,30 @@ class AbsentRows(StillRows):
         self.steps_per_epoch = steps_per_epoch
         self._swept_at = SlotsByVariable()
         self._pending: dict[int, _PendingDecay] = {}
-        self._trained: set[int] | None = None  # by the last step; `None`: all
+        self._trained: set[int] | None = None  # indices of the last step; `None`: all
         self.alpha_variable = self._epoch_steps = None
         self._epoch_began_at = 0
         if steps_per_epoch is not None:
             if self.decay.alpha != "auto":
                 raise ValueError(
-                    "`steps_per_epoch` is for `alpha='auto'`. Received: steps_per_epoch="
+                    "`steps_per_epoch` needs `alpha='auto'`. Received: steps_per_epoch="
                     f"{steps_per_epoch!r} with alpha={self.decay.alpha}"
                 )
             checks.whole_number("steps_per_epoch", steps_per_epoch)
         if self.decay.alpha == "auto":
             self.alpha_variable = optimizer.add_variable((), initializer="zeros", name="alpha")
-            # Steps of the longest epoch that was finished.
+            # Number of steps of the longest finished epoch.
             self._epoch_steps = optimizer.add_variable((), "zeros", "int64", name="epoch_steps")
 
     @property
     def found_alpha(self) -> tf.Tensor | None:
-        """The alpha in use on this replica, where it is found while training."""
+        """The current alpha on this replica with `alpha="auto"`, or `None`."""
         if self.alpha_variable is None:
             return None
         return replicas.local(self.alpha_variable).read_value()
 
     def build(self, variables):
-        # A scalar per variable, so that settling a settled table costs nothing.
+        # One scalar per variable, so that finalizing a table twice costs nothing.
         self._swept_at.by_index = [
             {"swept_at": add_slot(self._optimizer, variable, "swept_at", (), "int64", 0)}
             for variable in variables
@@ -166,7 +167,7 @@ class AbsentRows(StillRows):
             self._pending[index] = _PendingDecay(self, self._optimizer, variable)
         return self._pending[index]
 
-    # The steps of a table.
+    # Steps of a table.
 
     def table_step(self, variable):
         stored = replicas.local(self.swept_at(variable)).read_value()
@@ -176,14 +177,14 @@ class AbsentRows(StillRows):
         return super().table_steps_done(variable) - self._read_swept_at(variable)[0]
 
     def swept_at(self, variable: keras.Variable) -> keras.Variable:
-        """The integer that is kept of a variable's steps."""
+        """Returns the variable with the step counts of a table."""
         index = keras_access.index_of(self._optimizer, variable)
         return self._swept_at.by_index[index]["swept_at"]
 
     def _read_swept_at(self, variable: keras.Variable) -> tuple[int, int]:
-        """Steps of the optimizer that were not the table's, and the step of its last sweep."""
+        """Returns the number of steps without the table, and the step of its last sweep."""
         copy = replicas.copies(self.swept_at(variable))[0]
-        # A variable made while a step is traced has no value before the step runs.
+        # A variable that is created while a step is traced has no value before the step runs.
         stored = int(copy.numpy()) if bool(copy.is_initialized()) else 0
         missed = (stored + 1) // _MISSED
         return missed, stored - missed * _MISSED
@@ -195,7 +196,7 @@ class AbsentRows(StillRows):
             copy.assign(missed * _MISSED + swept_at)
 
     def _is_trained(self, variable: keras.Variable) -> bool:
-        """Whether the step under way, or else the last one, trains a variable."""
+        """Returns whether the current step, or else the last one, trains a variable."""
         index = keras_access.index_of(self._optimizer, variable)
         return self._trained is None or index in self._trained
 
@@ -227,7 +228,7 @@ class AbsentRows(StillRows):
         return self._settle(replicas.local(variable), records, block.ids, done)
 
     def _sweep_foreign_tables(self, blocks, variables) -> None:
-        """Every `sweep_every` steps, brings tables of stock layers up to date."""
+        """Updates tables of other layers every `sweep_every` steps."""
         foreign = [
             variable
             for block, variable in zip(blocks, variables, strict=True)
@@ -278,7 +279,7 @@ class AbsentRows(StillRows):
                 tables.of(variable).settled_by(self._pending_decay_of(variable))
 
     def _has_absent_rows(self, variable: keras.Variable) -> bool:
-        """Dense weights keep their records at 0; a table has had rows counted."""
+        """Returns whether a variable is a table; the records of dense weights are all 0."""
         if tables.of(variable) is not None:
             return True
         records = replicas.copies(self._optimizer.slots_of(variable)[HISTORY])[0]
@@ -289,14 +290,15 @@ class AbsentRows(StillRows):
         chunk = min(_SWEEP_ROWS, total)
 
         def sweep_chunk(start):
-            # The last chunk reaches back: XLA wants one size, and a settled row stays as it is.
+            # The last chunk overlaps the one before: XLA needs one size, and rows that are up to
+            # date do not change.
             ids = tf.minimum(start, total - chunk) + tf.range(chunk)
             self._settle(target, records, ids, done)
             return [start + chunk]
 
         tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
 
-    # The alpha that is found from the length of an epoch.
+    # `alpha="auto"`, from the length of an epoch.
 
     def begin_epoch(self):
         optimizer = self._optimizer
@@ -311,11 +313,11 @@ class AbsentRows(StillRows):
             return
         logging.info("alpha='auto': %d steps per epoch, alpha %.3g", steps, found)
         variables = keras_access.trained_variables(optimizer)
-        self.finalize(variables)  # by the alpha until now
+        self.finalize(variables)  # with the previous alpha
         fill(self.alpha_variable, found)
         for variable in variables:
             slots = optimizer.slots_of(variable)
-            # What is not trained now stays as it is.
+            # Tables that are not trained do not change.
             if before or HISTORY not in slots or not self._is_trained(variable):
                 continue
             for copy in replicas.copies(slots[HISTORY]):
@@ -343,12 +345,12 @@ class AbsentRows(StillRows):
 
 
 def missed_steps(swept_at: tf.Tensor) -> tf.Tensor:
-    """The optimizer's steps that were not the table's, from what `swept_at` stores."""
+    """Returns the number of steps without the table, from the value of `swept_at`."""
     return tf.bitwise.right_shift(swept_at + 1, tf.constant(32, tf.int64))
 
 
 class _PendingDecay(tf.Module):
-    """What a table's layer asks when it reads rows (`tf_helen.core.tables.RowDecay`)."""
+    """The pending decay of a table, see `tf_helen.core.tables.RowDecay`."""
 
     def __init__(self, absent: AbsentRows, optimizer: Any, variable: keras.Variable):
         super().__init__(name="pending_decay")
@@ -377,7 +379,7 @@ class _PendingDecay(tf.Module):
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)
-        # A checkpoint holds it by its optimizer; a SavedModel serves and trains no more.
+        # A checkpoint has it through the optimizer; a SavedModel does not need the optimizer.
         children.pop("_swept_at" if save_type == "checkpoint" else "optimizer", None)
         if save_type == "checkpoint":
             children.pop("_found_alpha", None)

@@ -1,4 +1,4 @@
-"""AdaHessian: Adam whose second moment is of the Hessian's diagonal."""
+"""AdaHessian: Adam with the second moment of the Hessian's diagonal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tf_helen.rules import AdaHessianRule, Rule
 
 
 class HessianOptimizer(RowSparseOptimizer):
-    """The driver of rules that need an estimate of the Hessian's diagonal.
+    """Base class of optimizers that need an estimate of the Hessian's diagonal.
 
     Args:
         learning_rate: float, schedule or callable.
-        rule: a rule that reads `step.curvature`.
-        seed: int, of the random signs. Defaults to 0.
+        rule: `Rule` that reads `step.curvature`.
+        seed: int, seed of the random signs. Defaults to 0.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
     """
 
@@ -45,7 +45,7 @@ class HessianOptimizer(RowSparseOptimizer):
         loss, gradients, diagonals = gradients_and_diagonals(closure, variables, salt, loss_scale)
         found = []
         for gradient, diagonal, variable in zip(gradients, diagonals, variables, strict=True):
-            # `PerVariable` asks for the gradients of other optimizers' variables too.
+            # `PerVariable` also passes the variables of its other optimizers.
             if keras_access.is_known(self, variable):
                 gradient = carrying(_spoiled_by(gradient, diagonal), diagonal)
             found.append(gradient)
@@ -73,7 +73,7 @@ class HessianOptimizer(RowSparseOptimizer):
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class AdaHessian(HessianOptimizer):
-    """Adam with the Hessian's diagonal in place of the squared gradient, row-sparse.
+    """Row-sparse Adam with the Hessian's diagonal instead of the squared gradient.
 
     ```
     H <- z * (d^2 loss . z),  z random signs         # Hutchinson's estimate of the diagonal
@@ -82,22 +82,23 @@ class AdaHessian(HessianOptimizer):
     e <- e - lr * (m / (1 - beta_1^t)) / ((v / (1 - beta_2^t))^(power / 2) + epsilon)
     ```
 
-    One Hessian-vector product per step, a little more than the cost of a second pass; for tables
-    it is that of the gathered rows. It needs a trainer that computes it: `tf_helen.Model`, a model
-    given to `tf_helen.enable`, or `optimizer.minimize`; under a plain `keras.Model` it raises. The
-    signs are a function of row, step and `seed`. If the estimate is not finite, neither is the
-    gradient. Memory: two slots like the table.
+    A step needs one Hessian-vector product, which costs a little more than a second pass; for
+    tables, it is computed for the rows of the batch only. Use `tf_helen.Model`,
+    `tf_helen.enable(model)` or `optimizer.minimize`; under a plain `keras.Model`, the optimizer
+    raises an error. The signs depend on row, step and `seed`. If the estimate is not finite, the
+    gradient is not finite either. Memory: two slots of the size of the table.
 
     Args:
-        learning_rate: float, schedule or callable; the paper's 0.15 suits `epsilon=1e-4`. Defaults
-            to 0.15.
+        learning_rate: float, schedule or callable. Defaults to 0.15, the paper's value for
+            `epsilon=1e-4`.
         beta_1, beta_2: see `tf_helen.Adam`.
-        epsilon: float, not negative, outside the root of the corrected v. Defaults to 1e-4.
-        power: float in [0, 1], the Hessian's power. Defaults to 1, the paper's.
-        average: "none", or "row": the paper's spatial averaging, over each row. Defaults to "none".
+        epsilon: float, not negative, added to the root of the corrected v. Defaults to 1e-4.
+        power: float in [0, 1], power of the Hessian. Defaults to 1, the paper's value.
+        average: "none", or "row" for the paper's spatial averaging over each row. Defaults to
+            "none".
         epsilon_hat: boolean, see `tf_helen.Adam`. Defaults to `False`.
-        seed: int, of the random signs. Defaults to 0.
-        name: string, the optimizer's name.
+        seed: int, seed of the random signs. Defaults to 0.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -140,7 +141,7 @@ class AdaHessian(HessianOptimizer):
 
 
 def _spoiled_by(gradient, diagonal):
-    """The gradient, not finite where the diagonal is not: then loss scaling skips the step."""
+    """Makes the gradient not finite if the diagonal is not: loss scaling then skips the step."""
     if gradient is None or diagonal is None:
         return gradient
     zero = tf.cast(tf.reduce_sum(0 * values_of(diagonal)), gradient.dtype)

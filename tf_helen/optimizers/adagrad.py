@@ -13,7 +13,7 @@ from tf_helen.rules import AdagradRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Adagrad(RowSparseOptimizer):
-    """Row-sparse Adagrad: the square of the **summed** gradient is accumulated.
+    """Row-sparse Adagrad, which accumulates the square of the **summed** gradient.
 
     ```
     G <- G + g^2
@@ -22,11 +22,11 @@ class Adagrad(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
-        initial_accumulator_value: float, not negative, where G starts. Defaults to 0.
-        epsilon: float, not negative; keeps the quotient finite. Defaults to 1e-10.
-        epsilon_inside: boolean; put epsilon under the root, as Keras does (there 1e-7, with G
-            from 0.1). Defaults to `False`.
-        name: string, the optimizer's name.
+        initial_accumulator_value: float, not negative, initial value of G. Defaults to 0.
+        epsilon: float, not negative, keeps the quotient finite. Defaults to 1e-10.
+        epsilon_inside: boolean, whether to add epsilon under the root, as in Keras (which has
+            epsilon 1e-7 and initial value 0.1). Defaults to `False`.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

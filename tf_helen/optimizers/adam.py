@@ -13,27 +13,27 @@ from tf_helen.rules import AdamRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Adam(RowSparseOptimizer):
-    """Row-sparse Adam: moments of the **summed** gradient, of the rows in the batch only.
+    """Row-sparse Adam with moments of the **summed** gradient, for the rows of the batch only.
 
     ```
     m <- beta_1 m + (1 - beta_1) g          v <- beta_2 v + (1 - beta_2) g^2
     e <- e - lr * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
     ```
 
-    t is the optimizer's step, so a row that returns after a long absence takes its step with the
-    bias correction of a long training.
+    t is the step of the optimizer, not of the row. The bias correction of a row that first occurs
+    late is therefore close to 1.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
-        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
-        epsilon: float, not negative, outside the root of the corrected v, as in the paper.
+        beta_1: float in [0, 1), decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), decay of the second moment. Defaults to 0.999.
+        epsilon: float, not negative, added to the root of the corrected v, as in the paper.
             Defaults to 1e-8.
-        amsgrad: boolean; use the running maximum of v. Defaults to `False`.
-        epsilon_hat: boolean; divide by `sqrt(v) + epsilon` before v is corrected, as TensorFlow 1
-            and tfplus do: epsilon then weighs `1 / sqrt(1 - beta_2^t)` times as much. Defaults to
-            `False`.
-        name: string, the optimizer's name.
+        amsgrad: boolean, whether to use the running maximum of v. Defaults to `False`.
+        epsilon_hat: boolean, whether to divide by `sqrt(v) + epsilon` before the bias correction,
+            as TensorFlow 1 and tfplus do. Epsilon is then multiplied by `1 / sqrt(1 - beta_2^t)`.
+            Defaults to `False`.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -75,20 +75,20 @@ class Adam(RowSparseOptimizer):
 class AMSGrad(RowSparseOptimizer):
     """Row-sparse Adam that divides by the running maximum of v.
 
-    `tf_helen.Adam(amsgrad=True)` under its own name.
+    The same as `tf_helen.Adam(amsgrad=True)`.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
-        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        beta_1: float in [0, 1), decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), decay of the second moment. Defaults to 0.999.
         epsilon: float, not negative. Defaults to 1e-8.
-        amsgrad: `True`; nothing else is allowed. It stands in configurations.
+        amsgrad: `True`, the only allowed value; part of saved configurations.
         epsilon_hat: see `tf_helen.Adam`. Defaults to `False`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
-        ValueError: as `tf_helen.Adam`.
+        ValueError: as `tf_helen.Adam`, and if `amsgrad` is `False`.
 
     Reference: Reddi et al., ICLR 2018, Algorithm 2.
 
@@ -123,7 +123,7 @@ class AMSGrad(RowSparseOptimizer):
 
 
 def check_amsgrad(class_name: str, amsgrad: bool) -> None:
-    """Raises `ValueError` where AMSGrad is told not to be AMSGrad."""
+    """Raises `ValueError` if `amsgrad` is `False`."""
     if not amsgrad:
         raise ValueError(
             f"`amsgrad` of {class_name} must be True. Received: amsgrad={amsgrad!r}. Use "

@@ -1,4 +1,4 @@
-"""AdamAR and AdagradAR: rows decay by how long they have not occurred."""
+"""AdamAR and AdagradAR: rows decay with the time that they are absent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_helen.rules import AdagradRule, AdamRule, IntervalDecay
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class AdamAR(RowSparseOptimizer):
-    """Adam whose embedding rows decay by how long they have not occurred.
+    """Adam whose embedding rows decay with the time that they are absent.
 
     For every row k at every step t, with s_k the step of its last non-zero gradient:
     ```
@@ -22,50 +22,49 @@ class AdamAR(RowSparseOptimizer):
     e_k    = e_k - lambda * e_k - lr * m_hat / (sqrt(v_hat) + epsilon)
     ```
     The decay is decoupled and not multiplied by the learning rate. A row that is absent for n
-    steps forgets by about `exp(-alpha n^2 / 2)` **before it is next read**, in training and
-    evaluation alike; that is what prevents one-epoch overfitting. Dense weights never decay.
+    steps is multiplied by about `exp(-alpha n^2 / 2)` **before it is next read**, in training and
+    evaluation, which prevents one-epoch overfitting. Dense weights do not decay.
 
-    `decay="continuous"` (default) is this rule at row cost: the decay of absent rows is a closed
-    form of (t, s_k), which `tf_helen.layers.Embedding` applies to the rows it reads and the
-    optimizer to the rows it updates. `finalize_variable_values` writes it to whole tables; Keras
-    calls it at the end of `fit`, `tf_helen.Model` before validation, saving and export too, and
-    `tf_helen.settle` at any time. Steps that do not train a table do not count for it. A
-    `tf.train.Checkpoint` holds the stored rows with their counters and needs no sweep.
-    With an embedding layer that is not ours, whose reads we do not see, whole tables are swept
-    every `sweep_every` steps: one read and write of the table, and rows are read up to that many
-    steps late. `decay="on_occurrence"` decays a row once, by its last interval, when it occurs:
-    the other reading of the paper, measured to be worse than Adam; for comparison only.
+    With `decay="continuous"`, the decay of absent rows is a closed form of (t, s_k), so a step
+    costs as much as the rows of the batch. `tf_helen.layers.Embedding` applies the pending decay to
+    the rows that it reads, and the optimizer to the rows that it updates.
+    `finalize_variable_values` applies it to whole tables; Keras calls it at the end of `fit`,
+    `tf_helen.Model` also before validation, saving and export. `tf_helen.settle` applies it at any
+    time. Steps that do not train a table do not count for it. A `tf.train.Checkpoint` stores rows
+    and their records without applying the decay. With other embedding layers, whole tables are read
+    and written every `sweep_every` steps, and rows may be read up to that many steps late.
+    `decay="on_occurrence"` decays a row once, by its last interval, when it occurs. This is another
+    reading of the paper, which was worse than Adam in our measurements; use it for comparison only.
 
-    `alpha="auto"` finds alpha from the length of an epoch, E steps: the least decay by which a row
-    that occurs once per epoch is forgotten before it is read again, `exp(-alpha n (n + 1) / 2) =
-    2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. In the first epoch, where nothing is
-    read again that the model could have memorized, no row decays; when the second one starts, E is
-    known, and rows decay by their whole absence. On data that never repeat it is Adam.
-    `tf_helen.Model.fit` tells the optimizer where epochs begin and end; a custom loop calls
-    `begin_epoch()` and `end_epoch()`. E is that of the longest epoch so far, fewer than 5 steps not
-    counted. Give `steps_per_epoch` if an epoch of `fit` is not one pass over the data.
+    `alpha="auto"` derives alpha from the length of an epoch, E steps. It is the smallest alpha for
+    which a row that occurs once per epoch decays to nothing before it is read again: `exp(-alpha n
+    (n + 1) / 2) = 2^-24` for `n = E - 1`, so `alpha = 33.3 / (E (E - 1))`. In the first epoch, rows
+    do not decay. When the second epoch starts, E is known, and rows decay by their whole absence.
+    On data that never repeat, the optimizer is Adam. `tf_helen.Model.fit` calls `begin_epoch()` and
+    `end_epoch()`, as a custom loop must. E is the length of the longest epoch so far; epochs of
+    fewer than 5 steps are ignored. Pass `steps_per_epoch` if an epoch of `fit` is not one pass over
+    the data.
 
-    Absent rows' moments wait (`moments="lazy"`, default). `moments="dense"` is Algorithm 1 to the
-    letter over whole tables, for comparison; then a row of any matrix whose gradient is exactly
-    zero counts as absent. A row's first occurrence at step t has I = t - 1, so what it started
-    from is decayed; with `decay_unseen=False` it is not. Memory: two slots like the table and 8
-    bytes per row.
+    The moments of absent rows do not change (`moments="lazy"`, the default). `moments="dense"` is
+    Algorithm 1 on whole tables, for comparison; rows of any matrix with a zero gradient then count
+    as absent. If a row first occurs at step t, I is t - 1, so its initial values are decayed; with
+    `decay_unseen=False` they are not. Memory: two slots of the size of the table and 8 bytes per
+    row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        alpha: float in [0, 1], decay per step of absence; the paper searches 10^-6.5 to 10^-1; or
+        alpha: float in [0, 1], decay per step of absence (the paper searches 10^-6.5 to 10^-1), or
             "auto". Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
-        decay_unseen: boolean; decay rows that have not occurred yet, as the paper does. `False`: a
-            row keeps its initial value until it first occurs, and is not decayed then. Defaults to
-            `True`.
-        sweep_every: int, at least 1: steps between sweeps over tables whose layer is not ours.
-            Defaults to 100.
-        steps_per_epoch: int, for `alpha="auto"`: steps in which the data repeat. Defaults to
+        decay_unseen: boolean, whether to decay rows that have not occurred yet, as in the paper. If
+            `False`, a row keeps its initial value until it first occurs. Defaults to `True`.
+        sweep_every: int, at least 1, steps between updates of whole tables that are not read by
+            `tf_helen.layers.Embedding`. Defaults to 100.
+        steps_per_epoch: int, for `alpha="auto"`, steps of one pass over the data. Defaults to
             `None`: those of the first epoch.
         beta_1, beta_2, epsilon, amsgrad, epsilon_hat: see `tf_helen.Adam`.
-        name: string, the optimizer's name.
-        **kwargs: see `tf_helen.RowSparseOptimizer`; `moments` among them.
+        name: string, name of the optimizer.
+        **kwargs: see `tf_helen.RowSparseOptimizer`, including `moments`.
 
     Raises:
         ValueError: on alpha outside [0, 1], an unknown `decay` or `moments`, `sweep_every` < 1.
@@ -119,11 +118,12 @@ class AdamAR(RowSparseOptimizer):
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class AdagradAR(RowSparseOptimizer):
-    """Adagrad whose embedding rows decay by how long they have not occurred.
+    """Adagrad whose embedding rows decay with the time that they are absent.
 
     `e_k <- e_k - min(1, alpha I) e_k - lr * g / (sqrt(G) + epsilon)`; see `tf_helen.AdamAR` for
-    the decay. Adagrad leaves absent rows alone, so `decay="continuous"` equals the paper's
-    Algorithm 1 over whole tables to rounding. Memory: one slot like the table and 8 bytes per row.
+    the decay. Adagrad does not change absent rows, so `decay="continuous"` equals the paper's
+    Algorithm 1 on whole tables up to rounding. Memory: one slot of the size of the table and 8
+    bytes per row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
@@ -133,7 +133,7 @@ class AdagradAR(RowSparseOptimizer):
         decay_unseen: boolean, see `tf_helen.AdamAR`. Defaults to `True`.
         sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
         initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""AdamW and AdagradW: decoupled weight decay, with row counters on demand."""
+"""AdamW and AdagradW: decoupled weight decay, optionally with row counters."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tf_helen.rules import AdagradRule, AdamRule, CounterDecay
 class AdamW(RowSparseOptimizer):
     """Row-sparse Adam with decoupled weight decay on the rows of the batch.
 
-    `e <- (1 - lr * weight_decay * f) e`, then Adam's step. An absent row does not decay (see
-    `tf_helen.AdamAR` for one that does). f is 1, or with `counter_halflife=h` it is `h / c`, c the
-    row's recent count, `c <- 1 + 2^(-(t - s) / h) c`: rare rows decay more, as in FBGEMM's
-    counter-based regularization. Memory: two slots like the table; with counters 8 bytes per row.
+    `e <- (1 - lr * weight_decay * f) e`, then Adam's step. Absent rows do not decay (but see
+    `tf_helen.AdamAR`). f is 1 or, with `counter_halflife=h`, `h / c`, where c is the recent count
+    of the row, `c <- 1 + 2^(-(t - s) / h) c`: rare rows decay more, as in FBGEMM's counter-based
+    regularization. Memory: two slots of the size of the table; with counters, 8 bytes per row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        weight_decay: float, not negative, the strength. Defaults to 4e-3.
-        counter_halflife: float, at least 1: h, in steps. Defaults to `None`: no counters.
+        weight_decay: float, not negative, strength of the decay. Defaults to 4e-3.
+        counter_halflife: float, at least 1, half-life h in steps. Defaults to `None`: no counters.
         beta_1, beta_2, epsilon, amsgrad, epsilon_hat: see `tf_helen.Adam`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`. `exclude_from_weight_decay` works as in Keras.
 
     Raises:
@@ -73,14 +73,14 @@ class AdagradW(RowSparseOptimizer):
     """Row-sparse Adagrad with decoupled weight decay on the rows of the batch.
 
     `e <- (1 - lr * weight_decay * f) e`, then Adagrad's step; f as in `tf_helen.AdamW`. Memory: one
-    slot like the table; with counters 8 bytes per row.
+    slot of the size of the table; with counters, 8 bytes per row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
-        weight_decay: float, not negative, the strength. Defaults to 4e-3.
+        weight_decay: float, not negative, strength of the decay. Defaults to 4e-3.
         counter_halflife: see `tf_helen.AdamW`. Defaults to `None`.
         initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

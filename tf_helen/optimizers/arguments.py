@@ -1,4 +1,4 @@
-"""The arguments that every optimizer of this package takes."""
+"""The common arguments of the optimizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callabl
 
 
 class CommonArguments(TypedDict, total=False):
-    """Keyword arguments of `tf_helen.RowSparseOptimizer`, where they are described."""
+    """Keyword arguments of `tf_helen.RowSparseOptimizer`, which documents them."""
 
     embedding_learning_rate: LearningRate | None
     coupled_weight_decay: float
@@ -31,10 +31,10 @@ def checked_arguments(**values: float | None) -> dict[str, float | None]:
     """Returns Keras's numeric arguments as floats.
 
     Args:
-        **values: numbers, not negative, or `None`; `loss_scale_factor` must be positive.
+        **values: non-negative numbers or `None`; `loss_scale_factor` must be positive.
 
     Returns:
-        The same, checked.
+        Dict from name to float or `None`.
 
     Raises:
         ValueError: on a value out of range.
@@ -48,14 +48,14 @@ def checked_arguments(**values: float | None) -> dict[str, float | None]:
 
 
 def arguments_of(cls: type) -> dict[str, Any]:
-    """The arguments of an optimizer's constructor.
+    """Returns the arguments of an optimizer's constructor.
 
     Args:
-        cls: an optimizer class of this package.
+        cls: optimizer class of this package.
 
     Returns:
-        Default by name: those of its signature, then the common ones, if it takes them, whose
-        default is that of `RowSparseOptimizer`, given as `inspect.Parameter.empty`.
+        Dict from name to default: the arguments of the signature, then `CommonArguments`, if the
+        constructor takes them. The latter have the default `inspect.Parameter.empty`.
 
     Example:
         >>> list(arguments_of(tf_helen.SGD))[:3]
@@ -69,7 +69,7 @@ def arguments_of(cls: type) -> dict[str, Any]:
 
 
 def of_today(config: dict[str, Any], cls: type) -> dict[str, Any]:
-    """A copy of a configuration with version 0.1's names of arguments replaced."""
+    """Returns a copy of a configuration with argument names of version 0.1 replaced."""
     config = dict(config)
     if "l2" in config and "l2" not in inspect.signature(cls).parameters:
         config["coupled_weight_decay"] = config.pop("l2")

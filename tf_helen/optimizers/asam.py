@@ -1,4 +1,4 @@
-"""Adaptive sharpness-aware minimization around any base optimizer."""
+"""Adaptive sharpness-aware minimization, a wrapper of any base optimizer."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from tf_helen.optimizers.sam import SAM, rows_of
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class ASAM(SAM):
-    """Adaptive sharpness-aware minimization: the radius follows each weight's own scale.
+    """Adaptive sharpness-aware minimization, with a radius proportional to each weight.
 
     `eps = rho * T^2 g / (||T g||_2 + 1e-12)` with `T = |w| + eta` for tables and kernels, and
     T = 1 for biases (`adapt_bias=False`, as in the released code).
 
     Args:
-        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
-        rho: float, not negative, the radius; the paper uses 0.5 where SAM uses 0.05. Defaults to
-            0.5.
-        base_optimizer: a name or an optimizer. Defaults to "adam".
-        eta: float, not negative; keeps weights near zero perturbed. Defaults to 0.01.
-        adapt_bias: boolean; use T = |w| + eta for biases (variables of rank 0 and 1) too. Defaults
-            to `False`.
+        learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
+            the base optimizer.
+        rho: float, not negative, radius; the paper uses 0.5 where SAM uses 0.05. Defaults to 0.5.
+        base_optimizer: name or optimizer. Defaults to "adam".
+        eta: float, not negative, so that weights near zero are perturbed. Defaults to 0.01.
+        adapt_bias: boolean, whether to use T = |w| + eta for biases (variables of rank 0 and 1).
+            Defaults to `False`.
         perturbation: see `tf_helen.SAM`.
-        name: string, the optimizer's name.
-        **kwargs: passed to the base optimizer when it is given by name.
+        name: string, name of the optimizer.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
         ValueError: on a negative `rho` or `eta`; as `tf_helen.SAM`.

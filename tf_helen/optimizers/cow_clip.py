@@ -18,7 +18,7 @@ from tf_helen.rules import CowClip as CowClipRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class CowClip(WrappingOptimizer):
-    """Adaptive column-wise clipping of embedding gradients, around any optimizer of this package.
+    """Adaptive column-wise clipping of embedding gradients, for any optimizer of this package.
 
     ```
     t_k = n_k * max(ratio * ||e_k||, zeta)                    # threshold="paper"
@@ -26,30 +26,32 @@ class CowClip(WrappingOptimizer):
     g_k <- g_k * t_k / max(||g_k||, t_k)
     ```
 
-    n_k is how often the row occurs in the batch, d its width. The base optimizer takes its step
-    with the clipped gradient. It lets batches of 10^5 rows train like small ones; the paper also
-    scales the learning rate of dense weights by the root of the batch's growth, and leaves that of
-    the embeddings (`embedding_learning_rate` of the base optimizer). Tables of width 1 (the linear
-    part) and dense weights are not clipped, as in the released code. No memory of its own.
+    n_k is the number of occurrences of the row in the batch, d its width. The base optimizer
+    applies the clipped gradient. With CowClip, batches of 10^5 rows train like small ones. The
+    paper also multiplies the learning rate of dense weights by the square root of the growth of the
+    batch size, and keeps that of the embeddings (`embedding_learning_rate` of the base optimizer).
+    As in the released code, tables of width 1 (the linear part) and dense weights are not clipped.
+    The wrapper has no state.
 
     Args:
-        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
-        base_optimizer: a name or an optimizer of this package: `CowClip(base_optimizer=AdamAR())`.
+        learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
+            the base optimizer.
+        base_optimizer: name or optimizer of this package, as in `CowClip(base_optimizer=AdamAR())`.
             Defaults to "adam".
-        ratio: float, not negative. Defaults to 1, the paper's.
-        zeta: float, not negative, the lower bound. Defaults to 1e-5, the paper's.
-        threshold: "paper", or "released": that of the authors' training script. Defaults to
+        ratio: float, not negative. Defaults to 1, the paper's value.
+        zeta: float, not negative, lower bound. Defaults to 1e-5, the paper's value.
+        threshold: "paper", or "released" for that of the authors' training script. Defaults to
             "paper".
-        coupled_weight_decay: float, not negative: `g <- g + coupled_weight_decay * e` on the tables
-            that are clipped and before they are, as the released code does (its Keras `l2(s)` is
-            `2 * s` here); the base optimizer's own acts after the clipping. Defaults to 0.
-        clip_linear: boolean; clip tables of width 1 too. Defaults to `False`.
-        name: string, the optimizer's name.
-        **kwargs: passed to the base optimizer when it is given by name.
+        coupled_weight_decay: float, not negative: `g <- g + coupled_weight_decay * e` on clipped
+            tables before the clipping, as in the released code (whose Keras `l2(s)` is `2 * s`
+            here); that of the base optimizer applies after the clipping. Defaults to 0.
+        clip_linear: boolean, whether to clip tables of width 1. Defaults to `False`.
+        name: string, name of the optimizer.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
         ValueError: on a value out of range, an unknown base optimizer, or one that needs two
-            passes itself: put CowClip inside, `Helen(base_optimizer=CowClip(...))`.
+            passes; use `Helen(base_optimizer=CowClip(...))` instead.
 
     Reference: Zheng et al., AAAI 2023 (arXiv 2204.06240), Algorithm 1.
 
@@ -76,7 +78,7 @@ class CowClip(WrappingOptimizer):
         **kwargs: Any,
     ):
         rule = CowClipRule(
-            Rule(),  # the update is the base optimizer's
+            Rule(),  # the base optimizer has the update
             ratio=ratio,
             zeta=zeta,
             threshold=threshold,
@@ -88,7 +90,7 @@ class CowClip(WrappingOptimizer):
         if not isinstance(base, RowSparseOptimizer) or base.needs is Needs.TWO_GRADIENTS:
             raise ValueError(
                 "`base_optimizer` of CowClip must be an optimizer of tf_helen with one gradient "
-                f"per step. Received: {type(base).__name__}. Around SAM or Helen put it inside: "
+                f"per step. Received: {type(base).__name__}. With SAM or Helen, use "
                 "`Helen(base_optimizer=CowClip(...))`."
             )
 

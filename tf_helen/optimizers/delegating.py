@@ -1,4 +1,4 @@
-"""The base of optimizers that leave the update of weights to others."""
+"""Base class of optimizers that wrap other optimizers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from tf_helen.optimizers.update import prepared
 
 
 class DelegatingOptimizer(RowSparseOptimizer):
-    """An optimizer whose weights are updated by other optimizers, which it holds.
+    """An optimizer whose weights are updated by inner optimizers.
 
     Args:
-        inner: those optimizers, of tf_helen or of Keras; the first optimizer's steps are the steps.
-        name: the optimizer's name.
-        rule: a rule whose `prepare` changes the gradients before the held optimizers apply them.
+        inner: sequence of optimizers, of tf_helen or Keras. The first one counts the steps.
+        name: string, name of the optimizer.
+        rule: `Rule` whose `prepare` changes the gradients before the inner optimizers apply them.
+            Defaults to `None`.
     """
 
     owns_rows = False
@@ -38,7 +39,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
         self._inner = list(inner)
 
     def optimizer_of(self, variable: keras.Variable) -> keras.optimizers.Optimizer:
-        """Which of the held optimizers updates a variable."""
+        """Returns the inner optimizer that updates a variable."""
         return self._inner[0]
 
     @property
@@ -105,8 +106,8 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     @property
     def variables(self):
-        held = [variable for optimizer in self._inner for variable in optimizer.variables]
-        return keras_access.own_variables(self) + held
+        inner = [variable for optimizer in self._inner for variable in optimizer.variables]
+        return keras_access.own_variables(self) + inner
 
     @property
     def iterations(self):
@@ -158,7 +159,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     def finalize_variable_values(self, var_list):
         for optimizer in self._inner:
-            # Keras's optimizers take only the variables that they were built with.
+            # Optimizers of Keras accept only the variables that they were built with.
             share = [v for v in var_list if self.optimizer_of(v) is optimizer]
             optimizer.finalize_variable_values(share)
 
@@ -166,11 +167,11 @@ class DelegatingOptimizer(RowSparseOptimizer):
         for optimizer in self._inner:
             optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    # A step: each of the held optimizers takes its own, on its share of the variables.
+    # Step: each inner optimizer updates its share of the variables.
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
-        needy = [driver for driver in self._drivers if driver.needs]
-        compute = needy[0].compute_gradients if needy else super().compute_gradients
+        special = [driver for driver in self._drivers if driver.needs]
+        compute = special[0].compute_gradients if special else super().compute_gradients
         return compute(closure, variables, loss_scale, pass_state)
 
     @property
@@ -178,15 +179,15 @@ class DelegatingOptimizer(RowSparseOptimizer):
         return next((driver.needs for driver in self._drivers if driver.needs), None)
 
     def _shares(self, values: Sequence, variables: Sequence[keras.Variable]):
-        """Yields (driver, positions, its values, its variables)."""
+        """Yields each driver with the positions of its variables, their values and themselves."""
         for optimizer in self._inner:
-            mine = [i for i, v in enumerate(variables) if self.optimizer_of(v) is optimizer]
-            if mine:
+            chosen = [i for i, v in enumerate(variables) if self.optimizer_of(v) is optimizer]
+            if chosen:
                 yield (
                     driver_of(optimizer),
-                    mine,
-                    [values[i] for i in mine],
-                    [variables[i] for i in mine],
+                    chosen,
+                    [values[i] for i in chosen],
+                    [variables[i] for i in chosen],
                 )
 
     def apply(self, grads, trainable_variables=None):
@@ -196,17 +197,17 @@ class DelegatingOptimizer(RowSparseOptimizer):
         self.check_trainer()
         variables = self._known_variables(grads, trainable_variables)
         self.before_base(grads, variables)
-        for driver, _, gradients, theirs in self._shares(grads, variables):
+        for driver, _, gradients, trained in self._shares(grads, variables):
             if any(gradient is not None for gradient in gradients):
-                driver.apply(gradients, theirs)
+                driver.apply(gradients, trained)
 
     def before_base(self, grads, variables) -> None:
-        """Hook: what else a step changes, skipped together with it."""
+        """Hook for other changes of a step, which are skipped together with the step."""
 
     def blocks_of(self, gradients, variables):
         blocks = [None] * len(variables)
-        for driver, positions, share, theirs in self._shares(gradients, variables):
-            for i, block in zip(positions, driver.blocks_of(share, theirs), strict=True):
+        for driver, positions, share, trained in self._shares(gradients, variables):
+            for i, block in zip(positions, driver.blocks_of(share, trained), strict=True):
                 blocks[i] = block
         return blocks
 
@@ -218,10 +219,10 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     def apply_blocks(self, blocks, variables):
         blocks = prepared(self, blocks, variables)
-        for driver, _, share, theirs in self._shares(blocks, variables):
-            driver.apply_blocks(share, theirs)
+        for driver, _, share, trained in self._shares(blocks, variables):
+            driver.apply_blocks(share, trained)
 
-    # Keras stores the held optimizers beside this one, so `variables` would be stored twice.
+    # Keras also stores the inner optimizers, so `variables` would be stored twice.
 
     def save_own_variables(self, store):
         self._settle_known_tables()
@@ -231,7 +232,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
     def load_own_variables(self, store):
         own = keras_access.own_variables(self)
         if len(store.keys()) != len(own):
-            # As Keras does: files of weights hold the optimizer as it was, built or not.
+            # As in Keras: a file may contain an optimizer that was not built.
             warnings.warn(
                 f"Skipping the state of {self.name!r}: it has {len(own)} variables, "
                 f"the file {len(store.keys())}.",

@@ -1,4 +1,4 @@
-"""A learning rate of their own for embedding tables."""
+"""The learning rate of embedding tables."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 class EmbeddingRate:
     """The learning rate of an optimizer's tables.
 
-    Given as a number beside a number, it keeps its ratio to `learning_rate` when that is changed
-    (`ReduceLROnPlateau` then lowers both). Beside a schedule a number stays as it is, and a
-    schedule of its own is followed.
+    If both learning rates are numbers, the rate keeps its ratio to `learning_rate` when that is
+    changed (`ReduceLROnPlateau` then lowers both). If `learning_rate` is a schedule, a number is
+    constant. A schedule is followed.
 
     Args:
-        rate: a number, a schedule, or what `config` returned.
-        base: the variable of `learning_rate`, or its schedule.
+        rate: float, schedule, or the result of `config`.
+        base: variable of `learning_rate`, or its schedule.
 
     Raises:
-        ValueError: on a negative number, or a number beside a `learning_rate` of 0.
+        ValueError: on a negative number, or on a number if `learning_rate` is 0.
     """
 
     def __init__(self, rate: Any, base: keras.Variable | Schedule):
@@ -51,39 +51,39 @@ class EmbeddingRate:
         base = float(self._base.numpy())
         if base == 0:
             raise ValueError(
-                "`embedding_learning_rate` beside a `learning_rate` of 0 has no ratio to keep. "
+                "`embedding_learning_rate` has no ratio to a `learning_rate` of 0. "
                 f"Received: embedding_learning_rate={rate}. Use `tf_helen.PerVariable` instead."
             )
         return rate / base
 
     def assign(self, rate: float) -> None:
-        """Sets the rate while training.
+        """Sets the learning rate.
 
         Raises:
-            TypeError: if it was given as a schedule.
+            TypeError: if it is a schedule.
         """
         if self.variable is None:
             raise TypeError(
-                "`embedding_learning_rate` can be set while training only if it was given as a "
-                f"number at construction. It was: {self.schedule!r}"
+                "`embedding_learning_rate` can be set only if it was given as a number at "
+                f"construction. It is: {self.schedule!r}"
             )
         rate = checks.number_in_range("embedding_learning_rate", rate)
         self.variable.assign(self._ratio(rate) if self._keeps_ratio else rate)
 
     def at(self, base_rate: tf.Tensor, iterations: keras.Variable) -> tf.Tensor:
-        """The rate of tables at this step, whose `learning_rate` is `base_rate`."""
+        """Returns the rate of tables at a step whose `learning_rate` is `base_rate`."""
         if self.schedule is not None:
             return self.schedule(iterations)
         own = tf.convert_to_tensor(self.variable.value)
         return base_rate * own if self._keeps_ratio else own
 
     def config(self) -> Any:
-        """What the constructor takes to make the same again."""
+        """Returns the argument from which the constructor restores this object."""
         if self.schedule is not None:
             return keras.optimizers.schedules.serialize(self.schedule)
         number = float(self.variable.numpy())
         if not self._keeps_ratio:
             return number
         base = float(self._base.numpy())
-        # While the rate is 0 (before a warm-up, after a decay) only the ratio is known.
+        # While `learning_rate` is 0, for example before a warm-up, only the ratio is known.
         return number * base if base else {"ratio": number}

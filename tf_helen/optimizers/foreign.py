@@ -1,4 +1,4 @@
-"""One face for all optimizers: an adapter gives Keras's the methods of a row-sparse driver."""
+"""An adapter that gives optimizers of Keras the methods of `RowSparseOptimizer`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 
 
 class ForeignOptimizer:
-    """An optimizer of Keras as trainers and wrappers see a `RowSparseOptimizer`.
+    """An optimizer of Keras with the methods of `RowSparseOptimizer` that wrappers use.
 
-    It keeps no records of rows, knows no decay and needs one gradient per step. Its duplicates are
-    summed before it sees them.
+    It has no row records and no decay of absent rows, and needs one gradient per step. Duplicates
+    are summed before the optimizer applies gradients.
 
     Args:
-        optimizer: an optimizer of Keras.
+        optimizer: optimizer of Keras.
     """
 
     needs = None
@@ -31,7 +31,7 @@ class ForeignOptimizer:
     def __init__(self, optimizer: keras.optimizers.Optimizer):
         self.optimizer = optimizer
 
-    # The state. Keras builds the optimizer when it first applies gradients.
+    # State. Keras builds the optimizer when it first applies gradients.
 
     built = True
 
@@ -43,7 +43,7 @@ class ForeignOptimizer:
             tables.release(variable)
 
     def let_go(self, variables: Sequence[keras.Variable]) -> None:
-        """Nothing: it holds no table."""
+        """Does nothing."""
 
     def reset_slots(self, variable: keras.Variable) -> None:
         raise TypeError(
@@ -60,7 +60,7 @@ class ForeignOptimizer:
     # Rows.
 
     def ask_history(self, *names: str) -> None:
-        """Nothing: it keeps no records."""
+        """Does nothing."""
 
     def record_owner(self, variable: keras.Variable) -> None:
         return None
@@ -72,24 +72,24 @@ class ForeignOptimizer:
         return []
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        # It takes only the variables that it was built with, for its moving averages.
+        # The optimizer accepts only the variables that it was built with.
         self.optimizer.finalize_variable_values(var_list)
 
     # Epochs.
 
     def begin_epoch(self) -> None:
-        """Nothing: it does not count epochs."""
+        """Does nothing."""
 
     def end_epoch(self) -> None:
-        """Nothing: it does not count epochs."""
+        """Does nothing."""
 
     def epoch_state(self) -> list[int]:
         return []
 
     def set_epoch_state(self, state: list[int]) -> None:
-        """Nothing: there is no state."""
+        """Does nothing."""
 
-    # The step.
+    # Step.
 
     def multi_pass(self):
         return contextlib.nullcontext()
@@ -107,10 +107,10 @@ class ForeignOptimizer:
         return plain
 
     def apply(self, gradients, variables) -> None:
-        """Applies gradients whose slices may hold duplicates.
+        """Applies gradients whose slices may have duplicates.
 
         Raises:
-            ValueError: for looked-up tables under several replicas.
+            ValueError: for sparse gradients under several replicas.
         """
         if any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients):
             self._refuse_replicas()
@@ -131,12 +131,12 @@ class ForeignOptimizer:
 
 
 def driver_of(optimizer: keras.optimizers.Optimizer) -> RowSparseOptimizer | ForeignOptimizer:
-    """The optimizer itself if it is one of tf_helen, else its adapter."""
+    """Returns an optimizer of tf_helen itself, or the adapter of another one."""
     return optimizer if isinstance(optimizer, RowSparseOptimizer) else ForeignOptimizer(optimizer)
 
 
 def as_gradient(block: RowBlock, variable: keras.Variable) -> tf.Tensor | tf.IndexedSlices:
-    """A block as a gradient without duplicates, in the variable's dtype."""
+    """Returns a block as a gradient without duplicates, in the dtype of the variable."""
     values = tf.cast(block.values, variable.dtype)
     if not block.is_sparse:
         return values
@@ -144,7 +144,7 @@ def as_gradient(block: RowBlock, variable: keras.Variable) -> tf.Tensor | tf.Ind
 
 
 def _summed(gradient, variable):
-    # Keras's optimizers take repeated ids for different rows.
+    # Optimizers of Keras treat duplicates as different rows.
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     return as_gradient(as_block(gradient), variable)

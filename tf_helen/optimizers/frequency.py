@@ -1,4 +1,4 @@
-"""How often the rows of a table occur, relative to the most frequent row of their field."""
+"""Frequencies of the rows of a table, relative to the most frequent row of their field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_helen.core import replicas, tables
 from tf_helen.core.rows import RowBlock, sum_duplicates, write_rows
 from tf_helen.optimizers.slots import HISTORY
 
-# Counts are computed in float64, where every 4-byte count is exact.
+# Counts are computed in float64, which represents every 4-byte count exactly.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +21,9 @@ class StoredCounts:
     """Counts of one table, on this replica.
 
     Attributes:
-        read: ids `[n]` -> uint32 `[n]`.
-        write: ids, counts; `None`: the optimizer that holds the records adds the batches.
-        maximum: float64 variable `[fields]`, the largest count of each field.
+        read: function from ids `[n]` to counts, uint32 `[n]`.
+        write: function of ids and counts; `None`: the optimizer with the records adds batches.
+        maximum: float64 variable `[fields]`, maximum count of each field.
     """
 
     read: Callable[[tf.Tensor], tf.Tensor]
@@ -32,11 +32,11 @@ class StoredCounts:
 
 
 def counts_of(owner, variable: keras.Variable, maximum: tf.Variable, write: bool) -> StoredCounts:
-    """The counts in the records that `owner`, an optimizer, holds of a variable's rows."""
+    """Returns the counts in the row records that an optimizer, `owner`, has of a variable."""
     if owner is None:
         raise ValueError(
-            f"`frequency='running'` needs an optimizer of tf_helen for {variable.path!r}, which an "
-            "optimizer of Keras trains."
+            f"`frequency='running'` needs an optimizer of tf_helen for {variable.path!r}, which is "
+            "trained by an optimizer of Keras. Use `frequency='batch'` or another optimizer."
         )
     records = replicas.local(owner.slots_of(variable)[HISTORY])
     return StoredCounts(
@@ -47,23 +47,23 @@ def counts_of(owner, variable: keras.Variable, maximum: tf.Variable, write: bool
 
 
 def check_loaded(optimizer, variables) -> None:
-    """Raises unless the counts that a config speaks of were loaded with the optimizer's state."""
+    """Raises unless the counts of a config were loaded with the state of the optimizer."""
     slots = [optimizer.slots_of(variable).get("field_maximum") for variable in variables]
     copies = [replicas.copies(slot)[0] for slot in slots if slot is not None]
     with tf.init_scope():
         counted = any(copy.numpy().max() > 0 for copy in copies)
     if not counted:
         raise ValueError(
-            "This optimizer was made from a config, which does not hold the counts of `frequency`. "
-            "Load it with its state (a model that has trained), or give `frequency` again."
+            "This optimizer was created from a config, which does not contain the counts of "
+            "`frequency`. Load it with its state (a trained model), or pass `frequency` again."
         )
 
 
 def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
-    """float64 `[fields]`: the largest count among the given rows of each field, at least 0."""
+    """Returns the maximum count of the given rows by field, at least 0, float64 `[fields]`."""
     field = table.field_of_rows(ids)
     largest = tf.math.unsorted_segment_max(counts, field, len(table.fields))
-    return tf.maximum(largest, 0)  # a field without rows has the lowest number there is
+    return tf.maximum(largest, 0)  # for a field without rows, TensorFlow returns the lowest number
 
 
 def relative_frequency(
@@ -72,13 +72,13 @@ def relative_frequency(
     stored: StoredCounts | None,
     include_batch: bool,
 ) -> tf.Tensor:
-    """`N_k / max_k' N_k'`, the maximum over the rows of k's field.
+    """Returns `N_k / max_k' N_k'`, with the maximum over the rows of the field of row k.
 
     Args:
-        block: the rows of this batch, with their counts.
-        table: which rows belong to which field.
-        stored: counts of earlier batches, or of the data set; `None`: this batch only.
-        include_batch: whether this batch adds to the stored counts.
+        block: `RowBlock`, the rows of this batch with their counts.
+        table: `Table` with the rows of each field.
+        stored: `StoredCounts` of earlier batches or of the data set; `None`: this batch only.
+        include_batch: boolean, whether to add this batch to the stored counts.
 
     Returns:
         float32 `[rows of the block]`, in [0, 1].
@@ -96,7 +96,7 @@ def relative_frequency(
 
 
 def add_batch(gradient: tf.IndexedSlices, table: tables.Table, stored: StoredCounts) -> None:
-    """Adds the occurrences of a (global) batch to the field maxima, and to counts kept here."""
+    """Adds the occurrences of a global batch to the field maxima, and to stored counts."""
     ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
     occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=tf.constant([table.rows, 1]))
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
@@ -111,29 +111,29 @@ def add_batch(gradient: tf.IndexedSlices, table: tables.Table, stored: StoredCou
 def keys_of(
     variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
 ) -> list[str]:
-    """The keys under which a table's counts were given: its path's end, or all its fields."""
+    """Returns the keys of the counts of a table: the end of its path, or all its fields."""
     by_path = [key for key in given if f"/{variable.path}".endswith("/" + key)]
     if by_path:
         return [max(by_path, key=len)]
-    is_ours = tables.of(variable) is not None
-    return list(table.fields) if is_ours and all(f in given for f in table.fields) else []
+    has_fields = tables.of(variable) is not None
+    return list(table.fields) if has_fields and all(f in given for f in table.fields) else []
 
 
 def counts_for(
     variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
 ) -> np.ndarray:
-    """Finds one table's counts among those the user gave.
+    """Returns the counts of a table among those that the user gave.
 
     Args:
-        variable: the table.
-        given: counts by variable path (or its end), or by field name.
-        table: the table's fields.
+        variable: Keras variable of the table.
+        given: dict from variable path (or its end) or field name to counts.
+        table: `Table` with the fields.
 
     Returns:
         float64 `[rows]`.
 
     Raises:
-        ValueError: if the table has no entry, or counts of the wrong length, or negative ones.
+        ValueError: if there are no counts for the table, or they have the wrong length or values.
     """
     keys = keys_of(variable, given, table)
     if not keys:
@@ -147,13 +147,14 @@ def counts_for(
         for field, size, part in zip(keys, np.diff(table.offsets), parts, strict=True):
             if len(part) != size:
                 raise ValueError(
-                    f"`frequency` has {len(part)} counts for field {field!r}, which has {size} rows"
+                    f"`frequency` has {len(part)} counts for field {field!r}, which has {size} "
+                    "rows. Pass one count per row."
                 )
     counts = np.concatenate(parts)
     whole = np.all((counts >= 0) & (counts < 2**32) & (counts == np.floor(counts)))
     if len(counts) != table.rows or not whole:
         raise ValueError(
-            f"`frequency` for {variable.path!r} must be {table.rows} whole numbers in "
+            f"`frequency` for {variable.path!r} must be {table.rows} integers in "
             f"[0, 2^32). Received {len(counts)} values, such as {counts[:3].tolist()}"
         )
     return counts

@@ -1,4 +1,4 @@
-"""Group AdaHessian: AdaHessian whose rows become exactly zero."""
+"""Group AdaHessian: AdaHessian with rows that become exactly zero."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tf_helen.rules.strengths import Strength
 class GroupAdaHessian(HessianOptimizer):
     """AdaHessian with sparse group lasso inside the update.
 
-    As `tf_helen.GroupAdam` with v from the squared Hessian diagonal. With all strengths 0 it is
-    `AdaHessian(epsilon_hat=True)`. Memory: three slots like the table.
+    `tf_helen.GroupAdam` with v from the squared Hessian diagonal. With all strengths 0, it is
+    `AdaHessian(epsilon_hat=True)`. Memory: three slots of the size of the table.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 0.15.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         beta_1, beta_2, epsilon, power, average, seed: see `tf_helen.AdaHessian`.
         epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Group Adagrad: Adagrad whose rows become exactly zero."""
+"""Group Adagrad: Adagrad with rows that become exactly zero."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tf_helen.rules.strengths import Strength
 class GroupAdagrad(RowSparseOptimizer):
     """Adagrad with sparse group lasso inside the update.
 
-    As `tf_helen.GroupAdam` with `u = g` and `D = sqrt(G) + epsilon`, G the sum of squared
-    gradients. With all strengths 0 it is `tf_helen.Adagrad`. Unlike `tf_helen.GroupFTRL` it starts
-    from the initial rows. Memory: two slots like the table.
+    `tf_helen.GroupAdam` with `u = g` and `D = sqrt(G) + epsilon`, where G is the sum of squared
+    gradients. With all strengths 0, it is `tf_helen.Adagrad`. Unlike `tf_helen.GroupFTRL`, it keeps
+    the initial values of rows. Memory: two slots of the size of the table.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

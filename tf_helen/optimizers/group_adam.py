@@ -1,4 +1,4 @@
-"""Group Adam and its relatives: Adam whose rows become exactly zero."""
+"""Group Adam and its variants: Adam with rows that become exactly zero."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_helen.rules.strengths import Strength
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class GroupAdam(RowSparseOptimizer):
-    """Adam with sparse group lasso inside the update: rows that do not matter become exactly zero.
+    """Adam with sparse group lasso inside the update, so that whole rows become exactly zero.
 
     ```
     u = m * sqrt(1 - beta_2^t) / (1 - beta_1^t)          D = sqrt(v) + epsilon
@@ -25,33 +25,32 @@ class GroupAdam(RowSparseOptimizer):
          (1 - lr * sqrt(d) * l21 / ||s||) * s / (D + 2 * lr * l2)    otherwise
     ```
 
-    d is the row's width. With all strengths 0 it is `Adam(epsilon_hat=True)`, under a learning-rate
-    schedule too. A row at zero keeps its slots and can come back. Only rows of the batch change.
-    A group is a row of a table; of a dense kernel, an input row; biases are not regularized.
-    Memory: three slots like the table.
+    d is the width of the row. With all strengths 0, it is `Adam(epsilon_hat=True)`, also with a
+    learning-rate schedule. A row at zero keeps its slots and can become non-zero again. Only rows
+    of the batch change. A group is a row of a table, or an input row of a dense kernel; biases are
+    not regularized. Memory: three slots of the size of the table.
 
-    The released kernel (tfplus) forgets `epsilon * e` of a row first seen after step 1, which
-    erases it where the gradient is tiny; here a row's first update is like any other. Strengths
-    are not comparable between loss scales: they act against `sqrt(v) * |e|`, v the squared
-    gradient. Start with l21 = 1e-5 for a mean loss over a batch of thousands and watch the share of
-    zero rows.
+    The released kernel (tfplus) omits `epsilon * e` for rows that first occur after step 1, which
+    sets rows with tiny gradients to zero; here, the first update of a row is not special. Strengths
+    depend on the scale of the loss, because they are compared with `sqrt(v) * |e|`, where v is the
+    squared gradient. Start with l21 = 1e-5 for a mean loss over batches of thousands of rows, and
+    monitor the share of zero rows.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        l1: strength of the sum of absolute values: a number, or a mapping from a pattern that a
-            variable's path must hold, such as "embedding", to a number; the first match counts.
-            Defaults to 0.
-        l21: strength of the sum of row norms; as `l1`. Defaults to 0.
-        l2: strength of the sum of squares; as `l1`. Defaults to 0.
+        l1: float, strength of the sum of absolute values; or dict from a pattern in the path of a
+            variable, such as "embedding", to float. The first match counts. Defaults to 0.
+        l21: as `l1`, strength of the sum of row norms. Defaults to 0.
+        l2: as `l1`, strength of the sum of squares. Defaults to 0.
         beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
-        epsilon_hat: boolean; `False`: `D = sqrt(v / (1 - beta_2^t)) + epsilon`, as `tf_helen.Adam`
-            by default. Defaults to `True`.
-        name: string, the optimizer's name.
+        epsilon_hat: boolean; if `False`, `D = sqrt(v / (1 - beta_2^t)) + epsilon`, the default of
+            `tf_helen.Adam`. Defaults to `True`.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
-        ValueError: on a negative strength; at the first step on a pattern that is in no variable's
-            path; as `tf_helen.Adam`.
+        ValueError: on a negative strength; at the first step, on a pattern that matches no
+            variable; as `tf_helen.Adam`.
 
     Reference: Yue et al., ECML PKDD 2021 (arXiv 2107.14432), Algorithm 1.
 
@@ -94,16 +93,16 @@ class GroupAdam(RowSparseOptimizer):
 class GroupAMSGrad(RowSparseOptimizer):
     """AMSGrad with sparse group lasso inside the update.
 
-    As `tf_helen.GroupAdam` with the running maximum of v in place of v. With all strengths 0 it is
-    `AMSGrad(epsilon_hat=True)`. Memory: four slots like the table.
+    `tf_helen.GroupAdam` with the running maximum of v instead of v. With all strengths 0, it is
+    `AMSGrad(epsilon_hat=True)`. Memory: four slots of the size of the table.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         beta_1, beta_2, epsilon: see `tf_helen.Adam`.
-        amsgrad: `True`; nothing else is allowed. It stands in configurations.
+        amsgrad: `True`, the only allowed value; part of saved configurations.
         epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
@@ -149,9 +148,9 @@ class GroupAMSGrad(RowSparseOptimizer):
 class GroupAdamAR(RowSparseOptimizer):
     """AdamAR with sparse group lasso: absent rows decay, and rows become exactly zero.
 
-    Rows decay by their occurrence interval as in `tf_helen.AdamAR`; what is left of a row enters
-    the update of `tf_helen.GroupAdam`. With `alpha=0` it is GroupAdam; with all strengths 0 it is
-    `AdamAR(epsilon_hat=True)`. Memory: three slots like the table and 8 bytes per row.
+    The update of `tf_helen.GroupAdam` after the decay of `tf_helen.AdamAR`. With `alpha=0`, it is
+    GroupAdam; with all strengths 0, it is `AdamAR(epsilon_hat=True)`. Memory: three slots of the
+    size of the table and 8 bytes per row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
@@ -159,14 +158,14 @@ class GroupAdamAR(RowSparseOptimizer):
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
         epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: as `tf_helen.AdamAR` and `tf_helen.GroupAdam`.
 
     Reference: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), Algorithm 1; Yue et al., ECML PKDD 2021,
-    Algorithm 1. Their combination is ours.
+    Algorithm 1. The combination is not published.
 
     Example:
         >>> table = keras.Variable([[1.0], [1.0]])

@@ -1,4 +1,4 @@
-"""Sparse group FTRL, and FTRL as its case without groups."""
+"""Sparse group FTRL; without groups, FTRL."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from tf_helen.rules.strengths import Strength
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class GroupFTRL(RowSparseOptimizer):
-    """Follow the regularized leader with sparse group lasso, as production systems run it.
+    """Follow the regularized leader with sparse group lasso.
 
     ```
-    N' = N + g^2                                   # g + 2 * l2_shrinkage * e where that is given
+    N' = N + g^2                                   # g + 2 * l2_shrinkage * e with l2_shrinkage
     z <- z + g - (N'^p - N^p) / lr * e             # p = -learning_rate_power
     s  = clip(z, -l1, l1) - z
     e <- 0                                         if ||s|| <= sqrt(d) * l21
          (1 - sqrt(d) * l21 / ||s||) * s / ((beta + N'^p) / lr + 2 * l2)    otherwise
     ```
 
-    With `l21=0` it is FTRL (`keras.optimizers.Ftrl`). z starts at 0, so like FTRL it forgets most
-    of a row's initial value at its first update: start from zeros, or use
-    `tf_helen.GroupAdagrad`, which does not. A group is a row of a table; of a dense kernel, an
-    input row; biases are not regularized. Under a learning-rate schedule e is solved for with the
-    new rate. Memory: two slots like the table.
+    With `l21=0`, it is FTRL (`keras.optimizers.Ftrl`). z starts at 0, so a row loses most of its
+    initial value in its first update, as in FTRL: initialize with zeros, or use
+    `tf_helen.GroupAdagrad`. A group is a row of a table, or an input row of a dense kernel; biases
+    are not regularized. With a learning-rate schedule, e is computed with the new learning rate.
+    Memory: two slots of the size of the table.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
-        learning_rate_power: float, not positive; -0.5 is Adagrad's. Defaults to -0.5.
-        initial_accumulator_value: float, not negative, where N starts. Defaults to 0.1.
+        learning_rate_power: float, not positive; -0.5 as in Adagrad. Defaults to -0.5.
+        initial_accumulator_value: float, not negative, initial value of N. Defaults to 0.1.
         l1, l21, l2: strengths, not multiplied by the learning rate; see `tf_helen.GroupAdam`.
             Default to 0.
-        l2_shrinkage: float, not negative: strength of a decay that z sees as a gradient. Defaults
-            to 0.
-        beta: float, not negative: smoothing of McMahan et al.; adds `beta / lr` to l2's effect.
+        l2_shrinkage: float, not negative, strength of a decay that is added to the gradient in z.
             Defaults to 0.
-        released: boolean; with `l2_shrinkage`, accumulate the square of the shrunk gradient and of
-            the new row, as the tfplus kernel does, instead of g^2 as TensorFlow's FTRL. Defaults
-            to `False`.
-        name: string, the optimizer's name.
+        beta: float, not negative, smoothing of McMahan et al., equal to an additional l2 of
+            `beta / (2 * lr)`. Defaults to 0.
+        released: boolean, whether to accumulate, with `l2_shrinkage`, the square of the shrunk
+            gradient at the new row, as in the tfplus kernel, instead of g^2, as in TensorFlow's
+            FTRL. Defaults to `False`.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:
         ValueError: on a positive `learning_rate_power`, or another number out of range; at the
-            first step on a pattern of a strength that is in no variable's path.
+            first step, on a pattern that matches no variable.
 
-    Reference: McMahan et al., KDD 2013, Algorithm 1 (FTRL); Ni et al., CIKM 2019 (its groups).
+    Reference: McMahan et al., KDD 2013, Algorithm 1 (FTRL); Ni et al., CIKM 2019 (groups).
 
     Example:
         >>> table = keras.Variable(np.zeros((2, 2)))

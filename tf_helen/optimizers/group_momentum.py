@@ -1,4 +1,4 @@
-"""Group Momentum: SGD with momentum whose rows become exactly zero."""
+"""Group Momentum: SGD with momentum and rows that become exactly zero."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tf_helen.rules.strengths import Strength
 class GroupMomentum(RowSparseOptimizer):
     """SGD with momentum and sparse group lasso inside the update.
 
-    As `tf_helen.GroupAdam` with u the moment and `D = 1`. With all strengths 0 it is
-    `tf_helen.Momentum`. Memory: two slots like the table.
+    `tf_helen.GroupAdam` with the moment as u and `D = 1`. With all strengths 0, it is
+    `tf_helen.Momentum`. Memory: two slots of the size of the table.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         momentum, nesterov: see `tf_helen.Momentum`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Helen: sharpness-aware minimization with a radius that follows each feature's frequency."""
+"""Helen: sharpness-aware minimization with a radius by feature frequency."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
 from tf_helen.optimizers.slots import HISTORY, add_slot
 
-# In a config it stands for counts that come with the optimizer's saved state.
+# Replaces counts in a config; they are saved with the state of the optimizer.
 _SAVED = {"counts": "saved with the optimizer"}
 
 
@@ -29,43 +29,45 @@ class Helen(SAM):
     row k of field j:  eps_k = rho * max(N_k / max_k' N_k', lower_bound) * g_k / ||g_k||
     ```
 
-    The gradient at the perturbed weights goes to the base optimizer at the old ones. Frequent
-    features, whose minima are sharpest, are perturbed most. N is how often the row occurs; the
-    maximum is over the rows of the same field. Only rows of the batch are perturbed, and restored
-    bit for bit. It needs `tf_helen.Model`, `tf_helen.enable` or `minimize`, as `tf_helen.SAM` does.
+    The base optimizer applies the gradient at the perturbed weights to the original weights.
+    Frequent features, which have the sharpest minima, are perturbed most. N is the number of
+    occurrences of a row, and the maximum is over the rows of the same field. Only rows of the batch
+    are perturbed; they are restored bit for bit. Like `tf_helen.SAM`, it needs `tf_helen.Model`,
+    `tf_helen.enable` or `minimize`.
 
-    Two readings exist. The **paper** (Eq. 7, 8): N over the training set (`frequency=` counts),
-    the norm of each row (`norm="row"`), dense weights by their own norm (`dense_norm="dense"`).
-    The **authors' code**: N in this batch (`frequency="batch"`), the norm of the field's whole
-    table (`norm="table"`), tables of width 1 among the dense weights, and, for a variable its loop
-    overwrites, dense weights by the norm of the last table (`dense_norm="last_table"`); its
-    evident intent is `dense_norm="global"`. Its default lower bound is 0.3. The defaults here are
-    the paper's norms with frequencies of the batch, which need no pass over the data.
+    There are two versions. The **paper** (Eq. 7, 8) has N over the training set (counts as
+    `frequency`), the norm of each row (`norm="row"`), and for dense weights their own norm
+    (`dense_norm="dense"`). The **authors' code** has N in the batch (`frequency="batch"`), the norm
+    of the field's whole table (`norm="table"`), tables of width 1 among the dense weights, and for
+    dense weights the norm of the last table (`dense_norm="last_table"`), because its loop
+    overwrites a variable; the likely intent is `dense_norm="global"`. Its default lower bound is
+    0.3. The defaults here are the norms of the paper with frequencies of the batch, which need no
+    pass over the data.
 
     Args:
-        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default
-            (1e-3 for "adam").
-        rho: float, not negative, the radius; the paper tries 0.05, 0.01, 0.005, 0.001. Defaults to
+        learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
+            the base optimizer, 1e-3 for "adam".
+        rho: float, not negative, radius; the paper uses 0.05, 0.01, 0.005 and 0.001. Defaults to
             0.05.
-        lower_bound: float in [0, 1], the smallest relative frequency (the paper's xi); it tries 0
-            and 0.5. Defaults to 0.
-        base_optimizer: a name or an optimizer: `Helen(base_optimizer=AdamAR(...))` composes.
-            Defaults to "adam".
-        frequency: "batch"; "running": counted since the start (4 bytes per row, kept by the base
-            optimizer beside its other records); or a mapping of counts, by variable path or by
-            field name, such as `zoo.load_counts` returns. Defaults to "batch".
+        lower_bound: float in [0, 1], minimum of the relative frequency (xi in the paper, which uses
+            0 and 0.5). Defaults to 0.
+        base_optimizer: name or optimizer, as in `Helen(base_optimizer=AdamAR(...))`. Defaults to
+            "adam".
+        frequency: "batch"; "running" for counts since the start of training (4 bytes per row, in
+            the row records of the base optimizer); or dict from variable path or field name to
+            counts, such as the result of `zoo.load_counts`. Defaults to "batch".
         norm: "row" or "table". Defaults to "row".
         dense_norm: "dense", "global" or "last_table". Defaults to "dense".
-        perturb_dense: boolean; `False`: embeddings only (the paper's Helen-m); dense weights then
-            take the gradient of the unperturbed pass. Defaults to `True`.
-        perturbation: as in `tf_helen.SAM`. Defaults to "global".
-        adaptive: boolean; multiply the dense perturbation by w^2, as the authors' code can.
-            Defaults to `False`.
-        name: string, the optimizer's name.
-        **kwargs: passed to the base optimizer when it is given by name.
+        perturb_dense: boolean, whether to perturb dense weights. With `False` (Helen-m in the
+            paper), they are trained with the gradient of the first pass. Defaults to `True`.
+        perturbation: see `tf_helen.SAM`. Defaults to "global".
+        adaptive: boolean, whether to multiply the perturbation of dense weights by w^2, an option
+            of the authors' code. Defaults to `False`.
+        name: string, name of the optimizer.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
-        ValueError: on a value out of range, counts that fit no table; as `tf_helen.SAM`.
+        ValueError: on a value out of range, or on counts that fit no table; as `tf_helen.SAM`.
 
     Reference: Yang et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
 
@@ -113,7 +115,7 @@ class Helen(SAM):
         self._given_counts = None
         if isinstance(frequency, Mapping):
             if not frequency:
-                raise ValueError("`frequency` must map tables to counts. Received no counts.")
+                raise ValueError("`frequency` must map tables to counts. Received: {}")
             if frequency != _SAVED:
                 self._given_counts = dict(frequency)
             self.frequency = "given"
@@ -125,7 +127,7 @@ class Helen(SAM):
 
     @property
     def _counts_here(self) -> bool:
-        # Running counts are kept by the base optimizer, beside what else it knows of a row.
+        # The base optimizer keeps running counts in its row records.
         return self.frequency == "given" or (self.frequency == "running" and not self._row_sparse())
 
     def build(self, variables):
@@ -137,7 +139,7 @@ class Helen(SAM):
             self.ask_history("count")
         super().build(variables)
         for variable in variables if self.frequency != "batch" else ():
-            if len(variable.shape) == 0:  # a TensorShape is true whatever its rank
+            if len(variable.shape) == 0:  # a TensorShape is true for every rank
                 continue
             slots = self.slots_of(variable)
             table = tables.of_or_single(variable)
@@ -145,7 +147,7 @@ class Helen(SAM):
                 self, variable, "field_maximum", (len(table.fields),), "float64", 0
             )
         if self._given_counts is not None:
-            # Keras may build an optimizer while it traces a step, of which this is no part.
+            # Keras may build an optimizer while it traces a step, which must not include this.
             with tf.init_scope():
                 self._store_given_counts(variables)
 
@@ -155,7 +157,7 @@ class Helen(SAM):
             table, slots = tables.of_or_single(variable), self.slots_of(variable)
             keys = frequencies.keys_of(variable, self._given_counts, table)
             used.update(keys)
-            # Without a layer of ours a matrix may be a dense kernel, which needs no counts.
+            # Without `tf_helen.layers.Embedding`, a matrix may be a dense kernel without counts.
             if keys or (tables.of(variable) is not None and self._is_embedding(True, variable)):
                 counts = frequencies.counts_for(variable, self._given_counts, table)
                 slots[HISTORY].assign(counts[:, None])

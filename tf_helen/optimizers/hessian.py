@@ -1,4 +1,4 @@
-"""Hutchinson's estimate of the Hessian's diagonal, at row cost."""
+"""Hutchinson's estimate of the Hessian's diagonal, for the rows of the batch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Gradient = tf.Tensor | tf.IndexedSlices
 
 
 def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """+1 or -1 for every number of some rows, decided by the row, not by its place in a batch.
+    """Returns random signs that depend on the row, not on its position in the batch.
 
-    So a row that occurs twice in a batch, or in the batches of two replicas, has one vector.
+    A row that occurs twice in a batch, or in the batches of two replicas, has the same signs.
 
     Args:
         ids: int `[n]`, row numbers.
-        width: numbers per row.
+        width: int, numbers per row.
         salt: uint32 scalar, different for every step and variable.
-        dtype: of the result.
+        dtype: dtype of the result.
 
     Returns:
-        `[n, width]`.
+        `[n, width]`, +1 or -1.
     """
     words = -(-width // 32)
     hashed = _mixed(tf.cast(ids, tf.uint32)[:, None] * _uint(0x9E3779B1) + salt)
@@ -38,7 +38,7 @@ def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -
 
 
 def _mixed(x: tf.Tensor) -> tf.Tensor:
-    """A bijection of 32 bits in which each bit depends on all (MurmurHash3's finalizer)."""
+    """Mixes 32 bits with the finalizer of MurmurHash3, a bijection."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _uint(shift))) * _uint(factor)
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _uint(16)))
@@ -64,19 +64,19 @@ def gradients_and_diagonals(
     salt: tf.Tensor,
     loss_scale: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, list[Gradient | None], list[Gradient | None]]:
-    """One forward pass, its gradients, and an estimate of the Hessian's diagonal.
+    """Computes the loss, its gradients, and an estimate of the Hessian's diagonal.
 
-    The estimate is `z * (H z)` with random signs z, an unbiased one; H z is the gradient of
-    `<gradient, z>`, so it has slices where the gradient has.
+    The unbiased estimate is `z * (H z)` with random signs z. H z is the gradient of
+    `<gradient, z>`, and is sparse if the gradient is.
 
     Args:
-        closure: returns the scalar loss.
-        variables: what to differentiate by.
+        closure: callable that returns the scalar loss.
+        variables: sequence of Keras variables.
         salt: uint32 scalar, different for every step.
-        loss_scale: multiplies the loss before differentiation.
+        loss_scale: scalar factor of the loss in the differentiation. Defaults to `None`: 1.
 
     Returns:
-        The loss; the gradients; the products `z * (H z)`, both multiplied by `loss_scale`.
+        The loss; the gradients, and the products `z * (H z)`, both multiplied by `loss_scale`.
     """
     variables = list(variables)
     with tf.GradientTape() as outer:
@@ -106,18 +106,18 @@ def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
 
 
 def carrying(gradient: Gradient | None, diagonal: Gradient | None) -> Gradient | None:
-    """A gradient that carries the Hessian's diagonal, for `block_with_curvature`.
+    """Combines a gradient and the Hessian's diagonal, for `block_with_curvature`.
 
-    It can be scaled, checked for finite values, summed over replicas and skipped like any other
-    gradient, and both parts share its fate.
+    The result can be scaled, checked for finite values, summed over replicas and skipped like any
+    gradient.
 
     Args:
-        gradient: of one variable.
-        diagonal: of the same variable; `None`: zero.
+        gradient: gradient of a variable.
+        diagonal: diagonal for the same variable; `None`: zero.
 
     Returns:
-        Dense: both, stacked on a new first axis. Sparse: the slices of both, those of the diagonal
-        with the bitwise inverse of their row number, which is negative.
+        Dense: both, stacked on a new first axis. Sparse: the slices of both, where those of the
+        diagonal have the bitwise inverse of their row number, which is negative.
     """
     if gradient is None:
         return None
@@ -142,7 +142,7 @@ def carrying(gradient: Gradient | None, diagonal: Gradient | None) -> Gradient |
 
 
 def parts_of(gradient: Gradient) -> tuple[Gradient, Gradient]:
-    """The gradient and the diagonal that were given to `carrying`."""
+    """Returns the gradient and the diagonal that `carrying` combined."""
     if not isinstance(gradient, tf.IndexedSlices):
         values, diagonal = tf.unstack(gradient, 2)
         return values, diagonal
@@ -165,18 +165,18 @@ def parts_of(gradient: Gradient) -> tuple[Gradient, Gradient]:
 def block_with_curvature(
     gradient: Gradient, variable: keras.Variable, loss_scale: float | None
 ) -> RowBlock:
-    """The summed, unscaled block of what `carrying` returned.
+    """Returns the summed, unscaled block of a result of `carrying`.
 
     Args:
-        gradient: from `carrying`, summed over the replicas.
-        variable: what it is the gradient of.
-        loss_scale: what both parts come multiplied by; `None`: 1.
+        gradient: result of `carrying`, summed over the replicas.
+        variable: Keras variable of the gradient.
+        loss_scale: float, factor of both parts; `None`: 1.
 
     Returns:
-        A block with its curvature.
+        `RowBlock` with its curvature.
 
     Raises:
-        ValueError: for a dense gradient that carries no diagonal.
+        ValueError: for a dense gradient without a diagonal.
     """
     dtype = compute_dtype(variable)
 
@@ -186,8 +186,8 @@ def block_with_curvature(
     if not isinstance(gradient, tf.IndexedSlices):
         if gradient.shape.rank != len(variable.shape) + 1:
             raise ValueError(
-                f"The gradient of {variable.path} carries no diagonal of the Hessian. Received: "
-                f"shape {gradient.shape}. Apply what `optimizer.compute_gradients` returns."
+                f"The gradient of {variable.path} has no diagonal of the Hessian. Received: "
+                f"shape {gradient.shape}. Apply the result of `optimizer.compute_gradients`."
             )
         values, diagonal = tf.unstack(tf.cast(gradient, dtype), 2)
         return RowBlock(unscaled(values), None, None, unscaled(diagonal))
@@ -197,7 +197,7 @@ def block_with_curvature(
     rows = tf.shape(ids)[0]
 
     def summed(values, is_in):
-        # Negative positions are left out.
+        # Negative positions are ignored.
         return tf.math.unsorted_segment_sum(values, tf.where(is_in, positions, -1), rows)
 
     values = tf.cast(gradient.values, dtype)

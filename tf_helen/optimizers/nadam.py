@@ -13,7 +13,7 @@ from tf_helen.rules import NadamRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Nadam(RowSparseOptimizer):
-    """Row-sparse Adam with Nesterov's momentum; the moments of absent rows wait.
+    """Row-sparse Adam with Nesterov's momentum.
 
     ```
     mu_t <- beta_1 * (1 - 0.96^(t * momentum_decay) / 2)
@@ -24,13 +24,13 @@ class Nadam(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 2e-3.
-        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
-        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        beta_1: float in [0, 1), decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), decay of the second moment. Defaults to 0.999.
         epsilon: float, not negative. Defaults to 1e-8.
-        momentum_decay: float, not negative: how fast mu grows to beta_1; 0.004 in the paper and
-            PyTorch (Keras's Nadam has 1: another schedule). Defaults to 4e-3.
+        momentum_decay: float, not negative, the rate at which mu grows to beta_1; 0.004 in the
+            paper and PyTorch, 1 in Keras. Defaults to 4e-3.
         epsilon_hat: see `tf_helen.Adam`. Defaults to `False`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

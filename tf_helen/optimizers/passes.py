@@ -1,4 +1,4 @@
-"""Forward-backward passes over a closure."""
+"""Forward and backward passes of a closure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def gradients_of(
     variables: Sequence[keras.Variable],
     loss_scale: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, list]:
-    """Runs the closure under a tape.
+    """Computes the loss of a closure and its gradients.
 
     Args:
-        closure: returns the scalar loss.
-        variables: what to differentiate by.
-        loss_scale: multiplies the loss before differentiation, not the loss returned.
+        closure: callable that returns the scalar loss.
+        variables: sequence of Keras variables.
+        loss_scale: scalar factor of the gradients. Defaults to `None`: 1.
 
     Returns:
-        The loss, and its gradient by each variable (`IndexedSlices` for looked-up tables).
+        The unscaled loss, and the gradient of each variable (`IndexedSlices` for tables).
     """
     with tf.GradientTape() as tape:
         loss = closure()
@@ -35,7 +35,7 @@ def gradients_of(
 
 
 def scale_of(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | None:
-    """What the gradients that an optimizer takes must come multiplied by, or `None` for 1."""
+    """Returns the factor of the gradients that an optimizer expects, or `None` for 1."""
     one = tf.constant(1.0)
     scaled = optimizer.scale_loss(one)
     return None if scaled is one else tf.convert_to_tensor(scaled)
@@ -46,15 +46,15 @@ def summed_blocks(
     variables: Sequence[keras.Variable],
     loss_scale: tf.Tensor | float | None = None,
 ) -> list[RowBlock]:
-    """Gradients with duplicates summed, in the dtype of the rules, unscaled.
+    """Returns gradients with duplicates summed, unscaled, in the dtype of the rules.
 
     Args:
-        gradients: one per variable.
-        variables: what they are the gradients of.
-        loss_scale: what the gradients come multiplied by; `None`: 1.
+        gradients: sequence of gradients, one per variable.
+        variables: sequence of Keras variables.
+        loss_scale: scalar factor of the gradients. Defaults to `None`: 1.
 
     Returns:
-        A block per variable.
+        List of `RowBlock`, one per variable.
     """
     blocks = []
     for gradient, variable in zip(gradients, variables, strict=True):
@@ -67,25 +67,25 @@ def summed_blocks(
 
 
 class Needs(enum.Enum):
-    """What an optimizer's step needs beyond one gradient."""
+    """What a step of an optimizer needs in addition to one gradient."""
 
     HESSIAN_VECTOR_PRODUCT = "a Hessian-vector product"
     TWO_GRADIENTS = "two gradients"
 
 
 class TrainerError(RuntimeError):
-    """Raised where a trainer computes one gradient per step and the optimizer needs more."""
+    """Raised if the optimizer needs more than the one gradient that a trainer computes."""
 
-    # AutoGraph raises an error as its own class only if the constructor is that of `Exception`.
+    # AutoGraph keeps the class of an error only if it has the constructor of `Exception`.
     __init__ = Exception.__init__
 
 
 class ClosureTraining:
-    """What an optimizer offers to trainers: it runs the passes that it needs itself."""
+    """The interface of optimizers for trainers: an optimizer runs the passes that it needs."""
 
-    # What a step needs beyond one gradient; `None`: nothing.
+    # What a step needs in addition to one gradient, or `None`.
     needs: Needs | None = None
-    # How the message of `check_trainer` ends; `tf_helen.legacy` has a text of its own.
+    # The last sentence of the error of `check_trainer`; `tf_helen.legacy` has a different one.
     remedies = (
         "Build the model as a `tf_helen.Model`, or call `tf_helen.enable(model)` before `compile`, "
         "or use `optimizer.minimize(closure, variables)` in a custom loop."
@@ -94,7 +94,7 @@ class ClosureTraining:
 
     @contextlib.contextmanager
     def multi_pass(self):
-        """Held while a trainer applies gradients that it took from `compute_gradients`."""
+        """Context in which a trainer applies the gradients of `compute_gradients`."""
         self._multi_pass_depth += 1
         try:
             yield
@@ -102,7 +102,7 @@ class ClosureTraining:
             self._multi_pass_depth -= 1
 
     def check_trainer(self) -> None:
-        """Raises `TrainerError` if this step needs more than the one gradient it was given."""
+        """Raises `TrainerError` if a step needs more than one gradient, outside `multi_pass`."""
         if self.needs and not self._multi_pass_depth:
             raise TrainerError(
                 f"{type(self).__name__} needs {self.needs.value} per step, and this trainer "
@@ -110,17 +110,17 @@ class ClosureTraining:
             )
 
     def begin_epoch(self) -> None:
-        """What a trainer calls before each pass over the data."""
+        """Called by a trainer before each pass over the data."""
 
     def end_epoch(self) -> None:
-        """What a trainer calls after each pass over the data that was not broken off."""
+        """Called by a trainer after each finished pass over the data."""
 
     def epoch_state(self) -> list[int]:
-        """What this optimizer remembers of the current epoch outside its variables."""
+        """Returns the state of the current epoch that is not in the optimizer's variables."""
         return []
 
     def set_epoch_state(self, state: list[int]) -> None:
-        """Takes what `epoch_state` returned, to go on in the middle of an epoch."""
+        """Restores the result of `epoch_state`, to continue in the middle of an epoch."""
 
     def compute_gradients(
         self,
@@ -129,25 +129,27 @@ class ClosureTraining:
         loss_scale: tf.Tensor | None = None,
         pass_state: Sequence[keras.Variable] = (),
     ) -> tuple[tf.Tensor, list]:
-        """Runs the closure as often as this optimizer needs and returns the gradients to apply.
+        """Runs the closure as often as the optimizer needs, and returns the gradients to apply.
 
         Args:
-            closure: runs the forward pass and returns the scalar loss.
-            variables: what to differentiate by.
-            loss_scale: the gradients come back multiplied by it (mixed precision).
-            pass_state: variables, such as dropout seeds, that every pass must find alike.
+            closure: callable that runs the forward pass and returns the scalar loss.
+            variables: sequence of Keras variables to train.
+            loss_scale: scalar factor of the returned gradients, for mixed precision. Defaults to
+                `None`: 1.
+            pass_state: sequence of Keras variables, such as dropout seeds, that have the same
+                values at the start of every pass. Defaults to `()`.
 
         Returns:
-            The unscaled loss of the first pass, and the gradients.
+            The unscaled loss of the first pass, and the list of gradients.
         """
         return gradients_of(closure, variables, loss_scale)
 
     def plain_gradient(self, gradient, variable: keras.Variable):
-        """The gradient alone, of what `compute_gradients` returned for a variable."""
+        """Returns the gradient in a result of `compute_gradients` for a variable."""
         return gradient
 
     def with_gradient(self, gradient, plain, variable: keras.Variable):
-        """What `compute_gradients` returned for a variable, with another gradient in it."""
+        """Replaces the gradient in a result of `compute_gradients` for a variable."""
         return plain
 
     def minimize(
@@ -156,18 +158,19 @@ class ClosureTraining:
         variables: Sequence[keras.Variable],
         pass_state: Sequence[keras.Variable] = (),
     ) -> tf.Tensor:
-        """One training step of a custom loop.
+        """Performs one training step of a custom loop.
 
         Args:
-            closure: runs the forward pass and returns the scalar loss. A sharpness-aware optimizer
-                calls it twice; state that Keras layers update counts the first call only.
-            variables: Keras variables to train.
-            pass_state: variables that every pass must find alike. For a Keras model give
-                `tf_helen.training.forward_states(model)`: both passes then draw the same dropout
-                masks and begin with the same state.
+            closure: callable that runs the forward pass and returns the scalar loss. A
+                sharpness-aware optimizer calls it twice; the state of Keras layers is updated by
+                the first call only.
+            variables: sequence of Keras variables to train.
+            pass_state: sequence of Keras variables that have the same values at the start of every
+                pass. For a Keras model, pass `tf_helen.training.forward_states(model)`, so that
+                both passes use the same dropout masks and states. Defaults to `()`.
 
         Returns:
-            The loss, before the step.
+            The loss before the step.
 
         Example:
             >>> w = keras.Variable([3.0])

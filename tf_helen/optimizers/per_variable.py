@@ -21,25 +21,26 @@ from tf_helen.rules.strengths import matches
 class PerVariable(DelegatingOptimizer):
     """Trains variables with different optimizers, chosen by their paths.
 
-    AdamAR or Adagrad on the tables and Adam on the tower is what production systems do:
-    `PerVariable({"embedding": AdamAR(), "*": Adam()})`. The first pattern that a path holds counts;
-    `*` and `?` in it stand for anything. Keras's optimizers may stand in it too (Muon, Lion, ...),
-    but for tables under several replicas. `keras.optimizers.MultiOptimizer` is not the same: it
-    knows nothing of the passes and counters that optimizers here need.
+    Production systems commonly train tables with AdamAR or Adagrad, and dense layers with Adam:
+    `PerVariable({"embedding": AdamAR(), "*": Adam()})`. Each variable is trained by the first
+    optimizer whose pattern occurs in its path; `*` and `?` are wildcards. Optimizers of Keras
+    (Muon, Lion, ...) are allowed, except for tables under several replicas.
+    `keras.optimizers.MultiOptimizer` does not support the passes and row records of the optimizers
+    here.
 
-    `learning_rate` is that of the first optimizer. When it is set (`ReduceLROnPlateau`), those of
-    the others are multiplied by the same factor; `parts[i].learning_rate` sets one alone.
-    `clipnorm` and the like belong to each part and see its variables only.
+    `learning_rate` is that of the first optimizer. Setting it (`ReduceLROnPlateau`) multiplies
+    those of the others by the same factor; `parts[i].learning_rate` sets a single one. `clipnorm`
+    and similar arguments belong to each optimizer and apply to its variables only.
 
     Args:
-        optimizers: {pattern: name or optimizer}, in order of precedence.
-        name: the optimizer's name.
+        optimizers: dict from pattern to name or optimizer, in order of precedence.
+        name: string, name of the optimizer.
 
     Raises:
-        ValueError: on no optimizers, a sharpness-aware one (wrap it around:
-            `Helen(base_optimizer=PerVariable(...))`), more than one that needs more than gradients;
-            at the first step on a variable that no pattern matches, or a pattern (but "*")
-            that is left without one.
+        ValueError: on no optimizers, a sharpness-aware one (use
+            `Helen(base_optimizer=PerVariable(...))`), or several that need more than gradients; at
+            the first step, on a variable that no pattern matches, or on a pattern, except "*",
+            without variables.
 
     Example:
         >>> inputs = keras.Input((2,), dtype="int32")
@@ -57,19 +58,22 @@ class PerVariable(DelegatingOptimizer):
                 f"{{'embedding': 'adamar', '*': 'adam'}}. Received: {optimizers!r}"
             )
         inner = [registry.get(optimizer) for optimizer in optimizers.values()]
-        if len({id(one) for one in inner}) < len(inner):
-            raise ValueError("`optimizers` must be different objects: each counts its own steps.")
+        if len({id(optimizer) for optimizer in inner}) < len(inner):
+            raise ValueError(
+                "`optimizers` must be different objects, because each counts its steps. Received "
+                "the same object twice. Create one optimizer per pattern."
+            )
         _check_needs(inner)
         super().__init__(inner, name=name)
         self.patterns = [str(pattern) for pattern in optimizers]
-        # Not `optimizers`: Keras's callbacks would set the rates of all to one number.
+        # Not named `optimizers`: Keras's callbacks would set all learning rates to one number.
         self.parts = inner
         self._seen = self._rates_now()
 
     def optimizer_of(self, variable):
-        for pattern, one in zip(self.patterns, self._inner, strict=True):
+        for pattern, optimizer in zip(self.patterns, self._inner, strict=True):
             if matches(pattern, variable.path):
-                return one
+                return optimizer
         raise ValueError(
             f"No pattern of {self.patterns} matches the variable {variable.path!r}. Add '*' for "
             "all others."
@@ -79,16 +83,17 @@ class PerVariable(DelegatingOptimizer):
         if self.built:
             return
         chosen = {id(self.optimizer_of(variable)) for variable in variables}
-        for pattern, one in zip(self.patterns, self._inner, strict=True):
-            if id(one) not in chosen and pattern != "*":
+        for pattern, optimizer in zip(self.patterns, self._inner, strict=True):
+            if id(optimizer) not in chosen and pattern != "*":
                 raise ValueError(
-                    f"The pattern {pattern!r} is left without a variable. Trainable variables: "
-                    f"{', '.join(variable.path for variable in variables)}."
+                    f"The pattern {pattern!r} has no variable. Trainable variables: "
+                    f"{', '.join(variable.path for variable in variables)}. Correct or remove the "
+                    "pattern."
                 )
         super().build(variables)
 
     def _rates_now(self) -> dict:
-        """Variables by which a change of the first rate is noticed; none if it is a schedule."""
+        """Creates variables that detect a change of the first rate; none if it is a schedule."""
         if not isinstance(_rate(self._inner[0]), keras.Variable):
             return {}
         first = float(_rate(self._inner[0]).numpy())
@@ -96,7 +101,8 @@ class PerVariable(DelegatingOptimizer):
             "first": self._number(first, "first_rate"),
             "basis": self._number(first, "first_rate_but_zero"),
             "others": [
-                self._number(float(_rate(one).numpy()), "rate") for one in self._followers()
+                self._number(float(_rate(optimizer).numpy()), "rate")
+                for optimizer in self._followers()
             ],
         }
 
@@ -118,10 +124,10 @@ class PerVariable(DelegatingOptimizer):
         super().apply_blocks(blocks, variables)
 
     def _follow_first_rate(self, copy) -> None:
-        """Multiplies the other rates by what the first was multiplied by since it was last seen.
+        """Multiplies the other rates by the factor of the first rate since the last call.
 
-        Also where its variable was assigned directly, as callbacks of tf_keras do. A rate
-        of 0 is followed too; what counts afterwards is the last that was not.
+        This includes direct assignments to its variable, as by callbacks of tf_keras. A rate of 0
+        is followed too; later factors are relative to the last rate that was not 0.
         """
         if not self._seen:
             return
@@ -130,39 +136,45 @@ class PerVariable(DelegatingOptimizer):
         changed, from_zero = tf.not_equal(first, seen), tf.equal(seen, 0)
         basis = copy(self._seen["basis"])
         basis.assign(tf.where(from_zero, basis, seen))
-        for one, before in zip(self._followers(), self._seen["others"], strict=True):
-            rate, before = copy(_rate(one)), copy(before)
+        for optimizer, before in zip(self._followers(), self._seen["others"], strict=True):
+            rate, before = copy(_rate(optimizer)), copy(before)
             before.assign(tf.where(from_zero, before, rate))
             followed = before * tf.math.divide_no_nan(first, basis)
             rate.assign(tf.where(tf.logical_and(changed, basis > 0), followed, rate))
         seen.assign(first)
 
     def _followers(self) -> list[keras.optimizers.Optimizer]:
-        """The optimizers after the first whose rate is a number."""
-        return [one for one in self._inner[1:] if isinstance(_rate(one), keras.Variable)]
+        """Returns the other optimizers whose learning rate is a number."""
+        return [o for o in self._inner[1:] if isinstance(_rate(o), keras.Variable)]
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         pairs = zip(self.patterns, self._inner, strict=True)
-        return {"name": self.name, "optimizers": {p: serialize(one) for p, one in pairs}}
+        optimizers = {pattern: serialize(optimizer) for pattern, optimizer in pairs}
+        return {"name": self.name, "optimizers": optimizers}
 
 
 def _rate(optimizer: keras.optimizers.Optimizer):
-    """The variable (or schedule) that holds an optimizer's rate, inside of what wraps it."""
+    """Returns the learning-rate variable or schedule of an optimizer, inside of wrappers."""
     while isinstance(optimizer, DelegatingOptimizer):
         optimizer = optimizer._inner[0]
     return keras_access.stored_learning_rate(optimizer)
 
 
 def _check_needs(inner) -> None:
-    scales = {one.loss_scale_factor for one in inner}
+    scales = {optimizer.loss_scale_factor for optimizer in inner}
     if len(scales) > 1:
-        raise ValueError(f"`loss_scale_factor` must be the same in all parts. Received: {scales}")
-    needs = [needs for one in inner if (needs := driver_of(one).needs)]
+        raise ValueError(
+            f"`loss_scale_factor` must be the same in all optimizers. Received: {scales}"
+        )
+    needs = [needs for optimizer in inner if (needs := driver_of(optimizer).needs)]
     if Needs.TWO_GRADIENTS in needs:
         raise ValueError(
-            "PerVariable cannot hold a sharpness-aware optimizer, whose two passes concern all "
-            "variables. Wrap it around: `Helen(base_optimizer=PerVariable(...))`."
+            "PerVariable does not accept a sharpness-aware optimizer, whose two passes apply to "
+            "all variables. Use `Helen(base_optimizer=PerVariable(...))`."
         )
     if len(needs) > 1:
-        raise ValueError("PerVariable can hold one optimizer that needs more than gradients.")
+        raise ValueError(
+            "PerVariable accepts only one optimizer that needs more than gradients. Received: "
+            f"{len(needs)}"
+        )

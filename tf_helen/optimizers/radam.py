@@ -1,4 +1,4 @@
-"""RAdam: Adam whose adaptive rate waits until its variance is known."""
+"""RAdam: Adam with rectified variance of the adaptive learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_helen.rules import RAdamRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RAdam(RowSparseOptimizer):
-    """Row-sparse rectified Adam; the moments of absent rows wait.
+    """Row-sparse rectified Adam.
 
     ```
     rho_inf = 2 / (1 - beta_2) - 1        rho_t = rho_inf - 2 t beta_2^t / (1 - beta_2^t)
@@ -22,15 +22,15 @@ class RAdam(RowSparseOptimizer):
     otherwise:   e <- e - lr * m_hat
     ```
 
-    t is the optimizer's step: a row that occurs late starts with the rate of that time. epsilon
-    stands before the correction of v, as in PyTorch.
+    t is the step of the optimizer, so rows that first occur late have no warm-up. Epsilon is added
+    before the bias correction of v, as in PyTorch.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
-        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        beta_1: float in [0, 1), decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), decay of the second moment. Defaults to 0.999.
         epsilon: float, not negative. Defaults to 1e-8.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

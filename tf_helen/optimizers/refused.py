@@ -1,4 +1,4 @@
-"""Keras arguments that cannot be had at row cost."""
+"""Arguments of Keras whose cost depends on the size of the table."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tf_helen.optimizers.arguments import arguments_of
 
 _REFUSED = {
     "gradient_accumulation_steps": (
-        "the accumulators would be as large as the tables and be read whole at every step; "
-        "use a larger `batch_size` instead, whose cost per step is that of its rows only"
+        "the accumulators would have the size of the tables and be read at every step; use a "
+        "larger `batch_size` instead, whose cost per step depends on its rows only"
     ),
     "use_ema": (
         "a moving average would read and write every table at every step; average the checkpoints "
@@ -22,21 +22,21 @@ _REFUSED = {
 }
 
 
-# What else `keras.optimizers.Optimizer.get_config` holds.
+# Other entries of `keras.optimizers.Optimizer.get_config`.
 _IGNORED = ("ema_momentum", "ema_overwrite_frequency")
 _RENAMED = {"l2": "coupled_weight_decay"}
 
 
 def refuse(cls: type, arguments: Mapping[str, Any]) -> None:
-    """Raises if an argument would make every step as large as the tables, or is unknown.
+    """Raises if an argument is unknown or makes every step access whole tables.
 
     Args:
-        cls: the optimizer's class.
-        arguments: the keyword arguments that its signature does not name.
+        cls: class of the optimizer.
+        arguments: dict, keyword arguments that are not in its signature.
 
     Raises:
-        ValueError: names the argument, its value, and what to use instead.
-        TypeError: on an argument that no optimizer has; the nearest is suggested.
+        ValueError: names the argument, its value, and an alternative.
+        TypeError: on an unknown argument; suggests the nearest one.
     """
     class_name = cls.__name__
     for argument, reason in _REFUSED.items():
@@ -49,7 +49,7 @@ def refuse(cls: type, arguments: Mapping[str, Any]) -> None:
         known = arguments_of(cls)
         name = unknown[0]
         renamed = _RENAMED.get(name)
-        hint = f" It is `{renamed}` now." if renamed in known else checks.nearest(name, known)
+        hint = f" It is now named `{renamed}`." if renamed in known else checks.nearest(name, known)
         raise TypeError(
             f"{class_name} has no argument {name!r}. Received: {name}={arguments[name]!r}.{hint} "
             f"Arguments: {', '.join(known)}."
@@ -57,7 +57,7 @@ def refuse(cls: type, arguments: Mapping[str, Any]) -> None:
 
 
 def refuse_float8(cls: type, variables: Sequence[keras.Variable]) -> None:
-    """Raises `ValueError` if a variable's gradient is its new value, as in layers in float8."""
+    """Raises `ValueError` if the gradient of a variable is its new value, as in float8."""
     for variable in variables:
         if getattr(variable, "overwrite_with_gradient", False):
             raise ValueError(

@@ -11,26 +11,26 @@ from tf_helen.core import checks
 
 
 def optimizer_classes() -> dict[str, type[keras.optimizers.Optimizer]]:
-    """Name -> class of every optimizer of this package."""
-    # Imported here: the optimizers that wrap others import this module.
+    """Returns a dict from name to class of every optimizer of this package."""
+    # Imported here, because wrappers import this module.
     from tf_helen.optimizers import CLASSES
 
     return {cls.__name__.lower(): cls for cls in CLASSES}
 
 
 def class_of(name: str) -> tuple[type[keras.optimizers.Optimizer], str | None]:
-    """The class that a name stands for, and what is named in brackets after it.
+    """Returns the class of a name, and the name of the base optimizer in parentheses.
 
     Args:
-        name: "adam", "group_adam", "Helen(AdamAR)", ...; small and capital letters, `_` and `-` are
-            alike.
+        name: string, such as "adam", "group_adam" or "Helen(AdamAR)"; case, `_` and `-` are
+            ignored.
 
     Returns:
-        The class, and the base optimizer's name or `None`.
+        The class, and the name of the base optimizer or `None`.
 
     Raises:
-        ValueError: on an unknown name (the nearest is suggested), or brackets after an optimizer
-            that wraps no other.
+        ValueError: on an unknown name (suggests the nearest one), or on parentheses after an
+            optimizer that is not a wrapper.
 
     Example:
         >>> cls, base = class_of("helen(cow_clip(adamar))")
@@ -39,12 +39,12 @@ def class_of(name: str) -> tuple[type[keras.optimizers.Optimizer], str | None]:
     """
     outer, bracket, rest = name.strip().partition("(")
     if bracket and not rest.endswith(")"):
-        raise ValueError(f"A closing bracket is missing. Received: {name!r}")
+        raise ValueError(f"A closing parenthesis is missing. Received: {name!r}")
     cls = checks.named("optimizer", outer, optimizer_classes())
     if not bracket:
         return cls, None
     if "base_optimizer" not in inspect.signature(cls).parameters:
-        raise ValueError(f"{cls.__name__} wraps no other optimizer. Received: {name!r}")
+        raise ValueError(f"{cls.__name__} takes no base optimizer. Received: {name!r}")
     return cls, rest[:-1].strip()
 
 
@@ -82,17 +82,18 @@ def get(
     """Returns an optimizer from its name, its serialized form, or itself.
 
     Args:
-        identifier: "adam", "AdamAR", "group_adam", "helen(adamar)", ...; a serialized config; or an
-            instance.
-        learning_rate: for a name; `None`: the class's default.
-        **kwargs: for a name: the class's other arguments.
+        identifier: string, such as "adam", "AdamAR", "group_adam" or "helen(adamar)"; a serialized
+            config; or an instance.
+        learning_rate: float or schedule, if `identifier` is a name. Defaults to `None`: the default
+            of the class.
+        **kwargs: other arguments of the class, if `identifier` is a name.
 
     Returns:
         A Keras optimizer.
 
     Raises:
-        ValueError: on an unknown name (the nearest is suggested), or on arguments given beside an
-            instance, which has its own.
+        ValueError: on an unknown name (suggests the nearest one), or on arguments in addition to
+            an instance or a config.
 
     Example:
         >>> type(get("adagrad_ar", alpha=1e-5)).__name__
@@ -104,7 +105,7 @@ def get(
             if "base_optimizer" in kwargs:
                 raise ValueError(
                     f"Two base optimizers: {identifier!r} and base_optimizer="
-                    f"{kwargs['base_optimizer']!r}. Give one."
+                    f"{kwargs['base_optimizer']!r}. Pass only one."
                 )
             kwargs["base_optimizer"] = inner
         if learning_rate is not None:
@@ -120,7 +121,7 @@ def get(
     given = {**kwargs, **({} if learning_rate is None else {"learning_rate": learning_rate})}
     if given:
         raise ValueError(
-            f"{sorted(given)} given beside an instance of {type(identifier).__name__}: "
-            "set them on that optimizer instead."
+            f"{sorted(given)} cannot be passed with an instance of {type(identifier).__name__}; "
+            "pass them to its constructor."
         )
     return identifier

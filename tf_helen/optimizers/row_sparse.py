@@ -1,4 +1,4 @@
-"""The driver of every optimizer here: applies a rule to blocks of rows, sparse or dense alike."""
+"""The base class of optimizers, which applies a rule to blocks of rows, sparse or dense."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ from tf_helen.optimizers.update import prepared, update_variable
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimizer):
-    """A Keras optimizer whose step costs O(rows in the batch), correct on repeated ids.
+    """Base class of Keras optimizers whose step costs O(rows in the batch).
 
-    The update is a `Rule`: a value with a pure function of a block of rows. This class sums the
-    duplicates of an `IndexedSlices` gradient, reads the rows and their slots, applies the rule and
-    writes them back; for a dense gradient the block is the whole variable. "Lazy" semantics: a row
-    that does not occur is not touched, its slots included; the step number of bias corrections is
-    the optimizer's. A subclass is a constructor with a signature of its own.
+    The update is a `Rule`, a pure function of a block of rows. This class sums the duplicates of an
+    `IndexedSlices` gradient, reads the rows and their slots, applies the rule and writes the
+    result. For a dense gradient, the block is the whole variable. The semantics are "lazy": rows
+    that do not occur in the batch and their slots do not change, and the step number of bias
+    corrections is that of the optimizer. Subclasses define a constructor.
 
     Args:
         learning_rate: float, Keras schedule, or callable. Defaults to 1e-3.
-        rule: the `tf_helen.rules.Rule`.
-        embedding_learning_rate: for embedding tables; a number keeps its ratio to a `learning_rate`
-            that is a number when that is changed while training. Defaults to `None`:
-            `learning_rate`.
+        rule: `tf_helen.rules.Rule`.
+        embedding_learning_rate: float or schedule, learning rate of embedding tables. If both
+            learning rates are numbers, it keeps its ratio when `learning_rate` is changed. Defaults
+            to `None`: `learning_rate`.
         coupled_weight_decay: float, not negative: `g <- g + coupled_weight_decay * e` on the rows
             of the batch and on dense weights. Defaults to 0.
-        moments: "lazy", or "dense": absent rows take part with a zero gradient, as in the dense
-            implementations of papers. "dense" reads and writes whole tables; it is for comparison.
+        moments: "lazy", or "dense" to update absent rows with a zero gradient, as in the dense
+            implementations of papers. "dense" reads and writes whole tables; use it for comparison.
             Defaults to "lazy".
-        track_rows: boolean; keep each row's number of occurrences and last step, for
-            `row_history`: 8 bytes per row. Defaults to `False`.
-        sweep_every: int, for rules whose rows decay while absent: steps between sweeps over tables
-            whose layer is not ours. Defaults to 100.
-        steps_per_epoch: int, for `alpha="auto"`: steps in which the data repeat. Defaults to
+        track_rows: boolean, whether to keep the number of occurrences and the last step of each
+            row, for `row_history`; takes 8 bytes per row. Defaults to `False`.
+        sweep_every: int, for rules with decay of absent rows, steps between updates of whole tables
+            that are not read by `tf_helen.layers.Embedding`. Defaults to 100.
+        steps_per_epoch: int, for `alpha="auto"`, steps of one pass over the data. Defaults to
             `None`: those of the first epoch.
         weight_decay, clipnorm, global_clipnorm, clipvalue, loss_scale_factor: floats, as in Keras,
-            on the rows of the batch with duplicates summed. Default to `None`.
-        name: string, the optimizer's name. Defaults to the snake-cased class name.
-        **kwargs: what else Keras's configurations hold, at its default.
+            applied to the rows of the batch with duplicates summed. Default to `None`.
+        name: string, name of the optimizer. Defaults to the snake-cased class name.
+        **kwargs: other entries of Keras's configurations, at their defaults.
 
     Raises:
         ValueError: on a value out of range, and on `gradient_accumulation_steps` and `use_ema`,
-            which cannot be had at row cost.
+            whose cost depends on the size of the table.
         TypeError: on an unknown argument.
 
     Example:
@@ -120,7 +120,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
                 embedding_learning_rate, keras_access.stored_learning_rate(self)
             )
             for _ in range(2 if self._embedding_rate.variable is not None else 0):
-                # Twice, as files of version 0.1 hold it.
+                # Twice, as in files of version 0.1.
                 keras_access.track(self, self._embedding_rate.variable)
         coupled = checks.number_in_range("coupled_weight_decay", coupled_weight_decay)
         self._coupled_weight_decay = coupled
@@ -133,7 +133,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         if rule.decays_absent_rows:
             self.absent_rows = AbsentRows(self, sweep_every, steps_per_epoch)
 
-    # Whether this optimizer itself changes rows, or leaves that to one that it wraps.
+    # Whether this optimizer updates rows itself; `False` for wrappers.
     owns_rows = True
 
     @property
@@ -143,15 +143,15 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
 
     @property
     def embedding_learning_rate(self) -> Any:
-        """The learning rate of tables at this step; that of all weights if none was given."""
+        """The current learning rate of tables; `learning_rate` if none was given."""
         return self.current_rate(is_table=True)
 
     @embedding_learning_rate.setter
     def embedding_learning_rate(self, rate: float) -> None:
         if self._embedding_rate is None:
             raise TypeError(
-                "`embedding_learning_rate` can be set while training only if it was given as a "
-                "number at construction. It was: None"
+                "`embedding_learning_rate` can be set only if it was given as a number at "
+                "construction. It is: None"
             )
         self._embedding_rate.assign(rate)
 
@@ -161,7 +161,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             return rate
         return self._embedding_rate.at(rate, keras_access.own_iterations(self))
 
-    # The state.
+    # State.
 
     def wrap_rule(self, kind: type[Combinator], **settings: Any) -> None:
         """Has steps put a combinator around the innermost rule; `rule` stays as it is."""
@@ -185,20 +185,20 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         self.absent_rows.build(variables)
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
-        """Takes up the variables of a step, which another optimizer may have had in between."""
+        """Prepares the variables of a step, which another optimizer may have trained before."""
         self.absent_rows.attach(variables)
 
     def let_go(self, variables: Iterable[keras.Variable]) -> None:
-        """Brings those variables up to date whose decay is this optimizer's, and leaves them."""
+        """Applies and detaches the decay of this optimizer from some variables."""
         for variable in variables:
             if self in tables.decaying(variable):
                 tables.release(variable)
 
     def slots_of(self, variable: keras.Variable) -> dict[str, keras.Variable]:
-        """The slot variables of one variable, by name."""
+        """Returns the slot variables of a variable by name."""
         return self._slots.by_index[keras_access.index_of(self, variable)]
 
-    # The step.
+    # Step.
 
     def apply(self, grads, trainable_variables=None) -> None:
         if len(grads) == 0:
@@ -210,11 +210,11 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             self.apply_blocks(self.blocks_of(grads, variables), variables)
 
     def blocks_of(self, gradients, variables: Sequence[keras.Variable]) -> list[RowBlock]:
-        """Summed gradients of all replicas -> blocks, unscaled."""
+        """Converts gradients, summed over the replicas, to unscaled blocks."""
         return summed_blocks(gradients, variables, self.loss_scale_factor)
 
     def apply_blocks(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
-        """Takes the step whose gradients are `blocks`, alike on every replica."""
+        """Performs a step with the same gradients on every replica."""
         blocks = clip_blocks(
             prepared(self, blocks, variables),
             clipnorm=self.clipnorm,
@@ -245,23 +245,23 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         return variables
 
     def step_number(self) -> tf.Tensor:
-        """int64 scalar: the number of the step under way, from 1."""
+        """Returns the number of the current step, from 1, int64."""
         return tf.cast(replicas.local(keras_access.own_iterations(self)).read_value(), tf.int64) + 1
 
     def steps_done(self) -> int:
-        """How many steps were taken, for code outside of a step."""
+        """Returns the number of finished steps, outside of a step."""
         return int(replicas.copies(self.iterations)[0].numpy())
 
     def begin_epoch(self) -> None:
-        """Call before each pass over the data in a custom loop; `fit` does.
+        """Must be called before each pass over the data; `fit` of `tf_helen.Model` does this.
 
-        With `alpha="auto"` it takes up the alpha that fits the epochs finished so far. Until an
-        epoch is over no row decays; then rows decay by their whole absence.
+        With `alpha="auto"`, it sets alpha from the length of the finished epochs. Rows do not decay
+        in the first epoch; then they decay by their whole absence.
         """
         self.absent_rows.begin_epoch()
 
     def end_epoch(self) -> None:
-        """Call after each pass over the data that was not broken off; `fit` does."""
+        """Must be called after each finished pass over the data; `fit` does this."""
         self.absent_rows.end_epoch()
 
     def epoch_state(self) -> list[int]:
@@ -270,42 +270,42 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
     def set_epoch_state(self, state: list[int]) -> None:
         self.absent_rows.set_epoch_state(state)
 
-    # Records of rows.
+    # Row records.
 
     def ask_history(self, *names: str) -> None:
-        """Keeps columns of `RowHistory` for another optimizer; to be called before `build`."""
+        """Adds columns of `RowHistory` for another optimizer; must be called before `build`."""
         missing = set(names) - set(self.history_columns())
         if self.built and missing:
             raise ValueError(
-                f"{type(self).__name__} has trained already and keeps no {sorted(missing)} of its "
-                "rows. Wrap a new optimizer, or one made with `track_rows=True`."
+                f"{type(self).__name__} has trained already and has no row records {sorted(missing)}. "
+                "Wrap a new optimizer, or one with `track_rows=True`."
             )
         self._asked_history.update(names)
 
     def history_columns(self) -> tuple[str, ...]:
-        """The columns of the records that are kept, in order."""
+        """Returns the columns of the row records, in order."""
         tracked = {"last_step", "count"} if self.track_rows else set()
         return ordered(set(self.step_rule.history()) | self._asked_history | tracked)
 
     def record_owner(self, variable: keras.Variable) -> RowSparseOptimizer | None:
-        """The optimizer that keeps the records of a variable's rows, or `None`."""
+        """Returns the optimizer with the row records of a variable, or `None`."""
         return self
 
     def stored_history(self, variable: keras.Variable, ids: tf.Tensor | None) -> RowHistory:
-        """The records of some rows of a variable, on this replica."""
+        """Returns the records of some rows of a variable, on this replica."""
         record = read_rows(replicas.local(self.slots_of(variable)[HISTORY]), ids)
         return RowHistory(self.history_columns(), record)
 
     def row_history(self, variable: keras.Variable) -> dict[str, np.ndarray]:
-        """What is known of each row's occurrences: for eviction, or to look at.
+        """Returns the occurrences of each row, for example to evict rows.
 
         Args:
-            variable: an embedding table that this optimizer trains.
+            variable: Keras variable of an embedding table that this optimizer trains.
 
         Returns:
-            `count`, uint32 `[rows]`: occurrences so far; `last_step`, uint32 `[rows]`: the last
-            step whose gradient was not zero, 0 for none; `idle`, int64 `[rows]`: steps since; as
-            far as they are kept (`track_rows=True` keeps all three).
+            Dict with those of the following that are kept (all with `track_rows=True`): `count`,
+            uint32 `[rows]`, occurrences so far; `last_step`, uint32 `[rows]`, the last step with a
+            non-zero gradient, 0 for none; `idle`, int64 `[rows]`, the steps since `last_step`.
 
         Raises:
             ValueError: if no records are kept.
@@ -323,38 +323,37 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         owner = self.record_owner(variable)
         if owner is None or not owner.history_columns():
             raise ValueError(
-                f"{type(self).__name__} keeps no records of rows. Construct it with "
-                "`track_rows=True`."
+                f"{type(self).__name__} has no row records. Construct it with `track_rows=True`."
             )
         record = replicas.copies(owner.slots_of(variable)[HISTORY])[0].numpy()
         done = owner.absent_rows.table_steps_done(variable)
         return as_columns(owner.history_columns(), record, done)
 
-    # Rows as others see them.
+    # Rows.
 
     def rows_as_read(self, variable: keras.Variable, ids: tf.Tensor | None) -> tf.Tensor:
-        """The rows of a variable as a forward pass reads them now, in the dtype of rules."""
+        """Returns rows of a variable as the forward pass reads them, in the dtype of rules."""
         rows = tf.cast(read_rows(replicas.local(variable), ids), compute_dtype(variable))
         return self.absent_rows.settle_stored(rows, variable, ids)
 
     def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
-        """Applies the pending decay to a block's rows; returns (variable, ids, former values)."""
+        """Applies the pending decay to the rows of a block; returns the previous values."""
         return self.absent_rows.bring_up_to_date(block, variable)
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Brings every row of the given variables up to date.
+        """Applies the pending decay to all rows of the given variables.
 
-        Keras calls it at the end of `fit`; `tf_helen.Model` also before validation, saving and
-        export. A second call changes nothing. It reads and writes whole tables, in chunks, if their
-        rows decay while they are absent.
+        Keras calls it at the end of `fit`, `tf_helen.Model` also before validation, saving and
+        export. A second call changes nothing. If absent rows decay, it reads and writes whole
+        tables, in chunks.
 
         Args:
-            var_list: variables this optimizer was built with; others are ignored.
+            var_list: sequence of Keras variables; others than those trained are ignored.
         """
         self.absent_rows.finalize(var_list)
 
     def reset_slots(self, variable: keras.Variable) -> None:
-        """Resets a table's moments after its rows were re-initialized; counts are kept."""
+        """Resets the moments of a table whose rows were re-initialized; counts are kept."""
         reset_slots(self, variable)
 
     # Files.
@@ -364,7 +363,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         super().save_own_variables(store)
 
     def _settle_known_tables(self) -> None:
-        """Our layers save their tables up to date, so the counters must be saved so too."""
+        """Applies the pending decay, because layers also save their tables up to date."""
         if self.built:
             variables = keras_access.trained_variables(self)
             self.finalize_variable_values([v for v in variables if tables.of(v) is not None])

@@ -13,21 +13,22 @@ from tf_helen.rules import RowWiseAdagradRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RowWiseAdagrad(RowSparseOptimizer):
-    """Adagrad with one accumulator per row, the mean square of the row's gradient.
+    """Adagrad with one accumulator per row, of the mean square of its gradient.
 
     ```
     G_k <- G_k + mean(g_k^2)
     e_k <- e_k - lr * g_k / (sqrt(G_k) + epsilon)
     ```
 
-    What DLRM and TorchRec train tables with: 4 bytes of state per row, whatever its width. All of
-    a row moves by one rate; of a dense kernel a row is an input row, of a bias each number.
+    DLRM and TorchRec train tables with it. The state takes 4 bytes per row, for any width. All
+    weights of a row have the same learning rate. A row of a dense kernel is an input row; each
+    number of a bias is a row.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
-        initial_accumulator_value: float, not negative, where G starts. Defaults to 0.
-        epsilon: float, not negative; keeps the quotient finite. Defaults to 1e-10.
-        name: string, the optimizer's name.
+        initial_accumulator_value: float, not negative, initial value of G. Defaults to 0.
+        epsilon: float, not negative, keeps the quotient finite. Defaults to 1e-10.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

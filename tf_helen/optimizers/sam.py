@@ -49,7 +49,8 @@ class SAM(WrappingOptimizer):
     `optimizer.minimize(closure, variables)`; under a plain `keras.Model` it raises.
 
     Args:
-        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
+        learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
+            the base optimizer.
         rho: float, not negative, the radius of the perturbation. 0 gives the base optimizer's step.
             Defaults to 0.05.
         base_optimizer: a name ("adam", "sgd", ...) or an optimizer, ours or Keras's. Defaults to
@@ -59,8 +60,8 @@ class SAM(WrappingOptimizer):
         perturbation: under several replicas, "global": all perturb by the gradient of the global
             batch (one more all-reduce; equal to one replica); "replica": each by its own, as in
             the SAM paper's m-sharpness, without communication. Defaults to "global".
-        name: string, the optimizer's name.
-        **kwargs: passed to the base optimizer when it is given by name.
+        name: string, name of the optimizer.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
         ValueError: on a negative rho, an unknown base optimizer (the nearest name is suggested),

@@ -24,7 +24,7 @@ class SGD(RowSparseOptimizer):
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         momentum: float in [0, 1). Defaults to 0.
         nesterov: boolean; needs `momentum`. Defaults to `False`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Example:
@@ -63,7 +63,7 @@ class Momentum(RowSparseOptimizer):
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         momentum: float in [0, 1). Defaults to 0.9.
         nesterov: boolean; look ahead by one momentum step. Defaults to `False`.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

@@ -18,9 +18,9 @@ class WrappingOptimizer(DelegatingOptimizer):
     Args:
         learning_rate: the base optimizer's, when that is given by name; `None`: its own default.
         base_optimizer: a name or an optimizer, ours or Keras's.
-        name: the optimizer's name.
+        name: string, name of the optimizer.
         rule: see `DelegatingOptimizer`.
-        **kwargs: passed to the base optimizer when it is given by name.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
         ValueError: as `tf_helen.optimizers.get`.

@@ -1,6 +1,6 @@
-"""The rules of the optimizers, as values that combine.
+"""The update rules of the optimizers.
 
-A rule is a frozen dataclass with a pure `update`; a combinator is a rule around a rule:
+A rule is a frozen dataclass with a pure `update`. A combinator is a rule that wraps a rule:
 `GroupLasso(IntervalDecay(AdamRule(), alpha=1e-4), l21=1e-5)` is the rule of
 `tf_helen.GroupAdamAR`.
 """

@@ -1,4 +1,4 @@
-"""AdaHessian: Adam whose second moment is of the Hessian's diagonal."""
+"""AdaHessian: Adam with the second moment of the Hessian's diagonal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tf_helen.rules.moments import MomentsRule
 
 @dataclasses.dataclass(frozen=True)
 class AdaHessianRule(MomentsRule):
-    """The rule of `tf_helen.AdaHessian`: `v` is a mean of `step.curvature ** 2`.
+    """The rule of `tf_helen.AdaHessian`; `v` is the moving average of `step.curvature ** 2`.
 
     Args:
         beta_1, beta_2: see `MomentsRule`.
         epsilon: float, not negative. Defaults to 1e-4.
-        power: float in [0, 1], the Hessian's power. Defaults to 1.
-        average: "none", or "row": the mean of the diagonal over each row. Defaults to "none".
+        power: float in [0, 1], power of the Hessian. Defaults to 1.
+        average: "none", or "row" for the mean of the diagonal over each row. Defaults to "none".
         epsilon_hat: see `AdamRule`.
     """
 

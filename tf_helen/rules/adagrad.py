@@ -15,9 +15,9 @@ class AdagradRule(Rule):
     """`G <- G + g^2`, `e <- e - lr * g / (sqrt(G) + epsilon)`.
 
     Args:
-        initial_accumulator_value: float, not negative; where G starts. Defaults to 0.
+        initial_accumulator_value: float, not negative, initial value of G. Defaults to 0.
         epsilon: float, not negative. Defaults to 1e-10.
-        epsilon_inside: boolean; divide by `sqrt(G + epsilon)`. Defaults to `False`.
+        epsilon_inside: boolean, whether to divide by `sqrt(G + epsilon)`. Defaults to `False`.
     """
 
     initial_accumulator_value: float = 0.0
@@ -49,7 +49,7 @@ class RowWiseAdagradRule(Rule):
     """`G_k <- G_k + mean(g_k^2)`, `e_k <- e_k - lr * g_k / (sqrt(G_k) + epsilon)`.
 
     Args:
-        initial_accumulator_value: float, not negative; where G starts. Defaults to 0.
+        initial_accumulator_value: float, not negative, initial value of G. Defaults to 0.
         epsilon: float, not negative. Defaults to 1e-10.
     """
 

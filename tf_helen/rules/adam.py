@@ -15,9 +15,9 @@ class AdamRule(MomentsRule):
 
     Args:
         beta_1, beta_2, epsilon: see `MomentsRule`.
-        amsgrad: boolean; use the running maximum of v. Defaults to `False`.
-        epsilon_hat: boolean; divide by `sqrt(v) + epsilon` before v is corrected. Defaults to
-            `False`.
+        amsgrad: boolean, whether to use the running maximum of v. Defaults to `False`.
+        epsilon_hat: boolean, whether to divide by `sqrt(v) + epsilon` before the bias correction of
+            v. Defaults to `False`.
     """
 
     amsgrad: bool = False

@@ -1,4 +1,4 @@
-"""Decoupled weight decay that is stronger on rows that occur rarely."""
+"""Decoupled weight decay that is stronger for rare rows."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from tf_helen.core.rule import Combinator
 
 @dataclasses.dataclass(frozen=True)
 class CounterDecay(Combinator):
-    """Scales the decoupled weight decay of a row by how rarely it occurs.
+    """Scales the decoupled weight decay of a row by the inverse of its frequency.
 
     ```
-    e <- (1 - lr * weight_decay * f) e,  then the update of the rule inside
+    e <- (1 - lr * weight_decay * f) e,  then the update of the wrapped rule
     f = 1                                            # counter_halflife=None
     f = h / c,  c <- 1 + 2^(-(t - s) / h) c          # counter_halflife=h
     ```
 
-    c counts the steps in which the row occurred, those h steps ago by a half; s is the last of
-    them. A row of every step has c near h / ln 2, one that is back after a long absence c = 1.
+    c counts the steps in which the row occurred, where a step h steps ago counts one half; s is the
+    last of these steps. A row that occurs in every step has c near h / ln 2; after a long absence,
+    c is 1.
 
     Args:
-        rule: the rule inside.
-        counter_halflife: float, at least 1, in steps; `None`: all rows of the batch decay alike.
-            Defaults to `None`.
+        rule: the wrapped `Rule`.
+        counter_halflife: float, at least 1, half-life h in steps. Defaults to `None`: all rows of
+            the batch have the same decay.
     """
 
     counter_halflife: float | None = None
@@ -46,12 +47,12 @@ class CounterDecay(Combinator):
         if self.counter_halflife is None or not step.is_table:
             return self.rule.decay_strength(weight_decay, step)
         count = tf.maximum(self._recent_count(step), 1)
-        # 1 - lr * weight_decay * f must not change the row's sign
+        # 1 - lr * weight_decay * f must not be negative
         most = tf.math.divide_no_nan(tf.ones_like(count), step.learning_rate)
         return tf.minimum(weight_decay * self.counter_halflife / count, most)
 
     def _recent_count(self, step) -> tf.Tensor:
-        """`[rows]`: c after this step."""
+        """Returns c after this step, `[rows]`."""
         dtype = step.learning_rate.dtype
         count = tf.cast(tf.bitcast(step.history["recent_count"], tf.float32), dtype)
         last_step = tf.cast(step.history["last_step"], tf.int64)

@@ -14,7 +14,7 @@ from tf_helen.core.rule import Combinator
 
 @dataclasses.dataclass(frozen=True)
 class CowClip(Combinator):
-    """Clips the gradient of each row of a table before the rule inside sees it.
+    """Clips the gradient of each row of a table before the wrapped rule.
 
     ```
     t_k = n_k * max(ratio * ||e_k||, zeta)                    # threshold="paper"
@@ -23,13 +23,13 @@ class CowClip(Combinator):
     ```
 
     Args:
-        rule: the rule inside.
+        rule: the wrapped `Rule`.
         ratio: float, not negative. Defaults to 1.
-        zeta: float, not negative, the lower bound. Defaults to 1e-5.
+        zeta: float, not negative, lower bound. Defaults to 1e-5.
         threshold: "paper" or "released". Defaults to "paper".
-        coupled_weight_decay: float, not negative: `g <- g + c * e` before the clipping. Defaults
+        coupled_weight_decay: float c, not negative: `g <- g + c * e` before the clipping. Defaults
             to 0.
-        clip_linear: boolean; clip tables of width 1 too. Defaults to `False`.
+        clip_linear: boolean, whether to clip tables of width 1. Defaults to `False`.
 
     Source: Zheng et al., AAAI 2023 (arXiv 2204.06240), Algorithm 1.
     """
@@ -63,7 +63,7 @@ class CowClip(Combinator):
         least = self.zeta
         if self.threshold == "released":
             least = self.ratio**2 * math.sqrt(width) * self.zeta
-        # the released code counts 1 for rows that only have a gradient of weight decay
+        # as in the released code, rows with a gradient of weight decay only count once
         times = tf.cast(tf.maximum(counts, 1), gradient.dtype)
         limit = times * tf.maximum(self.ratio * row_norms(rows), least)
         norms = row_norms(gradient)

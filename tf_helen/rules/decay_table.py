@@ -1,4 +1,4 @@
-"""P(n): what is left of a row after n steps of absence."""
+"""P(n), the factor of a row after n steps of absence."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tf_helen.core.history import RowHistory
 
 @functools.lru_cache(maxsize=32)
 def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
-    """P(n) for n = 0, 1, ... until it is 0 or no longer a normal number; the last entry is 0.
+    """Returns P(n) for n = 0, 1, ... until it is 0 or subnormal; the last entry is 0.
 
     Args:
-        alpha: decay per step of absence, not negative.
-        dtype: floating type of the result.
+        alpha: float, not negative, decay per step of absence.
+        dtype: floating NumPy dtype of the result. Defaults to float64.
 
     Returns:
         `[n]`: at most `1 / alpha` entries, about `sqrt(175 / alpha)` in float32 and
-        `sqrt(1417 / alpha)` in float64; one for alpha 0.
+        `sqrt(1417 / alpha)` in float64; a single 1 for alpha 0.
     """
     if alpha == 0:
         return np.ones(1, dtype)
@@ -33,13 +33,13 @@ def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
 def missing_factor(
     history: RowHistory, until: tf.Tensor, alpha: float, dtype: tf.DType
 ) -> tf.Tensor:
-    """What stored rows must still be multiplied by for the steps after `decayed_to` up to `until`.
+    """Returns the factor of stored rows for the steps after `decayed_to` up to `until`.
 
     Args:
-        history: of `rows` rows, with last_step s and decayed_to.
+        history: `RowHistory` of the rows, with last_step s and decayed_to.
         until: integer scalar, a step, not before any decayed_to.
-        alpha: decay per step of absence.
-        dtype: of the result.
+        alpha: float, decay per step of absence.
+        dtype: dtype of the result.
 
     Returns:
         `[rows]`: `P(until - s - 1) / P(decayed_to - s - 1)`.
@@ -52,5 +52,5 @@ def missing_factor(
     wanted = tf.clip_by_value((until - 1) - last_step, 0, len(table) - 1)
     had = tf.clip_by_value(decayed_to - 1 - last_step, 0, len(table) - 1)
     missing = tf.gather(tf.constant(table), wanted) * tf.gather(tf.constant(inverse), had)
-    # Where P has reached 0 so has its inverse: then nothing is left, but all of it after no steps.
+    # Where P is 0, its inverse is 0 as well, so the factor is 0; without any steps it must be 1.
     return tf.where(tf.equal(decayed_to, until), tf.ones([], dtype), missing)

@@ -1,4 +1,4 @@
-"""Sparse group FTRL, and FTRL as its case without groups."""
+"""Sparse group FTRL; without groups, FTRL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_helen.rules.strengths import Strength, Strengths
 
 @dataclasses.dataclass(frozen=True)
 class GroupFTRLRule(Rule):
-    """The rule of `tf_helen.GroupFTRL`, where the equations and the settings are described.
+    """The rule of `tf_helen.GroupFTRL`, which documents the equations and the settings.
 
     Args:
         learning_rate_power: float, not positive. Defaults to -0.5.
@@ -51,7 +51,7 @@ class GroupFTRLRule(Rule):
 
     @property
     def strengths(self) -> Strengths:
-        """The three strengths together."""
+        """The three strengths."""
         return Strengths(self.l1, self.l21, self.l2)
 
     def check_paths(self, paths):
@@ -71,7 +71,7 @@ class GroupFTRLRule(Rule):
             l1 = l21 = l2 = 0.0
         remaining, _, group = group_threshold(linear, math.prod(rows.shape[1:]), l1, l21)
         solved = group * tf.math.divide_no_nan(remaining, (self.beta + grown) / rate + 2 * l2)
-        moving = rate > 0  # at rate 0 nothing changes
+        moving = rate > 0  # with learning rate 0, nothing changes
         rows = tf.where(moving, solved, rows)
         linear = tf.where(moving, linear, slots["linear"])
         if self.released and self.l2_shrinkage:

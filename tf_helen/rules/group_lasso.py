@@ -1,11 +1,10 @@
-"""Sparse group lasso inside the update: whole rows become exactly zero while training.
+"""Sparse group lasso inside the update: whole rows become exactly zero during training.
 
-The update of the rule inside is a quotient, `e <- e - lr * u / D`. The regularized leader has the
-sum `z = sum(lr * u) - sum(dD * e)` and solves for e anew at each step; without regularizers
-`z = -D e` always. What is stored is the difference `h = z + D e`, "held back" by the regularizers,
-0 for a row that was never updated: D then need not be known from the last step, a row's first
-update needs no special case, and a row changed from outside (weight decay, interval decay) stays
-consistent.
+The update of the wrapped rule is a quotient, `e <- e - lr * u / D`. The regularized leader has the
+sum `z = sum(lr * u) - sum(dD * e)` and solves for e at each step; without regularizers,
+`z = -D e`. The slot `held_back` stores the difference `h = z + D e`, which is 0 for a row that was
+never updated. Therefore D of the last step need not be stored, the first update of a row is not a
+special case, and rows that are changed by weight decay or interval decay remain consistent.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from tf_helen.rules.strengths import Strength, Strengths
 def group_threshold(
     linear: tf.Tensor, width: int, l1: tf.Tensor | float, l21: tf.Tensor | float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The soft thresholds of sparse group lasso on the linear sums of some rows.
+    """Applies the soft thresholds of sparse group lasso to the linear sums of some rows.
 
     Args:
         linear: z, `[rows, ...]`.
-        width: numbers per row.
-        l1: threshold of each number.
-        l21: threshold of a row's norm, times the root of its width.
+        width: int, numbers per row.
+        l1: float or scalar, threshold of each number.
+        l21: float or scalar; the threshold of a row's norm is `sqrt(width) * l21`.
 
     Returns:
-        `s = clip(z, -l1, l1) - z`; the clipped z; and by what to multiply s, `[rows, 1...]`:
-        0 where `||s|| <= sqrt(width) * l21`, else `1 - sqrt(width) * l21 / ||s||`.
+        `s = clip(z, -l1, l1) - z`; the clipped z; and the factor of s, `[rows, 1...]`: 0 where
+        `||s|| <= sqrt(width) * l21`, else `1 - sqrt(width) * l21 / ||s||`.
     """
     clipped = tf.clip_by_value(linear, -l1, l1)
     remaining = clipped - linear
@@ -47,15 +46,16 @@ def group_threshold(
 class GroupLasso(Combinator):
     """Adds sparse group lasso to a rule in quotient form.
 
-    A group is a row of a table; of a dense kernel, an input row. Biases (and other dense weights
-    of rank 0 and 1) are not regularized.
+    A group is a row of a table, or an input row of a dense kernel. Biases and other dense weights
+    of rank 0 or 1 are not regularized.
 
     Args:
-        rule: the rule inside; it must define `direction`.
-        l1: strength of the sum of absolute values; a number, or {pattern of paths: number}.
+        rule: the wrapped `Rule`; it must define `direction`.
+        l1: float, or dict from pattern of paths to float: strength of the sum of absolute values.
             Defaults to 0.
-        l21: strength of the sum of row norms, each times the root of its width; as `l1`.
-        l2: strength of the sum of squares; as `l1`.
+        l21: as `l1`, strength of the sum of row norms, each times the square root of the width.
+            Defaults to 0.
+        l2: as `l1`, strength of the sum of squares. Defaults to 0.
 
     Raises:
         ValueError: on a negative strength, or a rule inside that is not in quotient form.
@@ -74,7 +74,7 @@ class GroupLasso(Combinator):
 
     @property
     def strengths(self) -> Strengths:
-        """The three strengths together."""
+        """The three strengths."""
         return Strengths(self.l1, self.l21, self.l2)
 
     def check_paths(self, paths):
@@ -103,10 +103,10 @@ class GroupLasso(Combinator):
             shrink *= tf.math.divide_no_nan(denominator, denominator + 2 * rate * l2)
         if l1:
             free = tf.math.divide_no_nan(remaining, denominator)
-        else:  # the same, written so that rows which nothing holds back lose no digits
+        else:  # equal, but without rounding of rows for which `held_back` is 0
             free = rows - tf.math.divide_no_nan(shift, denominator)
         new = {**found.slots, "held_back": clipped + (1 - shrink) * -remaining}
-        # At rate 0 there is no threshold: it would give back what was held back.
+        # With learning rate 0, all thresholds would be 0, so nothing is changed.
         moving = rate > 0
         new["held_back"] = tf.where(moving, new["held_back"], held_back)
         return tf.where(moving, shrink * free, rows), new

@@ -1,12 +1,11 @@
-"""Decay by occurrence interval: a row decays by how long it has been absent.
+"""Decay by occurrence interval: rows decay with the time that they are absent.
 
-Every row remembers `last_step`, the step s of its last non-zero gradient. At step t the interval is
-`I = t - s - 1` and the row is multiplied by `1 - min(1, alpha I)`, so after an absence of n steps
-it has been multiplied by `P(n) = prod_{i=1..n} (1 - min(1, alpha i))`. Both are functions of (t, s)
-alone, so nothing is done while the row is absent: whoever reads it multiplies by what is missing.
-A second integer beside it, `decayed_to`, says up to which step the stored row has been decayed.
-Both are columns of the row's `RowHistory`. The steps are those that train the table: while it is
-frozen, or the step has other variables, no row of it decays.
+The record of a row has `last_step`, the step s of its last non-zero gradient. At step t the
+interval is `I = t - s - 1`, and the row is multiplied by `1 - min(1, alpha I)`, so after n absent
+steps its factor is `P(n) = prod_{i=1..n} (1 - min(1, alpha i))`. Both depend on (t, s) only, so the
+decay can be applied when the row is read. The record also has `decayed_to`, the step up to which
+the stored row is decayed. Only steps that train the table count: while the table is frozen or not
+among the variables of a step, its rows do not decay.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tf_helen.core.rule import Combinator
 from tf_helen.rules.decay_table import missing_factor
 
 _LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7
-_FORGOTTEN = 2.0**-24  # the rounding of float32: what is left no longer changes a row
+_FORGOTTEN = 2.0**-24  # the rounding of float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +30,15 @@ class IntervalDecay(Combinator):
     """Adds the decay by occurrence interval to a rule.
 
     Args:
-        rule: the rule inside.
-        alpha: float in [0, 1], decay per step of absence; "auto": the driver gives it
-            (`found_alpha`), and `P(n) = exp(-alpha n (n + 1) / 2)`, which is that of
-            `lambda = 1 - exp(-alpha I)` and nearly `alpha I` where that is small. Defaults to 1e-4.
-        decay: "continuous", or "on_occurrence": one decay by I when the row occurs. Defaults to
-            "continuous".
-        decay_unseen: boolean; decay rows that have had no gradient yet. `False`: a row keeps its
-            initial value until it first occurs, and is not decayed then. Defaults to `True`.
+        rule: the wrapped `Rule`.
+        alpha: float in [0, 1], decay per step of absence; or "auto": the optimizer passes
+            `found_alpha`, and `P(n) = exp(-alpha n (n + 1) / 2)`, the product of
+            `lambda = 1 - exp(-alpha I)`, which is about `alpha I` if that is small. Defaults to
+            1e-4.
+        decay: "continuous", or "on_occurrence" for a single decay by I when the row occurs.
+            Defaults to "continuous".
+        decay_unseen: boolean, whether to decay rows that have had no gradient yet. If `False`, a
+            row keeps its initial value until it first occurs. Defaults to `True`.
 
     Raises:
         ValueError: on a value out of range.
@@ -54,7 +54,7 @@ class IntervalDecay(Combinator):
         alpha = checked_alpha(self.alpha)
         decay = checks.one_of("decay", self.decay, ("continuous", "on_occurrence"))
         if alpha == "auto" and decay == "on_occurrence":
-            raise ValueError("`alpha='auto'` is for continuous decay. Received: 'on_occurrence'")
+            raise ValueError("`alpha='auto'` needs decay='continuous'. Received: 'on_occurrence'")
         self._replace(alpha=alpha, decay=decay, decay_unseen=bool(self.decay_unseen))
 
     def history(self):
@@ -81,7 +81,7 @@ class IntervalDecay(Combinator):
         dtype: tf.DType,
         found_alpha: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """`[rows]`: what stored rows must be multiplied by to be up to date at step `until`."""
+        """Returns the factor that brings stored rows up to date at step `until`, `[rows]`."""
         if self.alpha == "auto":
             factor = self._closed_form(history, until, dtype, found_alpha)
         else:
@@ -89,19 +89,19 @@ class IntervalDecay(Combinator):
         return self._without_unseen(factor, history)
 
     def _without_unseen(self, factor: tf.Tensor, history: RowHistory) -> tf.Tensor:
-        """The factors, 1 for rows that have had no gradient yet if those do not decay."""
+        """Returns the factors, 1 for rows without a gradient so far if these do not decay."""
         if self.decay_unseen:
             return factor
         unseen = tf.equal(tf.bitcast(history["last_step"], tf.int32), 0)
         return tf.where(unseen, tf.ones_like(factor), factor)
 
     def _closed_form(self, history, until, dtype, alpha) -> tf.Tensor:
-        """`exp(-alpha (n (n + 1) - h (h + 1)) / 2)`, n steps of absence, h of them applied."""
+        """Returns `exp(-alpha (n (n + 1) - h (h + 1)) / 2)`, for n absent steps, h applied."""
         last_step = tf.bitcast(history["last_step"], tf.int32)
         decayed_to = tf.bitcast(history["decayed_to"], tf.int32)
         away = tf.maximum(tf.cast(until, tf.int32) - 1 - last_step, 0)
         settled = tf.maximum(decayed_to - 1 - last_step, 0)
-        # n (n + 1) - h (h + 1), without the cancellation
+        # n (n + 1) - h (h + 1), without cancellation
         more, both = tf.cast(away - settled, dtype), tf.cast(away, dtype) + tf.cast(settled, dtype)
         return tf.exp(-tf.cast(alpha, dtype) / 2 * (more * (both + 1)))
 
@@ -119,16 +119,16 @@ def checked_alpha(alpha: float | str) -> float | str:
 
 
 def alpha_for(steps_per_epoch: int) -> float:
-    """The least alpha that makes a row which occurs once per epoch forget from one to the next.
+    """Returns the smallest alpha for which a row that occurs once per epoch decays to nothing.
 
-    Such a row is absent for `n = steps_per_epoch - 1` steps, and `exp(-alpha n (n + 1) / 2)` of it
-    is left. Here that is 2^-24, the rounding of float32.
+    Such a row is absent for `n = steps_per_epoch - 1` steps, and its factor is
+    `exp(-alpha n (n + 1) / 2)`. For the returned alpha it is 2^-24, the rounding of float32.
 
     Args:
         steps_per_epoch: int, at least 1.
 
     Returns:
-        `2 log(2^24) / (n (n + 1))`.
+        Float, `2 log(2^24) / (n (n + 1))`.
 
     Example:
         >>> round(alpha_for(563), 6)

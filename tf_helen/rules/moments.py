@@ -1,4 +1,4 @@
-"""What Adam and the rules derived from it share: two moments and their bias correction."""
+"""The common part of Adam and its variants: two moments and their bias correction."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tf_helen.core.rule import Direction, Rule
 
 @dataclasses.dataclass(frozen=True)
 class MomentsRule(Rule):
-    """Two moments of the gradient; a subclass says how they become an update.
+    """Base class of rules with two moments of the gradient.
 
     Args:
-        beta_1: float in [0, 1), the decay of the first moment. Defaults to 0.9.
-        beta_2: float in [0, 1), the decay of the second moment. Defaults to 0.999.
+        beta_1: float in [0, 1), decay of the first moment. Defaults to 0.9.
+        beta_2: float in [0, 1), decay of the second moment. Defaults to 0.999.
         epsilon: float, not negative. Defaults to 1e-8.
     """
 
@@ -44,24 +44,24 @@ class MomentsRule(Rule):
         return Direction(numerator, denominator, new_slots, scale)
 
     def squares(self, gradient, step):
-        """What the second moment is a mean of."""
+        """Returns the values that the second moment averages."""
         return tf.square(gradient)
 
     def largest(self, velocity, slots, new_slots):
-        """The second moment to divide by; may add a slot to `new_slots`."""
+        """Returns the second moment of the denominator; may add a slot to `new_slots`."""
         return velocity
 
     def corrected(self, gradient, momentum, velocity, step):
-        """Numerator, denominator and scale, free of the bias of moments that start at zero."""
+        """Returns numerator, denominator and scale with bias correction."""
         root, scale = self.root(velocity, step)
         return momentum, root, scale / step.bias_correction(self.beta_1)
 
     def root(self, velocity, step):
-        """The denominator, and a scale that goes with it."""
+        """Returns the denominator and its scale."""
         return self.root_of(velocity, step, epsilon_hat=False)
 
     def root_of(self, velocity, step, epsilon_hat: bool):
-        """`sqrt(v / (1 - beta_2^t)) + epsilon`; epsilon_hat: `sqrt(v) + epsilon`, corrected."""
+        """Returns `sqrt(v / (1 - beta_2^t)) + epsilon`; with epsilon_hat, `sqrt(v) + epsilon`."""
         correction = step.bias_correction(self.beta_2)
         if epsilon_hat:
             return tf.sqrt(velocity) + self.epsilon, tf.sqrt(correction)

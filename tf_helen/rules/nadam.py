@@ -14,7 +14,7 @@ from tf_helen.rules.moments import MomentsRule
 
 @functools.lru_cache(maxsize=32)
 def momentum_products(beta_1: float, momentum_decay: float) -> np.ndarray:
-    """`prod_{i<=t} mu_i` for t = 0, 1, ..., as long as `1 - product` changes in float64."""
+    """Returns `prod_{i<=t} mu_i` for t = 0, 1, ... until it is 0 relative to 1 in float64."""
     steps = np.arange(1, int(40 / (1 - beta_1)) + 2)  # every mu_i is at most beta_1
     products = np.cumprod(beta_1 * (1 - 0.5 * 0.96 ** (steps * momentum_decay)))
     return np.concatenate([[1.0], products[products > 1e-17], [0.0]])

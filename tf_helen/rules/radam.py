@@ -1,4 +1,4 @@
-"""RAdam: Adam whose adaptive rate waits until its variance is known."""
+"""RAdam: Adam with rectified variance of the adaptive learning rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tf_helen.rules.moments import MomentsRule
 
 @dataclasses.dataclass(frozen=True)
 class RAdamRule(MomentsRule):
-    """The rule of `tf_helen.RAdam`; epsilon stands before the correction of v.
+    """The rule of `tf_helen.RAdam`; epsilon is added before the bias correction of v.
 
     Args:
         beta_1, beta_2, epsilon: see `MomentsRule`.

@@ -1,4 +1,4 @@
-"""Regularization strengths, one for all variables or by a pattern of their paths."""
+"""Regularization strengths, for all variables or by pattern of their paths."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Strengths:
     """The strengths of sparse group lasso.
 
     Args:
-        l1: a number, or {pattern: number}.
-        l21: likewise.
-        l2: likewise.
+        l1: float, or dict from pattern to float.
+        l21: as `l1`.
+        l2: as `l1`.
 
     Raises:
-        ValueError: on a negative number, naming it and its pattern.
+        ValueError: names the negative number and its pattern.
 
     Example:
         >>> Strengths({"embedding": 0.1}, 0.0, 0.5).of("dnn/embedding/embeddings")
@@ -38,16 +38,16 @@ class Strengths:
             object.__setattr__(self, field.name, value)
 
     def of(self, path: str) -> tuple[float, float, float]:
-        """`l1`, `l21` and `l2` of one variable."""
+        """Returns `l1`, `l21` and `l2` of a variable."""
         return tuple(strength_for(value, path) for value in (self.l1, self.l21, self.l2))
 
     def check_paths(self, paths: Sequence[str]) -> None:
-        """Raises `ValueError` if a pattern (but "*") matches none of the paths."""
+        """Raises `ValueError` if a pattern, except "*", matches none of the paths."""
         for field in dataclasses.fields(self):
             strength = getattr(self, field.name)
             for pattern in strength if isinstance(strength, Mapping) else ():
                 if pattern != "*" and not any(matches(pattern, path) for path in paths):
-                    # A misspelled pattern would regularize nothing.
+                    # A misspelled pattern would have no effect.
                     raise ValueError(
                         f"Pattern {pattern!r} in `{field.name}` matches no variable. "
                         f"Variables: {', '.join(paths)}."
@@ -55,17 +55,17 @@ class Strengths:
 
 
 def checked(name: str, strength: Strength) -> Strength:
-    """Returns a strength, or a mapping of strengths, after a check of every number.
+    """Checks a strength, or every strength of a dict.
 
     Args:
-        name: the argument's.
-        strength: a number, or {pattern: number}.
+        name: string, name of the argument.
+        strength: float, or dict from pattern to float.
 
     Returns:
         A float, or a dict of floats.
 
     Raises:
-        ValueError: on a negative number, naming it and its pattern.
+        ValueError: names the negative number and its pattern.
     """
     if isinstance(strength, Mapping):
         return {
@@ -76,7 +76,7 @@ def checked(name: str, strength: Strength) -> Strength:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a variable's path holds the pattern, in which `*` and `?` stand for anything.
+    """Returns whether the path of a variable contains a pattern with wildcards `*` and `?`.
 
     Example:
         >>> matches("embedding", "deep_fm/embedding/embeddings"), matches("*/kernel", "d/kernel")
@@ -86,7 +86,7 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def strength_for(strength: Strength, path: str) -> float:
-    """The strength of one variable: that of the first pattern which its path holds, else 0."""
+    """Returns the strength of a variable: that of the first matching pattern, or 0."""
     if not isinstance(strength, Mapping):
         return strength
     return next((number for p, number in strength.items() if matches(p, path)), 0.0)

@@ -37,18 +37,18 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
     """Checks the arrays of a batch before they are written.
 
     Args:
-        batch: Dict of arrays: "ids" [n, W] integers, "numeric" [n, N] floats, "label" [n] or [n, 1]
+        batch: dict of arrays: "ids" [n, W] integers, "numeric" [n, N] floats, "label" [n] or [n, 1]
             from 0 to 1, "weight" [n] floats of 0 or more, "group" [n] integers, as far as the
             schema has them.
-        schema: Columns of the rows.
-        first_row: Number of the batch's first row, for error messages.
+        schema: columns of the rows.
+        first_row: number of the batch's first row, for error messages.
 
     Returns:
         The rows. Without categorical fields the ids are [n, 0], without numeric columns the
         numbers.
 
     Raises:
-        DataError: Names the array, row or field that is wrong.
+        DataError: names the array, row or field that is wrong.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -92,7 +92,7 @@ def id_limits(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
     """Returns the smallest and largest id allowed at each position of the `ids` vector.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
 
     Returns:
         Two int64 arrays [W]; the smallest is -1 (padding) in fields longer than 1, else 0.
@@ -114,7 +114,7 @@ def explain_bad_id(row: np.ndarray, schema: Schema) -> str | None:
 
     Args:
         row: [W] integers.
-        schema: Columns of the records.
+        schema: columns of the records.
 
     Returns:
         A string with field, id and size, or `None` if all ids are valid.

@@ -15,14 +15,14 @@ def verify_files(directory: str | os.PathLike[str], split: str | None = None) ->
     """Compares the record files of a data folder with the sizes and checksums of its manifest.
 
     Args:
-        directory: Data folder.
-        split: Name of the split to compare. Defaults to `None`: all splits.
+        directory: data folder.
+        split: name of the split to compare. Defaults to `None`: all splits.
 
     Returns:
         Int, number of files, all of which match.
 
     Raises:
-        DataError: Names the first file that is missing or differs; or the manifest has no
+        DataError: names the first file that is missing or differs; or the manifest has no
             checksums.
 
     Example:

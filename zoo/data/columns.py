@@ -41,25 +41,25 @@ class Categorical:
     | `buckets` | `1 +` the number of boundaries that are at most x |
 
     Args:
-        name: Field name; letters, digits and `_.-`, at most 1,000 of them.
-        size: Number of ids, including id 0. Defaults to `None`: preparation sets it. Required for
+        name: field name; letters, digits and `_.-`, at most 1,000 of them.
+        size: number of ids, including id 0. Defaults to `None`: preparation sets it. Required for
             `hash`, and for `buckets` with learned quantiles.
-        length: Maximum number of values per record, up to 100,000; above 1 the field is padded with
+        length: maximum number of values per record, up to 100,000; above 1 the field is padded with
             -1. Defaults to 1.
-        pooling: How a model combines several values: "mean" or "sum". Defaults to "mean".
-        encoding: How a raw value becomes an id; see the table. Defaults to "vocabulary".
-        min_count: Values with fewer training occurrences become id 0 (`vocabulary`, `log_square`).
+        pooling: how a model combines several values: "mean" or "sum". Defaults to "mean".
+        encoding: how a raw value becomes an id; see the table. Defaults to "vocabulary".
+        min_count: values with fewer training occurrences become id 0 (`vocabulary`, `log_square`).
             Defaults to 1.
-        missing: The id of a missing value: "oov" (id 0) or "bucket" (id 1, its own). A multi-valued
+        missing: the id of a missing value: "oov" (id 0) or "bucket" (id 1, its own). A multi-valued
             field with no values is empty in both cases. Defaults to "oov".
-        separator: String between several values in a text column. Defaults to "|".
-        boundaries: For `buckets`: ascending numbers. Missing or non-numeric values map to id 0.
+        separator: string between several values in a text column. Defaults to "|".
+        boundaries: for `buckets`: ascending numbers. Missing or non-numeric values map to id 0.
             Defaults to `None`.
-        shares: Name of the field whose vocabulary, and in a model whose embeddings, this field
+        shares: name of the field whose vocabulary, and in a model whose embeddings, this field
             uses, such as the item for a history of items. Defaults to `None`: its own.
 
     Raises:
-        SchemaError: If a value is out of range, or arguments are incompatible.
+        SchemaError: if a value is out of range, or arguments are incompatible.
 
     Example:
         >>> Categorical("genres", size=19, length=6).length
@@ -161,13 +161,13 @@ class Numeric:
     To bucketize a number, make it a `Categorical` with `encoding="buckets"`.
 
     Args:
-        name: Column name; the same characters are allowed as for `Categorical`.
-        mean: Mean of f(x), which also replaces a missing number. Defaults to 0.
-        std: Standard deviation of f(x), above 0. Defaults to 1.
+        name: column name; the same characters are allowed as for `Categorical`.
+        mean: mean of f(x), which also replaces a missing number. Defaults to 0.
+        std: standard deviation of f(x), above 0. Defaults to 1.
         transform: "standardize", "log" or "none"; see the table. Defaults to "standardize".
 
     Raises:
-        SchemaError: If a value is out of range.
+        SchemaError: if a value is out of range.
 
     Example:
         >>> Numeric("price", mean=9.5, std=2.0).missing_value
@@ -209,10 +209,10 @@ def check_name(name: Any) -> None:
     """Raises `SchemaError` unless a string is a valid column name.
 
     Args:
-        name: The value received.
+        name: the value received.
 
     Raises:
-        SchemaError: Names it.
+        SchemaError: names it.
 
     Example:
         >>> check_name("site.id-x")
@@ -232,7 +232,7 @@ def shown(value: Any) -> str:
     """Returns a short representation of a value for messages.
 
     Args:
-        value: Anything.
+        value: anything.
 
     Returns:
         The start of its `repr`.

@@ -27,12 +27,12 @@ class RecordBytes:
     """Encodes rows as the bytes of an uncompressed TFRecord file.
 
     Args:
-        schema: Columns of the rows.
+        schema: columns of the rows.
         layout: "packed" or "columns", see `record_layout`. Defaults to "packed".
 
     Raises:
-        DataError: If the layout is unknown.
-        SchemaError: If a column has a name that the layout reserves for the group, or a field has
+        DataError: if the layout is unknown.
+        SchemaError: if a column has a name that the layout reserves for the group, or a field has
             no size.
 
     Example:
@@ -61,7 +61,7 @@ class RecordBytes:
         """Serializes rows.
 
         Args:
-            rows: A few thousand rows are best, so that everything stays in the processor's cache.
+            rows: a few thousand rows are best, so that everything stays in the processor's cache.
 
         Returns:
             The framed records, concatenated.

@@ -25,14 +25,14 @@ def join(directory: str | os.PathLike[str], *parts: str) -> str:
     here.
 
     Args:
-        directory: Folder to start from.
-        *parts: Names below it.
+        directory: folder to start from.
+        *parts: names below it.
 
     Returns:
         The joined path.
 
     Raises:
-        ValueError: If TensorFlow does not support the file system of the folder.
+        ValueError: if TensorFlow does not support the file system of the folder.
 
     Example:
         >>> join("data/frappe", "vocabulary", "user.tsv")
@@ -49,13 +49,13 @@ def complete_or_absent(path: str) -> Iterator[str]:
     A crash or an error inside the block leaves `path` unchanged.
 
     Args:
-        path: Final name of the file; missing parent folders are created.
+        path: final name of the file; missing parent folders are created.
 
     Yields:
         The temporary name to write to.
 
     Raises:
-        tf.errors.OpError: If the file system refuses the rename.
+        tf.errors.OpError: if the file system refuses the rename.
 
     Example:
         >>> import tempfile
@@ -81,11 +81,11 @@ def write_bytes(path: str, content: bytes) -> None:
     """Writes a file completely or not at all.
 
     Args:
-        path: File to write.
-        content: Its whole content.
+        path: file to write.
+        content: its whole content.
 
     Raises:
-        tf.errors.OpError: If the file system refuses.
+        tf.errors.OpError: if the file system refuses.
 
     Example:
         >>> import tempfile
@@ -99,11 +99,11 @@ def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 text file completely or not at all.
 
     Args:
-        path: File to write.
-        text: Its whole content.
+        path: file to write.
+        text: its whole content.
 
     Raises:
-        tf.errors.OpError: If the file system refuses.
+        tf.errors.OpError: if the file system refuses.
 
     Example:
         >>> import tempfile
@@ -116,11 +116,11 @@ def write_json(path: str, content: Any) -> None:
     """Writes indented JSON completely or not at all.
 
     Args:
-        path: File to write.
-        content: Anything that `json.dumps` accepts.
+        path: file to write.
+        content: anything that `json.dumps` accepts.
 
     Raises:
-        tf.errors.OpError: If the file system refuses.
+        tf.errors.OpError: if the file system refuses.
 
     Example:
         >>> import tempfile
@@ -133,14 +133,14 @@ def read_text(path: str) -> str:
     """Reads a whole UTF-8 text file, local or remote.
 
     Args:
-        path: File to read.
+        path: file to read.
 
     Returns:
         Its text, line ends untouched.
 
     Raises:
-        tf.errors.NotFoundError: If the file does not exist.
-        UnicodeDecodeError: If it is not UTF-8.
+        tf.errors.NotFoundError: if the file does not exist.
+        UnicodeDecodeError: if it is not UTF-8.
 
     Example:
         >>> import tempfile
@@ -157,15 +157,15 @@ def read_json(path: str, most: int = MOST_JSON) -> Any:
     """Reads a JSON file; any error in its text is a `DataError` that names the file.
 
     Args:
-        path: File to read.
-        most: Maximum size in bytes.
+        path: file to read.
+        most: maximum size in bytes.
 
     Returns:
         The decoded content.
 
     Raises:
-        tf.errors.NotFoundError: If the file does not exist.
-        DataError: If the file is too large, not UTF-8, not JSON, or nested too deeply.
+        tf.errors.NotFoundError: if the file does not exist.
+        DataError: if the file is too large, not UTF-8, not JSON, or nested too deeply.
 
     Example:
         >>> import tempfile

@@ -26,7 +26,7 @@ def partial_folder(out: str) -> str:
     """Returns the name of the folder in which a new version is prepared.
 
     Args:
-        out: The final folder.
+        out: the final folder.
 
     Returns:
         The name of a hidden folder in the same parent folder.
@@ -42,7 +42,7 @@ def final_folder(out: str | os.PathLike[str]) -> str:
     """Resolves a folder name; a link to a folder is followed.
 
     Args:
-        out: The folder name given by the user.
+        out: the folder name given by the user.
 
     Returns:
         The resolved name without a final "/".
@@ -66,12 +66,12 @@ def publish_folder(partial: str, out: str, last: str) -> None:
     one, `last` at the end, so that a reader who checks for `last` finds all files or none.
 
     Args:
-        partial: The finished folder.
-        out: Its final name; an existing folder is removed.
-        last: A file whose presence means that the folder is complete.
+        partial: the finished folder.
+        out: its final name; an existing folder is removed.
+        last: a file whose presence means that the folder is complete.
 
     Raises:
-        tf.errors.OpError: If the file system refuses; the old folder is then unchanged.
+        tf.errors.OpError: if the file system refuses; the old folder is then unchanged.
 
     Example:
         >>> import tempfile
@@ -103,11 +103,11 @@ def restore_folder(out: str, last: str) -> None:
     If the new folder did not get its name, the old one gets it back.
 
     Args:
-        out: The final folder.
-        last: The file whose presence means that the folder is complete.
+        out: the final folder.
+        last: the file whose presence means that the folder is complete.
 
     Raises:
-        tf.errors.OpError: If the file system refuses.
+        tf.errors.OpError: if the file system refuses.
 
     Example:
         >>> restore_folder("data/frappe", "manifest.json")
@@ -131,8 +131,8 @@ def was_interrupted(out: str, last: str) -> bool:
     """Returns whether a killed process left a folder incomplete.
 
     Args:
-        out: The final folder.
-        last: The file whose presence means that the folder is complete.
+        out: the final folder.
+        last: the file whose presence means that the folder is complete.
 
     Returns:
         Boolean; if `True`, `out` may be replaced, because a complete version is next to it.
@@ -151,14 +151,14 @@ def exchange(one: str, other: str) -> bool:
     """Exchanges the names of two local files or folders in one step, if the system supports it.
 
     Args:
-        one: A name.
-        other: Another name.
+        one: a name.
+        other: another name.
 
     Returns:
         Boolean; `False` if the system or file system does not support it, and nothing changed.
 
     Raises:
-        OSError: If a file does not exist, or the file system refuses.
+        OSError: if a file does not exist, or the file system refuses.
 
     Example:
         >>> import tempfile

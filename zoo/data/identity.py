@@ -30,8 +30,8 @@ def data_identity(
     """Computes the checksums of a prepared data folder.
 
     Args:
-        directory: Data folder.
-        splits: Splits to include, if they exist.
+        directory: data folder.
+        splits: splits to include, if they exist.
 
     Returns:
         Dict of SHA-256 checksums in hexadecimal: "roles" (which columns are the label, the weight
@@ -40,8 +40,8 @@ def data_identity(
         checksum are read).
 
     Raises:
-        DataError: If a record file is missing.
-        SchemaError: If the schema is missing or malformed.
+        DataError: if a record file is missing.
+        SchemaError: if the schema is missing or malformed.
 
     Example:
         >>> import tempfile
@@ -73,13 +73,13 @@ def check_identity(
     """Raises `DataError` unless two folders have the same content.
 
     Args:
-        expected: Result of `data_identity` for the original folder.
-        found: Result of `data_identity` for another folder; missing parts are not compared.
-        directory: The other folder, for the message.
-        owner: What was made with the original folder, for the message, such as "the run in out/a".
+        expected: result of `data_identity` for the original folder.
+        found: result of `data_identity` for another folder; missing parts are not compared.
+        directory: the other folder, for the message.
+        owner: what was made with the original folder, for the message, such as "the run in out/a".
 
     Raises:
-        DataError: Names the first field or split that differs.
+        DataError: names the first field or split that differs.
 
     Example:
         >>> found = {"vocabularies": {"user": "ab"}}
@@ -108,8 +108,8 @@ def vocabulary_checksum(directory: str | os.PathLike[str], field: str) -> str | 
     """Returns the SHA-256 of the vocabulary file of a field.
 
     Args:
-        directory: Data folder.
-        field: Field name.
+        directory: data folder.
+        field: field name.
 
     Returns:
         String in hexadecimal; `None` if the file does not exist.

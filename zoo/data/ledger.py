@@ -18,8 +18,8 @@ class Damage:
     """One damaged place in a record file.
 
     Args:
-        offset: Byte at which the damage starts (of the decompressed content for GZIP).
-        reason: The kind of damage, such as "data checksum".
+        offset: byte at which the damage starts (of the decompressed content for GZIP).
+        reason: the kind of damage, such as "data checksum".
         exact: True if exactly one record is lost there, False if more may be lost. Defaults to
             True.
         misfit: True if the record is intact but the schema does not allow its content. Defaults to
@@ -41,11 +41,11 @@ class FileAccount:
     """Records read and lost of one file.
 
     Args:
-        file: Path of the file.
-        read: Records that can be read.
-        lost: Records that cannot be read.
+        file: path of the file.
+        read: records that can be read.
+        lost: records that cannot be read.
         exact: False if `lost` is only a lower bound.
-        damages: The damaged places.
+        damages: the damaged places.
 
     Example:
         >>> FileAccount("a.tfrecord", read=9, lost=1, damages=[Damage(70, "data checksum")]).line()
@@ -78,8 +78,8 @@ def mismatch(file: str, damage: Damage) -> str:
     """Returns the error message for a file that does not match the schema.
 
     Args:
-        file: Path of the file.
-        damage: Its first record that does not match.
+        file: path of the file.
+        damage: its first record that does not match.
 
     Returns:
         The error message.
@@ -111,7 +111,7 @@ class Ledger:
         """Adds the counts of a file; later counts of the same file replace earlier ones.
 
         Args:
-            account: The counts of the file.
+            account: the counts of the file.
 
         Example:
             >>> Ledger().add(FileAccount("a.tfrecord", 9))
@@ -142,11 +142,11 @@ class Ledger:
         """Raises `DataError` if too many records are lost.
 
         Args:
-            max_lost: Float from 0 to 1, share of all records that may be lost.
+            max_lost: float from 0 to 1, share of all records that may be lost.
 
         Raises:
-            SchemaMismatchError: If that many intact records do not match the schema.
-            DataError: If too many records are lost, or none can be read.
+            SchemaMismatchError: if that many intact records do not match the schema.
+            DataError: if too many records are lost, or none can be read.
 
         Example:
             >>> ledger = Ledger()
@@ -196,10 +196,10 @@ class Ledger:
         """Writes all counts as JSON, completely or not at all.
 
         Args:
-            path: File to write.
+            path: file to write.
 
         Raises:
-            tf.errors.OpError: If the file system refuses.
+            tf.errors.OpError: if the file system refuses.
 
         Example:
             >>> import tempfile

@@ -23,14 +23,14 @@ class Split:
     """The record files of one split.
 
     Args:
-        files: File names relative to the data folder, in order.
-        rows: Rows written to each file; None without a manifest.
-        positives: Sum of the labels, rounded; None without a manifest.
+        files: file names relative to the data folder, in order.
+        rows: rows written to each file; None without a manifest.
+        positives: sum of the labels, rounded; None without a manifest.
         compression: "" or "GZIP".
         layout: "packed" or "columns", see `zoo.data.record_layout`; None without a manifest.
-        bytes: Size of each file; None without a manifest.
-        sha256: Checksum of each file, in hexadecimal; None without a manifest.
-        unused: Files of another version of the split, which may exist while it is replaced.
+        bytes: size of each file; None without a manifest.
+        sha256: checksum of each file, in hexadecimal; None without a manifest.
+        unused: files of another version of the split, which may exist while it is replaced.
 
     Example:
         >>> Split(("a.tfrecord", "b.tfrecord"), (5, 4), 3, "").total_rows
@@ -56,13 +56,13 @@ def load_manifest(directory: str | os.PathLike[str]) -> dict[str, Split]:
     """Reads the manifest of a data folder.
 
     Args:
-        directory: Data folder.
+        directory: data folder.
 
     Returns:
         The splits by name; empty if the folder has no manifest.
 
     Raises:
-        DataError: If the manifest is malformed, of a newer version, or names a file outside its
+        DataError: if the manifest is malformed, of a newer version, or names a file outside its
             folder.
 
     Example:
@@ -94,12 +94,12 @@ def save_split(directory: str | os.PathLike[str], name: str, split: Split) -> No
     """Adds or replaces one split in the manifest of a data folder.
 
     Args:
-        directory: Data folder.
-        name: Split name, e.g. "train".
-        split: Its files.
+        directory: data folder.
+        name: split name, e.g. "train".
+        split: its files.
 
     Raises:
-        DataError: If the existing manifest is malformed.
+        DataError: if the existing manifest is malformed.
 
     Example:
         >>> import tempfile
@@ -117,14 +117,14 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
     """Finds the record files of a split, by the manifest or, without one, by their names.
 
     Args:
-        directory: Data folder.
-        name: Split name, e.g. "train".
+        directory: data folder.
+        name: split name, e.g. "train".
 
     Returns:
         The split; all its files exist.
 
     Raises:
-        DataError: If the folder, the split or one of its files is missing, or the folder has files
+        DataError: if the folder, the split or one of its files is missing, or the folder has files
             of the split that do not belong to it.
 
     Example:
@@ -170,11 +170,11 @@ def shard_name(split: str, index: int, shards: int, compression: str, version: i
     """Returns the name of a record file.
 
     Args:
-        split: Split name.
-        index: Shard, from 0.
-        shards: Number of shards.
+        split: split name.
+        index: shard, from 0.
+        shards: number of shards.
         compression: "" or "GZIP".
-        version: A number above 0 distinguishes new files from those that they replace. Defaults to
+        version: a number above 0 distinguishes new files from those that they replace. Defaults to
             0.
 
     Returns:
@@ -195,8 +195,8 @@ def shard_files(directory: str | os.PathLike[str], split: str) -> list[str]:
     """Lists the files of a folder whose names are those of record files of a split.
 
     Args:
-        directory: Data folder.
-        split: Split name.
+        directory: data folder.
+        split: split name.
 
     Returns:
         Their names, sorted.

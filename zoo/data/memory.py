@@ -21,17 +21,17 @@ class RowsInMemory:
     same order. It takes memory of 4 bytes per id and number.
 
     Args:
-        directory: Data folder.
-        split: Split name, such as "train".
-        schema: The expected `Schema`. Defaults to None: the folder's own schema.
+        directory: data folder.
+        split: split name, such as "train".
+        schema: the expected `Schema`. Defaults to None: the folder's own schema.
         ledger: `Ledger` that receives the counts of each file. Defaults to None.
-        max_lost: Share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
+        max_lost: share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
 
     Attributes:
-        rows: Number of rows.
+        rows: number of rows.
 
     Raises:
-        DataError: If data are missing, or more than `max_lost` of the records are lost.
+        DataError: if data are missing, or more than `max_lost` of the records are lost.
 
     Example:
         >>> RowsInMemory("data/frappe", "train").rows  # doctest: +SKIP

@@ -33,7 +33,7 @@ class Expected:
     """The expected form of the records of a split.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
         layout: "packed" or "columns".
         compression: "" or "GZIP".
 
@@ -64,19 +64,19 @@ def usable_file(
 
     Args:
         path: TFRecord file, local or remote.
-        expected: The expected form of its records.
-        rows: Number of rows in the manifest, or None.
-        most: Number of records that may be lost because of their content; the check stops beyond
+        expected: the expected form of its records.
+        rows: number of rows in the manifest, or None.
+        most: number of records that may be lost because of their content; the check stops beyond
             it.
-        written: The file's SHA-256 in the manifest, in hexadecimal, or None.
-        others: Dict from SHA-256 to the names of the files of the data folder.
+        written: the file's SHA-256 in the manifest, in hexadecimal, or None.
+        others: dict from SHA-256 to the names of the files of the data folder.
 
     Returns:
         Path to read (the file itself or the copy), its compression, and its counts.
 
     Raises:
-        SchemaMismatchError: If more than `most` intact records do not match the schema.
-        DataError: If the file holds more rows than the manifest says, or its records are intact but
+        SchemaMismatchError: if more than `most` intact records do not match the schema.
+        DataError: if the file holds more rows than the manifest says, or its records are intact but
             not those that were written.
 
     Example:
@@ -125,10 +125,10 @@ def check_lengths(path: str, expected: Expected) -> None:
 
     Args:
         path: TFRecord file, local or remote.
-        expected: The expected form of its records.
+        expected: the expected form of its records.
 
     Raises:
-        DataError: Names the file and the length.
+        DataError: names the file and the length.
 
     Example:
         >>> check_lengths("a.tfrecord", Expected(schema, "packed", ""))  # doctest: +SKIP

@@ -37,8 +37,8 @@ def walk(content: bytes | mmap.mmap, most: int | None = None) -> Iterator[tuple[
     """Iterates over the frames of an uncompressed TFRecord file and skips damage.
 
     Args:
-        content: The bytes of the whole file.
-        most: Maximum size of a record in bytes; a larger intact record is a misfit. Defaults to
+        content: the bytes of the whole file.
+        most: maximum size of a record in bytes; a larger intact record is a misfit. Defaults to
             None: no limit.
 
     Yields:
@@ -91,18 +91,18 @@ def copy_good_records(
     Args:
         path: TFRecord file, local or remote.
         compression: "" or "GZIP".
-        target: Local file to write, completely or not at all.
-        screen: Callable that takes the offsets and contents of several intact records and returns a
+        target: local file to write, completely or not at all.
+        screen: callable that takes the offsets and contents of several intact records and returns a
             `Damage` for each that is not to be copied.
-        most: Maximum size of a record in bytes, see `walk`.
-        most_content: Maximum size of the decompressed file in bytes; None: no limit.
+        most: maximum size of a record in bytes, see `walk`.
+        most_content: maximum size of the decompressed file in bytes; None: no limit.
 
     Returns:
         The number of good records and the damaged places.
 
     Raises:
-        OSError: If the disk is too full for the copy.
-        DataError: If the decompressed file is larger than `most_content` or the free disk space.
+        OSError: if the disk is too full for the copy.
+        DataError: if the decompressed file is larger than `most_content` or the free disk space.
 
     Example:
         >>> import tempfile

@@ -11,7 +11,7 @@ def masked(crc: np.ndarray | int) -> np.ndarray | int:
     """Masks CRC-32C checksums as in TFRecord files.
 
     Args:
-        crc: Checksums, a Python integer or int64 of any shape.
+        crc: checksums, a Python integer or int64 of any shape.
 
     Returns:
         The checksums, rotated and offset, 32 bits each.
@@ -27,7 +27,7 @@ def masked_crc32c(data: bytes) -> int:
     """Returns the masked CRC-32C of bytes.
 
     Args:
-        data: Any bytes.
+        data: any bytes.
 
     Returns:
         The checksum, 32 bits.
@@ -43,7 +43,7 @@ def header(length: int) -> bytes:
     """Returns the bytes that precede the data of a record.
 
     Args:
-        length: Number of bytes of the data.
+        length: number of bytes of the data.
 
     Returns:
         `HEADER` bytes.

@@ -17,10 +17,10 @@ class Feature:
     """One feature of a record, and the part of a row that it contains.
 
     Args:
-        key: Its name in the Example.
+        key: its name in the Example.
         part: "ids", "numeric", "label", "weight" or "group".
-        start: First column of that part.
-        stop: Column after the last one.
+        start: first column of that part.
+        stop: column after the last one.
         ragged: True if padding (-1) is omitted. Defaults to False.
 
     Example:
@@ -55,15 +55,15 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
       values.
 
     Args:
-        schema: Columns of the rows.
+        schema: columns of the rows.
         layout: "packed" or "columns".
 
     Returns:
         The features, in the order in which they are written.
 
     Raises:
-        DataError: If the layout is unknown.
-        SchemaError: If a column has the name that the layout reserves for the group.
+        DataError: if the layout is unknown.
+        SchemaError: if a column has the name that the layout reserves for the group.
 
     Example:
         >>> from zoo.data.schema import Categorical

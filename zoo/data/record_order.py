@@ -37,10 +37,10 @@ def ordered_batches(
     """Reads batches of serialized records.
 
     Args:
-        files: Path and compression ("" or "GZIP") of each file.
-        order: The order.
-        batch_size: Rows per batch.
-        drop_remainder: Drops a last, smaller batch of each epoch.
+        files: path and compression ("" or "GZIP") of each file.
+        order: the order.
+        batch_size: rows per batch.
+        drop_remainder: drops a last, smaller batch of each epoch.
 
     Returns:
         A dataset of strings [B].
@@ -58,10 +58,10 @@ def ordered_numbers(
     """Returns batches of row numbers, in the order in which `ordered_batches` reads the rows.
 
     Args:
-        sizes: Number of rows of each file; the rows are counted from 0, file after file.
-        order: The order.
-        batch_size: Rows per batch.
-        drop_remainder: Drops a last, smaller batch of each epoch.
+        sizes: number of rows of each file; the rows are counted from 0, file after file.
+        order: the order.
+        batch_size: rows per batch.
+        drop_remainder: drops a last, smaller batch of each epoch.
 
     Returns:
         A dataset of int64 [B].

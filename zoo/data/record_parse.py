@@ -23,9 +23,9 @@ def parser(
     """Creates the function that parses a batch of serialized records.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
         layout: "packed" or "columns".
-        group: Whether to return the group ids too. Defaults to False.
+        group: whether to return the group ids too. Defaults to False.
 
     Returns:
         A function from [B] strings to `({"ids": int32 [B, W], "numeric": float32 [B, N], "group":
@@ -61,7 +61,7 @@ def good_records(schema: Schema, layout: str) -> Callable[[tf.Tensor], tf.Tensor
     """Creates the function that checks the values of a batch of records.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
         layout: "packed" or "columns".
 
     Returns:
@@ -130,8 +130,8 @@ def explain_record(record: bytes, schema: Schema, layout: str) -> str | None:
     """Describes why a record does not match the schema.
 
     Args:
-        record: A serialized record, without its frame.
-        schema: Columns expected.
+        record: a serialized record, without its frame.
+        schema: columns expected.
         layout: "packed" or "columns".
 
     Returns:

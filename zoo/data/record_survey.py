@@ -32,10 +32,10 @@ class Survey:
     """Size, checksum and record lengths of a record file.
 
     Args:
-        size: Size of the file in bytes.
-        sha256: Its checksum, in hexadecimal.
-        longest: The largest record length in bytes; 0 for an empty file, None if not computed.
-        whole: Whether the lengths lead exactly to the end of the file; None if not computed.
+        size: size of the file in bytes.
+        sha256: its checksum, in hexadecimal.
+        longest: the largest record length in bytes; 0 for an empty file, None if not computed.
+        whole: whether the lengths lead exactly to the end of the file; None if not computed.
 
     Example:
         >>> Survey(0, "e3b0...", 0, True).fits(100)
@@ -51,7 +51,7 @@ class Survey:
         """Returns whether TensorFlow may read the file.
 
         Args:
-            most: Maximum size of a record in bytes.
+            most: maximum size of a record in bytes.
         """
         return bool(self.whole) and self.longest <= most
 
@@ -62,14 +62,14 @@ def survey(path: str, compression: str, lengths: bool = True) -> Survey:
     Args:
         path: TFRecord file, local or remote.
         compression: "" or "GZIP".
-        lengths: Whether to compute the lengths; otherwise a compressed file is not decompressed.
+        lengths: whether to compute the lengths; otherwise a compressed file is not decompressed.
             Defaults to True.
 
     Returns:
         A `Survey`; for a damaged compressed file, `whole` is false.
 
     Raises:
-        tf.errors.OpError: If the file cannot be read.
+        tf.errors.OpError: if the file cannot be read.
 
     Example:
         >>> import tempfile
@@ -96,7 +96,7 @@ def largest_record(schema: Schema, layout: str) -> int:
     """Returns the maximum size of a record in bytes.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
         layout: "packed" or "columns".
 
     Returns:
@@ -115,9 +115,9 @@ def largest_content(schema: Schema, layout: str, rows: int | None) -> int | None
     """Returns the maximum size of a decompressed file in bytes.
 
     Args:
-        schema: Columns of the records.
+        schema: columns of the records.
         layout: "packed" or "columns".
-        rows: Number of rows in the manifest, or None.
+        rows: number of rows in the manifest, or None.
 
     Returns:
         Eight times the largest size of the rows, and at least 1 GiB; None if `rows` is None.
@@ -149,7 +149,7 @@ def followed_length(path: str, most: int) -> int | None:
 
     Args:
         path: TFRecord file, local or remote.
-        most: Maximum size of a record in bytes.
+        most: maximum size of a record in bytes.
 
     Returns:
         The first length above `most` with a valid checksum (the reader stops at an invalid one), or

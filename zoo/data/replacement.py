@@ -25,12 +25,12 @@ class Replacement:
     """A split that is being written.
 
     Args:
-        directory: Data folder.
-        split: Split name.
+        directory: data folder.
+        split: split name.
 
     Attributes:
-        partial: Hidden folder to which the files are written.
-        version: Version number in the file names, which distinguishes them from existing ones.
+        partial: hidden folder to which the files are written.
+        version: version number in the file names, which distinguishes them from existing ones.
 
     Example:
         >>> import tempfile
@@ -54,7 +54,7 @@ class Replacement:
         """Gives the files their final names and enters the split in the manifest.
 
         Args:
-            result: The new split, whose files are in `partial`.
+            result: the new split, whose files are in `partial`.
         """
         directory, split = self._directory, self._split
         if self._before is not None:
@@ -76,14 +76,14 @@ def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replace
     """Context manager that prepares the replacement of a split and cleans up afterwards.
 
     Args:
-        directory: Data folder.
-        split: Split name.
+        directory: data folder.
+        split: split name.
 
     Yields:
         The `Replacement`.
 
     Raises:
-        DataError: If the existing manifest is malformed.
+        DataError: if the existing manifest is malformed.
 
     Example:
         >>> import tempfile
@@ -103,8 +103,8 @@ def remove_abandoned(directory: str | os.PathLike[str], split: str) -> None:
     """Removes the hidden folders of killed processes of this machine.
 
     Args:
-        directory: Data folder.
-        split: Split name.
+        directory: data folder.
+        split: split name.
 
     Example:
         >>> import tempfile

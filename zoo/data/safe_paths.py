@@ -20,15 +20,15 @@ def inside(directory: str | os.PathLike[str], name: Any, source: str) -> str:
     could read, replace or delete files anywhere.
 
     Args:
-        directory: Folder, local or remote.
-        name: The name in the file; may contain "/".
-        source: The file that contains the name, for the message.
+        directory: folder, local or remote.
+        name: the name in the file; may contain "/".
+        source: the file that contains the name, for the message.
 
     Returns:
         The joined path.
 
     Raises:
-        DataError: Names the file, the name and the problem.
+        DataError: names the file, the name and the problem.
 
     Example:
         >>> inside("data", "train.tfrecord", "manifest.json")
@@ -55,11 +55,11 @@ def check_plain(name: Any, what: str) -> None:
     """Raises `DataError` unless a string is usable as part of a file name, without a folder.
 
     Args:
-        name: The value received.
-        what: What the name is for, for the message.
+        name: the value received.
+        what: what the name is for, for the message.
 
     Raises:
-        DataError: Names it.
+        DataError: names it.
 
     Example:
         >>> check_plain("train", "split")

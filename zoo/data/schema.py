@@ -27,20 +27,20 @@ class Schema:
     """The columns of a data set, in the order of its records.
 
     Args:
-        name: Name of the data set.
-        categorical: Sequence of `Categorical`, in the order of the `ids` vector.
-        numeric: Sequence of `Numeric`, in the order of the `numeric` vector. Defaults to `()`.
-        label: Name of the label column, numbers from 0 to 1. Defaults to "label".
-        weight: Name of a column of sample weights, 0 or more. Defaults to None.
-        group: Name of the column that grouped metrics (GAUC) group by, such as the user; may also
+        name: name of the data set.
+        categorical: sequence of `Categorical`, in the order of the `ids` vector.
+        numeric: sequence of `Numeric`, in the order of the `numeric` vector. Defaults to `()`.
+        label: name of the label column, numbers from 0 to 1. Defaults to "label".
+        weight: name of a column of sample weights, 0 or more. Defaults to None.
+        group: name of the column that grouped metrics (GAUC) group by, such as the user; may also
             be a field. Defaults to None.
-        time: Name of the column that a split by time uses; may also be a feature. Defaults to None.
-        version: Version of the file format.
-        time_ordered: Whether the rows of each split are in the order of `time`, oldest first, so
-            that a pass without shuffling is a pass over time. Defaults to False.
+        time: name of the column that a split by time uses; may also be a feature. Defaults to None.
+        version: version of the file format.
+        time_ordered: boolean, whether the rows of each split are in the order of `time`, oldest
+            first, so that a pass without shuffling is a pass over time. Defaults to `False`.
 
     Raises:
-        SchemaError: If there is no column, a name occurs twice, the version is unknown, or
+        SchemaError: if there is no column, a name occurs twice, the version is unknown, or
             `time_ordered` is set without `time`.
 
     Example:
@@ -162,13 +162,13 @@ class Schema:
         """Writes `schema.json` into a folder, completely or not at all.
 
         Args:
-            directory: Folder; created if absent.
+            directory: folder; created if absent.
 
         Returns:
             Path of the file.
 
         Raises:
-            tf.errors.OpError: If the file system refuses.
+            tf.errors.OpError: if the file system refuses.
 
         Example:
             >>> import tempfile
@@ -186,13 +186,13 @@ class Schema:
         """Reads `schema.json` from a folder, or a schema file.
 
         Args:
-            directory: Folder written by `save` or `python -m launch.prepare`, or a `.json` file.
+            directory: folder written by `save` or `python -m launch.prepare`, or a `.json` file.
 
         Returns:
             The schema.
 
         Raises:
-            SchemaError: If the file is missing, malformed or of a newer version.
+            SchemaError: if the file is missing, malformed or of a newer version.
 
         Example:
             >>> import tempfile
@@ -222,11 +222,11 @@ class Schema:
         """Raises unless both schemas describe the same columns; their names may differ.
 
         Args:
-            other: Schema to compare with.
-            where: Where `other` comes from, for the message.
+            other: schema to compare with.
+            where: where `other` comes from, for the message.
 
         Raises:
-            SchemaMismatchError: Names the first column that differs.
+            SchemaMismatchError: names the first column that differs.
 
         Example:
             >>> schema = Schema("tiny", [Categorical("user", 10)])

@@ -27,11 +27,11 @@ class Shard:
     """A record file that has been written.
 
     Args:
-        file: Its name, relative to the data folder.
-        rows: Rows in it.
-        positives: Sum of their labels.
-        bytes: Its size.
-        sha256: Its checksum, in hexadecimal.
+        file: its name, relative to the data folder.
+        rows: rows in it.
+        positives: sum of their labels.
+        bytes: its size.
+        sha256: its checksum, in hexadecimal.
 
     Example:
         >>> Shard("train-00000-of-00001.tfrecord", 2, 1.0, 106, "ab...").rows
@@ -49,14 +49,14 @@ def shard_bounds(rows: int, shards: int) -> tuple[tuple[int, int], ...]:
     """Divides rows into contiguous ranges whose sizes differ by at most 1.
 
     Args:
-        rows: Number of rows, 0 or more.
-        shards: Number of ranges, at least 1.
+        rows: number of rows, 0 or more.
+        shards: number of ranges, at least 1.
 
     Returns:
         Tuple of (first row, row after the last) of each range.
 
     Raises:
-        DataError: If an argument is out of range.
+        DataError: if an argument is out of range.
 
     Example:
         >>> shard_bounds(10, 3)
@@ -86,25 +86,25 @@ def write_shards(
     continue with `first` set to the number of existing shards. The same rows give the same bytes.
 
     Args:
-        directory: Folder of the files; created if absent.
-        schema: Columns of the rows.
-        split: Split name, e.g. "train".
-        batches: Dicts of arrays as for `write_tfrecords`, of any size, from the first row of shard
+        directory: folder of the files; created if absent.
+        schema: columns of the rows.
+        split: split name, e.g. "train".
+        batches: dicts of arrays as for `write_tfrecords`, of any size, from the first row of shard
             `first` on; a batch may span shards.
-        bounds: Tuple of (first row, row after the last) of each shard, as returned by
+        bounds: tuple of (first row, row after the last) of each shard, as returned by
             `shard_bounds`; the last shard may end with `None`, the end of the rows.
         layout: "packed" or "columns", see `zoo.data.record_layout.record_layout`.
         compression: None, "" or "GZIP".
-        first: Number of the first shard to write.
-        version: Version in the names, see `zoo.data.manifest.shard_name`.
+        first: number of the first shard to write.
+        version: version in the names, see `zoo.data.manifest.shard_name`.
 
     Yields:
         A `Shard` for each file, after it has its final name.
 
     Raises:
-        DataError: If an array is missing or has a wrong shape or value, there are fewer or more
+        DataError: if an array is missing or has a wrong shape or value, there are fewer or more
             rows than `bounds` says, or an argument is out of range.
-        SchemaError: If a column has a name that the layout reserves for the group.
+        SchemaError: if a column has a name that the layout reserves for the group.
 
     Example:
         >>> import tempfile
@@ -138,7 +138,7 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
     """Creates the manifest's entry of a split.
 
     Args:
-        shards: All its files, in order.
+        shards: all its files, in order.
         layout: "packed" or "columns".
         compression: None, "" or "GZIP".
 

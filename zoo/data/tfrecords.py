@@ -36,26 +36,26 @@ def write_tfrecords(
     either the files of the old split or those of the new one, all of them complete.
 
     Args:
-        directory: Data folder; created if absent.
+        directory: data folder; created if absent.
         schema: `Schema` of the rows; must equal the folder's schema if it has one.
-        split: Split name, such as "train".
-        batches: Dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
+        split: split name, such as "train".
+        batches: dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
             categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n],
             "weight" [n] floats and "group" [n] integers (if the schema has them).
-        shards: Number of files, at least 1. Defaults to 1.
+        shards: number of files, at least 1. Defaults to 1.
         compression: None or "GZIP". Defaults to None.
         layout: "packed" (one list per kind of column; fast) or "columns" (one feature per column,
             as in TFX), see `zoo.data.record_layout.record_layout`. Defaults to "packed".
-        rows: Number of rows over all batches; required with several shards unless `batches` is a
+        rows: number of rows over all batches; required with several shards unless `batches` is a
             list. Defaults to None.
 
     Returns:
         A `Split`: the files with their rows, sizes and checksums.
 
     Raises:
-        DataError: If an array is missing or has a wrong shape or value, there are no rows, or their
+        DataError: if an array is missing or has a wrong shape or value, there are no rows, or their
             number is unknown or differs from `rows`.
-        SchemaMismatchError: If the folder has another schema.
+        SchemaMismatchError: if the folder has another schema.
 
     Example:
         >>> import tempfile
@@ -123,28 +123,28 @@ def read_tfrecords(
     `tf.train.Checkpoint` continues with the same rows.
 
     Args:
-        directory: Data folder.
-        split: Split name, such as "train".
-        schema: The expected `Schema`. Defaults to None: the folder's own schema.
-        batch_size: Rows per batch. Defaults to 1024.
+        directory: data folder.
+        split: split name, such as "train".
+        schema: the expected `Schema`. Defaults to None: the folder's own schema.
+        batch_size: rows per batch. Defaults to 1024.
         shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the order
             of the files is shuffled too, and up to 16 of them are read in turn. Defaults to False.
-        seed: Int, makes the order reproducible. Defaults to None; with several workers
+        seed: int, makes the order reproducible. Defaults to None; with several workers
             (`TF_CONFIG`) None means 0.
-        drop_remainder: Drops a last, smaller batch. Defaults to False.
+        drop_remainder: drops a last, smaller batch. Defaults to False.
         repeat: False, True (forever) or the number of epochs. Defaults to False.
         ledger: `Ledger` that receives the counts of each file. Defaults to None.
-        cache: Keeps the serialized records in memory after the first epoch. Defaults to False.
+        cache: keeps the serialized records in memory after the first epoch. Defaults to False.
         verify: False skips the check; damage then raises `tf.errors.DataLossError` while reading.
             Defaults to True.
-        max_lost: Share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
-        group: Whether to return the group ids as `features["group"]`, int64 [B, 1]. Defaults to
+        max_lost: share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
+        group: whether to return the group ids as `features["group"]`, int64 [B, 1]. Defaults to
             False.
         shard: `(index, count)`: reads the part of worker `index` of `count`, instead of
             TensorFlow's automatic sharding. The part is whole files if their number is a multiple
             of `count`, else every `count`-th row of each file. Defaults to None.
-        layout: Layout of the records in a folder without a manifest. Defaults to None: "packed".
-        skip_batches: Number of batches to skip at the start, to continue an interrupted pass; their
+        layout: layout of the records in a folder without a manifest. Defaults to None: "packed".
+        skip_batches: number of batches to skip at the start, to continue an interrupted pass; their
             records are read and shuffled but not parsed. Defaults to 0.
 
     Returns:
@@ -153,9 +153,9 @@ def read_tfrecords(
         element is the weight, float32 [B, 1].
 
     Raises:
-        DataError: If data are missing, an argument is out of range, more than `max_lost` of the
+        DataError: if data are missing, an argument is out of range, more than `max_lost` of the
             records are lost, or none is readable.
-        SchemaMismatchError: If the folder's schema differs from `schema`, or more than `max_lost`
+        SchemaMismatchError: if the folder's schema differs from `schema`, or more than `max_lost`
             of the records do not match it.
 
     Example:
@@ -202,8 +202,8 @@ def open_split(
         Path and compression of the files to read, and the parser of a batch of their records.
 
     Raises:
-        DataError: If data are missing, or too many records are lost.
-        SchemaMismatchError: If the folder's schema differs from `schema`.
+        DataError: if data are missing, or too many records are lost.
+        SchemaMismatchError: if the folder's schema differs from `schema`.
 
     Example:
         >>> files, parse = open_split("data/frappe", "train", None, None, 0.0)  # doctest: +SKIP

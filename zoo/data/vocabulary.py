@@ -33,15 +33,15 @@ def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
     """Returns the path of a field's vocabulary file.
 
     Args:
-        directory: Data folder.
-        field: Field name.
+        directory: data folder.
+        field: field name.
 
     Returns:
         Its path. The file is named after the field; if that is not a valid file name, its name is
         the beginning of the field's name and a checksum.
 
     Raises:
-        DataError: If the path leads out of the folder through a symbolic link.
+        DataError: if the path leads out of the folder through a symbolic link.
 
     Example:
         >>> vocabulary_path("data", "user")
@@ -59,7 +59,7 @@ def vocabulary_file(field: str) -> str:
     """Returns the name of a field's vocabulary file.
 
     Args:
-        field: Field name.
+        field: field name.
 
     Returns:
         The field's name with the ending `.tsv`. For a name of more than 200 characters, or one that
@@ -78,11 +78,11 @@ def check_file_names(directory: str | os.PathLike[str], schema: Schema) -> None:
     """Raises if two fields differ in case only and the folder's file system ignores case.
 
     Args:
-        directory: Folder for the vocabularies; it need not exist.
-        schema: Columns of the data set.
+        directory: folder for the vocabularies; it need not exist.
+        schema: columns of the data set.
 
     Raises:
-        DataError: Names the fields.
+        DataError: names the fields.
 
     Example:
         >>> import tempfile
@@ -114,16 +114,16 @@ def save_vocabulary(
     """Writes the vocabulary file of a field, completely or not at all.
 
     Args:
-        directory: Data folder.
-        field: Field name.
-        values: The values by id, `<oov>` first.
+        directory: data folder.
+        field: field name.
+        values: the values by id, `<oov>` first.
         counts: [len(values)] occurrences in the training split.
 
     Returns:
         Path of the file.
 
     Raises:
-        DataError: If the numbers of values and counts differ.
+        DataError: if the numbers of values and counts differ.
 
     Example:
         >>> import tempfile
@@ -144,14 +144,14 @@ def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list
     """Reads the vocabulary file of a field.
 
     Args:
-        directory: Data folder.
-        field: Field name.
+        directory: data folder.
+        field: field name.
 
     Returns:
         The values by id, `<oov>` first, and their int64 counts.
 
     Raises:
-        DataError: If the file is missing or malformed.
+        DataError: if the file is missing or malformed.
 
     Example:
         >>> import tempfile
@@ -192,14 +192,14 @@ def load_counts(directory: str | os.PathLike[str], schema: Schema) -> dict[str, 
     """Reads how often each id occurs in the training split, for `Helen(frequency=...)`.
 
     Args:
-        directory: Data folder.
+        directory: data folder.
         schema: `Schema` of the data.
 
     Returns:
         Dict from field name to int64 counts [size].
 
     Raises:
-        DataError: If a vocabulary is missing or malformed, or its size differs from the field's.
+        DataError: if a vocabulary is missing or malformed, or its size differs from the field's.
 
     Example:
         >>> load_counts("data/frappe", schema)["user"]  # doctest: +SKIP

@@ -15,7 +15,7 @@ class EmptySafeBatchNorm(keras.layers.BatchNormalization):
     of an empty batch is NaN and would make the shared moving averages NaN.
 
     Args:
-        **kwargs: Arguments of `keras.layers.BatchNormalization`.
+        **kwargs: arguments of `keras.layers.BatchNormalization`.
 
     Example:
         >>> norm = EmptySafeBatchNorm()

@@ -53,7 +53,7 @@ class MatrixCross(keras_rs.layers.FeatureCross):
     Args:
         projection_dim: int, rank r of `W = U V^T` with U and V `[k, r]`. Defaults to `None`: full
             W.
-        **kwargs: Arguments of `keras_rs.layers.FeatureCross`.
+        **kwargs: arguments of `keras_rs.layers.FeatureCross`.
 
     Input shape:
         `x_0` and `x`, both `[B, k]`.

@@ -19,7 +19,7 @@ class FactorizedInteraction(keras.layers.Dense):
     Args:
         units: int, width of the output.
         residual: "concat" or "sum". Defaults to "concat".
-        **kwargs: Arguments of `keras.layers.Dense`.
+        **kwargs: arguments of `keras.layers.Dense`.
 
     Input shape:
         `[B, k]`.

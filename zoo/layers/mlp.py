@@ -21,7 +21,7 @@ class BatchNorm(EmptySafeBatchNorm):
     `momentum=0.9, epsilon=1e-5`; Keras's defaults are `momentum=0.99, epsilon=1e-3`.
 
     Args:
-        **kwargs: Arguments of the Keras layer.
+        **kwargs: arguments of the Keras layer.
 
     Example:
         >>> BatchNorm().epsilon
@@ -36,7 +36,7 @@ class LayerNorm(keras.layers.LayerNormalization):
     """Layer normalization with PyTorch's epsilon, 1e-5.
 
     Args:
-        **kwargs: Arguments of the Keras layer.
+        **kwargs: arguments of the Keras layer.
 
     Example:
         >>> LayerNorm().epsilon

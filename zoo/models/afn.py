@@ -42,7 +42,7 @@ class AFN(ClickModel):
         deep_hidden_units: sequence of ints, widths of the hidden layers of the DNN. Defaults to
             `(400, 400, 400)`.
         deep_dropout: as `dropout`, for the DNN. Defaults to 0.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

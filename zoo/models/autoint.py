@@ -46,7 +46,7 @@ class AutoInt(ClickModel):
             Defaults to 0.
         batch_norm: boolean; batch normalization before each activation of the MLP. Defaults to
             `False`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

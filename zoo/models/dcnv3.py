@@ -48,7 +48,7 @@ class DCNv3(ClickModel):
         layer_norm: boolean; layer normalization (LN) in the mask. Defaults to `True`.
         batch_norm: boolean; batch normalization of c, per head. Defaults to `False`.
         tri_bce: boolean; trains with Tri-BCE. Defaults to `True`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

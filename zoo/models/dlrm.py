@@ -39,7 +39,7 @@ class DLRM(ClickModel):
         bottom_dropout: as `dropout`, for the bottom MLP. Defaults to 0.
         batch_norm: boolean; batch normalization before each activation, except that of z. Defaults
             to `False`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, widths that differ, or features that do not fit the

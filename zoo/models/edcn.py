@@ -45,7 +45,7 @@ class EDCN(ClickModel):
         batch_norm: boolean; batch normalization of the views, as published. Without it, the
             products of small embeddings shrink with every layer, and training may not start.
             Defaults to `True`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

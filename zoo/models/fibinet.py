@@ -41,7 +41,7 @@ class FiBiNET(ClickModel):
         dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
             Defaults to 0.
         batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, a schema of one column, or features that do not fit

@@ -52,7 +52,7 @@ class FinalMLP(ClickModel):
             Defaults to `()`.
         heads: int, number of pieces that the streams are cut into for the bilinear form; divides
             the last widths of both MLPs. Defaults to 1.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

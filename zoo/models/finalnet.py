@@ -45,7 +45,7 @@ class FinalNet(ClickModel):
         column_gates: boolean; gates for the input of the first block, `[e; g * e]`, `g = W e + b`
             over the columns; all vectors must have the same width. Defaults to `False`.
         distillation: float, not negative, weight of the blocks' own losses. Defaults to 1.0.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

@@ -24,7 +24,7 @@ class FM(ClickModel):
         schema: `zoo.Schema`, the columns of the data. A multi-valued field is one vector, the mean
             or sum of its values.
         embedding_dim: int, width d of the embeddings; the same for all columns. Defaults to 16.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, widths that differ, or features that do not fit the

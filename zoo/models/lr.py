@@ -25,7 +25,7 @@ class LR(ClickModel):
         schema: `zoo.Schema`, the columns of the data.
         embedding_dim: int, ignored; accepted so that all models have the same constructor.
             `embedding_l2` is the penalty on the weights, which start at zero. Defaults to 16.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

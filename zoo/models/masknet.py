@@ -44,7 +44,7 @@ class MaskNet(ClickModel):
             structure also one per block. Defaults to 0.
         embedding_norm: boolean; whether to normalize the embeddings. Defaults to `True`.
         layer_norm: boolean; whether to normalize in the blocks. Defaults to `True`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

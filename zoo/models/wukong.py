@@ -45,7 +45,7 @@ class WuKong(ClickModel):
             the last MLP. Defaults to 0.
         batch_norm: boolean; batch normalization before each activation of the last MLP. Defaults to
             `False`.
-        **kwargs: Passed to `ClickModel`, which also documents input and output shapes.
+        **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
         ValueError: on a value out of range, or features that do not fit the schema.

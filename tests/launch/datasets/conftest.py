@@ -15,11 +15,11 @@ class Loaded:
     """A data set that was read whole.
 
     Args:
-        raw: What the loader gave.
+        raw: what the loader gave.
 
     Attributes:
-        tables: All rows of each split.
-        account: What one pass over all splits met.
+        tables: all rows of each split.
+        account: what one pass over all splits met.
     """
 
     def __init__(self, raw: RawData):

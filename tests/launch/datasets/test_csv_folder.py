@@ -56,7 +56,7 @@ def test_missing_files_are_named(tmp_path, write):
         datasets.get("frappe")(Options(source=source))
     with pytest.raises(DataError, match="/no/such/folder"):
         datasets.get("frappe")(Options(source="/no/such/folder"))
-    with pytest.raises(DataError, match=r"no --source; give a folder with train\.csv, valid\.csv"):
+    with pytest.raises(DataError, match=r"no --source; name a folder with train\.csv, valid\.csv"):
         datasets.get("movielens_crossed")(Options())
 
 

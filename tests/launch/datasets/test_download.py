@@ -37,7 +37,7 @@ def test_failures_leave_nothing_and_say_what_to_do(tmp_path, cache):
     (tmp_path / "a.zip").write_bytes(b"content")
     with pytest.raises(DataError, match="has the MD5 9a0364b9e99bb480dd25e1f0284c8555"):
         download.download((tmp_path / "a.zip").as_uri(), "f")
-    with pytest.raises(DataError, match=r"download it elsewhere and give --source=b\.zip"):
+    with pytest.raises(DataError, match=r"download it elsewhere and pass --source=b\.zip"):
         download.download((tmp_path / "b.zip").as_uri() + "?download=true")
     assert not cache.exists() or list(cache.iterdir()) == []
 
@@ -48,7 +48,7 @@ def test_members_are_checked_and_extracted_again_if_they_changed(tmp_path, cache
     found = download.unzip(path, good)["train.csv"]
     assert Path(found).read_text() == "one" and found == str(cache / "a" / "train.csv")
     zipped(tmp_path / "a.zip", train="three")
-    with pytest.raises(DataError, match=r"train\.csv has the MD5 .* published is"):
+    with pytest.raises(DataError, match=r"train\.csv has the MD5 .* expected"):
         download.unzip(path, good)
     assert Path(download.unzip(path, {"train.csv": None})["train.csv"]).read_text() == "three"
     with pytest.raises(DataError, match=r"holds no valid\.csv; it holds train\.csv"):
@@ -64,7 +64,7 @@ def test_what_is_no_archive_is_named(tmp_path, content, words):
 
 
 def test_an_archive_elsewhere_is_to_be_downloaded():
-    with pytest.raises(DataError, match="give the local path"):
+    with pytest.raises(DataError, match="pass the local path"):
         datasets.get("criteo_x1")(Options(source="s3://bucket/Criteo_x1.zip"))
 
 
@@ -72,7 +72,7 @@ def test_a_full_disk_is_said_before_writing(tmp_path, monkeypatch):
     path = str(zipped(tmp_path / "a.zip", train="one"))
     usage = type("Usage", (), {"free": 2})
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(DataError, match="needs 3 bytes and the disk has 2 left"):
+    with pytest.raises(DataError, match="needs 3 bytes, and the disk has 2 free"):
         download.unzip(path, {"train.csv": None})
 
 

@@ -60,7 +60,7 @@ def test_folds_go_to_their_splits_and_the_count_must_fit():
     assert {name: taken(part) for name, part in splits.items()} == {
         "train": [11, 13, 14], "test": [10]}  # fmt: skip
     for other in ([1, 2, 3, 4], [1, 2, 3, 4, 5, 6]):
-        with pytest.raises(ValueError, match="another number of rows than the 5"):
+        with pytest.raises(ValueError, match="differs from the 5 rows"):
             taken(fold_splits(blocks(other, 2), folds, parts)["train"])
 
 

@@ -23,7 +23,7 @@ def test_csv_text_stays_text_and_bad_rows_are_counted(tmp_path):
     path.write_bytes(b'\xef\xbb\xbflabel,user\n1,ann\n0,b\xff\n1,x,y\n0,"q,z"\n01,\n7\n')
     table, account = read(path)
     assert table.rows() == [("1", "ann"), ("0", "q,z"), ("01", "")]
-    assert account.damaged == {"wrong number of columns": 2, "bytes that are no UTF-8": 1}
+    assert account.damaged == {"wrong number of columns": 2, "invalid UTF-8": 1}
     assert account.bytes_read == path.stat().st_size
 
 
@@ -41,7 +41,7 @@ def test_bad_rows_of_every_block_are_counted_once(tmp_path, monkeypatch):
     lines[300] = b"300,\xfe"
     (tmp_path / "rows.csv").write_bytes(b"label,user\n" + b"\n".join(lines))
     table, account = read(tmp_path / "rows.csv")
-    assert account.damaged == {"wrong number of columns": 2, "bytes that are no UTF-8": 1}
+    assert account.damaged == {"wrong number of columns": 2, "invalid UTF-8": 1}
     assert table["label"].cast(pl.Int64).to_list() == [
         i for i in range(500) if i not in (7, 300, 450)
     ]
@@ -109,7 +109,7 @@ def test_parquet_keeps_its_types(tmp_path):
     [
         ("a.csv", b"", "cannot be read as a table: Empty"),
         ("a.csv", b"label,us\xe9r\n1,a\n", r"a\.csv cannot be read as a table: 'utf-8'"),
-        ("a.csv", b"label,user\n1,\xff,a\n", "holds bytes that are no UTF-8 besides"),
+        ("a.csv", b"label,user\n1,\xff,a\n", "also contains invalid UTF-8"),
         ("a.csv", b"x,y,x\n1,2,3\n", "'x' occurs twice"),
         ("a.csv.gz", gzip.compress(b"x\n" + b"1\n" * 999, mtime=0)[:-9], "cannot be read as"),
         ("a.parquet", b"PAR1 not", "cannot be read as a table"),

@@ -211,7 +211,7 @@ def test_overwrite_replaces_a_run_once_the_new_one_begins(data, run):
     assert json.loads((run / "config.json").read_text())["seed"] == 7
     assert not (run / "saved_model").exists()
     assert [path.name for path in run.parent.iterdir()] == ["run"]
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match="cannot both be set"):
         config_for(data, run, overwrite=True, resume=True)
 
 

@@ -59,14 +59,14 @@ def test_every_kind_of_optimizer_follows(make, capsys):
     assert capsys.readouterr().out == ""
     plateau.set_rate(epochs_of(0.7, 0.6))
     assert float(optimizer.learning_rate) == pytest.approx(0.05)
-    assert "learning rate 0.05" in capsys.readouterr().out
+    assert "learning rate is now 0.05" in capsys.readouterr().out
 
 
 def test_without_a_factor_nothing_is_touched_and_a_schedule_is_refused_with_one():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9)
     optimizer = keras.optimizers.Adam(schedule)
     assert Plateau(optimizer, None).set_rate(epochs_of(0.7, 0.6)) is None
-    with pytest.raises(ValueError, match=r"reduce_lr=0.1 .*not a schedule"):
+    with pytest.raises(ValueError, match=r"reduce_lr=0.1 .*Received: a schedule"):
         Plateau(optimizer, 0.1)
 
 

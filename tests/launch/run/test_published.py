@@ -63,13 +63,13 @@ def test_another_optimizer_leaves_arguments_and_learning_rate_behind():
 
 def test_a_preset_is_of_one_model():
     assert config_with(DEEPFM, model="DeepFM").model == "DeepFM"
-    with pytest.raises(ValueError, match=r"'frappe/deepfm' is of the model 'deepfm'.*model='dnn'"):
+    with pytest.raises(ValueError, match=r"'frappe/deepfm' is for the model 'deepfm'.*model='dnn'"):
         config_with(DEEPFM, model="dnn")
 
 
 def test_other_data_are_warned_of_and_not_compared():
     assert fit_warning(DEEPFM, FRAPPE) == ""
-    assert "'frappe', these data are 'mine'" in fit_warning(DEEPFM, OTHER)
+    assert "'frappe', not for 'mine'" in fit_warning(DEEPFM, OTHER)
     assert published_of(config_with(DEEPFM), FRAPPE) is DEEPFM
     assert published_of(config_with(DEEPFM), OTHER) is None
 
@@ -102,7 +102,7 @@ def test_results_of_a_last_epoch_are_compared_with_the_last_and_missing_ones_not
     history = History((), {"auc": 0.7, "logloss": 0.5}, {"auc": 0.8, "logloss": 0.4})
     lines = comparison(ADAMAR, history, same=True).splitlines()
     assert lines[1].split() == ["published", "0.77240", "-"]
-    assert lines[2].split() == ["ours", "0.70000", "0.50000"]
+    assert lines[2].split() == ["measured", "0.70000", "0.50000"]
     assert lines[3].split() == ["difference", "-0.07240", "-"]
     assert comparison(ADAMAR, History(()), same=True) == ""
 

@@ -34,7 +34,7 @@ COLUMNS = {
     "floats": (RNG.normal(size=ROWS), Numeric("column"), "number: 4000 different numbers"),
     "float texts": (texts(RNG.normal(size=ROWS)), Numeric("column"), "number: "),
     "amounts": (texts(AMOUNTS.round(2)), Numeric("column", transform="log"), "heavy tail"),
-    "counts": (AMOUNTS.astype(int), Numeric("column", transform="log"), "whole numbers, heavy"),
+    "counts": (AMOUNTS.astype(int), Numeric("column", transform="log"), "integers, heavy"),
     "signed": (np.r_[-1.0, AMOUNTS], Numeric("column"), "number: "),
     "numbers with NA": (["NA", "", *texts(AMOUNTS)], Numeric("column", transform="log"), "missing"),
     "few floats": (RNG.integers(1, 11, ROWS) / 2, Categorical("column"), "field of 10 values"),
@@ -45,13 +45,13 @@ COLUMNS = {
     "missing words": (
         ["red", "blue", "", None] * 9,
         Categorical("column", missing="bucket"),
-        "50.00% missing (they have an id of their own)",
+        "50.00% missing (they get their own id)",
     ),
     "present or missing": (["x", None] * 9, Categorical("column", missing="bucket"), "field of 1"),
     "many words": (
         [f"w{i}" for i in np.r_[DIGITS, DIGITS[:99]]],
         Categorical("column", min_count=2),
-        "fewer than 2 times share id 0",
+        "fewer than 2 occurrences share id 0",
     ),
     "genres": (
         ["Drama", "Drama|Crime", "War", "Crime|War|Drama", ""] * 9,
@@ -70,9 +70,9 @@ COLUMNS = {
     "constant": (["x"] * 9, None, "left out: it is the same in every row"),
     "empty": ([None, ""] * 9, None, "left out: it is the same in every row"),
     "row ids": ([f"{i:x}-{i * 7919:x}" for i in range(99)], None, "left out: every row has"),
-    "row numbers": (range(7, 99), None, "left out: every row has another value"),
+    "row numbers": (range(7, 99), None, "left out: every row has a different value"),
     "lists of nothing": ([["", None], []] * 9, None, "left out: it is the same in every row"),
-    "nested lists": ([[["a"]], [["b"]]] * 9, None, "no text, number or list of them"),
+    "nested lists": ([[["a"]], [["b"]]] * 9, None, "use text, numbers or lists of them"),
     "bytes": ([b"\xff", b"a"] * 9, None, "left out: its type Binary"),
     "structs": ([{"a": 1}, {"a": 2}] * 9, None, "left out: its type Struct"),
 }
@@ -118,7 +118,7 @@ def test_times_split_rows_and_are_no_features(name):
     schema, notes = infer_schema(table, "s")
     assert schema.time == name
     assert [field.name for field in schema.categorical] == ["user"]
-    assert notes[2] == f"{name}: the time that rows can be split by; no feature"
+    assert notes[2] == f"{name}: the time, for --split_by=time; not a feature"
 
 
 def test_hours_and_ids_of_ten_digits_are_no_times():
@@ -147,7 +147,7 @@ def test_roles_are_found_by_name():
     assert [c.name for c in schema.categorical] == ["session_id", "UserID", "seen", "banner"]
     assert [note.split(": ")[0] for note in notes] == table.columns
     assert notes[-1].startswith("a b: left out: column name 'a b': use letters")
-    assert notes[2].endswith("; and the group of GAUC")
+    assert notes[2].endswith("; also the group of GAUC")
     again = infer_schema(table, "log")
     assert again == (schema, notes)
 
@@ -168,13 +168,13 @@ def test_labels():
     schema, notes = infer_schema(table, "s", label="rating")
     assert schema.label == "rating"
     assert notes[2] == (
-        "rating: the label, as asked for; but it goes from 1 to 5: make it 0 to 1 first, such as "
-        "1 from some value on"
+        "rating: the label, as given; but its values are from 1 to 5: convert them to [0, 1] "
+        "first, such as 1 above a threshold"
     )
     _, notes = infer_schema(table.drop("seen"), "s")
-    assert notes[1].startswith("rating: the label, by its name; but it goes from 1 to 5")
+    assert notes[1].startswith("rating: the label, by its name; but its values are from 1 to 5")
     _, notes = infer_schema(table, "s", label="user")
-    assert "it holds no numbers" in notes[0]
+    assert "its values are not numbers" in notes[0]
     booleans = pl.DataFrame({"user": ["a", "b"], "clk": [True, False]})
     for table in (booleans, booleans.with_columns(clk=pl.Series(["True", "False"]))):
         schema, notes = infer_schema(table, "s")
@@ -183,11 +183,11 @@ def test_labels():
 
 def test_what_cannot_be_proposed_is_said():
     table = pl.DataFrame({"user": ["a", "b"], "x": [0, 1], "z": [1, 0]})
-    with pytest.raises(ValueError, match=r"no label among user, x, z .*; name it: --label="):
+    with pytest.raises(ValueError, match=r"no label among user, x, z .*; name it with --label="):
         infer_schema(table, "s")
     with pytest.raises(ValueError, match=r"no column 'usr' for the label\. Did you mean 'user'\?"):
         infer_schema(table, "s", label="usr")
-    with pytest.raises(ValueError, match="the sample has no row"):
+    with pytest.raises(ValueError, match="the sample has no rows"):
         infer_schema(table.clear(), "s")
     with pytest.raises(ValueError, match="has no feature"):
         infer_schema(table.select("x"), "s")

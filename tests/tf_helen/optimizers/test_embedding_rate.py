@@ -1,4 +1,4 @@
-"""A learning rate of their own for embedding tables."""
+"""The learning rate of embedding tables."""
 
 import keras
 import numpy as np

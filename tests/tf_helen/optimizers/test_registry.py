@@ -20,9 +20,9 @@ def test_case_and_separators_make_no_difference(name):
 def test_an_unknown_name_suggests_the_nearest(get):
     with pytest.raises(ValueError, match=r"'adamm'\. Did you mean 'adam'\? Known: adagrad"):
         get("adamm")
-    with pytest.raises(ValueError, match=r"Adam wraps no other optimizer.*'adam"):
+    with pytest.raises(ValueError, match=r"Adam takes no base optimizer.*'adam"):
         get("adam(sgd)")
-    with pytest.raises(ValueError, match="closing bracket"):
+    with pytest.raises(ValueError, match="closing parenthesis"):
         get("helen(adam")
 
 
