@@ -277,8 +277,8 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         missing = set(names) - set(self.history_columns())
         if self.built and missing:
             raise ValueError(
-                f"{type(self).__name__} has trained already and has no row records {sorted(missing)}. "
-                "Wrap a new optimizer, or one with `track_rows=True`."
+                f"{type(self).__name__} has trained already and has no row records "
+                f"{sorted(missing)}. Wrap a new optimizer, or one with `track_rows=True`."
             )
         self._asked_history.update(names)
 
