@@ -60,7 +60,7 @@ class Step:
         return tf.reduce_sum(tf.square(self.raw_gradient), axis=axes) > 0
 
     def touched(self) -> tf.Tensor:
-        """bool `[rows]`: which rows are in the batch, whatever their gradient."""
+        """Returns which rows are in the batch, with any gradient, bool `[rows]`."""
         return self.occurred() if self.counts is None else self.counts > 0
 
 
@@ -140,7 +140,7 @@ class Rule:
 
     @property
     def in_quotient_form(self) -> bool:
-        """Whether `update` is what `direction` says; combinators may then change the direction."""
+        """Whether the update is that of `direction`, which combinators may then change."""
         return type(self).update is Rule.update
 
     def direction(self, gradient: tf.Tensor, slots: Slots, step: Step) -> Direction:
@@ -312,11 +312,11 @@ def settings(rule: Rule) -> dict[str, Any]:
 
 
 def check_quotient_form(name: str, rule: Rule) -> None:
-    """Raises `ValueError` if a combinator that acts on directions would lose a rule's `update`.
+    """Raises `ValueError` if a combinator that changes directions wraps a rule with an `update`.
 
     Args:
-        name: the combinator's.
-        rule: the rule inside it.
+        name: string, name of the combinator.
+        rule: the wrapped `Rule`.
     """
     if not rule.in_quotient_form:
         inner = rule
@@ -324,19 +324,22 @@ def check_quotient_form(name: str, rule: Rule) -> None:
             inner = inner.rule
         remedy = "Use a rule that defines `direction`."
         if isinstance(inner, Combinator):
-            remedy = f"Put {name} inside: `{type(inner).__name__}({name}(...))`."
+            remedy = f"Use `{type(inner).__name__}({name}(...))`."
         raise ValueError(
-            f"{name} changes the `direction` of the rule inside it, and {type(inner).__name__} has "
-            f"an `update` of its own, which would be lost. {remedy}"
+            f"{name} changes the `direction` of the rule that it wraps, and "
+            f"{type(inner).__name__} defines an `update`, which would be ignored. {remedy}"
         )
 
 
 def around_innermost(rule: Rule, around: Callable[[Rule], Rule]) -> Rule:
-    """A rule like `rule` whose innermost part, which is no combinator, is wrapped.
+    """Wraps the innermost rule, which is not a combinator.
 
     Args:
-        rule: a rule.
-        around: makes a rule around a rule.
+        rule: `Rule`.
+        around: function from a rule to a rule that wraps it.
+
+    Returns:
+        A new `Rule`.
 
     Example:
         >>> from tf_helen.core.rule import around_innermost

@@ -1,4 +1,4 @@
-"""Keras layers whose tables train at row cost."""
+"""Keras layers for embedding tables."""
 
 from tf_helen.layers.embedding import Embedding
 

@@ -18,40 +18,46 @@ from tf_helen.layers.pooling import in_order, pooled
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Embedding(keras.layers.Layer):
-    """Looks ids of many fields up in one table, at a cost that does not grow with the table.
+    """Looks up the ids of many fields in one table.
 
-    The rows of field j are those from `offsets[j]` on. A lookup is a `ResourceGather`, so a
-    row-sparse optimizer can change the table in place; Keras's own layer reads the whole variable,
-    and every later scatter then copies it. The layer tells the optimizer its fields (Helen takes
-    the most frequent row per field) and applies a pending decay to what it reads (AdamAR).
+    The cost of a step does not depend on the size of the table. The rows of field j start at
+    `offsets[j]`. A lookup is a `ResourceGather`, so a row-sparse optimizer can update the table in
+    place; Keras's layer reads the whole variable, and every later scatter then copies it. The layer
+    passes its fields to the optimizer (Helen uses the most frequent row per field) and applies the
+    pending decay to the rows that it reads (AdamAR).
 
     Args:
-        fields: rows per field, `{name: size}`; a list of sizes; or one size.
-        output_dim: width d of a row.
-        lengths: ids per field where it is not 1, `{name: length}`. Such a field is multi-valued:
-            it takes that many columns of the input, padded with -1, and its rows are pooled.
-        pooling: "mean" or "sum" over the ids present; no id gives zeros. `{name: ...}` or for all.
-        shared: fields that use the rows of another one, `{"item_history": "item"}`; both have the
-            same size, and the table has those rows once.
-        embeddings_initializer: Keras initializer of the table.
-        embeddings_constraint: Keras constraint; applied to the rows of a batch, as a block.
-        l2: adds `l2 * sum ||e_k||^2` over the distinct rows looked up to the training loss. Under
-            replicas a row counts in each that looks it up, and replicas are averaged.
+        fields: dict from field to its number of rows; a list of sizes; or one size.
+        output_dim: int, width d of a row.
+        lengths: dict from field to its number of ids, for multi-valued fields. Such a field has
+            that many columns of the input, padded with -1, and its rows are pooled. Defaults to
+            `None`: one id per field.
+        pooling: "mean" or "sum" over the ids that are present, or dict from field to one of them.
+            No id gives zeros. Defaults to "mean".
+        shared: dict from field to another field whose rows it uses, such as
+            `{"item_history": "item"}`; both have the same size. Defaults to `None`.
+        embeddings_initializer: Keras initializer of the table. Defaults to "uniform".
+        embeddings_constraint: Keras constraint, applied to the rows of a batch as a block. Defaults
+            to `None`.
+        l2: float, not negative; adds `l2 * sum ||e_k||^2` over the distinct rows of the batch to
+            the training loss. Under replicas, each replica adds its rows, and the replicas are
+            averaged. Defaults to 0.
         **kwargs: Keras's layer arguments.
 
     Input shape:
-        Integers `[batch, sum of lengths]`, ids counted from 0 within each field. With a single
-        field given as a size: any shape. Symbolic inputs need `keras.Input(..., dtype="int32")`.
+        Integers `[batch, sum of lengths]`, ids from 0 within each field; any shape if `fields` is
+        one size. Symbolic inputs need `keras.Input(..., dtype="int32")`.
 
     Output shape:
-        `[batch, fields, output_dim]`; with a single size: input shape + `[output_dim]`. Called with
-        `pool=False`: a row per column, `[batch, sum of lengths, output_dim]`, zeros for padding.
+        `[batch, fields, output_dim]`, or input shape + `[output_dim]` if `fields` is one size. With
+        `pool=False` in the call, one row per column, `[batch, sum of lengths, output_dim]`, with
+        zeros for padding.
 
     Raises:
-        ValueError: on sizes, lengths, `output_dim` < 1, a negative l2, an unknown pooling.
+        ValueError: on a size, length or `output_dim` below 1, a negative l2, or an unknown pooling.
         TypeError: when called with ids that are not integers.
-        tf.errors.InvalidArgumentError: at a lookup, on an id outside [0, size), naming the
-            field, the id and the size. (On a GPU a plain gather returns zeros in silence.)
+        tf.errors.InvalidArgumentError: in a lookup, on an id outside [0, size); names the field,
+            the id and the size. (On GPUs, a plain gather returns zeros instead.)
 
     Example:
         >>> layer = tf_helen.layers.Embedding({"user": 10, "genre": 5}, 4, lengths={"genre": 3})
@@ -72,9 +78,9 @@ class Embedding(keras.layers.Layer):
         l2: float = 0.0,
         **kwargs: Any,
     ):
-        # Keras would cast ids that are floats to the layer's precision, before they can be refused.
+        # With autocast, Keras would cast floats to the layer's precision before they are checked.
         super().__init__(**{**kwargs, "autocast": False})
-        # Files of version 0.1 may hold models whose inputs are floats.
+        # Files of version 0.1 may contain models with float inputs.
         self._takes_floats = False
         self.single = isinstance(fields, (int, np.integer))
         self.fields = named_sizes(fields)
@@ -90,7 +96,7 @@ class Embedding(keras.layers.Layer):
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.embeddings_constraint = keras.constraints.get(embeddings_constraint)
         self.l2 = checks.number_in_range("l2", l2)
-        # XLA cannot compile the range check's message, and `tf.unique` only with bounds.
+        # XLA cannot compile the message of the range check, and needs bounds for `tf.unique`.
         self.supports_jit = False
         self.shared = checked_sharing(shared or {}, self.fields)
         owned = {name: size for name, size in self.fields.items() if name not in self.shared}
@@ -100,7 +106,7 @@ class Embedding(keras.layers.Layer):
 
     @property
     def offsets(self) -> np.ndarray:
-        """int64: the first row of each field that has rows of its own, then the number of rows."""
+        """The first row of each field with own rows, and the number of rows, int64."""
         return self._table.offsets
 
     def build(self, input_shape=None):
@@ -108,10 +114,10 @@ class Embedding(keras.layers.Layer):
         if not self.single and input_shape is not None and input_shape[-1] != columns:
             raise ValueError(
                 f"Embedding {self.name!r} needs {columns} columns of ids (fields "
-                f"{', '.join(self.fields)}), received the input shape {tuple(input_shape)}."
+                f"{', '.join(self.fields)}). Received: input shape {tuple(input_shape)}."
             )
         in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._table.rows)
-        # autocast would cast, that is copy, the whole table under mixed precision.
+        # Autocast would copy the whole table in mixed precision.
         self.embeddings = self.add_weight(
             shape=(self._table.rows, self.output_dim),
             initializer="zeros" if in_chunks else self.embeddings_initializer,
@@ -125,7 +131,7 @@ class Embedding(keras.layers.Layer):
         self.built = True
 
     def __call__(self, inputs, *args, **kwargs):
-        if hasattr(inputs, "dtype"):  # before TensorFlow's message on arrays it cannot convert
+        if hasattr(inputs, "dtype"):  # checked before TensorFlow converts the array
             self._check_dtype(inputs.dtype)
         return super().__call__(inputs, *args, **kwargs)
 
@@ -145,22 +151,22 @@ class Embedding(keras.layers.Layer):
         return self._several(ids, training, pool)
 
     def _several(self, ids: tf.Tensor, training, pool: bool) -> tf.Tensor:
-        """Rows where some fields have several ids, of which only those that are present count."""
+        """Looks up the rows if some fields have several ids; padding is ignored."""
         lengths = np.array(list(self.lengths.values()))
         many = np.repeat(lengths > 1, lengths)
         column_field = np.repeat(np.arange(len(lengths)), lengths)
-        one = tf.gather(ids, np.flatnonzero(~many), axis=1) + self._first_rows[lengths == 1]
+        plain = tf.gather(ids, np.flatnonzero(~many), axis=1) + self._first_rows[lengths == 1]
         padded = tf.gather(ids, np.flatnonzero(many), axis=1)
-        # Padding must not count as an occurrence.
+        # Padding is not an occurrence.
         present = tf.where(padded >= 0)
         found = tf.gather_nd(padded + self._first_rows[column_field[many]], present)
-        # One lookup for all, so that a row of both kinds of fields is one row to the penalty.
-        rows = self._read(tf.concat([tf.reshape(one, [-1]), found], 0), training)
-        single, several = tf.split(rows, [tf.size(one), tf.size(found)])
+        # A single lookup, so that the penalty counts a row once if both kinds of fields have it.
+        rows = self._read(tf.concat([tf.reshape(plain, [-1]), found], 0), training)
+        single, several = tf.split(rows, [tf.size(plain), tf.size(found)])
         batch = tf.shape(ids)[0]
         single = tf.reshape(single, [batch, int((~many).sum()), self.output_dim])
         if pool:
-            number = np.cumsum(lengths > 1) - 1  # of a field among those of several ids
+            number = np.cumsum(lengths > 1) - 1  # of a field among the multi-valued ones
             field = tf.gather(tf.constant(number[column_field[many]], tf.int64), present[:, 1])
             how = [self.pooling[name] for name, length in self.lengths.items() if length > 1]
             several = pooled(several, present[:, 0], field, batch, how)
@@ -177,17 +183,17 @@ class Embedding(keras.layers.Layer):
             ones = tf.ones_like(rows, values.dtype)
             times = tf.math.unsorted_segment_sum(ones, positions, tf.size(distinct))
             squares = tf.reduce_sum(tf.square(values), axis=-1)
-            # Each row once: its square, shared out over its occurrences.
+            # Counts each row once: its square is divided among its occurrences.
             self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))
         return tf.cast(values, self.compute_dtype)
 
     def _checked(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the ids, after raising an error if one lies outside its field."""
+        """Returns the ids, and raises an error if one is outside its field."""
         repeats = list(self.lengths.values())
         sizes = tf.constant(np.repeat(list(self.fields.values()), repeats), ids.dtype)
         names = tf.constant(np.repeat(list(self.fields), repeats))
         lowest = tf.constant(np.repeat([-1 if n > 1 else 0 for n in repeats], repeats), ids.dtype)
-        # By column: a quarter of what comparing each id costs.
+        # Per column, which takes a quarter of the time of comparing each id.
         columns = tf.reshape(ids, [-1, sum(repeats)])
         bad = tf.logical_or(
             tf.reduce_min(columns, axis=0) < lowest, tf.reduce_max(columns, axis=0) >= sizes
@@ -211,7 +217,7 @@ class Embedding(keras.layers.Layer):
                 return tf.constant(False)
 
         checked = tf.cond(tf.reduce_any(bad), report, lambda: tf.constant(True))
-        # The lookup must wait for the check, whose message is the better one.
+        # The lookup waits for the check, which has the better message.
         with tf.control_dependencies([checked]):
             return tf.identity(ids)
 
@@ -224,7 +230,7 @@ class Embedding(keras.layers.Layer):
         if isinstance(inputs, tf.RaggedTensor | tf.SparseTensor):
             raise TypeError(
                 f"{what} takes dense ids. Received: {type(inputs).__name__}. Pad the ids of a "
-                "multi-valued field with -1, such as by `ragged.to_tensor(-1)`."
+                "multi-valued field with -1, for example with `ragged.to_tensor(-1)`."
             )
         ids = tf.convert_to_tensor(inputs)
         if self._takes_floats and ids.dtype.is_floating:
@@ -233,7 +239,8 @@ class Embedding(keras.layers.Layer):
 
     def quantize(self, mode=None, **kwargs):
         raise NotImplementedError(
-            f"Embedding {self.name!r} stays in {self.variable_dtype}: it has no form in {mode}."
+            f"Embedding {self.name!r} cannot be quantized to {mode}; it remains "
+            f"{self.variable_dtype}."
         )
 
     def save_own_variables(self, store):
@@ -269,7 +276,7 @@ class Embedding(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        takes_floats = config.pop("takes_floats", True)  # files of version 0.1 do not say
+        takes_floats = config.pop("takes_floats", True)  # not in files of version 0.1
         layer = super().from_config(config)
         layer._takes_floats = takes_floats
         return layer

@@ -1,4 +1,4 @@
-"""Checks what `Embedding` is told about its fields."""
+"""Checks the arguments of `Embedding` for its fields."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def checked_sharing(shared: Mapping[str, str], fields: Mapping[str, int]) -> dic
     for name, owner in shared.items():
         if name not in fields or owner not in fields or owner in shared:
             raise ValueError(
-                f"`shared` maps {name!r} to {owner!r}; use names of fields, and as the second one "
-                f"a field with rows of its own. Fields: {', '.join(list(fields)[:20])}."
+                f"`shared` maps {name!r} to {owner!r}; use names of fields, the second of a field "
+                f"with its own rows. Fields: {', '.join(list(fields)[:20])}."
             )
         if fields[name] != fields[owner]:
             raise ValueError(

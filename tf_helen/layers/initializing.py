@@ -1,4 +1,4 @@
-"""Initial values of large tables without their weight in temporaries."""
+"""Initializes large tables in chunks, without temporaries of the size of the table."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ _ELEMENTWISE = (
 
 
 def is_drawn_in_chunks(initializer: keras.initializers.Initializer, rows: int) -> bool:
-    """Whether a table is large enough, and its entries are drawn independently.
+    """Returns whether a table is initialized in chunks.
 
-    Not while a function is traced: the drawing would become part of the function.
+    This is the case if it is large and its entries are drawn independently, but not while a
+    function is traced, because the initialization would become part of the function.
     """
     drawn = isinstance(initializer, _ELEMENTWISE) and isinstance(initializer.seed, int)
     return drawn and rows > _LARGE and tf.executing_eagerly()
 
 
 def draw_in_chunks(variable: keras.Variable, initializer: keras.initializers.Initializer) -> None:
-    """Writes random initial values into a table of zeros, some rows at a time.
+    """Writes random initial values to a table, in chunks of rows.
 
-    A random initializer makes temporaries as large as its result, so that a table would need more
-    memory to begin than to train.
+    A random initializer has temporaries of the size of its result, so that the initialization of a
+    table would need more memory than its training.
 
     Args:
-        variable: the table `[rows, dim]`.
-        initializer: one for which `is_drawn_in_chunks` holds.
+        variable: Keras variable, table `[rows, dim]`.
+        initializer: Keras initializer for which `is_drawn_in_chunks` is true.
     """
     rows, width = variable.shape
     for number, start in enumerate(range(0, rows, CHUNK_ROWS)):
         ids = tf.range(start, min(start + CHUNK_ROWS, rows))
-        # One seed gives one draw: every chunk needs its own.
+        # An initializer draws the same values for the same seed, so each chunk has its own seed.
         config = {**initializer.get_config(), "seed": initializer.seed + number}
         values = type(initializer).from_config(config)((len(ids), width), variable.dtype)
         for copy in replicas.copies(variable):
@@ -47,7 +48,7 @@ def draw_in_chunks(variable: keras.Variable, initializer: keras.initializers.Ini
 
 
 def draw(variable: keras.Variable, initializer: keras.initializers.Initializer) -> None:
-    """Draws a table anew, a large one in chunks."""
+    """Re-initializes a table, in chunks if it is large."""
     if is_drawn_in_chunks(initializer, variable.shape[0]):
         draw_in_chunks(variable, initializer)
     else:

@@ -1,4 +1,4 @@
-"""Rows of fields with several ids: combined per field, and put between the others."""
+"""Pools the rows of multi-valued fields, and merges them with those of other fields."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import tensorflow as tf
 def pooled(
     rows: tf.Tensor, example: tf.Tensor, field: tf.Tensor, batch: tf.Tensor, how: Sequence[str]
 ) -> tf.Tensor:
-    """Combines the rows of each example's fields.
+    """Pools the rows of each field of each example.
 
     Args:
         rows: `[n, d]`.
-        example: int64 `[n]`, of which example each is.
-        field: int64 `[n]`, of which field.
-        batch: number of examples.
-        how: "mean" or "sum" for each field.
+        example: int64 `[n]`, the example of each row.
+        field: int64 `[n]`, the field of each row.
+        batch: int scalar, number of examples.
+        how: sequence of "mean" or "sum", one per field.
 
     Returns:
-        `[batch, fields, d]`; zeros where a field has no row.
+        `[batch, fields, d]`, with zeros for fields without rows.
 
     Example:
         >>> rows, zeros = tf.constant([[1.0], [3.0]]), tf.constant([0, 0], tf.int64)
@@ -30,7 +30,7 @@ def pooled(
     """
     cell = example * len(how) + field
     cells = batch * len(how)
-    # In bfloat16 256 + 1 is 256: neither a long history nor its length could be summed.
+    # Summed in float32, because 256 + 1 is 256 in bfloat16.
     wide = rows.dtype if rows.dtype.size > 2 else tf.float32
     sums = tf.math.unsorted_segment_sum(tf.cast(rows, wide), cell, cells)
     times = tf.math.unsorted_segment_sum(tf.ones_like(cell, wide), cell, cells)
@@ -46,7 +46,7 @@ def in_order(first: tf.Tensor, second: tf.Tensor, is_second: np.ndarray) -> tf.T
     Args:
         first: `[B, k, d]`.
         second: `[B, m, d]`.
-        is_second: boolean `[k + m]`, which place of the result is of `second`.
+        is_second: boolean `[k + m]`, which positions of the result are from `second`.
 
     Returns:
         `[B, k + m, d]`.

@@ -1,4 +1,4 @@
-"""Metrics over a whole set (never an average over batches) that add up across replicas."""
+"""Metrics over a whole data set, not averaged over batches, which are summed over replicas."""
 
 from tf_helen.metrics.auc import AUC
 from tf_helen.metrics.log_loss import LogLoss

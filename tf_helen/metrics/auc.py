@@ -1,4 +1,4 @@
-"""The area under the ROC curve of a whole set, from a fine histogram."""
+"""The area under the ROC curve of a whole data set, from a fine histogram."""
 
 import math
 from typing import Any
@@ -10,48 +10,48 @@ from tf_helen.metrics.rows import binary_rows
 
 __all__ = ["AUC"]
 
-# Bins are even in log1p(|z| / _KNEE), so their width is ~(|z| + _KNEE) / 10^4: predictions that
-# hug zero (a fresh model) and predictions near 1e-4 (logit -9) both keep their order.
+# Bins are uniform in log1p(|z| / _KNEE), so their width is ~(|z| + _KNEE) / 10^4, fine enough both
+# for logits near 0 (an untrained model) and for probabilities near 1e-4 (logit -9).
 _KNEE = 0.02
-_LIMIT = 1e3  # logits beyond share the end bins; float32 probabilities are 0 or 1 from 104 on
-_TINY_VARIANCE = 1e-12  # of the places in a bin: one value repeated, that is ties
-_FEW = 64.0  # rows in a bin from which one repeated value beside others is to be expected
-_STRETCH = 2.0  # then the places are trusted to span at least this part (1/2) of the bin
+_LIMIT = 1e3  # larger logits are in the end bins; float32 probabilities are 0 or 1 from 104
+_TINY_VARIANCE = 1e-12  # of the positions in a bin, below which all values are ties
+_FEW = 64.0  # rows in a bin above which repeated values among others are likely
+_STRETCH = 2.0  # then positions are assumed to span at least 1 / _STRETCH of the bin
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class AUC(keras.metrics.Metric):
-    """Area under the ROC curve over all rows seen since the last reset; ties count one half.
+    """Area under the ROC curve over all rows since the last reset; ties count one half.
 
-    Predictions fall into `bins` bins of the logit axis, fixed in advance, so that the states of
-    replicas add up. Each bin keeps the weight of its positives and negatives (float64: exact to
-    2^53 rows) and the first moments of their places in it, from which the order inside the bin
-    is estimated. With the default the error against the exact value stays below 1e-5 as long as
-    the logits' standard deviation is above ~0.1 % of their mean.
+    Predictions are assigned to `bins` fixed bins of the logit, so that the states of replicas can
+    be summed. Each bin has the weight of its positives and negatives (float64, exact up to 2^53
+    rows) and the first moments of their positions in the bin, from which the order within the bin
+    is estimated. With the default, the error is below 1e-5 if the standard deviation of the logits
+    is above ~0.1 % of their mean.
 
     Args:
-        from_logits: boolean; whether predictions are logits. Defaults to `False`: probabilities.
-        bins: how many bins, even; the state is `5 * bins` float64.
-        name: the name in the logs.
-        dtype: dtype of the result; the state is float64 whatever it is.
+        from_logits: boolean, whether predictions are logits. Defaults to `False`: probabilities.
+        bins: even int, number of bins; the state is `5 * bins` float64. Defaults to 131,072.
+        name: string, name in the logs. Defaults to "auc".
+        dtype: dtype of the result; the state is always float64. Defaults to `None`: Keras's float
+            dtype.
 
-    Inputs of `update_state`: `y_true` and `y_pred` `[B]` or `[B, 1]`, `sample_weight` None, a
-    scalar, `[B]` or `[B, 1]`. A label y between 0 and 1 counts y to the positives and 1 - y to
-    the negatives.
+    Inputs of `update_state`: `y_true` and `y_pred` `[B]` or `[B, 1]`, and `sample_weight` `None`, a
+    scalar, `[B]` or `[B, 1]`. A label y between 0 and 1 counts as y positives and 1 - y negatives.
 
     Returns:
-        A scalar in [0, 1]: 0.5 while there are no positives or no negatives (the value of a
-        ranking that says nothing; scikit-learn leaves it undefined), NaN once a prediction was
-        not finite (or not a probability) or, in a graph, a label was outside [0, 1].
+        A scalar in [0, 1]: 0.5 without positives or without negatives (undefined in scikit-learn);
+        NaN if a prediction is not finite or not a probability or, in a graph, if a label is outside
+        [0, 1].
 
     Raises:
-        ValueError: `bins` odd or below 2; in eager mode, labels outside [0, 1].
+        ValueError: if `bins` is odd or below 2; in eager mode, on labels outside [0, 1].
 
     Equation:
         `sum_b P_b (sum_{c<b} N_c + N_b (1/2 + g_b)) / (P N)`, with
-        `g_b = (mean place of positives - mean place of negatives) / (sqrt(12) std of places)`,
-        the chance above 1/2 that a positive beats a negative in bin b (exact where places are
-        uniform or two), kept within +-1/2.
+        `g_b = (mean position of positives - mean position of negatives) / (sqrt(12) std)`, the
+        probability minus 1/2 that a positive is above a negative in bin b (exact for uniform or
+        two positions), clipped to +-1/2.
 
     Example:
         >>> metric = AUC(from_logits=True)
@@ -72,20 +72,20 @@ class AUC(keras.metrics.Metric):
             raise ValueError(f"`bins` must be an even integer >= 2. Received: bins={bins!r}")
         self.from_logits = bool(from_logits)
         self.bins = int(bins)
-        # One variable per moment: slices of a common one would be copied at every result.
+        # One variable per moment, because slices of a common variable would be copied.
         self._moments = [
             self.add_variable((self.bins,), "zeros", dtype="float64", name=name)
             for name in ("positives", "negatives", "positive_places", "negative_places", "squares")
         ]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch (shapes: see the class) at a cost that does not grow with `bins`."""
+        """Adds a batch; the cost does not depend on `bins`. For shapes, see the class."""
         labels, predictions, weights = binary_rows(y_true, y_pred, sample_weight, self.from_logits)
         if self.from_logits:
             logits = predictions
         else:
             predictions = tf.clip_by_value(predictions, 0.0, 1.0)
-            # Certain predictions become infinite here and land in the end bins.
+            # Probabilities 0 and 1 become infinite and are assigned to the end bins.
             logits = tf.math.log(predictions) - tf.math.log1p(-predictions)
         logits = tf.clip_by_value(logits, -_LIMIT, _LIMIT)
         reach = math.log1p(_LIMIT / _KNEE)
@@ -100,7 +100,7 @@ class AUC(keras.metrics.Metric):
             _scatter_add(variable, index, values)
 
     def result(self) -> tf.Tensor:
-        """Returns the area as a scalar of the metric's dtype."""
+        """Returns the area, a scalar of the metric's dtype."""
         positive, negative, sum_pos, sum_neg, squares = (
             tf.convert_to_tensor(variable.value) for variable in self._moments
         )
@@ -109,7 +109,7 @@ class AUC(keras.metrics.Metric):
         mean = tf.math.divide_no_nan(sum_pos + sum_neg, both)
         variance = tf.math.divide_no_nan(squares, both) - mean**2
         stretch = tf.math.rsqrt(12.0 * tf.maximum(variance, _TINY_VARIANCE))
-        # A value that repeats among others makes the variance tiny and the estimate wild.
+        # A repeated value among others makes the variance tiny and the estimate inaccurate.
         stretch = tf.where(both > _FEW, tf.minimum(stretch, _STRETCH), stretch)
         stretch = tf.where(variance > _TINY_VARIANCE, stretch, tf.zeros_like(stretch))
         # (mean of positives - mean of negatives) * P * N, without dividing by either.
@@ -118,7 +118,7 @@ class AUC(keras.metrics.Metric):
         inner = tf.clip_by_value(lead * stretch, -half, half)
         wins = tf.reduce_sum(positive * below + half + inner)
         total = tf.reduce_sum(positive) * tf.reduce_sum(negative)
-        # Not divide_no_nan: a NaN total must stay NaN.
+        # Not divide_no_nan, because a NaN total must remain NaN.
         area = tf.where(tf.equal(total, 0.0), tf.constant(0.5, tf.float64), wins / total)
         return tf.cast(area, self.dtype)
 
@@ -128,8 +128,8 @@ class AUC(keras.metrics.Metric):
 
 
 def _sums_before(values: tf.Tensor) -> tf.Tensor:
-    """Returns, for each of `[bins]` values, the sum of those before it."""
-    # In rows: the XLA of TensorFlow 2.16 takes quadratic time for one long cumulative sum.
+    """Returns the sum of the previous values, for each of `[bins]` values."""
+    # In rows, because XLA in TensorFlow 2.16 takes quadratic time for a long cumulative sum.
     rows = tf.reshape(values, [-1, math.gcd(values.shape[0], 512)])
     starts = tf.cumsum(tf.reduce_sum(rows, axis=1), exclusive=True)
     return tf.reshape(starts[:, None] + tf.cumsum(rows, axis=1, exclusive=True), [-1])
@@ -138,9 +138,9 @@ def _sums_before(values: tf.Tensor) -> tf.Tensor:
 def _scatter_add(variable: keras.Variable, index: tf.Tensor, values: tf.Tensor) -> None:
     """Adds `values` `[B]` to the entries `index` `[B]` of a `[bins]` variable, in place."""
     state = variable.value
-    # A replica's share of a distributed variable has no `scatter_add` of its own, but a handle.
-    # There is none between replicas (where Keras builds a model symbolically), and in a stateless
-    # scope the state is a plain tensor.
+    # The copy of a distributed variable on a replica has a handle but no `scatter_add`. In
+    # cross-replica context (where Keras builds a model symbolically) there is no handle, and in a
+    # stateless scope the state is a plain tensor.
     if isinstance(state, tf.Variable) and not tf.distribute.in_cross_replica_context():
         tf.raw_ops.ResourceScatterAdd(resource=state.handle, indices=index, updates=values)
     else:

@@ -1,33 +1,33 @@
-"""What every metric of this folder does with a batch before it counts."""
+"""Conversion of a batch to rows, for all metrics of this folder."""
 
 import tensorflow as tf
 
 __all__ = ["binary_rows"]
 
-# A mean of float32 probabilities may exceed one by a rounding; a logit taken for a
-# probability exceeds it by far more.
+# A mean of float32 probabilities may exceed 1 by rounding; a logit that is passed as a probability
+# exceeds it by far more.
 _SLACK = 1e-6
 
 
 def binary_rows(
     y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, from_logits: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Flattens a batch of binary predictions to float64 rows and marks the broken ones NaN.
+    """Flattens a batch of binary predictions to float64 rows and marks invalid ones by NaN.
 
     Args:
         y_true: labels in [0, 1], `[B]` or `[B, 1]`, any numeric dtype or bool.
         y_pred: logits or probabilities, `[B]` or `[B, 1]`, any float dtype.
-        sample_weight: None, a scalar, `[B]` or `[B, 1]`.
-        from_logits: whether `y_pred` holds logits; if not, it must lie in [0, 1].
+        sample_weight: `None`, a scalar, `[B]` or `[B, 1]`.
+        from_logits: boolean, whether `y_pred` are logits; if not, they must be in [0, 1].
 
     Returns:
-        `(labels, predictions, weights)`, each `[B]` float64. Where a prediction is not finite or
-        not a probability, or a label lies outside [0, 1], the weight is NaN (and the prediction
-        0, so that no later arithmetic or index depends on it).
+        `(labels, predictions, weights)`, each `[B]` float64. If a prediction is not finite or not a
+        probability, or a label is outside [0, 1], the weight is NaN (and the prediction 0, so that
+        later operations do not depend on it).
 
     Raises:
-        ValueError: the sizes differ (where they are known); or, in eager mode, a label lies
-            outside [0, 1]. In a graph such a label makes the metric NaN instead.
+        ValueError: if the sizes are known and differ; in eager mode, if a label is outside [0, 1].
+            In a graph, such a label makes the metric NaN.
 
     Equation:
         `w_i <- w_i if finite(p_i) and 0 <= y_i <= 1 else NaN`
@@ -51,7 +51,7 @@ def binary_rows(
 
     label_ok = tf.logical_and(labels >= 0.0, labels <= 1.0)
     if tf.executing_eagerly() and not bool(tf.reduce_all(label_ok)):
-        raise ValueError("Labels must lie in [0, 1]. Received: values outside, or NaN.")
+        raise ValueError("Labels must be in [0, 1]. Received: other values or NaN.")
     if from_logits:
         ok = tf.math.is_finite(predictions)
     else:
@@ -61,8 +61,9 @@ def binary_rows(
 
 
 def _same_size(name: str, rows: tf.Tensor, predictions: tf.Tensor) -> None:
-    """Raises where the two `[B]` tensors are known to differ in size."""
+    """Raises if the sizes of two `[B]` tensors are known and differ."""
     if not rows.shape.is_compatible_with(predictions.shape):
         raise ValueError(
-            f"{name} has {rows.shape[0]} values but y_pred has {predictions.shape[0]}."
+            f"{name} must have as many values as y_pred. Received: {rows.shape[0]} and "
+            f"{predictions.shape[0]} values."
         )

@@ -16,44 +16,46 @@ from tf_helen.rules import FrequencyAwareRate
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class FrequencyAware(WrappingOptimizer):
-    """Longer steps for rare rows, around any optimizer of this package.
+    """Longer steps for rare rows, a wrapper of any optimizer of this package.
 
     ```
     step of row k <- step of row k * min((t / n_k)^rho, cap)
     ```
 
-    t is the table's step, from 1; n_k the number of steps so far that had row k in their batch,
-    this one included. A row of every step, and dense weights, keep the base optimizer's step. With
-    `rho=0.5` a row of every 100th step takes steps 10 times as long. The decay of rows and the
-    thresholds of group lasso are not multiplied. A table whose gradient is dense, because Keras
-    regularizes it, keeps the plain step too.
+    t is the step of the table, from 1, and n_k is the number of steps so far with row k in their
+    batch, including the current one. Rows that occur in every step, and dense weights, have the
+    steps of the base optimizer. With `rho=0.5`, a row that occurs in every 100th step has steps 10
+    times as long. The decay of rows and the thresholds of group lasso are not multiplied. Tables
+    with a dense gradient, due to a Keras regularizer, have plain steps too.
 
-    A row that first occurs late takes one very long step: at step 10^6 with `rho=0.5` one of 1000
-    times the rate. Adam's first step has the length of the rate, so give a small `cap` there; the
-    accumulator of `Adagrad(initial_accumulator_value=0.1)` dampens it. Memory: 4 bytes per row
-    besides the base optimizer's.
+    A row that first occurs late has one very long step: at step 10^6 with `rho=0.5`, 1000 times the
+    learning rate. The first step of Adam has the length of the learning rate, so use a small `cap`
+    with Adam; the accumulator of `Adagrad(initial_accumulator_value=0.1)` reduces the step. Memory:
+    4 bytes per row in addition to the base optimizer's.
 
     Args:
-        learning_rate: float or schedule, the base optimizer's. Defaults to `None`: its own default.
-        base_optimizer: a name or an optimizer of this package whose rule defines `direction` (all
-            but `GroupFTRL`): `FrequencyAware(base_optimizer=AdamAR())`. It must not have trained;
-            it is changed. Defaults to "adam".
-        rho: float, not negative, the exponent; with 0 it is the base optimizer. Defaults to 0.5.
-        cap: float, at least 1, the largest factor. Defaults to 1e6, the library's.
-        count: "steps", or "occurrences": n_k counts each occurrence in a batch, so that rows that
-            occur more than once per step take shorter steps. Defaults to "steps", the library's.
-        name: string, the optimizer's name.
-        **kwargs: passed to the base optimizer when it is given by name.
+        learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
+            the base optimizer.
+        base_optimizer: name or optimizer of this package whose rule defines `direction` (all
+            except `GroupFTRL`), as in `FrequencyAware(base_optimizer=AdamAR())`. An instance is
+            modified and must not have trained. Defaults to "adam".
+        rho: float, not negative, exponent; 0 is the base optimizer. Defaults to 0.5.
+        cap: float, at least 1, maximum factor. Defaults to 1e6, as in the library.
+        count: "steps", or "occurrences" if n_k counts each occurrence in a batch, so that rows that
+            occur more than once per step have shorter steps. Defaults to "steps", as in the
+            library.
+        name: string, name of the optimizer.
+        **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
         ValueError: on a value out of range, an unknown base optimizer, one that has trained or is
-            wrapped already, or one that needs two passes itself: put FrequencyAware inside,
-            `Helen(base_optimizer=FrequencyAware(...))`.
+            wrapped already, or one that needs two passes; use
+            `Helen(base_optimizer=FrequencyAware(...))` instead.
 
     Reference: F2A (frequency-aware Adagrad) of Google's library for SparseCore, jax-tpu-embedding
     (`F2AOptimizerSpec`): with base optimizer `Adagrad(initial_accumulator_value=0.1, epsilon=0)` it
-    is that rule without its L1 and L2 terms. There is no publication; for other base optimizers it
-    is ours.
+    is that rule without its L1 and L2 terms. There is no publication, and
+    other base optimizers are not part of the library.
 
     Example:
         >>> table = keras.Variable(np.zeros((2, 1)))
@@ -82,8 +84,8 @@ class FrequencyAware(WrappingOptimizer):
         if not isinstance(base, RowSparseOptimizer) or base.needs is Needs.TWO_GRADIENTS:
             raise ValueError(
                 "`base_optimizer` of FrequencyAware must be an optimizer of tf_helen with one "
-                f"gradient per step. Received: {type(base).__name__}. Around SAM or Helen put it "
-                "inside: `Helen(base_optimizer=FrequencyAware(...))`."
+                f"gradient per step. Received: {type(base).__name__}. With SAM or Helen, use "
+                "`Helen(base_optimizer=FrequencyAware(...))`."
             )
         self.wrap_rule(FrequencyAwareRate, **settings(rule))
 

@@ -164,10 +164,10 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
     # State.
 
     def wrap_rule(self, kind: type[Combinator], **settings: Any) -> None:
-        """Has steps put a combinator around the innermost rule; `rule` stays as it is."""
+        """Wraps the innermost rule of `step_rule` in a combinator; `rule` does not change."""
         if self.built or find(self.step_rule, kind):
-            state = "has trained already" if self.built else f"is in a {kind.__name__} already"
-            raise ValueError(f"{type(self).__name__} {state}. Wrap a new optimizer.")
+            state = "has trained" if self.built else f"has a {kind.__name__}"
+            raise ValueError(f"{type(self).__name__} {state} already. Wrap a new optimizer.")
         around = functools.partial(kind, **settings)
         self.step_rule = around_innermost(self.step_rule, around)
 

@@ -1,4 +1,4 @@
-"""Row-wise RMSprop whose rows decay when they occur."""
+"""Row-wise RMSprop with rows that decay when they occur."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tf_helen.rules import OnTouchDecay, RowWiseRMSpropRule
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RowWiseRMSpropAR(RowSparseOptimizer):
-    """RMSprop with one second moment per row, and decay of a row when it occurs.
+    """RMSprop with one second moment per row, and decay of rows when they occur.
 
-    For the rows of the batch, with last_k the step in which row k was last in one:
+    For the rows of the batch, with last_k the last step with row k in its batch:
     ```
     I      = t - last_k                              # 1 the first time
     lambda = min(1, lr * alpha * I)
@@ -23,24 +23,25 @@ class RowWiseRMSpropAR(RowSparseOptimizer):
     e_k <- max(min_shrinkage, 1 - lambda) e_k - lr * g_k / (sqrt(v_k) + epsilon)
     ```
 
-    FBGEMM's reading of AdamAR, for tables too large for moments per weight. It differs from
-    `tf_helen.AdamAR` in three ways: a row decays when it occurs, after the forward pass has read
-    it; the decay is multiplied by the learning rate and leaves at least `min_shrinkage` of a row;
-    and a row of every step decays too, by I = 1. v has no bias correction: a row's first step is
-    `sqrt(1 / (1 - beta))` times as long as RMSprop's later ones. No results on data are published;
-    decay on occurrence with Adam (`AdamAR(decay="on_occurrence")`) was worse than Adam.
+    FBGEMM's version of AdamAR, for tables that are too large for moments per weight. It differs
+    from `tf_helen.AdamAR` in three ways: a row decays when it occurs, after the forward pass has
+    read it; the decay is multiplied by the learning rate and bounded by `min_shrinkage`; and rows
+    that occur in every step decay too, with I = 1. v has no bias correction, so the first step of a
+    row is `sqrt(1 / (1 - beta))` times as long as later ones. There are no published results; decay
+    on occurrence with Adam (`AdamAR(decay="on_occurrence")`) was worse than Adam.
 
-    Dense weights do not decay; of a dense kernel a row is an input row, of a bias each number.
-    Memory: 8 bytes per row, whatever its width.
+    Dense weights do not decay. A row of a dense kernel is an input row; each number of a bias is a
+    row. Memory: 8 bytes per row, for any width.
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         alpha: float, not negative, decay per step of absence and unit of the learning rate.
-            Defaults to 1e-2, which at the default rate is 1e-4 per step; FBGEMM's default is 0.
-        min_shrinkage: float in [0, 1], what a decay leaves of a row at least. Defaults to 0.1.
-        beta: float in [0, 1), the decay of v. Defaults to 0.99.
+            Defaults to 1e-2, which is 1e-4 per step with the default learning rate; FBGEMM's
+            default is 0.
+        min_shrinkage: float in [0, 1], minimum factor of a decay. Defaults to 0.1.
+        beta: float in [0, 1), decay of v. Defaults to 0.99.
         epsilon: float, not negative. Defaults to 1e-8.
-        name: string, the optimizer's name.
+        name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
     Raises:

@@ -6,12 +6,12 @@ from tf_helen.core.rule import settings
 
 
 class RuleSettings:
-    """Mixin before an optimizer class: the settings of its `rule` are read as its own.
+    """Mixin for optimizer classes, with the settings of `rule` as attributes.
 
-    None of them can be assigned once `rule` is set, because compiled steps hold them.
+    They cannot be assigned after `rule` is set, because compiled steps depend on them.
     """
 
-    # Attributes besides the rule's settings that compiled steps hold.
+    # Attributes, in addition to the settings of the rule, that compiled steps depend on.
     fixed_settings: tuple[str, ...] = ()
 
     def __getattr__(self, name):
@@ -32,7 +32,7 @@ class RuleSettings:
         ):
             raise AttributeError(
                 f"`{name}` of {type(self).__name__} is fixed at construction, because compiled "
-                f"steps hold it. Received: {name}={value!r}. Make a new optimizer and compile the "
-                "model with it."
+                f"steps depend on it. Received: {name}={value!r}. Create a new optimizer and "
+                "compile the model with it."
             )
         super().__setattr__(name, value)

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization around any base optimizer."""
+"""Sharpness-aware minimization, a wrapper of any base optimizer."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tf_helen.optimizers.passes import Needs, gradients_of, summed_blocks
 from tf_helen.optimizers.second_pass import LaterPass
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 
-_TINY = 1e-12  # the papers' guard against a zero norm
+_TINY = 1e-12  # added to norms in the papers
 
 
 def unit_scale(norm: tf.Tensor) -> tf.Tensor:
-    """`1 / (norm + 1e-12)`; 0 where the norm is zero or not finite: then nothing is perturbed."""
+    """Returns `1 / (norm + 1e-12)`, and 0 if the norm is zero or not finite."""
     usable = tf.logical_and(tf.math.is_finite(norm), norm > 0)
     return tf.where(usable, 1 / (tf.where(usable, norm, tf.ones_like(norm)) + _TINY), 0)
 
 
 def scaled(values: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """`values * scale`; exactly 0 where the scale is 0, also for values that are not finite."""
+    """Returns `values * scale`, and 0 where the scale is 0, also for infinite values."""
     return tf.math.multiply_no_nan(values, tf.cast(scale, values.dtype))
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class SAM(WrappingOptimizer):
-    """Sharpness-aware minimization of embedding models, around any base optimizer.
+    """Sharpness-aware minimization of embedding models, with any base optimizer.
 
     ```
     pass 1 at w:            g
@@ -44,28 +44,30 @@ class SAM(WrappingOptimizer):
     w restored bit for bit; the base optimizer applies g'
     ```
 
-    Only the rows of the batch are perturbed, so a step costs two passes and no table.
-    It needs a trainer that runs two passes: `tf_helen.Model`, `tf_helen.enable(model)` or
-    `optimizer.minimize(closure, variables)`; under a plain `keras.Model` it raises.
+    Only the rows of the batch are perturbed, so the cost of a step, two passes, does not depend on
+    the size of the table. Use `tf_helen.Model`, `tf_helen.enable(model)` or
+    `optimizer.minimize(closure, variables)`; under a plain `keras.Model`, the optimizer raises an
+    error.
 
     Args:
         learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
             the base optimizer.
-        rho: float, not negative, the radius of the perturbation. 0 gives the base optimizer's step.
-            Defaults to 0.05.
-        base_optimizer: a name ("adam", "sgd", ...) or an optimizer, ours or Keras's. Defaults to
+        rho: float, not negative, radius of the perturbation; 0 is the base optimizer. Defaults to
+            0.05.
+        base_optimizer: name ("adam", "sgd", ...) or optimizer, of tf_helen or Keras. Defaults to
             "adam".
-        adaptive: boolean; scale by the weight: `eps = rho * w^2 g / (|| |w| g || + 1e-12)`.
-            Defaults to `False`.
-        perturbation: under several replicas, "global": all perturb by the gradient of the global
-            batch (one more all-reduce; equal to one replica); "replica": each by its own, as in
-            the SAM paper's m-sharpness, without communication. Defaults to "global".
+        adaptive: boolean, whether to scale by the weights:
+            `eps = rho * w^2 g / (|| |w| g || + 1e-12)`. Defaults to `False`.
+        perturbation: "global" or "replica". With several replicas, "global" perturbs by the
+            gradient of the global batch, with one more all-reduce, which equals one replica.
+            "replica" perturbs each replica by its own gradient, without communication, as in the
+            m-sharpness of the paper. Defaults to "global".
         name: string, name of the optimizer.
         **kwargs: passed to the base optimizer if it is given by name.
 
     Raises:
-        ValueError: on a negative rho, an unknown base optimizer (the nearest name is suggested),
-            or arguments that belong to the base optimizer when an instance is given.
+        ValueError: on a negative rho, an unknown base optimizer (suggests the nearest name), or
+            arguments of the base optimizer in addition to an instance.
 
     Reference: Foret et al., ICLR 2021, Algorithm 1.
 
@@ -97,19 +99,20 @@ class SAM(WrappingOptimizer):
     needs = Needs.TWO_GRADIENTS
     fixed_settings = ("rho", "adaptive", "perturbation")
 
-    # The perturbation.
+    # Perturbation.
 
     def perturbations(
         self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]
     ) -> list[tf.Tensor | None]:
-        """The perturbation of each variable's rows.
+        """Returns the perturbation of each variable's rows.
 
         Args:
-            blocks: the first pass's gradients, summed.
-            variables: the variables, at the weights of the first pass.
+            blocks: sequence of `RowBlock`, the summed gradients of the first pass.
+            variables: sequence of Keras variables, with the weights of the first pass.
 
         Returns:
-            For each variable a tensor like `blocks[i].values`, or `None`: not perturbed.
+            For each variable a tensor of the shape of `blocks[i].values`, or `None` if it is not
+            perturbed.
         """
         if not self.adaptive:
             return self._perturbations_by_weight(blocks, [None] * len(blocks))
@@ -120,7 +123,7 @@ class SAM(WrappingOptimizer):
         return self._perturbations_by_weight(blocks, weights)
 
     def _perturbations_by_weight(self, blocks, weights) -> list[tf.Tensor]:
-        """`rho T^2 g / ||T g||`, T given per block (`None`: 1)."""
+        """Returns `rho T^2 g / ||T g||` with T per block (`None`: 1)."""
         weighted = [
             block if weight is None else block.with_values(block.values * weight)
             for block, weight in zip(blocks, weights, strict=True)
@@ -131,7 +134,7 @@ class SAM(WrappingOptimizer):
             for block, weight in zip(weighted, weights, strict=True)
         ]
 
-    # The two passes.
+    # Passes.
 
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
         variables = list(variables)
@@ -143,19 +146,19 @@ class SAM(WrappingOptimizer):
         if self.perturbation == "global":
             gradients = replicas.all_reduce_sum(gradients)
         blocks = summed_blocks(gradients, perturbed, loss_scale)
-        # What layers update (batch-norm statistics, seeds) counts the first pass only.
+        # The state of layers (batch-norm statistics, seeds) is updated by the first pass only.
         with self._perturbed(blocks, perturbed), second_pass:
             _, second = self._base_gradients(closure, variables, loss_scale)
         return loss, self._gradients_to_apply(first, second, variables)
 
     def _base_gradients(self, closure, variables, loss_scale):
-        # It may need more of the loss at the perturbed weights than a gradient.
+        # The base optimizer may need more than one gradient at the perturbed weights.
         return driver_of(self.base_optimizer).compute_gradients(closure, variables, loss_scale)
 
     @contextlib.contextmanager
     def _perturbed(self, blocks, variables):
-        # Adding and then subtracting the perturbation would not give the weights back exactly.
-        # Decay that is settled here is taken back too: the step may yet be skipped.
+        # Rows are saved, because adding and subtracting the perturbation is not exact. The decay
+        # that is applied here is also reverted, because the step may be skipped.
         saved = []
         for block, variable in zip(blocks, variables, strict=True):
             saved += self.bring_up_to_date(block, variable)
@@ -186,7 +189,7 @@ class SAM(WrappingOptimizer):
 
 
 def total_norm(blocks: Sequence[RowBlock]) -> tf.Tensor:
-    """The Euclidean norm over several blocks together, a float32 scalar (float64 if one is)."""
+    """Returns the Euclidean norm over several blocks, float32, or float64 if a block is."""
     dtype = tf.float64 if any(b.values.dtype == tf.float64 for b in blocks) else tf.float32
     return tf.sqrt(tf.add_n([tf.cast(squared_norm(block), dtype) for block in blocks]))
 
@@ -195,11 +198,11 @@ def _refuse_sharpness_inside(outer: SAM, inner: keras.optimizers.Optimizer) -> N
     if isinstance(inner, SAM):
         raise ValueError(
             f"`base_optimizer` of {type(outer).__name__} must not be sharpness-aware itself. "
-            f"Received: {type(inner).__name__}. Give it that one's own `base_optimizer`."
+            f"Received: {type(inner).__name__}. Pass the `base_optimizer` of that one."
         )
     if isinstance(inner, DelegatingOptimizer):
-        for one in inner._inner:
-            _refuse_sharpness_inside(outer, one)
+        for optimizer in inner._inner:
+            _refuse_sharpness_inside(outer, optimizer)
 
 
 def rows_of(variable: keras.Variable, block: RowBlock) -> tf.Tensor:

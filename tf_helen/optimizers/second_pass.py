@@ -1,4 +1,4 @@
-"""What a forward pass may see and change when it is not the first one of a step."""
+"""A scope for forward passes after the first one of a step."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from tf_helen.core import replicas
 
 
 class LaterPass(keras.StatelessScope):
-    """A scope for a forward pass that must leave no trace.
+    """A scope for a forward pass that changes no variable.
 
-    Weights read as they are, so that a perturbation of them counts. The variables of `state` read
-    as they were when this object was made, before the first pass. What layers assign is dropped
-    at the end. Until then they read it back, but not what they assign to a trained weight: the
-    loss must stay a function of that weight, as it is in the first pass.
+    Weights have their current values, including a perturbation. The variables of `state` have the
+    values of the time when this object was created, before the first pass. Assignments of layers
+    are visible within the scope and dropped at its end, except assignments to trained weights,
+    which are ignored, because the loss must remain a function of these weights.
 
     Args:
-        trained: Keras variables by which the loss is differentiated.
-        state: Keras variables that the pass must find as the first pass found them.
+        trained: sequence of Keras variables by which the loss is differentiated.
+        state: sequence of Keras variables with the same values as in the first pass. Defaults to
+            `()`.
 
     Example:
         >>> steps = keras.Variable(0.0, trainable=False)
@@ -42,8 +43,8 @@ class LaterPass(keras.StatelessScope):
         value = super().get_current_value(variable)
         if value is not None or self._reads_through:
             return value
-        # Keras hands this value to weight regularizers, and does not expect `None`.
-        self._reads_through = True  # `variable.value` asks this scope
+        # Keras passes this value to weight regularizers, which do not expect `None`.
+        self._reads_through = True  # `variable.value` calls this method
         try:
             return variable.value
         finally:

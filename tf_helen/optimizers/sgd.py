@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, and with momentum, for tables and dense weights."""
+"""Stochastic gradient descent, with and without momentum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_helen.rules import MomentumRule, SGDRule
 class SGD(RowSparseOptimizer):
     """Row-sparse stochastic gradient descent.
 
-    `e <- e - lr * g` on the rows of the batch, duplicates summed.
+    `e <- e - lr * g` on the rows of the batch, with duplicates summed.
 
     With `momentum`: `m <- momentum * m + g`, `e <- e - lr * m` (nesterov:
     `e - lr * (g + momentum * m)`), as `tf_helen.Momentum`.
@@ -23,7 +23,8 @@ class SGD(RowSparseOptimizer):
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         momentum: float in [0, 1). Defaults to 0.
-        nesterov: boolean; needs `momentum`. Defaults to `False`.
+        nesterov: boolean, whether to use Nesterov's momentum; needs `momentum`. Defaults to
+            `False`.
         name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 
@@ -52,7 +53,7 @@ class SGD(RowSparseOptimizer):
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Momentum(RowSparseOptimizer):
-    """Row-sparse SGD with momentum; the moment of an absent row waits.
+    """Row-sparse SGD with momentum; the moments of absent rows do not change.
 
     ```
     m <- momentum * m + g
@@ -62,7 +63,7 @@ class Momentum(RowSparseOptimizer):
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
         momentum: float in [0, 1). Defaults to 0.9.
-        nesterov: boolean; look ahead by one momentum step. Defaults to `False`.
+        nesterov: boolean, whether to use Nesterov's momentum. Defaults to `False`.
         name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
 

@@ -1,4 +1,4 @@
-"""The variables an optimizer keeps beside each variable it trains."""
+"""The slot variables of an optimizer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HISTORY = "history"
 
 
 class SlotsByVariable:
-    """Slots by variable: a plain object, because Keras would track a list a second time."""
+    """Slots by variable, in a plain object, because Keras would track a list again."""
 
     def __init__(self) -> None:
         self.by_index: list[dict[str, keras.Variable]] = []
@@ -25,7 +25,7 @@ class SlotsByVariable:
 def make_slots(
     optimizer: keras.optimizers.Optimizer, variable: keras.Variable
 ) -> dict[str, keras.Variable]:
-    """Creates what the rule's `slots`, `row_slots` and history name for one variable."""
+    """Creates the slots, row slots and row records of a rule for a variable."""
     dtype, shape = compute_dtype(variable), tuple(variable.shape)
     made = {
         name: add_slot(optimizer, variable, name, shape, dtype, initial)
@@ -42,25 +42,25 @@ def make_slots(
 
 
 def add_slot(optimizer, variable, name, shape, dtype, initial) -> keras.Variable:
-    """Creates one slot beside its variable, under the variable's name."""
+    """Creates a slot, on the device of its variable and with its name."""
     with keras_access.strategy_of(optimizer).extended.colocate_vars_with(variable.value):
         return optimizer.add_variable(
             shape=shape,
             dtype=dtype,
-            # Keras's Constant goes through float32, where 0.1 is not 0.1.
+            # Keras's Constant converts to float32, which rounds 0.1.
             initializer=lambda shape, dtype: tf.fill(shape, tf.constant(initial, dtype)),
             name=f"{variable.path.replace('/', '_')}_{name}",
         )
 
 
 def fill(slot: keras.Variable, value: float) -> None:
-    """Sets every number of a slot, on every replica."""
+    """Sets all numbers of a slot, on every replica."""
     for copy in replicas.copies(slot):
         copy.assign(tf.fill(copy.shape, tf.constant(value, copy.dtype)), read_value=False)
 
 
 def reset_slots(optimizer: Any, variable: keras.Variable) -> None:
-    """Sets a variable's slots to their initial values, and its rows' records to this step."""
+    """Sets the slots of a variable to their initial values, and its records to this step."""
     slots, rule = optimizer.slots_of(variable), optimizer.rule
     for name, initial in {**rule.slots(), **rule.row_slots()}.items():
         fill(slots[name], initial)

@@ -1,4 +1,4 @@
-"""One optimizer's step on one variable: the only place where rows and slots are written."""
+"""The step of an optimizer on one variable, which writes rows and slots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_helen.optimizers.slots import HISTORY
 def prepared(
     optimizer: Any, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]
 ) -> list[RowBlock]:
-    """The blocks after the `prepare` of an optimizer's rule, which sees tables only."""
+    """Applies the `prepare` of an optimizer's rule to the blocks of tables."""
     if not optimizer.rule.prepares:
         return list(blocks)
     changed = []
@@ -32,12 +32,12 @@ def prepared(
 
 
 def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -> None:
-    """Takes an optimizer's step on one variable: reads, applies the rule, writes.
+    """Performs the step of an optimizer on one variable.
 
     Args:
-        optimizer: a `RowSparseOptimizer`.
-        block: the variable's gradient, duplicates summed, clipped.
-        variable: the variable.
+        optimizer: `RowSparseOptimizer`.
+        block: `RowBlock`, gradient of the variable with duplicates summed, and clipped.
+        variable: Keras variable.
     """
     is_table = _is_table(optimizer, block, variable)
     is_embedding = block.is_sparse or tables.of(variable) is not None
@@ -86,10 +86,10 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
 
 
 def _is_table(optimizer: Any, block: RowBlock, variable: keras.Variable) -> bool:
-    """Whether rows without a gradient were absent, rather than weights at rest.
+    """Returns whether rows without a gradient count as absent.
 
-    To a rule that decays absent rows, rows with a zero gradient were absent also where a table's
-    gradient is dense (a regularizer made it so) and in the literal whole-table comparison.
+    For rules that decay absent rows, this includes rows with a zero gradient in tables with a dense
+    gradient (due to a regularizer), and in matrices with `moments="dense"`.
     """
     if not optimizer.rule.decays_absent_rows or block.is_sparse:
         return block.is_sparse

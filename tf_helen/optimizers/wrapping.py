@@ -1,4 +1,4 @@
-"""The base of optimizers around one other."""
+"""Base class of optimizers that wrap one base optimizer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tf_helen.optimizers.delegating import DelegatingOptimizer
 
 
 class WrappingOptimizer(DelegatingOptimizer):
-    """An optimizer around one base optimizer.
+    """An optimizer that wraps one base optimizer.
 
     Args:
-        learning_rate: the base optimizer's, when that is given by name; `None`: its own default.
-        base_optimizer: a name or an optimizer, ours or Keras's.
+        learning_rate: float or schedule of the base optimizer, if it is given by name; `None`: its
+            default.
+        base_optimizer: name or optimizer, of tf_helen or Keras.
         name: string, name of the optimizer.
         rule: see `DelegatingOptimizer`.
         **kwargs: passed to the base optimizer if it is given by name.

@@ -13,28 +13,29 @@ from tf_helen.core.rule import Combinator, Rule, check_quotient_form
 
 @dataclasses.dataclass(frozen=True)
 class FrequencyAwareRate(Combinator):
-    """Multiplies the step of a row by how rarely the row has occurred so far.
+    """Multiplies the step of a row by a power of the inverse frequency of the row.
 
     ```
-    e_k <- e_k - lr * min((t / n_k)^rho, cap) * u / D      # of the rule inside
+    e_k <- e_k - lr * min((t / n_k)^rho, cap) * u / D      # of the wrapped rule
     ```
 
-    t is the table's step, from 1; n_k the steps so far that had row k in their batch, this one
-    included. A row of every step keeps the plain rate. So do dense weights, and tables whose
-    gradient is dense, where nobody counts. Weight decay and decay by absence are not multiplied.
+    t is the step of the table, from 1, and n_k is the number of steps so far with row k in their
+    batch, including the current one. Rows that occur in every step have the plain learning rate. So
+    do dense weights, and tables with a dense gradient, which has no counts. Weight decay and the
+    decay of absent rows are not multiplied.
 
     Args:
-        rule: the rule inside; it must define `direction`.
-        rho: float, not negative; 0: the rule inside. Defaults to 0.5.
-        cap: float, at least 1, the largest factor. Defaults to 1e6.
-        count: "steps"; or "occurrences", of which a batch may hold several: then the factor of a
-            row that occurs more than once per step is below 1. Defaults to "steps".
+        rule: the wrapped `Rule`; it must define `direction`.
+        rho: float, not negative, exponent; 0 is the wrapped rule. Defaults to 0.5.
+        cap: float, at least 1, maximum factor. Defaults to 1e6.
+        count: "steps", or "occurrences", of which a batch may have several per row; the factor of a
+            row that occurs more than once per step is then below 1. Defaults to "steps".
 
     Raises:
-        ValueError: on a value out of range, or a rule inside that is not in quotient form.
+        ValueError: on a value out of range, or a wrapped rule that is not in quotient form.
 
     Source: F2A (frequency-aware Adagrad) of Google's library for SparseCore, jax-tpu-embedding,
-    where the rule inside is Adagrad's and `cap` is `max_lr_multiplier`.
+    where the wrapped rule is Adagrad's and `cap` is `max_lr_multiplier`.
     """
 
     rho: float = 0.5
@@ -57,7 +58,7 @@ class FrequencyAwareRate(Combinator):
         return self.rule.history() | {self._column}
 
     in_quotient_form = True
-    update = Rule.update  # by the direction of this combinator, not of the rule inside
+    update = Rule.update  # uses the direction of this combinator, not of the wrapped rule
 
     def direction(self, gradient, slots, step):
         found = self.rule.direction(gradient, slots, step)
@@ -67,7 +68,7 @@ class FrequencyAwareRate(Combinator):
         return found._replace(numerator=found.numerator * factor)
 
     def _factor(self, step) -> tf.Tensor:
-        """`[rows]`: by what the step of each row is multiplied."""
+        """Returns the factor of the step of each row, `[rows]`."""
         dtype = step.learning_rate.dtype
         now = step.counts if self.count == "occurrences" else tf.cast(step.counts > 0, tf.int32)
         before = tf.cast(step.history[self._column], tf.int64)

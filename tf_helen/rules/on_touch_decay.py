@@ -1,4 +1,4 @@
-"""Decay of a row when it occurs, by how long it has been absent and by the learning rate."""
+"""Decay of rows when they occur, by the time of absence and the learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_helen.core.rule import Combinator
 
 @dataclasses.dataclass(frozen=True)
 class OnTouchDecay(Combinator):
-    """Decays the rows of the batch before the rule inside updates them.
+    """Decays the rows of the batch before the wrapped rule updates them.
 
     ```
     I   = t - last_k            # steps since row k was last in a batch; 1 the first time
@@ -21,12 +21,13 @@ class OnTouchDecay(Combinator):
     ```
 
     Only rows of the batch change, and the forward pass reads a row before it decays. Unlike in
-    `IntervalDecay`, the decay follows the learning rate, and a row of every step has I = 1.
+    `IntervalDecay`, the decay is multiplied by the learning rate, and rows that occur in every step
+    have I = 1.
 
     Args:
-        rule: the rule inside.
+        rule: the wrapped `Rule`.
         alpha: float, not negative, decay per step and unit of the learning rate. Defaults to 1e-2.
-        min_shrinkage: float in [0, 1], what is left of a row at least. Defaults to 0.1.
+        min_shrinkage: float in [0, 1], minimum factor of a decay. Defaults to 0.1.
 
     Raises:
         ValueError: on a value out of range.
@@ -53,7 +54,7 @@ class OnTouchDecay(Combinator):
         return self.rule.update(rows, gradient, slots, step)
 
     def _kept(self, step) -> tf.Tensor:
-        """`[rows]`: by what each row is multiplied; 1 for rows that are not in the batch."""
+        """Returns the factor of each row, 1 for rows that are not in the batch, `[rows]`."""
         last_touch = tf.cast(step.history["last_touch"], tf.int64)
         first = tf.equal(last_touch, 0)
         interval = tf.where(first, tf.ones_like(last_touch), step.table_step - last_touch)

@@ -15,7 +15,7 @@ class RowWiseRMSpropRule(Rule):
     """`v_k <- beta v_k + (1 - beta) mean(g_k^2)`, `e_k <- e_k - lr * g_k / (sqrt(v_k) + epsilon)`.
 
     Args:
-        beta: float in [0, 1), the decay of the second moment. Defaults to 0.99.
+        beta: float in [0, 1), decay of the second moment. Defaults to 0.99.
         epsilon: float, not negative. Defaults to 1e-8.
     """
 
