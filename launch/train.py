@@ -2,7 +2,8 @@
 
 Example: `python -m launch.train --data=data/frappe --out=out/frappe --optimizer=adamar
 --optimizer_args=alpha=1e-4`, or with published settings: `--preset=frappe/deepfm --data=data/frappe
---out=out/frappe`. Continue an interrupted run with `--resume`.
+--out=out/frappe`. Continue an interrupted run with `--resume`. One pass over time, in which each
+row is scored before it is trained: `--data=data/mind5k --out=out/mind5k --progressive`.
 """
 
 import sys
@@ -18,7 +19,11 @@ from launch.quiet import quiet
 from launch.run.arguments import CALLBACKS, parse_arguments
 from launch.run.config import RunConfig
 from launch.run.flags import define_run_flags, run_settings
+from launch.run.history import History
 from launch.run.plots import plot_runs
+from launch.run.progressive import train_progressively
+from launch.run.progressive_plot import plot_pass
+from launch.run.progressive_settings import Progressive
 from launch.run.published import (
     comparison,
     fit_warning,
@@ -52,21 +57,50 @@ def _run(config: RunConfig, schema: zoo.Schema) -> None:
     saved = join(config.out, "saved_model")
     check_export(saved)  # before training starts
     ledger = zoo.Ledger()
-    history = train(config, ledger)
+    progressive = config.progressive is not None
+    history = (train_progressively if progressive else train)(config, ledger)
     print(f"\n{config.model} with {config.optimizer} on {config.data}")
     print(history.table())
     if ledger.total_lost:
         print(f"\ndamaged records were skipped\n{ledger.report()}")
+    title = f"{schema.name}: {config.model}"
+    if progressive:
+        curves = join(config.out, "progressive.png")
+        plot_pass({config.optimizer: history}, curves, title)
+    else:
+        _compare(config, history, schema)
+        curves = join(config.out, "curves.png")
+        plot_runs({config.optimizer: [history.epochs]}, curves, title)
+    export_run(config.out, config.data, saved)
+    print(f"\nlearning curves: {curves}")
+    print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
+
+
+def _compare(config: RunConfig, history: History, schema: zoo.Schema) -> None:
+    """Writes the test scores, and prints them next to published ones."""
     published = published_of(config, schema)
     save_scores(config, history, published)
     if published is not None:
         print("\n" + comparison(published, history, follows(config, published)))
-    title = f"{schema.name}: {config.model}"
-    curves = join(config.out, "curves.png")
-    plot_runs({config.optimizer: [history.epochs]}, curves, title)
-    export_run(config.out, config.data, saved)
-    print(f"\nlearning curves: {curves}")
-    print(f"serve raw features: python -m launch.predict --saved_model={saved} --input=rows.csv")
+
+
+def _progressive() -> dict[str, Any]:
+    """Returns the settings of a pass over time; `None` for those that act between epochs."""
+    if not _FLAGS.progressive:
+        for name in ("progressive_splits", "slices", "slice_rows", "shuffle_slices"):
+            if _FLAGS[name].present:
+                raise ValueError(f"--{name} is for --progressive only; add it or leave it out")
+        return {}
+    for name in ("epochs", "eval_test_each_epoch"):
+        if _FLAGS[name].present:
+            raise ValueError(f"--{name} has no effect with --progressive, one pass; leave it out")
+    progressive = Progressive(
+        tuple(_FLAGS.progressive_splits), _FLAGS.slices, _FLAGS.slice_rows, _FLAGS.shuffle_slices
+    )
+    # A preset's; given as flags, they raise an error in `RunConfig`.
+    none = {"patience": 0, "reduce_lr": None}
+    none = {name: value for name, value in none.items() if not _FLAGS[name].present}
+    return {"progressive": progressive, "epochs": 1, **none}
 
 
 def _settings() -> dict[str, Any]:
@@ -81,9 +115,9 @@ def _settings() -> dict[str, Any]:
         "eval_test_each_epoch": _FLAGS.eval_test_each_epoch,
     }
     if _FLAGS.preset is None:
-        return settings
+        return settings | _progressive()
     given = {name: value for name, value in settings.items() if _FLAGS[name].present}
-    return settings | preset_settings(zoo.preset(_FLAGS.preset), given)
+    return settings | preset_settings(zoo.preset(_FLAGS.preset), given) | _progressive()
 
 
 def _define_flags() -> None:
@@ -127,6 +161,22 @@ def _define_flags() -> None:
     flags.DEFINE_boolean(
         "eval_test_each_epoch", False, "Evaluate the test split after every epoch too."
     )
+    _define_progressive_flags()
+
+
+def _define_progressive_flags() -> None:
+    flags.DEFINE_boolean(
+        "progressive",
+        False,
+        "One pass in the order of the files instead of epochs; each row is scored before it is "
+        "trained.",
+    )
+    flags.DEFINE_list(
+        "progressive_splits", ["train"], "Splits of the pass in order, such as train,valid,test."
+    )
+    flags.DEFINE_integer("slices", 50, "Slices of the pass; each is scored, then trained.")
+    flags.DEFINE_integer("slice_rows", None, "Rows of a slice, in place of --slices.")
+    flags.DEFINE_boolean("shuffle_slices", False, "Shuffle the rows within each slice.")
 
 
 if __name__ == "__main__":

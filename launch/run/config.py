@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from launch.run.arguments import make_callbacks, split_callbacks
+from launch.run.progressive_settings import Progressive
 from launch.run.strategies import STRATEGIES
 from tf_helen.core.checks import one_of, whole_number
 from zoo.data.files import DataError, join, read_text, write_json
@@ -21,7 +22,17 @@ LEDGER = "ledger.json"  # the counts of damaged records
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _HELP = "replace the run with --overwrite, or name another folder"
 # Files that a run writes. LEDGER is not among them: a run that fails before it begins writes it.
-FILES = ("history.csv", "best.keras", "checkpoints", "curves.png", "data.json", "scores.json")
+FILES = (
+    "history.csv",
+    "best.keras",
+    "checkpoints",
+    "curves.png",
+    "data.json",
+    "scores.json",
+    "progressive.json",
+    "progressive.png",
+    "predictions.npz",
+)
 _MAY_CHANGE = (
     "out",
     "data",
@@ -79,6 +90,9 @@ class RunConfig:
         save_models: boolean, whether to write checkpoints and the best model; a run without them
             cannot be resumed. Defaults to `True`.
         progress: boolean, whether to print progress. Defaults to `True`.
+        progressive: `Progressive` or a dict of its arguments, for one pass over time in which each
+            row is scored before it is trained, see `launch.run.progressive`; `epochs` then has no
+            effect. Defaults to `None`: training by epochs.
 
     Raises:
         ValueError: on a value out of range, or a folder on a file system that TensorFlow does not
@@ -114,6 +128,7 @@ class RunConfig:
     evaluate_test: bool = True
     save_models: bool = True
     progress: bool = True
+    progressive: Progressive | None = None
 
     def __post_init__(self) -> None:
         arguments, named = split_callbacks(self.optimizer_args)
@@ -139,8 +154,30 @@ class RunConfig:
         factor = self.reduce_lr
         if factor is not None and (isinstance(factor, bool) or not 0 < factor < 1):
             raise ValueError(f"`reduce_lr` must be a factor in (0, 1). Received: {factor!r}")
+        if self.progressive is not None:
+            self._check_progressive()
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
+
+    def _check_progressive(self) -> None:
+        if isinstance(self.progressive, Mapping):
+            object.__setattr__(self, "progressive", Progressive(**self.progressive))
+        for name, why in (
+            ("patience", "there is one pass"),
+            ("reduce_lr", "there is one pass"),
+            ("callbacks", "they act between epochs"),
+        ):
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` has no effect in a progressive run: {why}. Received: "
+                    f"{name}={getattr(self, name)!r}; leave it out"
+                )
+        for name, value, fix in (
+            ("frequency", "dataset", "it counts rows that are still to come; use batch or running"),
+            ("alpha", "auto", "it is found after the first epoch, and there is one; use a number"),
+        ):
+            if self.optimizer_args.get(name) == value:
+                raise ValueError(f"`{name}={value}` in a progressive run: {fix}")
 
     def save(self) -> None:
         """Writes `config.json` to the run's folder."""

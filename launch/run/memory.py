@@ -27,7 +27,7 @@ class DataMemory:
     def __init__(self, data: str, most_rows: int = MOST_ROWS):
         self._data = data
         self._identity: dict[str, Any] | None = None
-        self._splits: dict[str, tuple[RowsInMemory, zoo.Ledger]] = {}
+        self._splits: dict[tuple[str, bool], tuple[RowsInMemory, zoo.Ledger]] = {}
         # A folder without a manifest does not say how many rows it has.
         known = [split.total_rows for split in load_manifest(data).values()]
         self._fits = bool(known) and None not in known and sum(known) <= most_rows
@@ -40,7 +40,12 @@ class DataMemory:
         return self._identity
 
     def split(
-        self, name: str, schema: zoo.Schema, ledger: zoo.Ledger, max_lost: float
+        self,
+        name: str,
+        schema: zoo.Schema,
+        ledger: zoo.Ledger,
+        max_lost: float,
+        group: bool = False,
     ) -> RowsInMemory | None:
         """Returns a split, or `None` if the rows do not fit.
 
@@ -49,18 +54,20 @@ class DataMemory:
             schema: the columns.
             ledger: receives the account of damaged records, in each call.
             max_lost: share of the records that may be lost.
+            group: whether the features contain the group.
         """
         if not self._fits:
             return None
-        if name not in self._splits:
+        key = name, group
+        if key not in self._splits:
             account = zoo.Ledger()
             try:
-                rows = RowsInMemory(self._data, name, schema, account, max_lost)
+                rows = RowsInMemory(self._data, name, schema, account, max_lost, group)
             finally:
                 _add(account, ledger)
-            self._splits[name] = rows, account
+            self._splits[key] = rows, account
             return rows
-        rows, account = self._splits[name]
+        rows, account = self._splits[key]
         account.check(max_lost)
         _add(account, ledger)
         return rows

@@ -17,12 +17,11 @@ import keras
 from absl import logging
 
 import zoo
-from launch.advice import divergence_line, one_class_lines, smaller_steps
-from launch.cleaning import check_replaceable_run, clean_run
-from launch.run.arguments import make_callbacks, make_model, make_optimizer
+from launch.advice import divergence_line, smaller_steps
+from launch.cleaning import clean_run
+from launch.run.arguments import make_callbacks
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import LEDGER, RunConfig
-from launch.run.data import check_run_data
 from launch.run.evaluation import DivergedError, Evaluator
 from launch.run.files import begin_run, load_best, resume_run, save_best
 from launch.run.history import Epoch, History, best_of, save_history
@@ -30,10 +29,9 @@ from launch.run.memory import DataMemory
 from launch.run.plateau import Plateau
 from launch.run.progress import Progress
 from launch.run.splits import RunData
-from launch.run.strategies import make_strategy
+from launch.run.starting import checked_data, checked_strategy, compiled_model
 from tf_helen.callbacks import Terminated
 from zoo.data.files import DataError, join
-from zoo.data.identity import data_identity
 from zoo.data.locks import FolderLock
 
 __all__ = ["load_best", "train"]
@@ -77,23 +75,13 @@ def train(
 
 
 def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> History:
-    schema = zoo.Schema.load(config.data)
-    identity = data_identity(config.data) if memory is None else memory.identity
-    if config.overwrite:
-        check_replaceable_run(config.out)
-    else:
-        check_run_data(config.out, config.data, identity)
-    for warning in one_class_lines(config.data, schema.label):
-        logging.warning("%s", warning)
-    strategy = make_strategy(config.strategy, config.cpu_replicas)
-    replicas = strategy.num_replicas_in_sync
-    if config.batch_size % replicas:
-        raise ValueError(
-            f"batch_size={config.batch_size} cannot be shared by {replicas} replicas; "
-            f"use a multiple of {replicas}"
-        )
+    if config.progressive is not None:
+        raise ValueError("`progressive` is set; use launch.run.progressive.train_progressively")
+    schema, identity = checked_data(config, memory)
+    strategy = checked_strategy(config)
+    several = strategy.num_replicas_in_sync > 1
     try:
-        data = RunData(config, schema, ledger, drop_remainder=replicas > 1, memory=memory)
+        data = RunData(config, schema, ledger, drop_remainder=several, memory=memory)
     except BaseException:  # too many damaged records: the counts are written all the same
         if ledger.total_lost and not config.overwrite:
             ledger.save(join(config.out, LEDGER))
@@ -101,12 +89,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        model = make_model(config.model, schema, config.model_args, config.precision)
-        model.vocabularies = identity["vocabularies"]
-        model.compile(
-            make_optimizer(config.optimizer, config.learning_rate, _optimizer_args(config, schema)),
-            loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        )
+        model = compiled_model(config, schema, identity)
         plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
         checkpoints = Checkpoints(config.out, model, config.checkpoint_every)
     done = resume_run(config, model, checkpoints) if config.resume else 0
@@ -128,13 +111,6 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
     del model, evaluate, checkpoints
     gc.collect()
     return history
-
-
-def _optimizer_args(config: RunConfig, schema: zoo.Schema) -> dict:
-    arguments = dict(config.optimizer_args)
-    if arguments.get("frequency") == "dataset":
-        arguments["frequency"] = zoo.load_counts(config.data, schema)
-    return arguments
 
 
 def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoints) -> Epoch:

@@ -26,6 +26,7 @@ class RowsInMemory:
         schema: the expected `Schema`. Defaults to None: the folder's own schema.
         ledger: `Ledger` that receives the counts of each file. Defaults to None.
         max_lost: share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
+        group: whether to return the group ids as `features["group"]`. Defaults to False.
 
     Attributes:
         rows: number of rows.
@@ -45,8 +46,9 @@ class RowsInMemory:
         schema: Schema | None = None,
         ledger: Ledger | None = None,
         max_lost: float = MAX_LOST,
+        group: bool = False,
     ):
-        files, parse = open_split(directory, split, schema, ledger, max_lost)
+        files, parse = open_split(directory, split, schema, ledger, max_lost, group)
         parts, self._sizes = [], []
         with tf.device("CPU"):  # where the input pipeline runs
             for path, compression in files:

@@ -1,0 +1,94 @@
+"""What every run does before its first step: checks its data, and makes its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+import zoo
+from launch.advice import one_class_lines
+from launch.cleaning import check_replaceable_run
+from launch.run.arguments import make_model, make_optimizer
+from launch.run.config import RunConfig
+from launch.run.data import check_run_data
+from launch.run.memory import DataMemory
+from launch.run.strategies import make_strategy
+from zoo.data.identity import data_identity
+
+
+def checked_data(
+    config: RunConfig, memory: DataMemory | None = None
+) -> tuple[zoo.Schema, Mapping[str, Any]]:
+    """Reads the schema of a run's data, and compares the data with those of the run's folder.
+
+    Args:
+        config: `RunConfig`, the settings of the run.
+        memory: `DataMemory` that knows the checksums of the data. Defaults to `None`.
+
+    Returns:
+        The schema, and the checksums of the data.
+
+    Raises:
+        DataError: if the folder contains a run on other data, or files that runs do not write.
+    """
+    schema = zoo.Schema.load(config.data)
+    identity = data_identity(config.data) if memory is None else memory.identity
+    if config.overwrite:
+        check_replaceable_run(config.out)
+    else:
+        check_run_data(config.out, config.data, identity)
+    for warning in one_class_lines(config.data, schema.label):
+        logging.warning("%s", warning)
+    return schema, identity
+
+
+def checked_strategy(config: RunConfig) -> tf.distribute.Strategy:
+    """Creates the distribution strategy of a run.
+
+    Args:
+        config: `RunConfig`, the settings of the run.
+
+    Returns:
+        The strategy.
+
+    Raises:
+        ValueError: if its replicas cannot share a batch evenly.
+    """
+    strategy = make_strategy(config.strategy, config.cpu_replicas)
+    replicas = strategy.num_replicas_in_sync
+    if config.batch_size % replicas:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {replicas} replicas; "
+            f"use a multiple of {replicas}"
+        )
+    return strategy
+
+
+def compiled_model(
+    config: RunConfig, schema: zoo.Schema, identity: Mapping[str, Any]
+) -> zoo.models.ClickModel:
+    """Makes the model of a run and compiles it; call it in the scope of the strategy.
+
+    Args:
+        config: `RunConfig`, the settings of the run.
+        schema: `zoo.Schema`, the columns.
+        identity: checksums of the data, from `checked_data`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: on an unknown name or argument.
+    """
+    model = make_model(config.model, schema, config.model_args, config.precision)
+    model.vocabularies = identity["vocabularies"]
+    arguments = dict(config.optimizer_args)
+    if arguments.get("frequency") == "dataset":
+        arguments["frequency"] = zoo.load_counts(config.data, schema)
+    optimizer = make_optimizer(config.optimizer, config.learning_rate, arguments)
+    model.compile(optimizer, loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
