@@ -32,6 +32,7 @@ class Entry:
 
 LR = 0.05
 AR = {"alpha": 0.01}
+BY_ROW = {"alpha": {"*": 0.01}}  # kept beside each row
 LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
 
 
@@ -84,6 +85,7 @@ ENTRIES = {
     "AdamAR": entry(tf_helen.AdamAR, **AR),
     "AdagradAR": entry(tf_helen.AdagradAR, **AR),
     "AdamAR of seen rows": entry(tf_helen.AdamAR, decay_unseen=False, **AR),
+    "AdamAR by row": entry(tf_helen.AdamAR, **BY_ROW),
     "AdamAR auto": entry(tf_helen.AdamAR, alpha="auto"),
     "GroupAdam": entry(tf_helen.GroupAdam, **LASSO),
     "GroupAMSGrad": entry(tf_helen.GroupAMSGrad, **LASSO),
@@ -141,7 +143,7 @@ OVER_REPLICAS = (
     *("Adagrad", "RowWiseRMSpropAR", "Adam", "AdamW by counter", "AdaHessian", "AdamAR"),
     "AdamAR auto",
     *("GroupAdamAR", "GroupFTRL", "SAM", "Helen", "Helen running", "CowClip", "PerVariable"),
-    "FrequencyAware",
+    *("FrequencyAware", "AdamAR by row"),
     *("Helen(AdamAR)", "CowClip(AdamAR)", "SAM(AdaHessian)"),
 )
 

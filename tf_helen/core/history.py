@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch", "step_count")
+COLUMNS = ("last_step", "decayed_to", "count", "recent_count", "last_touch", "step_count", "alpha")
 
 
 def ordered(names: set[str]) -> tuple[str, ...]:
@@ -30,6 +30,7 @@ class RowHistory:
         last_touch: the last step with the row in its batch, also with a zero gradient; 0: none yet
             (`tf_helen.RowWiseRMSpropAR`).
         step_count: number of steps with the row in their batch (`tf_helen.FrequencyAware`).
+        alpha: float32 bits, decay of the row per step of absence (`tf_helen.AdamAR`).
 
     Attributes:
         names: tuple of strings, the columns.

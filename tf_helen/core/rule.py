@@ -218,7 +218,7 @@ class Rule:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the serialized fields."""
-        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        config = _own_settings(self)
         if isinstance(self, Combinator):
             config["rule"] = keras.saving.serialize_keras_object(self.rule)
         return config
@@ -306,9 +306,15 @@ def settings(rule: Rule) -> dict[str, Any]:
         {'momentum': 0.5, 'nesterov': False, 'counter_halflife': 10.0}
     """
     inner = settings(rule.rule) if isinstance(rule, Combinator) else {}
-    own = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    own = _own_settings(rule)
     own.pop("rule", None)
     return {**inner, **own}
+
+
+def _own_settings(rule: Rule) -> dict[str, Any]:
+    """The fields that the constructor takes, by name."""
+    fields = dataclasses.fields(rule)
+    return {field.name: getattr(rule, field.name) for field in fields if field.init}
 
 
 def check_quotient_form(name: str, rule: Rule) -> None:

@@ -10,6 +10,7 @@ import tf_helen
 from tf_helen.legacy.arguments import LearningRate
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.optimizers.arguments import CommonArguments
+from tf_helen.rules.interval_decay import Alpha
 
 
 @tf_keras.saving.register_keras_serializable(package="tf_helen.legacy")
@@ -143,7 +144,7 @@ class AdamAR(LegacyOptimizer):
         self,
         learning_rate: LearningRate = 1e-3,
         *,
-        alpha: float | str = 1e-4,
+        alpha: Alpha = 1e-4,
         decay: str = "continuous",
         decay_unseen: bool = True,
         beta_1: float = 0.9,

@@ -14,6 +14,8 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.core.rule import compute_dtype, find
+from tf_helen.optimizers.pending_decay import PendingDecay, missed_steps
+from tf_helen.optimizers.row_alphas import RowAlphas
 from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, add_slot, fill
 from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
 
@@ -44,6 +46,9 @@ class StillRows:
         if self._optimizer.owns_rows:
             for variable in variables:
                 tables.release(variable)
+
+    def check_alphas(self, variable: keras.Variable) -> None:
+        """Raises `ValueError` if the rows of a table should have their own alphas and have none."""
 
     def after_step(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
         """Called after the rows of a step are written."""
@@ -107,10 +112,13 @@ class AbsentRows(StillRows):
         super().__init__(optimizer)
         self.decay = find(optimizer.rule, IntervalDecay)
         self.continuous = self.decay.decay == "continuous"
+        self._row_alphas = None
+        if self.decay.by_row:
+            self._row_alphas = RowAlphas(optimizer, self.decay.row_alphas)
         self.sweep_every = checks.whole_number("sweep_every", sweep_every)
         self.steps_per_epoch = steps_per_epoch
         self._swept_at = SlotsByVariable()
-        self._pending: dict[int, _PendingDecay] = {}
+        self._pending: dict[int, PendingDecay] = {}
         self._trained: set[int] | None = None  # indices of the last step; `None`: all
         self.alpha_variable = self._epoch_steps = None
         self._epoch_began_at = 0
@@ -139,9 +147,21 @@ class AbsentRows(StillRows):
             {"swept_at": add_slot(self._optimizer, variable, "swept_at", (), "int64", 0)}
             for variable in variables
         ]
-        self.attach(variables)
+        if self._row_alphas is not None:
+            self._row_alphas.store(variables)
+        self._attach(variables)
 
     def attach(self, variables):
+        self._attach(variables)
+        for variable in variables:
+            if tables.of(variable) is not None:
+                self.check_alphas(variable)
+
+    def check_alphas(self, variable):
+        if self._row_alphas is not None:
+            self._row_alphas.check(variable)
+
+    def _attach(self, variables):
         keras_access.check_known(self._optimizer, variables)
         self._trained = {keras_access.index_of(self._optimizer, v) for v in variables}
         if not self.continuous:
@@ -161,10 +181,16 @@ class AbsentRows(StillRows):
                     is_pending = swept_at != self._optimizer.steps_done() - missed
                 table.take(variable, decay, is_pending)
 
-    def _pending_decay_of(self, variable: keras.Variable) -> _PendingDecay:
+    def _pending_decay_of(self, variable: keras.Variable) -> PendingDecay:
         index = keras_access.index_of(self._optimizer, variable)
         if index not in self._pending:
-            self._pending[index] = _PendingDecay(self, self._optimizer, variable)
+            self._pending[index] = PendingDecay(
+                self._optimizer,
+                variable,
+                self.swept_at(variable),
+                self.alpha_variable,
+                self.decay.missing,
+            )
         return self._pending[index]
 
     # Steps of a table.
@@ -283,7 +309,8 @@ class AbsentRows(StillRows):
         if tables.of(variable) is not None:
             return True
         records = replicas.copies(self._optimizer.slots_of(variable)[HISTORY])[0]
-        return bool(tf.reduce_any(tf.cast(records.read_value(), tf.int64) > 0))
+        history = RowHistory(self._optimizer.history_columns(), records.read_value())
+        return bool(tf.reduce_any(tf.cast(history["decayed_to"], tf.int64) > 0))
 
     def _sweep(self, target: tf.Variable, records: tf.Variable, done: tf.Tensor) -> None:
         total = target.shape[0]
@@ -342,45 +369,3 @@ class AbsentRows(StillRows):
 
     def config(self):
         return {"sweep_every": self.sweep_every, "steps_per_epoch": self.steps_per_epoch}
-
-
-def missed_steps(swept_at: tf.Tensor) -> tf.Tensor:
-    """Returns the number of steps without the table, from the value of `swept_at`."""
-    return tf.bitwise.right_shift(swept_at + 1, tf.constant(32, tf.int64))
-
-
-class _PendingDecay(tf.Module):
-    """The pending decay of a table, see `tf_helen.core.tables.RowDecay`."""
-
-    def __init__(self, absent: AbsentRows, optimizer: Any, variable: keras.Variable):
-        super().__init__(name="pending_decay")
-        self.number = tables.next_number()
-        self._records = optimizer.slots_of(variable)[HISTORY].value
-        self._columns = optimizer.history_columns()
-        self._steps_done = keras_access.own_iterations(optimizer).value
-        self._swept_at = absent.swept_at(variable).value
-        found = absent.alpha_variable
-        self._found_alpha = None if found is None else found.value
-        self._missing = absent.decay.missing
-        self._dtype = compute_dtype(variable)
-        self.optimizer = optimizer
-        self._finish = lambda: optimizer.finalize_variable_values([variable])
-
-    def factor(self, ids: tf.Tensor | None) -> tf.Tensor:
-        history = RowHistory(self._columns, read_rows(replicas.local(self._records), ids))
-        done = tf.cast(replicas.local(self._steps_done).read_value(), tf.int64)
-        done -= missed_steps(replicas.local(self._swept_at).read_value())
-        found = self._found_alpha
-        found = None if found is None else replicas.local(found).read_value()
-        return self._missing(history, done, self._dtype, found)
-
-    def finish(self) -> None:
-        self._finish()
-
-    def _trackable_children(self, save_type="checkpoint", **kwargs):
-        children = super()._trackable_children(save_type, **kwargs)
-        # A checkpoint has it through the optimizer; a SavedModel does not need the optimizer.
-        children.pop("_swept_at" if save_type == "checkpoint" else "optimizer", None)
-        if save_type == "checkpoint":
-            children.pop("_found_alpha", None)
-        return children

@@ -9,6 +9,7 @@ import keras
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules import AdagradRule, AdamRule, IntervalDecay
+from tf_helen.rules.interval_decay import Alpha
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -45,6 +46,10 @@ class AdamAR(RowSparseOptimizer):
     fewer than 5 steps are ignored. Pass `steps_per_epoch` if an epoch of `fit` is not one pass over
     the data.
 
+    With a mapping, every row has its own alpha, such as 0 for all rows but the rare ones. This
+    costs 4 bytes per row, and the decay is `P(n) = exp(-alpha n (n + 1) / 2)`, as with "auto".
+    Arrays are saved with the state of the optimizer; its configuration does not contain them.
+
     The moments of absent rows do not change (`moments="lazy"`, the default). `moments="dense"` is
     Algorithm 1 on whole tables, for comparison; rows of any matrix with a zero gradient then count
     as absent. If a row first occurs at step t, I is t - 1, so its initial values are decayed; with
@@ -53,8 +58,10 @@ class AdamAR(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        alpha: float in [0, 1], decay per step of absence (the paper searches 10^-6.5 to 10^-1), or
-            "auto". Defaults to 1e-4.
+        alpha: float in [0, 1], decay per step of absence (the paper searches 10^-6.5 to 10^-1);
+            "auto"; or a dict from the path of a table, the end of the path, or the names of all its
+            fields to a float or an array `[rows]`, in which "*" stands for all other tables, with
+            a float. Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
         decay_unseen: boolean, whether to decay rows that have not occurred yet, as in the paper. If
             `False`, a row keeps its initial value until it first occurs. Defaults to `True`.
@@ -67,7 +74,8 @@ class AdamAR(RowSparseOptimizer):
         **kwargs: see `tf_helen.RowSparseOptimizer`, including `moments`.
 
     Raises:
-        ValueError: on alpha outside [0, 1], an unknown `decay` or `moments`, `sweep_every` < 1.
+        ValueError: on alpha outside [0, 1], an unknown `decay` or `moments`, `sweep_every` < 1; at
+            the first step on alphas that fit no table, or a table that has none.
 
     Reference: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), Algorithm 1.
 
@@ -85,7 +93,7 @@ class AdamAR(RowSparseOptimizer):
         self,
         learning_rate: LearningRate = 1e-3,
         *,
-        alpha: float | str = 1e-4,
+        alpha: Alpha = 1e-4,
         decay: str = "continuous",
         decay_unseen: bool = True,
         beta_1: float = 0.9,
@@ -127,8 +135,8 @@ class AdagradAR(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-2.
-        alpha: float in [0, 1], decay per step of absence, or "auto": see `tf_helen.AdamAR`.
-            Defaults to 1e-4.
+        alpha: float in [0, 1], decay per step of absence, "auto" or a mapping: see
+            `tf_helen.AdamAR`. Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
         decay_unseen: boolean, see `tf_helen.AdamAR`. Defaults to `True`.
         sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
@@ -155,7 +163,7 @@ class AdagradAR(RowSparseOptimizer):
         self,
         learning_rate: LearningRate = 1e-2,
         *,
-        alpha: float | str = 1e-4,
+        alpha: Alpha = 1e-4,
         decay: str = "continuous",
         decay_unseen: bool = True,
         initial_accumulator_value: float = 0.0,

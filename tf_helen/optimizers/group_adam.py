@@ -10,6 +10,7 @@ from tf_helen.optimizers.adam import check_amsgrad
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.rules import AdamRule, GroupLasso, IntervalDecay
+from tf_helen.rules.interval_decay import Alpha
 from tf_helen.rules.strengths import Strength
 
 
@@ -181,7 +182,7 @@ class GroupAdamAR(RowSparseOptimizer):
         self,
         learning_rate: LearningRate = 1e-3,
         *,
-        alpha: float | str = 1e-4,
+        alpha: Alpha = 1e-4,
         decay: str = "continuous",
         decay_unseen: bool = True,
         l1: Strength = 0.0,

@@ -65,6 +65,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     )
     rows = tf.cast(read_rows(target, block.ids), dtype)
     if is_table:
+        absent.check_alphas(variable)
         settled = rule.settle(rows, step.history, step.table_step, absent.found_alpha)
         if not (absent.continuous or block.is_sparse):
             settled = tf.where(per_row(step.touched(), rows), settled, rows)

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tf_helen.core import checks
@@ -21,6 +24,10 @@ from tf_helen.core.rows import per_row
 from tf_helen.core.rule import Combinator
 from tf_helen.rules.decay_table import missing_factor
 
+Alpha = float | str | Mapping[str, float | np.ndarray]
+
+OTHERS = "*"  # all tables without another entry
+PER_ROW = "per_row"  # in a configuration: the state of the optimizer contains the alphas
 _LEAST_ALPHA = 1e-9  # P(n) is tabulated; the paper's smallest alpha is 3e-7
 _FORGOTTEN = 2.0**-24  # the rounding of float32
 
@@ -33,8 +40,11 @@ class IntervalDecay(Combinator):
         rule: the wrapped `Rule`.
         alpha: float in [0, 1], decay per step of absence; or "auto": the optimizer passes
             `found_alpha`, and `P(n) = exp(-alpha n (n + 1) / 2)`, the product of
-            `lambda = 1 - exp(-alpha I)`, which is about `alpha I` if that is small. Defaults to
-            1e-4.
+            `lambda = 1 - exp(-alpha I)`, which is about `alpha I` if that is small; or a dict from
+            the path of a table, the end of the path, or the names of all its fields to a float or
+            an array `[rows]`, in which "*" stands for all other tables, with a float. Every row
+            then has its own alpha, stored in its record, and the same P(n). The configuration says
+            "per_row" in place of arrays. Defaults to 1e-4.
         decay: "continuous", or "on_occurrence" for a single decay by I when the row occurs.
             Defaults to "continuous".
         decay_unseen: boolean, whether to decay rows that have had no gradient yet. If `False`, a
@@ -46,19 +56,36 @@ class IntervalDecay(Combinator):
     Source: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), Algorithm 1.
     """
 
-    alpha: float | str = 1e-4
+    alpha: Alpha = 1e-4
     decay: str = "continuous"
     decay_unseen: bool = True
+    # Checked values, which the optimizer writes into its records; not part of a configuration.
+    row_alphas: Mapping[str, np.ndarray] | None = dataclasses.field(
+        default=None, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self):
-        alpha = checked_alpha(self.alpha)
+        alpha = self.alpha
+        if isinstance(alpha, Mapping):
+            found = _checked_alphas(alpha)
+            self._replace(row_alphas=found)
+            numbers = all(values.ndim == 0 for values in found.values())
+            alpha = {key: float(v) for key, v in alpha.items()} if numbers else PER_ROW
+        else:
+            alpha = checked_alpha(alpha)
         decay = checks.one_of("decay", self.decay, ("continuous", "on_occurrence"))
         if alpha == "auto" and decay == "on_occurrence":
             raise ValueError("`alpha='auto'` needs decay='continuous'. Received: 'on_occurrence'")
         self._replace(alpha=alpha, decay=decay, decay_unseen=bool(self.decay_unseen))
 
+    @property
+    def by_row(self) -> bool:
+        """Whether every row has its own alpha, stored in its record."""
+        return self.alpha == PER_ROW or isinstance(self.alpha, Mapping)
+
     def history(self):
-        return self.rule.history() | {"last_step", "decayed_to"}
+        needed = {"last_step", "decayed_to"} | ({"alpha"} if self.by_row else set())
+        return self.rule.history() | needed
 
     @property
     def decays_absent_rows(self):
@@ -70,7 +97,8 @@ class IntervalDecay(Combinator):
         else:
             last_step = tf.bitcast(history["last_step"], tf.int32)
             interval = tf.cast(until, tf.int32) - 1 - last_step
-            factor = 1 - tf.clip_by_value(self.alpha * tf.cast(interval, rows.dtype), 0, 1)
+            alpha = self._alpha_of(history, rows.dtype, found_alpha)
+            factor = 1 - tf.clip_by_value(alpha * tf.cast(interval, rows.dtype), 0, 1)
             factor = self._without_unseen(factor, history)
         return self.rule.settle(rows * per_row(factor, rows), history, until, found_alpha)
 
@@ -82,11 +110,18 @@ class IntervalDecay(Combinator):
         found_alpha: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the factor that brings stored rows up to date at step `until`, `[rows]`."""
-        if self.alpha == "auto":
-            factor = self._closed_form(history, until, dtype, found_alpha)
+        if self.by_row or self.alpha == "auto":
+            alpha = self._alpha_of(history, dtype, found_alpha)
+            factor = self._closed_form(history, until, dtype, alpha)
         else:
             factor = missing_factor(history, until, self.alpha, dtype)
         return self._without_unseen(factor, history)
+
+    def _alpha_of(self, history, dtype, found_alpha) -> tf.Tensor | float:
+        """Returns alpha: a scalar, or `[rows]`."""
+        if self.by_row:
+            return tf.cast(tf.bitcast(history["alpha"], tf.float32), dtype)
+        return self.alpha if found_alpha is None else tf.cast(found_alpha, dtype)
 
     def _without_unseen(self, factor: tf.Tensor, history: RowHistory) -> tf.Tensor:
         """Returns the factors, 1 for rows without a gradient so far if these do not decay."""
@@ -103,12 +138,32 @@ class IntervalDecay(Combinator):
         settled = tf.maximum(decayed_to - 1 - last_step, 0)
         # n (n + 1) - h (h + 1), without cancellation
         more, both = tf.cast(away - settled, dtype), tf.cast(away, dtype) + tf.cast(settled, dtype)
-        return tf.exp(-tf.cast(alpha, dtype) / 2 * (more * (both + 1)))
+        return tf.exp(-alpha / 2 * (more * (both + 1)))
+
+
+def _checked_alphas(alphas: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns the alphas by table or field as float32 arrays, after a check of their values."""
+    if not alphas:
+        raise ValueError("`alpha` must map tables to numbers. Received an empty mapping.")
+    found = {}
+    for key, given in alphas.items():
+        values = np.array(given, np.float64)
+        allowed = (values == 0) | ((values >= _LEAST_ALPHA) & (values <= 1))
+        if values.ndim > (0 if key == OTHERS else 1) or not allowed.all():
+            wrong = values[~allowed].ravel()[:3].tolist()
+            kind = "a number" if key == OTHERS else "a number, or an array with one per row, each"
+            raise ValueError(
+                f"`alpha[{str(key)!r}]` must be {kind} 0 or in [{_LEAST_ALPHA:g}, 1]. Received the "
+                f"shape {list(values.shape)}, with values such as "
+                f"{wrong or values.ravel()[:3].tolist()}"
+            )
+        found[str(key)] = values.astype(np.float32)
+    return found
 
 
 def checked_alpha(alpha: float | str) -> float | str:
-    """Returns alpha as a float in [0, 1], or "auto"; else raises `ValueError`."""
-    if alpha == "auto":
+    """Returns alpha as a float in [0, 1], "auto" or "per_row"; else raises `ValueError`."""
+    if isinstance(alpha, str) and alpha in ("auto", PER_ROW):
         return alpha
     if isinstance(alpha, str):
         raise ValueError(f"`alpha` must be a number in [0, 1] or 'auto'. Received: {alpha!r}")
