@@ -459,7 +459,7 @@ BAD = [
     (tf_helen.FrequencyAware, {"cap": 0.5}, r"cap.*\[1, .*0\.5"),
     (tf_helen.FrequencyAware, {"count": "step"}, "Did you mean 'steps'"),
     (tf_helen.FrequencyAware, {"base_optimizer": "sam"}, r"Helen\(base_optimizer=FrequencyAware"),
-    (tf_helen.Adam, {"l2": 0.1}, "`coupled_weight_decay` now"),
+    (tf_helen.Adam, {"l2": 0.1}, "now named `coupled_weight_decay`"),
     (tf_helen.SGD, {"nesterov": True}, "nesterov.*momentum"),
     (tf_helen.CowClip, {"base_optimizer": "helen"}, r"Helen\(base_optimizer=CowClip"),
     (tf_helen.CowClip, {"base_optimizer": keras.optimizers.Adam()}, "optimizer of tf_helen"),
