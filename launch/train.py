@@ -16,7 +16,7 @@ import zoo
 from launch import cli
 from launch.export import export_run
 from launch.quiet import quiet
-from launch.run.arguments import CALLBACKS, parse_arguments
+from launch.run.arguments import CALLBACKS, parse_arguments, split_outside_brackets
 from launch.run.config import RunConfig
 from launch.run.flags import define_run_flags, run_settings
 from launch.run.history import History
@@ -108,7 +108,7 @@ def _settings() -> dict[str, Any]:
     settings = run_settings() | {
         "optimizer": _FLAGS.optimizer,
         "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
-        "callbacks": tuple(_FLAGS.callbacks),
+        "callbacks": tuple(part.strip() for part in split_outside_brackets(_FLAGS.callbacks)),
         "seed": _FLAGS.seed,
         "patience": _FLAGS.patience,
         "reduce_lr": _FLAGS.reduce_lr,
@@ -140,11 +140,11 @@ def _define_flags() -> None:
         "Optimizer arguments, e.g. rho=0.01,alpha=auto. frequency=dataset uses the counts of the "
         "training split for Helen.",
     )
-    flags.DEFINE_list(
+    flags.DEFINE_string(
         "callbacks",
-        [],
-        f"Callbacks, separated by commas: {', '.join(CALLBACKS)}. meda re-initializes the "
-        "embedding tables at the start of each epoch.",
+        "",
+        f"Callbacks, separated by commas: {', '.join(CALLBACKS)}; with arguments: "
+        "magnitude_pruning(sparsity=0.9,begin=2).",
     )
     flags.DEFINE_integer("epochs", 4, "Maximum number of epochs.")
     flags.DEFINE_integer("seed", 0, "Seed of weights, row order and dropout.")

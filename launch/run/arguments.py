@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -194,26 +195,54 @@ def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
     return known
 
 
-CALLBACKS = {"meda": tf_helen.callbacks.MEDA}
+CALLBACKS = {
+    "meda": tf_helen.callbacks.MEDA,
+    "embedding_norms": tf_helen.callbacks.EmbeddingNorms,
+    "sparsity": tf_helen.callbacks.Sparsity,
+    "magnitude_pruning": tf_helen.callbacks.MagnitudePruning,
+}
 
 
-def make_callbacks(names: Sequence[str]) -> list[keras.callbacks.Callback]:
-    """Creates callbacks from their names.
+def make_callbacks(
+    names: Sequence[str], facts: Mapping[str, Callable[[], Any]] | None = None
+) -> list[keras.callbacks.Callback]:
+    """Makes callbacks from what a command line says.
 
     Args:
-        names: sequence of strings, such as `("meda",)` for `tf_helen.callbacks.MEDA`.
+        names: such as `("meda", "magnitude_pruning(sparsity=0.9)")`.
+        facts: dict from argument name to a function that returns its value, for callbacks that have
+            such an argument: "counts" and "samples" of the data. Defaults to `None`.
 
     Returns:
-        List of Keras callbacks, with their default arguments.
+        Keras callbacks.
 
     Raises:
-        ValueError: on an unknown name; suggests the nearest one.
+        ValueError: on an unknown name, an unknown argument (all known ones are listed), or a value
+            that the callback refuses.
 
     Example:
-        >>> [type(callback).__name__ for callback in make_callbacks(["meda"])]
-        ['MEDA']
+        >>> [meda, pruning] = make_callbacks(["meda", "magnitude_pruning(sparsity=0.9)"])
+        >>> type(meda).__name__, pruning.sparsity
+        ('MEDA', 0.9)
     """
-    return [CALLBACKS[one_of("callbacks", name, CALLBACKS)]() for name in names]
+    return [_make_callback(name, facts or {}) for name in names]
+
+
+def _make_callback(text: str, facts: Mapping[str, Callable[[], Any]]) -> keras.callbacks.Callback:
+    name, bracket, inner = (part.strip() for part in text.partition("("))
+    cls = CALLBACKS[one_of("callbacks", name, CALLBACKS)]
+    if bracket and not inner.endswith(")"):
+        raise ValueError(
+            f"cannot read the callback {text!r}; write NAME or NAME(key=value,...), such as "
+            "magnitude_pruning(sparsity=0.9)"
+        )
+    arguments = parse_arguments(inner.removesuffix(")"))
+    known = {key: each.default for key, each in inspect.signature(cls).parameters.items()}
+    _check_known(arguments, known, f"callback {name!r}")
+    for key in facts:
+        if key in known and key not in arguments:
+            arguments[key] = facts[key]()
+    return _made(f"callback {name!r}", lambda: cls(**arguments))
 
 
 def split_callbacks(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -12,6 +12,7 @@ from launch.run.history import Epoch, best_of
 from launch.run.progress import Progress
 from tf_helen.callbacks import ExactResume
 from tf_helen.callbacks.state_files import SavedState
+from tf_helen.callbacks.training_state import attributes_of, set_attributes
 from zoo.data.files import DataError, join
 
 FOLDER = "checkpoints"
@@ -28,24 +29,34 @@ class Checkpoints(ExactResume):
         directory: string, folder of the run.
         model: built, compiled Keras model.
         minutes: float, minutes between two states within an epoch. Defaults to 10.
+        callbacks: sequence of the other callbacks of the run; their attributes are part of the
+            state. Defaults to `()`.
 
     Attributes:
         epochs: list of `Epoch`, the measurements so far.
         step: int, number of steps of the next epoch that the restored state includes.
         trained: boolean, whether the state includes all steps of that epoch but not its scores.
         seconds: float, duration of these steps.
+        measured: dict, what callbacks measured at the end of an epoch that has no scores yet.
 
     Example:
         >>> Checkpoints("out", model).save(1)  # doctest: +SKIP
     """
 
-    def __init__(self, directory: str, model: keras.Model, minutes: float = 10.0):
-        super().__init__(join(directory, FOLDER), minutes, verbose=0)
+    def __init__(
+        self,
+        directory: str,
+        model: keras.Model,
+        minutes: float = 10.0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ):
+        super().__init__(join(directory, FOLDER), minutes, callbacks=callbacks, verbose=0)
         self.set_model(model)
         self._state(metrics=False)  # builds the optimizer
         self._looked = True  # `restore` looks for a state, before `fit`
         self.epochs: list[Epoch] = []
         self.step, self.trained, self.seconds = 0, False, 0.0
+        self.measured: dict[str, float] = {}
         self.notes: list[str] = []
         self._progress: Progress | None = None
         self._steps: int | None = None
@@ -56,12 +67,17 @@ class Checkpoints(ExactResume):
             "history": [dataclasses.asdict(epoch) for epoch in self.epochs],
             "trained": self.trained,
             "seconds": seconds,
+            "measured": self.measured,
+            "callbacks": attributes_of(self.others),
         }
 
     def restore_facts(self, facts: Mapping[str, Any]) -> None:
         if "history" in facts:  # in place: the caller appends to this list
             self.epochs[:] = [Epoch(**epoch) for epoch in facts["history"]]
         self.trained, self.seconds = facts.get("trained", False), facts.get("seconds", 0.0)
+        self.measured = facts.get("measured", {})
+        if "callbacks" in facts:  # older versions saved none
+            set_attributes(self.others, facts["callbacks"])
 
     def save(self, epoch: int, step: int = 0, protect: Sequence[int] = ()) -> None:
         if self.epochs:

@@ -63,7 +63,8 @@ class RunConfig:
         optimizer_args: dict, arguments of the optimizer; for Helen, `frequency="dataset"` uses the
             counts of the training split, from the vocabularies. Defaults to `{}`.
         callbacks: names of callbacks, such as "meda", which re-initializes the embedding tables at
-            the start of each epoch. Defaults to none.
+            the start of each epoch, or with arguments, "magnitude_pruning(sparsity=0.9)". Defaults
+            to none.
         epochs: int, maximum number of epochs. Defaults to 4.
         batch_size: int, rows per step, over all replicas. Defaults to 512.
         seed: int, seed of the initial weights, the order of the rows and dropout. Defaults to 0.

@@ -28,6 +28,7 @@ class Epoch:
         test_logloss: float, the LogLoss on the test split; `None` if it was not evaluated.
         seconds: float, duration of the training, without evaluation.
         rows_per_second: float, training rows per second.
+        measured: dict, the measurements of callbacks at the end of the epoch, by name.
     """
 
     epoch: int
@@ -38,6 +39,10 @@ class Epoch:
     test_logloss: float | None = None
     seconds: float = 0.0
     rows_per_second: float = 0.0
+    measured: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
+
+
+_NAMES = [field.name for field in dataclasses.fields(Epoch)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,17 +127,25 @@ def save_history(directory: str, epochs: list[Epoch]) -> str:
     Returns:
         String, path of the file.
     """
-    names = [field.name for field in dataclasses.fields(Epoch)]
+    names = [name for name in _NAMES if name != "measured"]
+    others = sorted({name for epoch in epochs for name in epoch.measured})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow([*names, *others])
     for epoch in epochs:
-        values = (getattr(epoch, name) for name in names)
+        values = [getattr(epoch, name) for name in names]
+        values += [epoch.measured.get(name) for name in others]
         # repr of a float is exact, so a resumed run has the same numbers.
         writer.writerow(["" if value is None else repr(value) for value in values])
     path = join(directory, FILE_NAME)
     write_text(path, text.getvalue())
     return path
+
+
+def _epoch(number: int, values: dict[str, float | None]) -> Epoch:
+    measured = {name: values.pop(name) for name in [*values] if name not in _NAMES}
+    known = {name: value for name, value in measured.items() if value is not None}
+    return Epoch(number, **values, measured=known)
 
 
 def load_history(directory: str) -> list[Epoch]:
@@ -152,7 +165,7 @@ def load_history(directory: str) -> list[Epoch]:
         return []
     try:
         epochs = [
-            Epoch(int(row.pop("epoch")), **{k: float(v) if v else None for k, v in row.items()})
+            _epoch(int(row.pop("epoch")), {k: float(v) if v else None for k, v in row.items()})
             for row in csv.DictReader(io.StringIO(read_text(path)))
         ]
         for number, epoch in enumerate(epochs, 1):

@@ -22,6 +22,7 @@ from launch.cleaning import clean_run
 from launch.run.arguments import make_callbacks
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import LEDGER, RunConfig
+from launch.run.counts import training_counts
 from launch.run.evaluation import DivergedError, Evaluator
 from launch.run.files import begin_run, load_best, resume_run, save_best
 from launch.run.history import Epoch, History, best_of, save_history
@@ -91,7 +92,12 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
     with strategy.scope():
         model = compiled_model(config, schema, identity)
         plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
-        checkpoints = Checkpoints(config.out, model, config.checkpoint_every)
+        facts = {
+            "counts": lambda: training_counts(config.data, schema),
+            "samples": lambda: data.rows,
+        }
+        callbacks = make_callbacks(config.callbacks, facts)
+        checkpoints = Checkpoints(config.out, model, config.checkpoint_every, callbacks)
     done = resume_run(config, model, checkpoints) if config.resume else 0
     begin_run(config, identity, ledger)
     evaluate = Evaluator(model, strategy)
@@ -108,7 +114,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
                 save_best(model, config.out)
         save_history(config.out, epochs)
     history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config))
-    del model, evaluate, checkpoints
+    del model, evaluate, checkpoints, callbacks  # which hold the model
     gc.collect()
     return history
 
@@ -156,10 +162,11 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
         test.get("logloss"),
         seconds=seconds,
         rows_per_second=data.rows / seconds if seconds else 0.0,
+        measured=checkpoints.measured,
     )
     if warning := divergence_line(epoch, config):
         logging.warning("%s", warning)
-    checkpoints.trained, checkpoints.seconds = False, 0.0
+    checkpoints.trained, checkpoints.seconds, checkpoints.measured = False, 0.0, {}
     if config.progress:
         print(
             f"{title}: loss {loss:.4f}, valid AUC {epoch.valid_auc:.5f}, LogLoss "
@@ -170,7 +177,7 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
 
 def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Progress) -> float:
     """Trains the rest of an epoch; returns the loss of the whole epoch."""
-    callbacks = [progress, *make_callbacks(config.callbacks)]
+    callbacks = [progress, *checkpoints.others]
     if config.save_models:
         callbacks.insert(0, checkpoints)
     rows = data.train(number, skip=checkpoints.step)
@@ -179,6 +186,8 @@ def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Pro
     # Closes the bar before the message of an interruption, which must be the last line.
     with contextlib.closing(progress):
         fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    logs = {name: float(values[-1]) for name, values in fitted.history.items()}
+    checkpoints.measured = {name: value for name, value in logs.items() if name != "loss"}
     return fitted.history["loss"][-1]
 
 

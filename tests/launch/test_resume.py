@@ -32,6 +32,15 @@ KINDS = {
         "eval_test_each_epoch": True,
     },
     "adam": {"optimizer": "adam"},
+    "pruning": {
+        "optimizer": "adamar",
+        "optimizer_args": {"alpha": 1e-3},
+        "callbacks": (
+            "magnitude_pruning(sparsity=0.6,begin=1,end=2)",
+            "embedding_norms",
+            "sparsity",
+        ),
+    },
 }
 TWO = {"strategy": "mirrored", "cpu_replicas": 2}
 

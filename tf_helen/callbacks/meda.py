@@ -5,10 +5,9 @@ from __future__ import annotations
 import keras
 
 from tf_helen import keras_access
+from tf_helen.callbacks.slot_check import check_slots
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import draw
-from tf_helen.optimizers.delegating import DelegatingOptimizer
-from tf_helen.optimizers.row_sparse import RowSparseOptimizer
 from tf_helen.training import loss_scaling
 
 
@@ -65,19 +64,7 @@ class MEDA(keras.callbacks.Callback):
         if not found:
             raise ValueError("MEDA needs a trainable embedding layer, and the model has none.")
         self._embeddings = found
-        self._check_slots()
-
-    def _check_slots(self) -> None:
-        """Raises now, not after the first epoch, if one of Keras's optimizers trains a table."""
-        for layer in self._embeddings:
-            one = loss_scaling.unwrap(self.model.optimizer)
-            while layer.built and isinstance(one, DelegatingOptimizer):
-                one = one.optimizer_of(layer.embeddings)
-            if not isinstance(one, RowSparseOptimizer):
-                raise TypeError(
-                    f"MEDA must reset slots of single tables, which Keras's {type(one).__name__} "
-                    "cannot. Use an optimizer of tf_helen, such as `tf_helen.Adam()`."
-                )
+        check_slots(self.model, found, "MEDA")  # now, not after the first epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:

@@ -73,6 +73,8 @@ class Table(tf.Module):
         offsets: int64 `[fields + 1]`, the first row of each field, and the number of rows.
         decay: the `RowDecay` that was attached last, or `None`.
         state: int64 scalar variable, see above; `None` until a layer marks its variable.
+        kept: float32 variable `[rows]`, 0 for rows that stay zero and 1 for the others, or `None`.
+            Lookups multiply by it, so that rows that stay zero get no gradient.
     """
 
     def __init__(self, field_sizes: Mapping[str, int]):
@@ -81,6 +83,7 @@ class Table(tf.Module):
         self.offsets = np.concatenate([[0], np.cumsum(list(field_sizes.values()))]).astype(np.int64)
         self.decay: RowDecay | None = None
         self.state: tf.Variable | None = None
+        self.kept: tf.Variable | None = None
         # Weak references: a decay lives as long as its optimizer.
         self._decays: weakref.WeakValueDictionary[int, RowDecay] = weakref.WeakValueDictionary()
         self._plain_reads = 0
@@ -113,7 +116,10 @@ class Table(tf.Module):
             # In the symbolic build of a subclassed model, a new variable is a plain tensor.
             return tf.gather(stored, ids)
         self._guard(variable)
-        return self._settled(stored.sparse_read(ids), ids, variable.path)
+        rows = self._settled(stored.sparse_read(ids), ids, variable.path)
+        if self.kept is None or self._plain_reads:
+            return rows
+        return rows * tf.cast(replicas.local(self.kept).sparse_read(ids), rows.dtype)[:, None]
 
     def whole(self, value: tf.Tensor, name: str) -> tf.Tensor:
         """Returns the stored table with the pending decay applied, while a function is traced."""
@@ -204,7 +210,8 @@ class Table(tf.Module):
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)
         if save_type == "checkpoint":
-            children.pop("state", None)  # valid in this process only
+            for name in ("state", "kept"):  # valid in this process only
+                children.pop(name, None)
         else:
             self.settle()  # before a SavedModel's values are written
         return children

@@ -93,8 +93,8 @@ class DelegatingOptimizer(RowSparseOptimizer):
     def bring_up_to_date(self, block, variable):
         return self._driver_of(variable).bring_up_to_date(block, variable)
 
-    def reset_slots(self, variable):
-        self._driver_of(variable).reset_slots(variable)
+    def reset_slots(self, variable, ids=None):
+        self._driver_of(variable).reset_slots(variable, ids)
 
     @contextlib.contextmanager
     def multi_pass(self):

@@ -45,7 +45,7 @@ class ForeignOptimizer:
     def let_go(self, variables: Sequence[keras.Variable]) -> None:
         """Does nothing."""
 
-    def reset_slots(self, variable: keras.Variable) -> None:
+    def reset_slots(self, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
         raise TypeError(
             f"{type(self.optimizer).__name__} of Keras cannot reset the slots of one table. Use an "
             "optimizer of tf_helen, such as `tf_helen.Adam()`."

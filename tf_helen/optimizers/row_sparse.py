@@ -352,9 +352,9 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         """
         self.absent_rows.finalize(var_list)
 
-    def reset_slots(self, variable: keras.Variable) -> None:
-        """Resets the moments of a table whose rows were re-initialized; counts are kept."""
-        reset_slots(self, variable)
+    def reset_slots(self, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
+        """Resets the moments of rows that were set from outside (`None`: all); counts are kept."""
+        reset_slots(self, variable, ids)
 
     # Files.
 

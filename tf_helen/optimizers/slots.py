@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.core.history import RowHistory
+from tf_helen.core.rows import write_rows
 from tf_helen.core.rule import compute_dtype, settings
 
 HISTORY = "history"
@@ -53,18 +54,25 @@ def add_slot(optimizer, variable, name, shape, dtype, initial) -> keras.Variable
         )
 
 
-def fill(slot: keras.Variable, value: float) -> None:
-    """Sets all numbers of a slot, on every replica."""
+def fill(slot: keras.Variable, value: float, ids: tf.Tensor | None = None) -> None:
+    """Sets all numbers of a slot, or of some of its rows, on every replica."""
     for copy in replicas.copies(slot):
-        copy.assign(tf.fill(copy.shape, tf.constant(value, copy.dtype)), read_value=False)
+        shape = copy.shape if ids is None else (len(ids), *copy.shape[1:])
+        write_rows(copy, ids, tf.fill(shape, tf.constant(value, copy.dtype)))
 
 
-def reset_slots(optimizer: Any, variable: keras.Variable) -> None:
-    """Sets the slots of a variable to their initial values, and its records to this step."""
+def reset_slots(optimizer: Any, variable: keras.Variable, ids: tf.Tensor | None) -> None:
+    """Sets the slots of a variable to their initial values, and its records to this step.
+
+    Args:
+        optimizer: a `RowSparseOptimizer`.
+        variable: a variable that it trains.
+        ids: int `[n]`, distinct row numbers; the records of these rows stay. `None`: all rows.
+    """
     slots, rule = optimizer.slots_of(variable), optimizer.rule
     for name, initial in {**rule.slots(), **rule.row_slots()}.items():
-        fill(slots[name], initial)
-    if HISTORY not in slots:
+        fill(slots[name], initial, ids)
+    if HISTORY not in slots or ids is not None:
         return
     done = optimizer.absent_rows.table_steps_done(variable)
     # A row drawn anew is one that has not occurred yet, where that makes a difference.

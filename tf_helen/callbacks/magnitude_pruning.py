@@ -1,0 +1,213 @@
+"""MagnitudePruning: embedding rows with the smallest norms become zero and stay zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_helen.analysis.norms import row_norms
+from tf_helen.analysis.tables import tables_of
+from tf_helen.callbacks.slot_check import check_slots
+from tf_helen.core import replicas
+from tf_helen.core.checks import nearest, number_in_range, whole_number
+from tf_helen.core.rows import write_rows
+from tf_helen.core.tables import Table, of
+from tf_helen.layers import Embedding
+from tf_helen.layers.initializing import CHUNK_ROWS
+from tf_helen.training import loss_scaling
+
+
+class MagnitudePruning(keras.callbacks.Callback):
+    """Sets the embedding rows with the smallest norms to zero, up to a share of each table.
+
+    At the end of an epoch `round(s * rows)` rows of each table become zero: those with the smallest
+    Euclidean norm, of equal ones the first. Epochs count from 1. With `begin` alone, all is done
+    once, at the end of that epoch, s = `sparsity`. With `end`, s grows from `initial_sparsity` at
+    the end of epoch `begin` to `sparsity` at the end of epoch `end`, every `every` epochs.
+
+    Pruned rows stay zero for the rest of `fit`: their lookups are multiplied by 0, so they get no
+    gradient, and the optimizer's slots of these rows are reset when they are pruned, so that no
+    momentum moves them. A later `fit` keeps them at zero if it gets the same callback object, and a
+    training that `ExactResume` continues if it is given the callback: `ExactResume(folder,
+    callbacks=[pruning])`.
+
+    Whole tables are read at the ends of epochs only. A training step reads one number more per
+    lookup. Memory: 4 bytes per row.
+
+    Args:
+        sparsity: float in [0, 1], share of rows that are zero in the end. Defaults to 0.5.
+        begin: int, number of the first epoch at whose end rows become zero. Defaults to 1.
+        end: int, number of the last such epoch. Defaults to `None`: `begin`.
+        every: int, epochs from one pruning to the next; a divisor of `end - begin`. Defaults to 1.
+        initial_sparsity: float in [0, sparsity], share at the end of epoch `begin`, if there is an
+            `end`. Defaults to 0.
+        tables: names of tables, see `tf_helen.analysis.tables_of`. Defaults to `None`: all that are
+            not frozen.
+
+    Attributes:
+        pruned: list of uint8 arrays, the pruned rows of each table as bits (`np.packbits`).
+
+    Raises:
+        ValueError: on values out of range; at the start of training, on unknown tables.
+        TypeError: at the start of training, if an optimizer of Keras trains a table.
+
+    Equation:
+        `s_t = s_f + (s_i - s_f) (1 - (t - begin) / (end - begin))^3`
+
+    Reference: Zhu, Gupta, "To prune, or not to prune", 2017 (arXiv 1710.01878), equation 1. Yue et
+        al., ECML PKDD 2021, compare group lasso with pruning after training.
+
+    Example:
+        >>> inputs = keras.Input((1,), dtype="int32")
+        >>> layer = tf_helen.layers.Embedding({"user": 8}, 2, name="ids")
+        >>> x = keras.layers.Dense(1)(keras.layers.Flatten()(layer(inputs)))
+        >>> model = tf_helen.Model(inputs, x)
+        >>> model.compile(tf_helen.Adam(), "mse")
+        >>> x, y = np.array([[3], [2]]), np.array([[1.0], [0.0]])
+        >>> pruning = tf_helen.callbacks.MagnitudePruning(0.75)
+        >>> _ = model.fit(x, y, epochs=2, verbose=0, callbacks=[pruning])
+        >>> tf_helen.analysis.zero_rows(model)
+        {'ids': 0.75}
+    """
+
+    def __init__(
+        self,
+        sparsity: float = 0.5,
+        *,
+        begin: int = 1,
+        end: int | None = None,
+        every: int = 1,
+        initial_sparsity: float = 0.0,
+        tables: Sequence[str] | None = None,
+    ):
+        super().__init__()
+        self.sparsity = number_in_range("sparsity", sparsity, 0.0, 1.0)
+        self.begin = whole_number("begin", begin)
+        self.end = self.begin if end is None else whole_number("end", end, self.begin)
+        self.every = whole_number("every", every)
+        if (self.end - self.begin) % self.every:
+            raise ValueError(
+                f"`every` must divide end - begin. Received: begin={begin}, end={end}, "
+                f"every={every}"
+            )
+        self.initial_sparsity = number_in_range(
+            "initial_sparsity", initial_sparsity, 0.0, self.sparsity
+        )
+        self.table_names = None if tables is None else list(tables)
+        self.pruned: list[np.ndarray] = []
+        # No lists: `ExactResume` takes lists for a part of the state.
+        self._embeddings: tuple[Embedding, ...] = ()
+        self._applied: tuple[list[np.ndarray], ...] = ()
+        self._model_before: keras.Model | None = None
+
+    def sparsity_at(self, epoch: int) -> float | None:
+        """Returns the share of zero rows to reach at the end of an epoch.
+
+        Args:
+            epoch: int, number of the epoch, from 1.
+
+        Returns:
+            A share from 0 to 1, or `None` if nothing is pruned at the end of this epoch.
+
+        Example:
+            >>> pruning = MagnitudePruning(0.8, begin=2, end=4)
+            >>> [pruning.sparsity_at(epoch) for epoch in range(1, 6)]
+            [None, 0.0, 0.7..., 0.8, None]
+        """
+        if not self.begin <= epoch <= self.end or (epoch - self.begin) % self.every:
+            return None
+        if epoch == self.end:
+            return self.sparsity
+        left = 1 - (epoch - self.begin) / (self.end - self.begin)
+        return self.sparsity + (self.initial_sparsity - self.sparsity) * left**3
+
+    def on_train_begin(self, logs=None):
+        known = {name: x for name, x in tables_of(self.model).items() if x.trainable}
+        for name in self.table_names or ():
+            if name not in known:
+                raise ValueError(
+                    f"`tables` names no trained table. Received: {name!r}.{nearest(name, known)} "
+                    f"Names: {', '.join(known)}."
+                )
+        self._embeddings = tuple(known[name] for name in self.table_names or known)
+        check_slots(self.model, self._embeddings, "MagnitudePruning")
+        if self._model_before not in (None, self.model):
+            self.pruned = []
+        self._model_before, self._applied = self.model, ()
+        is_new = False
+        for table, layer in self._tables():
+            if table.kept is None:
+                is_new = True
+                with self.model.distribute_strategy.scope():
+                    table.kept = tf.Variable(tf.ones(layer.embeddings.shape[0]), trainable=False)
+        if is_new:
+            # A step that was traced before reads all rows.
+            self.model.make_train_function(force=True)
+
+    def _tables(self) -> list[tuple[Table, Embedding]]:
+        return [(of(layer.embeddings), layer) for layer in self._embeddings]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._applied = ()  # another callback, such as `MEDA`, may have set all rows
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # `ExactResume` replaces the list between two steps.
+        if not self._applied or self._applied[0] is not self.pruned:
+            self._keep_at_zero()
+
+    def on_epoch_end(self, epoch, logs=None):
+        share = self.sparsity_at(epoch + 1)
+        if share is None:
+            return
+        before = self._masks()
+        masks = [_pruned(*pair, share) for pair in zip(self._embeddings, before, strict=True)]
+        self.pruned = [np.packbits(mask) for mask in masks]
+        self._keep_at_zero()
+        optimizer = loss_scaling.unwrap(self.model.optimizer)
+        for layer, mask in zip(self._embeddings, masks, strict=True):
+            for ids in _chunks(mask):
+                optimizer.reset_slots(layer.embeddings, ids)
+
+    def on_train_end(self, logs=None):
+        for table, _ in self._tables():
+            _assign(table.kept, np.ones(table.rows, np.float32))
+
+    def _masks(self) -> list[np.ndarray]:
+        """bool `[rows]` of each table: whether a row is pruned."""
+        sizes = [table.rows for table, _ in self._tables()]
+        if not self.pruned:
+            return [np.zeros(size, bool) for size in sizes]
+        packed = zip(self.pruned, sizes, strict=True)
+        return [np.unpackbits(bits, count=size).astype(bool) for bits, size in packed]
+
+    def _keep_at_zero(self) -> None:
+        for (table, layer), mask in zip(self._tables(), self._masks(), strict=True):
+            _assign(table.kept, (~mask).astype(np.float32))
+            for ids in _chunks(mask):
+                for copy in replicas.copies(layer.embeddings):
+                    write_rows(copy, ids, tf.zeros((len(ids), layer.output_dim)))
+        self._applied = (self.pruned,)
+
+
+def _pruned(layer: Embedding, before: np.ndarray, share: float) -> np.ndarray:
+    """bool `[rows]`: the rows to be zero, with those that are pruned already."""
+    norms = row_norms(layer)  # applies a pending decay
+    norms[before] = -1  # other rows may be zero too
+    mask = before.copy()
+    mask[np.argsort(norms, kind="stable")[: round(share * len(norms))]] = True
+    return mask
+
+
+def _chunks(mask: np.ndarray) -> Iterator[tf.Tensor]:
+    """The row numbers of a mask, some at a time."""
+    rows = np.flatnonzero(mask)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield tf.constant(rows[start : start + CHUNK_ROWS])
+
+
+def _assign(kept: tf.Variable, values: np.ndarray) -> None:
+    for copy in replicas.copies(kept):
+        copy.assign(values)
