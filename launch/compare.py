@@ -19,10 +19,11 @@ from absl import flags
 import zoo
 from launch import cli
 from launch.cleaning import remove_temporaries
+from launch.comparison.clock import TimeUpError
 from launch.comparison.grid import Contender, parse_contenders, parse_grid
 from launch.comparison.plan import Plan, load_plan, split_names
 from launch.comparison.report import FILES, runs_of, save_model_results, save_summary
-from launch.comparison.running import Compared, Computer, TimeUpError
+from launch.comparison.running import Compared, Computer
 from launch.quiet import quiet
 from launch.run.config import RunConfig
 from launch.run.data import load_run_data, save_run_data

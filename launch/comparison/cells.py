@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -191,13 +191,21 @@ class Cells:
             return None
         return cell if cell.tested or not test else None
 
-    def compute(self, config: RunConfig, test: bool, wait: bool = True) -> Cell | None:
+    def compute(
+        self,
+        config: RunConfig,
+        test: bool,
+        wait: bool = True,
+        after_epoch: Callable[[Epoch], None] | None = None,
+    ) -> Cell | None:
         """Returns a cell, and trains its run if it is not there.
 
         Args:
             config: settings of the run; `out` and what is saved do not matter.
             test: whether the test split is scored after each epoch; without it, it is not read.
             wait: wait for another process that computes the same cell.
+            after_epoch: called with each epoch, those of a cell that is there too; a run that it
+                ends by an error leaves no cell.
 
         Returns:
             The cell; `None` if another process computes it and `wait` is false.
@@ -211,9 +219,19 @@ class Cells:
                 return None
             restore_folder(path, FILE_NAME)
             cell = self.find(config, test)
-            return self._train(config, test, path) if cell is None else cell
+            if cell is None:
+                return self._train(config, test, path, after_epoch)
+            for epoch in cell.epochs if after_epoch is not None else ():
+                after_epoch(epoch)
+            return cell
 
-    def _train(self, config: RunConfig, test: bool, path: str) -> Cell:
+    def _train(
+        self,
+        config: RunConfig,
+        test: bool,
+        path: str,
+        after_epoch: Callable[[Epoch], None] | None,
+    ) -> Cell:
         partial = partial_folder(path)
         if tf.io.gfile.exists(partial):
             remove_folder(partial)  # of a process that was killed
@@ -228,9 +246,13 @@ class Cells:
         )
         ledger, diverged, started = zoo.Ledger(), "", time.perf_counter()
         try:
-            epochs = train(run, ledger, self._memory).epochs
+            epochs = train(run, ledger, self._memory, after_epoch).epochs
         except DivergedError as error:
             epochs, diverged = tuple(load_history(partial)), str(error)
+        except BaseException:
+            if tf.io.gfile.exists(partial):
+                remove_folder(partial)
+            raise
         if config.progress and ledger.total_lost:
             print(f"damaged records were skipped\n{ledger.report()}")
         key = cell_key(config, self._memory.identity)

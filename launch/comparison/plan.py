@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -158,7 +158,9 @@ class _Unique(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_plan(path: str, known: Sequence[str]) -> dict[str, Any]:
+def load_plan(
+    path: str, known: Sequence[str], readers: Mapping[str, Callable[[Any, str], Any]] | None = None
+) -> dict[str, Any]:
     """Reads a plan: a YAML mapping with the names of the flags as keys.
 
     ```yaml
@@ -178,6 +180,7 @@ def load_plan(path: str, known: Sequence[str]) -> dict[str, Any]:
     Args:
         path: file.
         known: the keys that it may have.
+        readers: for a key the function of its value and of where it stands, besides those below.
 
     Returns:
         The values; `optimizers` as contenders, `grid` as axes, `model_args` as a dict.
@@ -203,7 +206,7 @@ def load_plan(path: str, known: Sequence[str]) -> dict[str, Any]:
                 f"{path} has an unknown key {key!r}.{nearest(key, known)} "
                 f"Known: {', '.join(sorted(known))}."
             )
-    readers = {"optimizers": _contenders, "grid": _axes, "model_args": _arguments, "models": _names}
+    readers = {**_READERS, **(readers or {})}
     return {
         key: readers[key](value, f"{path}: {key}") if key in readers else value
         for key, value in content.items()
@@ -247,6 +250,15 @@ def _arguments(value: Any, where: str) -> dict[str, Any]:
 def _names(value: Any, where: str) -> list[str]:
     del where
     return [str(v) for v in value] if isinstance(value, list) else split_names(str(value))
+
+
+_READERS = {
+    "optimizers": _contenders,
+    "grid": _axes,
+    "model_args": _arguments,
+    "optimizer_args": _arguments,
+    "models": _names,
+}
 
 
 def split_names(text: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import zoo
 from launch.cleaning import clean_run
 from launch.comparison.cells import Cell, Cells
+from launch.comparison.clock import Clock, TimeUpError
 from launch.comparison.grid import Contender, Point
 from launch.comparison.plan import Plan
 from launch.run.config import RunConfig
@@ -21,10 +21,6 @@ from launch.run.memory import DataMemory
 from launch.run.training import train
 from zoo.data.files import DataError, join
 from zoo.data.locks import FolderLock
-
-
-class TimeUpError(Exception):
-    """The time budget of a comparison is spent; the message says what is left."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,23 +64,6 @@ class Compared:
     seconds: float = 0.0
 
 
-class _Clock:
-    """Says when the time is up: when the longest cell so far would end too late."""
-
-    def __init__(self, budget: float | None):
-        self._budget, self._started, self._longest = budget, time.perf_counter(), 0.0
-
-    @contextlib.contextmanager
-    def cell(self) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self._longest = max(self._longest, time.perf_counter() - begun)
-
-    def is_up(self) -> bool:
-        spent = time.perf_counter() - self._started
-        return bool(self._budget and self._longest and spent + self._longest > self._budget)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Task:
     title: str
@@ -106,7 +85,7 @@ class Computer:
         self._plan = plan
         self._memory = DataMemory(plan.common.data, plan.cache_rows)
         self._cells = Cells(plan.cells_folder, self._memory, renew=plan.common.overwrite)
-        self._clock = _Clock(plan.time_budget)
+        self._clock = Clock(plan.time_budget)
         self._done = 0
         points = {c.label: len(plan.points(c)) for c in plan.contenders}
         tuning = sum(number for number in points.values() if number > 1) * len(plan.tuning_seeds)

@@ -54,6 +54,27 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return found
 
 
+def arguments_text(arguments: Mapping[str, Any]) -> str:
+    """Writes arguments as `parse_arguments` reads them.
+
+    Args:
+        arguments: numbers, texts, booleans, `None`, and tuples or lists of these, by name.
+
+    Returns:
+        Text such as `rho=0.01,base_optimizer=adamar`.
+
+    Example:
+        >>> arguments_text({"rho": 0.01, "base_optimizer": "adamar", "hidden_units": (8, 4)})
+        'rho=0.01,base_optimizer=adamar,hidden_units=(8, 4)'
+    """
+    return ",".join(f"{key}={_value_text(value)}" for key, value in arguments.items())
+
+
+def _value_text(value: Any) -> str:
+    bare = isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS
+    return value if bare else repr(value)
+
+
 def split_outside_brackets(text: str) -> list[str]:
     """Splits at the commas that are within neither brackets nor quotes.
 
@@ -137,7 +158,7 @@ def make_optimizer(name: str, learning_rate: float | None, arguments: Mapping[st
         ['embedding', '*']
     """
     arguments, tower = _split_tower(arguments)
-    known = _known_arguments(name, arguments.get("base_optimizer"))
+    known = known_arguments(name, arguments.get("base_optimizer"))
     if learning_rate is not None and "learning_rate" in arguments:
         raise ValueError(
             f"the learning rate of {name} is given twice, as {learning_rate} and as "
@@ -183,15 +204,30 @@ def _with_tower(name: str, rate: float | None, arguments: dict[str, Any], tower:
     return cls(base_optimizer=_with_tower(base, rate, rest, tower), **own)
 
 
-def _known_arguments(name: str, base: str | None) -> dict[str, Any]:
-    """Returns the arguments of a named optimizer and of the optimizers that it wraps."""
+def known_arguments(name: str, base: str | None) -> dict[str, Any]:
+    """The arguments of a named optimizer, and of those that it is wrapped around.
+
+    Args:
+        name: such as "adam" or "helen(adamar)".
+        base: name of the base optimizer, if `name` does not say it; `None`: its default.
+
+    Returns:
+        Dict from argument to default.
+
+    Raises:
+        ValueError: on an unknown name.
+
+    Example:
+        >>> "alpha" in known_arguments("helen", "adamar")
+        True
+    """
     cls, inner = optimizers.class_of(name)
     known = arguments_of(cls)
     if issubclass(cls, WrappingOptimizer):
         inner = inner or base or known["base_optimizer"]
         if not isinstance(inner, str):
             raise ValueError(f"`base_optimizer` must be a name. Received: {inner!r}")
-        known = _known_arguments(inner, None) | known
+        known = known_arguments(inner, None) | known
     return known
 
 

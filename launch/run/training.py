@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+from collections.abc import Callable
 
 import keras
 from absl import logging
@@ -39,7 +40,10 @@ __all__ = ["load_best", "train"]
 
 
 def train(
-    config: RunConfig, ledger: zoo.Ledger | None = None, memory: DataMemory | None = None
+    config: RunConfig,
+    ledger: zoo.Ledger | None = None,
+    memory: DataMemory | None = None,
+    after_epoch: Callable[[Epoch], None] | None = None,
 ) -> History:
     """Trains a model, evaluates it after every epoch, and writes checkpoints.
 
@@ -55,6 +59,8 @@ def train(
         ledger: `zoo.Ledger` that receives the counts of damaged records. Defaults to `None`.
         memory: `DataMemory` that keeps the data of several runs in one process. Defaults to `None`:
             each run reads its data.
+        after_epoch: function that is called with each `Epoch` once it is written; an error that it
+            raises ends the run. Defaults to `None`.
 
     Returns:
         `History`, the measurements.
@@ -72,10 +78,15 @@ def train(
     with FolderLock(config.out):
         clean_run(config.out)
         config.check_folder()  # another process may have begun a run before
-        return _train(config, zoo.Ledger() if ledger is None else ledger, memory)
+        return _train(config, zoo.Ledger() if ledger is None else ledger, memory, after_epoch)
 
 
-def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> History:
+def _train(
+    config: RunConfig,
+    ledger: zoo.Ledger,
+    memory: DataMemory | None,
+    after_epoch: Callable[[Epoch], None] | None,
+) -> History:
     if config.progressive is not None:
         raise ValueError("`progressive` is set; use launch.run.progressive.train_progressively")
     schema, identity = checked_data(config, memory)
@@ -113,6 +124,8 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
             if best_of(epochs) is epochs[-1]:
                 save_best(model, config.out)
         save_history(config.out, epochs)
+        if after_epoch is not None:
+            after_epoch(epochs[-1])
     history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config))
     del model, evaluate, checkpoints, callbacks  # which hold the model
     gc.collect()

@@ -10,9 +10,9 @@ from stand_in import StandIn
 
 from launch.compare import TIME_UP, compare_plan, parse_contenders
 from launch.comparison import cells
+from launch.comparison.clock import TimeUpError
 from launch.comparison.grid import parse_grid
 from launch.comparison.plan import Plan
-from launch.comparison.running import TimeUpError
 from launch.run.config import RunConfig
 from zoo.data.files import DataError
 

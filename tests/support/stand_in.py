@@ -25,7 +25,7 @@ class StandIn:
     def __init__(self):
         self.seen = []
 
-    def __call__(self, config, ledger, memory) -> History:
+    def __call__(self, config, ledger, memory, after_epoch=None) -> History:
         self.seen.append(config)
         os.makedirs(config.out)
         settings = cell_settings(config)
@@ -34,8 +34,12 @@ class StandIn:
         if rate > 1:
             kept = epochs[:-1] if rate <= 100 else []
             save_history(config.out, kept)
+            for epoch in kept if after_epoch else ():
+                after_epoch(epoch)
             raise DivergedError(f"the training loss became nan in epoch {len(kept) + 1}")
         save_history(config.out, epochs)
+        for epoch in epochs if after_epoch else ():
+            after_epoch(epoch)
         return History(tuple(epochs))
 
     def _epoch(self, config, settings, number: int) -> Epoch:

@@ -146,6 +146,24 @@ def test_data_without_a_test_split_have_cells_too(tmp_path, trained):
     assert cells.compute(config_for(data), test=True) == cell and len(trained) == 1
 
 
+def test_each_epoch_is_reported_and_a_run_that_is_ended_leaves_no_cell(data, tmp_path):
+    cells = Cells(str(tmp_path), DataMemory(data))
+
+    class Ended(Exception):
+        pass
+
+    def end(epoch):
+        raise Ended
+
+    with pytest.raises(Ended):
+        cells.compute(config_for(data), test=False, after_epoch=end)
+    assert os.listdir(tmp_path) == []
+    first, again = [], []
+    cell = cells.compute(config_for(data), test=False, after_epoch=first.append)
+    cells.compute(config_for(data), test=False, after_epoch=again.append)
+    assert tuple(first) == tuple(again) == cell.epochs
+
+
 def test_renewed_cells_are_computed_once_more_and_not_twice(data, tmp_path, trained):
     Cells(str(tmp_path), DataMemory(data)).compute(config_for(data), test=True)
     renewed = Cells(str(tmp_path), DataMemory(data), renew=True)
@@ -206,9 +224,9 @@ def test_what_a_killed_process_leaves_is_no_cell(data, tmp_path, trained):
 def _killed_at_the_second_cell(data, folder):
     count = []
 
-    def train_or_die(config, ledger, memory):
+    def train_or_die(config, ledger, memory, after_epoch):
         count.append(config)
-        history = stand_in(config, ledger, memory)
+        history = stand_in(config, ledger, memory, after_epoch)
         if len(count) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return history

@@ -1,0 +1,1 @@
+"""Searches for settings: spaces, studies that are resumed, tables and plots."""

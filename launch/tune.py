@@ -1,0 +1,153 @@
+"""Searches the settings of a model and an optimizer on a data set.
+
+Example: `python -m launch.tune --data=data/frappe --out=out/tuned --model=dnn --optimizer=helen
+--space="learning_rate=log(1e-4,1e-2);rho=[0.01,0.05];dropout=uniform(0,0.5)" --trials=30`. The
+validation split judges; the test split is not read. A search that was killed continues with
+`--resume`. See docs/compare.md.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+import zoo
+from launch import cli
+from launch.cleaning import remove_temporaries
+from launch.comparison.plan import load_plan
+from launch.quiet import quiet
+from launch.run.arguments import parse_arguments
+from launch.run.config import RunConfig
+from launch.run.flags import define_run_flags, run_settings
+from launch.run.history import SELECTORS
+from launch.run.memory import MOST_ROWS
+from launch.search.report import FILES, save_search
+from launch.search.searching import PRUNERS, STUDY, Search, Trial, search
+from launch.search.space import parse_space, read_space
+from zoo.data.files import DataError, join
+from zoo.data.locks import FolderLock
+
+_FLAGS = flags.FLAGS
+_OF_A_RUN = ("data", "out", "model", "model_args", "learning_rate", "epochs", "batch_size")
+_OF_A_RUN += ("precision", "strategy", "cpu_replicas", "max_lost")
+_OF_A_SEARCH = ("trials", "seeds", "select", "sampler_seed", "startup", "prune", "time_budget")
+_OF_A_SEARCH += ("cells", "cache_rows")
+
+
+def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
+    """Runs or continues a search, and writes its table and plot to its folder.
+
+    Args:
+        wanted: the search; with `common.resume` it continues, with `common.overwrite` it replaces
+            the study in the folder, but for its cells.
+        command: string, the command line, for the results.
+
+    Returns:
+        The trials, and the best setting as text.
+
+    Raises:
+        DataError: if the folder holds a study, and neither is asked for, or that of another
+            search.
+        ValueError: see `launch.run.training.train`.
+    """
+    out, common = wanted.common.out, wanted.common
+    with FolderLock(out):
+        study = join(out, STUDY)
+        if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
+            raise DataError(f"{out} is a file; name a folder for the search")
+        if tf.io.gfile.exists(study):
+            if common.overwrite:
+                _remove(study)
+            elif not common.resume:
+                raise DataError(
+                    f"{out} already holds a search; continue it with --resume, replace it with "
+                    "--overwrite, or name another folder"
+                )
+        name = zoo.Schema.load(common.data).name
+        tf.io.gfile.makedirs(out)
+        remove_temporaries(out, FILES)
+        trials = search(wanted)
+        return trials, save_search(wanted, trials, name, command)
+
+
+def _remove(study: str) -> None:
+    """Removes a study, and what a killed process left of its last transaction."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        if tf.io.gfile.exists(study + ending):
+            tf.io.gfile.remove(study + ending)
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    wanted = _search()
+    if not tf.io.gfile.isdir(wanted.common.data):
+        raise DataError(f"no data folder {wanted.common.data}; prepare it with launch.prepare")
+    trials, text = tune(wanted, f"python -m launch.tune {shlex.join(sys.argv[1:])}")
+    if len(trials) < wanted.trials:
+        left = wanted.trials - len(trials)
+        print(f"\nthe time budget is spent: {left} trials are left; continue with --resume")
+    print(f"\n{text}\n\nwritten to {wanted.common.out}: {', '.join(FILES)}")
+
+
+def _search() -> Search:
+    """Makes the search from the flags; those that are not given come from `--plan`."""
+    known = [*_OF_A_RUN, *_OF_A_SEARCH, "optimizer", "optimizer_args", "space"]
+    file = load_plan(_FLAGS.plan, known, {"space": read_space}) if _FLAGS.plan else {}
+    file = {key: value for key, value in file.items() if not _FLAGS[key].present}
+
+    def value(name: str, read: Any = None) -> Any:
+        if name in file:
+            return file[name]
+        return getattr(_FLAGS, name) if read is None else read(getattr(_FLAGS, name))
+
+    config = RunConfig(
+        **run_settings(file),
+        optimizer=value("optimizer"),
+        optimizer_args=value("optimizer_args", parse_arguments),
+        save_models=False,
+        evaluate_test=False,
+    )
+    others = {name: value(name) for name in _OF_A_SEARCH}
+    return Search(config, value("space", parse_space), **others)
+
+
+def _define_flags() -> None:
+    quiet()
+    define_run_flags()
+    flags.DEFINE_string("out", None, "Folder of the search.")
+    flags.DEFINE_string("plan", None, "YAML file with values of these flags; flags override it.")
+    flags.DEFINE_string("model", "deepfm", "Model of the zoo.")
+    flags.DEFINE_string("optimizer", "adam", "Optimizer: adam, adamar, helen(adamar), ...")
+    flags.DEFINE_string("optimizer_args", "", "Optimizer arguments that do not vary.")
+    flags.DEFINE_string(
+        "space",
+        "learning_rate=log(1e-4,1e-2)",
+        "Settings that vary, separated by ;: key=log(low,high), uniform(low,high), int(low,high), "
+        "logint(low,high) or [value,value].",
+    )
+    flags.DEFINE_float("learning_rate", None, "Learning rate, if it does not vary.")
+    flags.DEFINE_integer("epochs", 4, "Epochs.")
+    flags.DEFINE_integer("trials", 20, "Number of trials, those of earlier calls included.")
+    flags.DEFINE_integer("seeds", 1, "Number of runs per trial, with the seeds 0, 1, ...")
+    flags.DEFINE_enum("select", "auc", SELECTORS, "What of the validation split is optimized.")
+    flags.DEFINE_integer("sampler_seed", 0, "Seed of the sampler.")
+    flags.DEFINE_integer("startup", 10, "Trials drawn at random before the sampler models results.")
+    flags.DEFINE_enum(
+        "prune", "none", PRUNERS, "median: end a run whose best score is below that of most."
+    )
+    flags.DEFINE_float("time_budget", None, "Seconds, after which no trial begins.")
+    flags.DEFINE_string("cells", None, "Folder of computed cells, as of launch.compare; OUT/cells.")
+    flags.DEFINE_integer(
+        "cache_rows", MOST_ROWS, "Data with at most so many rows are kept in memory; 0: none."
+    )
+    flags.DEFINE_boolean("resume", False, "Continue the search in --out.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(_main)
