@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,6 +59,8 @@ class MLP(keras.layers.Layer):
         batch_norm: boolean; batch normalization before the activation. Defaults to `False`.
         layer: callable that takes a width, name and dtype and returns the layer that replaces `W x
             + b`. Defaults to `keras.layers.Dense`.
+        bias_initializer: Keras initializer of b, or "fan_in_uniform": uniform between
+            `-1 / sqrt(k)` and `1 / sqrt(k)` for k inputs, PyTorch's default. Defaults to "zeros".
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -67,8 +70,8 @@ class MLP(keras.layers.Layer):
         `[B, hidden_units[-1]]`.
 
     Raises:
-        ValueError: on a width < 1, `dropout` outside [0, 1), or another number of rates than
-            layers.
+        ValueError: on a width < 1, `dropout` outside [0, 1), another number of rates than layers,
+            or a `bias_initializer` that is none.
 
     Example:
         >>> import numpy as np
@@ -84,9 +87,12 @@ class MLP(keras.layers.Layer):
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         layer: Callable[..., keras.layers.Layer] = keras.layers.Dense,
+        bias_initializer: Any = "zeros",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        dense_bias(bias_initializer, inputs=1)  # raises an error here, not when it is built
+        self.bias_initializer = bias_initializer
         if not isinstance(batch_norm, bool):
             raise ValueError(f"`batch_norm` must be True or False. Received: {batch_norm!r}")
         check_widths("hidden_units", hidden_units)
@@ -106,6 +112,8 @@ class MLP(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         for step in self.steps:
+            if isinstance(step, keras.layers.Dense):
+                step.bias_initializer = dense_bias(self.bias_initializer, input_shape[-1])
             step.build(input_shape)
             input_shape = step.compute_output_shape(input_shape)
         self.built = True
@@ -122,6 +130,39 @@ class MLP(keras.layers.Layer):
         for step in self.steps:
             input_shape = step.compute_output_shape(input_shape)
         return input_shape
+
+
+def dense_bias(bias_initializer: Any, inputs: int) -> keras.initializers.Initializer:
+    """Returns the initializer of the biases of a dense layer.
+
+    Args:
+        bias_initializer: Keras initializer, or "fan_in_uniform".
+        inputs: int, number of inputs of the layer.
+
+    Returns:
+        A Keras initializer.
+
+    Raises:
+        ValueError: names the value received.
+
+    Example:
+        >>> dense_bias("fan_in_uniform", inputs=4).maxval
+        0.5
+    """
+    if bias_initializer == "fan_in_uniform":
+        limit = 1 / math.sqrt(inputs)
+        return keras.initializers.RandomUniform(-limit, limit)
+    try:
+        found = keras.initializers.get(bias_initializer)
+    except ValueError:
+        found = None
+    if not isinstance(found, keras.initializers.Initializer):
+        raise ValueError(
+            "`bias_initializer` must be an initializer of Keras, such as 'zeros' or "
+            "keras.initializers.Constant(0.1), or 'fan_in_uniform'. Received: "
+            f"{bias_initializer!r}"
+        )
+    return found
 
 
 def check_widths(name: str, widths: Any, layers: int = 0) -> None:

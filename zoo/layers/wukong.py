@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.layers.mlp import MLP, LayerNorm
+from zoo.layers.mlp import MLP, LayerNorm, dense_bias
 
 
 class WuKongLayer(keras.layers.Layer):
@@ -23,6 +23,8 @@ class WuKongLayer(keras.layers.Layer):
         projection: int, number of columns of Y, which reduce the matrix of inner products.
         hidden_units: sequence of ints, widths of the hidden layers of the MLP.
         activation: Keras activation of the MLP. Defaults to "relu".
+        bias_initializer: Keras initializer of the biases, or "fan_in_uniform", see
+            `zoo.layers.MLP`. Defaults to "zeros".
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -45,14 +47,17 @@ class WuKongLayer(keras.layers.Layer):
         projection: int,
         hidden_units: Sequence[int],
         activation: Any = "relu",
+        bias_initializer: Any = "zeros",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.bias_initializer = bias_initializer
         self.fmb_vectors, self.lcb_vectors = fmb_vectors, lcb_vectors
         self.projection = projection
         policy = {"dtype": self.dtype_policy}
         self.products_norm = LayerNorm(name="products_norm", **policy)
-        self.mlp = MLP(hidden_units, activation=activation, name="mlp", **policy)
+        options = {"activation": activation, "bias_initializer": bias_initializer, **policy}
+        self.mlp = MLP(hidden_units, name="mlp", **options)
         self.norm = LayerNorm(name="norm", **policy)
 
     def build(self, input_shape: tuple) -> None:
@@ -66,10 +71,14 @@ class WuKongLayer(keras.layers.Layer):
         products = (None, n * self.projection)
         self.products_norm.build(products)
         self.mlp.build(products)
+        made = self.mlp.compute_output_shape(products)
         self.expand = keras.layers.Dense(
-            self.fmb_vectors * d, dtype=self.dtype_policy, name="expand"
+            self.fmb_vectors * d,
+            bias_initializer=dense_bias(self.bias_initializer, made[-1]),
+            dtype=self.dtype_policy,
+            name="expand",
         )
-        self.expand.build(self.mlp.compute_output_shape(products))
+        self.expand.build(made)
         self.norm.build((None, vectors, d))
         self.built = True
 

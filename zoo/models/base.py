@@ -40,8 +40,9 @@ class ClickModel(tf_helen.Model):
         embedding_l2: float, not negative; adds `embedding_l2 * sum ||e_k||^2` over the distinct
             rows of the batch to the loss. Defaults to 0.
         embeddings_initializer: Keras initializer of the embeddings. Defaults to `None`: normal with
-            standard deviation 0.01. "zeros" logs a warning: behind a ReLU whose biases start at
-            zero, such embeddings never receive a gradient.
+            standard deviation 0.01. "zeros" logs a warning unless the model has a
+            `bias_initializer` that is not zeros: behind a ReLU whose biases start at zero, such
+            embeddings never receive a gradient.
         name: string, the model's name. Defaults to `None`: the class's name in snake case.
         dtype: Keras dtype policy, such as "mixed_bfloat16". Defaults to `None`: the global policy.
 
@@ -106,12 +107,6 @@ class ClickModel(tf_helen.Model):
                 "keras.initializers.RandomNormal(stddev=0.01). Received: "
                 f"{embeddings_initializer!r}"
             )
-        if isinstance(initializer, keras.initializers.Zeros):
-            logging.warning(
-                "%s: embeddings that start at zero get no gradient through products or ReLU layers "
-                "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead.",
-                type(self).__name__,
-            )
         self.settings: dict[str, Any] = {
             "embedding_dim": embedding_dim,
             "embedding_dims": embedding_dims,
@@ -131,6 +126,14 @@ class ClickModel(tf_helen.Model):
             **settings: value of every argument that this constructor adds to its base class's.
         """
         self.settings = {**self.settings, **settings}
+        initial = (self.settings[name] for name in _INITIALIZERS if name in self.settings)
+        if all(map(_is_zeros, initial)):
+            logging.warning(
+                "%s: embeddings that start at zero get no gradient through products or ReLU layers "
+                "whose biases are zero; use keras.initializers.RandomNormal(stddev=1e-4) instead%s",
+                type(self).__name__,
+                ", or bias_initializer='fan_in_uniform'" if "bias_initializer" in settings else "",
+            )
         # Now, so that optimizers can be built, checkpoints restored and `summary()` printed.
         self.build(self.feature_shapes())
 
@@ -194,9 +197,11 @@ class ClickModel(tf_helen.Model):
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         name: str = "mlp",
+        bias_initializer: Any = "zeros",
     ) -> MLP:
         """Creates an MLP; see `zoo.layers.MLP` for the arguments."""
         options = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
+        options["bias_initializer"] = bias_initializer
         return MLP(hidden_units, dtype=self.dtype_policy, name=name, **options)
 
     def output_layer(self, name: str = "output_unit", use_bias: bool = True) -> keras.layers.Dense:
@@ -289,3 +294,10 @@ class ClickModel(tf_helen.Model):
 # Arguments of a constructor that `from_config` gets beside the settings.
 _NO_SETTINGS = ("self", "schema", "name", "dtype")
 _DTYPES = {"ids": tf.int32, "numeric": tf.float32}
+_INITIALIZERS = ("embeddings_initializer", "bias_initializer")
+
+
+def _is_zeros(initializer: Any) -> bool:
+    if initializer == "fan_in_uniform":
+        return False
+    return isinstance(keras.initializers.get(initializer), keras.initializers.Zeros)

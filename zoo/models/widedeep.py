@@ -32,6 +32,9 @@ class WideDeep(ClickModel):
         dropout: float in [0, 1), or one per hidden layer: dropout rate after each hidden layer.
             Defaults to 0.
         batch_norm: boolean; batch normalization before each activation. Defaults to `False`.
+        bias_initializer: Keras initializer of the biases of the MLP, or "fan_in_uniform", see
+            `zoo.layers.MLP`; not zeros where the embeddings are initialized with zeros. Defaults to
+            "zeros".
         **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
@@ -57,19 +60,23 @@ class WideDeep(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        bias_initializer: Any = "zeros",
         **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
         self.embedding = self.embed(flat=True)
         # The output unit has the bias.
         self.linear = self.linear_part(use_bias=False)
-        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
+        self.mlp = self.deep_part(
+            hidden_units, activation, dropout, batch_norm, bias_initializer=bias_initializer
+        )
         self.output_unit = self.output_layer()
         self.finish(
             hidden_units=hidden_units,
             activation=activation,
             dropout=dropout,
             batch_norm=batch_norm,
+            bias_initializer=bias_initializer,
         )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:

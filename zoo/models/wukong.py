@@ -45,6 +45,9 @@ class WuKong(ClickModel):
             the last MLP. Defaults to 0.
         batch_norm: boolean; batch normalization before each activation of the last MLP. Defaults to
             `False`.
+        bias_initializer: Keras initializer of the biases of all MLPs, or "fan_in_uniform", see
+            `zoo.layers.MLP`; not zeros where the embeddings are initialized with zeros. Defaults to
+            "zeros".
         **kwargs: passed to `ClickModel`, which also documents input and output shapes.
 
     Raises:
@@ -80,6 +83,7 @@ class WuKong(ClickModel):
         activation: Any = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
+        bias_initializer: Any = "zeros",
         **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
@@ -100,12 +104,15 @@ class WuKong(ClickModel):
                 projection,
                 fmb_units,
                 activation,
+                bias_initializer,
                 name=f"layer_{i}",
                 **policy,
             )
             for i in range(layers)
         ]
-        self.mlp = self.deep_part(hidden_units, activation, dropout, batch_norm)
+        self.mlp = self.deep_part(
+            hidden_units, activation, dropout, batch_norm, bias_initializer=bias_initializer
+        )
         self.output_unit = self.output_layer()
         self.finish(
             layers=layers,
@@ -117,6 +124,7 @@ class WuKong(ClickModel):
             activation=activation,
             dropout=dropout,
             batch_norm=batch_norm,
+            bias_initializer=bias_initializer,
         )
 
     def logits(self, features: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
