@@ -27,7 +27,12 @@ from launch.comparison.running import Compared, Computer
 from launch.quiet import quiet
 from launch.run.config import RunConfig
 from launch.run.data import load_run_data, save_run_data
-from launch.run.flags import define_run_flags, run_settings
+from launch.run.flags import (
+    define_progressive_flags,
+    define_run_flags,
+    progressive_flags,
+    run_settings,
+)
 from launch.run.history import SELECTORS
 from launch.run.memory import MOST_ROWS
 from launch.run.results import Runs
@@ -145,7 +150,7 @@ def _plan() -> Plan:
     """Makes the plan from the flags; those that are not given come from `--plan`."""
     known = ["data", "out", "model", "model_args", "optimizers", "models", "grid", "learning_rate"]
     known += ["epochs", "batch_size", "precision", "strategy", "cpu_replicas", "max_lost"]
-    known += ["checkpoint_every", "save_models", *_OF_A_PLAN]
+    known += ["checkpoint_every", "save_models", "progressive", *_OF_A_PLAN]
     file = load_plan(_FLAGS.plan, known) if _FLAGS.plan else {}
     file = {key: value for key, value in file.items() if not _FLAGS[key].present}
 
@@ -154,8 +159,12 @@ def _plan() -> Plan:
             return file[name]
         return getattr(_FLAGS, name) if read is None else read(getattr(_FLAGS, name))
 
+    settings = run_settings(file)
+    progressive = file.get("progressive", progressive_flags(("epochs",)))
+    if progressive is not None:
+        settings |= {"progressive": progressive, "epochs": 1}
     return Plan(
-        RunConfig(**run_settings(file), save_models=value("save_models")),
+        RunConfig(**settings, save_models=value("save_models")),
         value("optimizers", parse_contenders),
         value("models", split_names),
         value("grid", parse_grid),
@@ -211,6 +220,7 @@ def _define_flags() -> None:
     flags.DEFINE_integer("epochs", 4, "Epochs.")
     flags.DEFINE_boolean("resume", False, "Continue the comparison in --out; its cells are kept.")
     flags.DEFINE_boolean("save_models", False, "Save checkpoints and the best models.")
+    define_progressive_flags()
 
 
 if __name__ == "__main__":

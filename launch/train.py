@@ -18,12 +18,16 @@ from launch.export import export_run
 from launch.quiet import quiet
 from launch.run.arguments import CALLBACKS, parse_arguments, split_outside_brackets
 from launch.run.config import RunConfig
-from launch.run.flags import define_run_flags, run_settings
+from launch.run.flags import (
+    define_progressive_flags,
+    define_run_flags,
+    progressive_flags,
+    run_settings,
+)
 from launch.run.history import History
 from launch.run.plots import plot_runs
 from launch.run.progressive import train_progressively
 from launch.run.progressive_plot import plot_pass
-from launch.run.progressive_settings import Progressive
 from launch.run.published import (
     comparison,
     fit_warning,
@@ -86,17 +90,9 @@ def _compare(config: RunConfig, history: History, schema: zoo.Schema) -> None:
 
 def _progressive() -> dict[str, Any]:
     """Returns the settings of a pass over time; `None` for those that act between epochs."""
-    if not _FLAGS.progressive:
-        for name in ("progressive_splits", "slices", "slice_rows", "shuffle_slices"):
-            if _FLAGS[name].present:
-                raise ValueError(f"--{name} is for --progressive only; add it or leave it out")
+    progressive = progressive_flags(("epochs", "eval_test_each_epoch"))
+    if progressive is None:
         return {}
-    for name in ("epochs", "eval_test_each_epoch"):
-        if _FLAGS[name].present:
-            raise ValueError(f"--{name} has no effect with --progressive, one pass; leave it out")
-    progressive = Progressive(
-        tuple(_FLAGS.progressive_splits), _FLAGS.slices, _FLAGS.slice_rows, _FLAGS.shuffle_slices
-    )
     # A preset's; given as flags, they raise an error in `RunConfig`.
     none = {"patience": 0, "reduce_lr": None}
     none = {name: value for name, value in none.items() if not _FLAGS[name].present}
@@ -161,22 +157,7 @@ def _define_flags() -> None:
     flags.DEFINE_boolean(
         "eval_test_each_epoch", False, "Evaluate the test split after every epoch too."
     )
-    _define_progressive_flags()
-
-
-def _define_progressive_flags() -> None:
-    flags.DEFINE_boolean(
-        "progressive",
-        False,
-        "One pass in the order of the files instead of epochs; each row is scored before it is "
-        "trained.",
-    )
-    flags.DEFINE_list(
-        "progressive_splits", ["train"], "Splits of the pass in order, such as train,valid,test."
-    )
-    flags.DEFINE_integer("slices", 50, "Slices of the pass; each is scored, then trained.")
-    flags.DEFINE_integer("slice_rows", None, "Rows of a slice, in place of --slices.")
-    flags.DEFINE_boolean("shuffle_slices", False, "Shuffle the rows within each slice.")
+    define_progressive_flags()
 
 
 if __name__ == "__main__":

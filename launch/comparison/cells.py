@@ -25,6 +25,8 @@ from launch.run.config import RunConfig
 from launch.run.evaluation import DivergedError
 from launch.run.history import Epoch, History, chosen_epoch, load_history
 from launch.run.memory import DataMemory
+from launch.run.progressive import train_progressively
+from launch.run.progressive_history import PREDICTIONS
 from launch.run.training import train
 from tf_helen.core.folders import remove_folder
 from zoo.data.files import DataError, join, read_json, write_json
@@ -59,7 +61,8 @@ class Cell:
         epochs: one entry per epoch.
         tested: whether the epochs have the scores of the test split, if there is one.
         diverged: string, why the run ended before its last epoch; "" if it did not.
-        seconds: duration, data and evaluation included.
+        pass_scores: dict, the scores of a progressive run over all its rows, see `History`.
+        seconds: float, duration, data and evaluation included.
     """
 
     key: str
@@ -68,11 +71,12 @@ class Cell:
     tested: bool
     diverged: str = ""
     seconds: float = 0.0
+    pass_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def history(self) -> History:
         """The measurements, as `launch.run.training.train` returns them."""
-        return History(self.epochs)
+        return History(self.epochs, pass_scores=dict(self.pass_scores))
 
     def score(self, select: str = "auc") -> float:
         """The validation score of the best epoch, larger for better cells.
@@ -245,10 +249,18 @@ class Cells:
             evaluate_test=test,
         )
         ledger, diverged, started = zoo.Ledger(), "", time.perf_counter()
+        pass_scores: dict[str, float] = {}
         try:
-            epochs = train(run, ledger, self._memory, after_epoch).epochs
+            if run.progressive is None:
+                epochs = train(run, ledger, self._memory, after_epoch).epochs
+            else:
+                passed = train_progressively(_without_test(run, test), ledger, self._memory)
+                epochs, pass_scores = passed.epochs, passed.scores
+                tf.io.gfile.remove(join(partial, PREDICTIONS))  # some bytes per row and cell
         except DivergedError as error:
-            epochs, diverged = tuple(load_history(partial)), str(error)
+            # A pass that diverged has no epoch.
+            epochs = () if run.progressive else tuple(load_history(partial))
+            diverged = str(error)
         except BaseException:
             if tf.io.gfile.exists(partial):
                 remove_folder(partial)
@@ -257,7 +269,7 @@ class Cells:
             print(f"damaged records were skipped\n{ledger.report()}")
         key = cell_key(config, self._memory.identity)
         seconds = time.perf_counter() - started
-        cell = Cell(key, cell_settings(config), epochs, test, diverged, seconds)
+        cell = Cell(key, cell_settings(config), epochs, test, diverged, seconds, pass_scores)
         content = dataclasses.asdict(cell)
         content |= {"version": tf_helen.__version__, "tensorflow": tf.__version__}
         content["devices"] = sorted({d.device_type for d in tf.config.list_logical_devices()})
@@ -267,8 +279,17 @@ class Cells:
         return cell
 
 
+def _without_test(run: RunConfig, test: bool) -> RunConfig:
+    """A progressive run that reads the test split only if `test` is true."""
+    if test:
+        return run
+    splits = [split for split in run.progressive.splits if split != "test"]
+    return dataclasses.replace(run, progressive=dataclasses.replace(run.progressive, splits=splits))
+
+
 def _read(key: str, file: str) -> Cell:
     content = read_json(file)
+    content = {"pass_scores": {}, **content}  # which cells of older versions lack
     known = {field.name: content[field.name] for field in dataclasses.fields(Cell)}
     if content["key"] != key:
         raise ValueError(f"it is the cell {content['key']}")

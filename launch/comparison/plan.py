@@ -24,6 +24,7 @@ from launch.run.arguments import check_model, parse_arguments, parse_value
 from launch.run.config import RunConfig
 from launch.run.history import SELECTORS
 from launch.run.memory import MOST_ROWS
+from launch.run.progressive_settings import Progressive
 from tf_helen.core.checks import nearest, number_above_zero, one_of, whole_number
 from zoo.data.files import DataError, join, read_text
 
@@ -89,6 +90,11 @@ class Plan:
             one_of("baseline", self.baseline, [c.label for c in self.contenders])
         if len(set(self.models)) < len(self.models):
             raise ValueError(f"a model is named twice in {', '.join(self.models)}; name it once")
+        if self.common.progressive is not None and self.common.save_models:
+            raise ValueError(
+                "`save_models` has no effect in a comparison of progressive runs; leave it out. "
+                "launch.train --progressive keeps checkpoints and the model"
+            )
         self._check_cells()
 
     def _check_cells(self) -> None:
@@ -252,7 +258,18 @@ def _names(value: Any, where: str) -> list[str]:
     return [str(v) for v in value] if isinstance(value, list) else split_names(str(value))
 
 
+def _progressive(value: Any, where: str) -> Progressive:
+    known = [field.name for field in dataclasses.fields(Progressive)]
+    if not isinstance(value, dict) or not set(value) <= set(known):
+        raise DataError(
+            f"{where} must be a mapping with some of {', '.join(known)}, such as "
+            f"{{splits: [train, valid, test], slice_rows: 4096}}. Received: {value!r}"
+        )
+    return Progressive(**value)
+
+
 _READERS = {
+    "progressive": _progressive,
     "optimizers": _contenders,
     "grid": _axes,
     "model_args": _arguments,

@@ -14,6 +14,8 @@ from launch.comparison.statistics import (
     chosen_values,
     confidence_interval,
     epoch_values,
+    pass_metrics,
+    pass_values,
     tested_split,
 )
 from launch.comparison.tables import NAMES
@@ -63,8 +65,9 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
 
     On the left, a row per contender: a dot for each seed at the epoch that the validation split
     chose, their mean, and the 95 % confidence interval of the mean (Student's). On the right, the
-    mean after each epoch, with a band of one sample standard deviation. What lies beyond an axis
-    is an arrow with its value.
+    mean after each epoch, with a band of one sample standard deviation; for progressive runs, the
+    scores over all rows of the pass as on the left. What lies beyond an axis is an arrow with its
+    value.
 
     Args:
         runs: for each label its runs, one per seed.
@@ -96,6 +99,15 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
         }
         draw_dots(dots, chosen, metric == "auc", colors)
         dots.set_xlabel(f"{name}, epoch chosen by validation")
+        if pass_metrics(runs):
+            passed = {
+                label: [v for v in pass_values(r, metric) if v is not None]
+                for label, r in runs.items()
+            }
+            draw_dots(curves, passed, metric == "auc", colors)
+            curves.set_yticklabels([])
+            curves.set_xlabel(f"{NAMES[metric]} over all rows, each scored before it is trained")
+            continue
         _draw_curves(curves, _epochs(runs, metric, split), metric == "auc", colors)
         curves.set_ylabel(name)
         curves.set_xlabel("epoch (passes over the training data)")

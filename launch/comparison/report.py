@@ -14,11 +14,19 @@ from launch.comparison.plan import Plan
 from launch.comparison.plots import plot_comparison, plot_models
 from launch.comparison.running import Compared, Tuned
 from launch.comparison.statistics import METRICS, Statistics, compare_runs, over_models
-from launch.comparison.tables import chosen_table, epochs_table, models_table, statistics_table
+from launch.comparison.tables import (
+    chosen_table,
+    epochs_table,
+    models_table,
+    pass_table,
+    statistics_table,
+)
 from launch.run.results import Runs, results_json, results_table
 from zoo.data.files import join, write_json, write_text
 
 FILES = ("results.json", "results.md", "curves.png", "models.png", "data.json")
+_PASS = "All rows of the pass, each scored before it is trained:"
+_SPLITS = "The rows of one split; if it is part of the pass, each scored before it is trained:"
 _NO_SETTINGS = (
     "out",
     "model",
@@ -52,7 +60,9 @@ def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> s
         Markdown without a final newline.
     """
     parts = [results_table(runs_of(compared), plan.select)]
-    if len(compared) > 1:
+    if found.whole_pass:
+        parts = [_PASS, pass_table(found), _SPLITS, statistics_table(found)]
+    elif len(compared) > 1:
         parts += [statistics_table(found), *(epochs_table(found, metric) for metric in METRICS)]
     if any(one.tuned for one in compared):
         parts.append(chosen_table(compared, plan.select))

@@ -14,6 +14,7 @@ from launch.run.history import Epoch, History, chosen_epoch
 from launch.run.results import Runs
 
 METRICS = ("auc", "logloss")
+PASS_METRICS = (*METRICS, "gauc")
 _CONFIDENCE = 0.95
 
 
@@ -181,12 +182,15 @@ class Statistics:
         split: string, the split of the scores.
         chosen: dict `{metric: {label: Summary}}`, at the epoch that the validation split chooses.
         epochs: dict `{metric: [{label: Summary} per epoch]}`.
+        whole_pass: dict `{metric: {label: Summary}}` of progressive runs, over all their rows;
+            empty for others.
     """
 
     baseline: str
     split: str
     chosen: Mapping[str, Mapping[str, Summary]]
     epochs: Mapping[str, Sequence[Mapping[str, Summary]]]
+    whole_pass: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
 
     def json(self) -> dict:
         """The same as a dict of plain values."""
@@ -227,7 +231,35 @@ def compare_runs(runs: Runs, baseline: str, select: str = "auc") -> Statistics:
             tested({label: epoch_values(r, metric, split, number) for label, r in runs.items()})
             for number in range(1, length + 1)
         ]
-    return Statistics(baseline, split, chosen, epochs)
+    whole = {}
+    for metric in pass_metrics(runs):
+        whole[metric] = tested({label: pass_values(r, metric) for label, r in runs.items()})
+    return Statistics(baseline, split, chosen, epochs, whole)
+
+
+def pass_metrics(runs: Runs) -> list[str]:
+    """The metrics that progressive runs have over all their rows; none for other runs.
+
+    Example:
+        >>> pass_metrics({"adam": [History((Epoch(1, 0.5, 0.7, 0.6),), pass_scores={"auc": 0.6})]})
+        ['auc']
+    """
+    found = [run.pass_scores for several in runs.values() for run in several if run.epochs]
+    return [m for m in PASS_METRICS if found and all(m in scores for scores in found)]
+
+
+def pass_values(runs: Sequence[History], metric: str) -> list[float | None]:
+    """A metric of progressive runs over all their rows; `None` for a run that diverged.
+
+    Args:
+        runs: of one contender.
+        metric: one of `pass_metrics`.
+
+    Example:
+        >>> pass_values([History((), pass_scores={"auc": 0.6}), History(())], "auc")
+        [0.6, None]
+    """
+    return [run.pass_scores.get(metric) for run in runs]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from launch.comparison.running import Compared
-from launch.comparison.statistics import METRICS, OverModels, Statistics, Summary
+from launch.comparison.statistics import OverModels, Statistics, Summary
 from launch.run.results import aligned, short
 
-NAMES = {"auc": "AUC", "logloss": "LogLoss"}
+NAMES = {"auc": "AUC", "logloss": "LogLoss", "gauc": "GAUC"}
 
 
 def statistics_table(found: Statistics) -> str:
@@ -24,17 +24,36 @@ def statistics_table(found: Statistics) -> str:
     Example:
         >>> print(statistics_table(compare_runs(runs, "adam")))  # doctest: +SKIP
     """
+    return _tests(found.chosen, found.baseline, f"{found.split} ")
+
+
+def pass_table(found: Statistics) -> str:
+    """Each contender against the baseline, over all rows of a progressive run.
+
+    Args:
+        found: the statistics of one model, of progressive runs.
+
+    Returns:
+        Markdown as that of `statistics_table`.
+
+    Example:
+        >>> print(pass_table(compare_runs(runs, "adam")))  # doctest: +SKIP
+    """
+    return _tests(found.whole_pass, found.baseline, "pass ")
+
+
+def _tests(scores: Mapping[str, Mapping[str, Summary]], baseline: str, prefix: str) -> str:
     rows = [["optimizer"]]
-    for metric in METRICS:
-        rows[0] += [f"{found.split} {NAMES[metric]}", f"less {found.baseline}", "p"]
+    for metric in scores:
+        rows[0] += [f"{prefix}{NAMES[metric]}", f"less {baseline}", "p"]
     rows[0].append("seeds")
-    for label, auc in found.chosen["auc"].items():
+    for label, auc in scores["auc"].items():
         cells = [label]
-        for metric in METRICS:
-            summary = found.chosen[metric][label]
+        for metric in scores:
+            summary = scores[metric][label]
             cells += [mean_cell(summary), difference_cell(summary), p_cell(summary.p)]
         known = sum(value is not None for value in auc.values)
-        rows.append([*cells, str(known if label == found.baseline else auc.pairs)])
+        rows.append([*cells, str(known if label == baseline else auc.pairs)])
     return aligned(rows)
 
 

@@ -1,12 +1,13 @@
 """Flags that all training commands share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from launch.run.arguments import parse_arguments
 from launch.run.config import PRECISIONS
+from launch.run.progressive_settings import Progressive
 from launch.run.strategies import STRATEGIES
 from zoo.data.ledger import MAX_LOST
 
@@ -36,6 +37,46 @@ def define_run_flags() -> None:
         MAX_LOST,
         "Maximum share of damaged records; a larger share is an error.",
     )
+
+
+def define_progressive_flags() -> None:
+    """Defines the flags of one pass over time."""
+    flags.DEFINE_boolean(
+        "progressive",
+        False,
+        "One pass in the order of the files instead of epochs; each row is scored before it is "
+        "trained.",
+    )
+    flags.DEFINE_list(
+        "progressive_splits", ["train"], "Splits of the pass in order, such as train,valid,test."
+    )
+    flags.DEFINE_integer("slices", 50, "Slices of the pass; each is scored, then trained.")
+    flags.DEFINE_integer("slice_rows", None, "Rows of a slice, in place of --slices.")
+    flags.DEFINE_boolean("shuffle_slices", False, "Shuffle the rows within each slice.")
+
+
+def progressive_flags(refused: Sequence[str]) -> Progressive | None:
+    """Reads the flags of one pass over time.
+
+    Args:
+        refused: names of flags that have no effect on such a run.
+
+    Returns:
+        The settings; `None` without `--progressive`.
+
+    Raises:
+        ValueError: if one of `refused` is given beside it, or a flag of the pass without it.
+    """
+    if not _FLAGS.progressive:
+        for name in ("progressive_splits", "slices", "slice_rows", "shuffle_slices"):
+            if _FLAGS[name].present:
+                raise ValueError(f"--{name} is for --progressive only; add it or leave it out")
+        return None
+    for name in refused:
+        if _FLAGS[name].present:
+            raise ValueError(f"--{name} has no effect with --progressive, one pass; leave it out")
+    splits = tuple(_FLAGS.progressive_splits)
+    return Progressive(splits, _FLAGS.slices, _FLAGS.slice_rows, _FLAGS.shuffle_slices)
 
 
 def run_settings(plan: Mapping[str, Any] | None = None) -> dict[str, Any]:

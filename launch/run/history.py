@@ -54,11 +54,14 @@ class History:
         test: dict, AUC and LogLoss on the test split after the last epoch; empty without a test
             split.
         best_test: dict, the same for the epoch with the best validation AUC.
+        pass_scores: dict, the scores of a progressive run over all its rows, each scored before it
+            is trained; empty for other runs.
     """
 
     epochs: tuple[Epoch, ...]
     test: dict[str, float] = dataclasses.field(default_factory=dict)
     best_test: dict[str, float] = dataclasses.field(default_factory=dict)
+    pass_scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def best(self) -> Epoch:

@@ -12,8 +12,9 @@ from launch.compare import TIME_UP, compare_plan, parse_contenders
 from launch.comparison import cells
 from launch.comparison.clock import TimeUpError
 from launch.comparison.grid import parse_grid
-from launch.comparison.plan import Plan
+from launch.comparison.plan import Plan, load_plan
 from launch.run.config import RunConfig
+from launch.run.progressive_settings import Progressive
 from zoo.data.files import DataError
 
 GRID = "adam:learning_rate=[0.001,0.05];adamar:learning_rate=0.05,alpha=[1e-4,1e-2,1e-3]"
@@ -75,6 +76,52 @@ def test_real_runs_are_compared(data, tmp_path):
     assert one.point.text == "learning_rate=0.05" and one.runs[0].best.valid_auc > 0.6
     assert one.runs[0].epochs != one.runs[1].epochs
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_passes_over_time_are_compared(data, tmp_path, monkeypatch):
+    passes = []
+    real = cells.train_progressively
+
+    def seen(config, *rest):
+        passes.append(config.progressive.splits)
+        return real(config, *rest)
+
+    monkeypatch.setattr(cells, "train_progressively", seen)
+    progressive = Progressive(("train", "valid", "test"), slice_rows=256)
+    plan = plan_for(data, tmp_path, "adam;adagrad:learning_rate=[1e-6,0.1]")
+    plan = dataclasses.replace(
+        plan, common=dataclasses.replace(plan.common, progressive=progressive)
+    )
+    ((adam, adagrad),) = compare_plan(plan).values()
+    # A pass that only chooses settings does not read the test split.
+    assert passes == [("train", "valid")] * 2 + [("train", "valid", "test")] * 4
+    assert adagrad.point.text == "learning_rate=0.1"
+    (run, _) = adam.runs
+    assert len(run.epochs) == 1 and 0 < run.pass_scores["auc"] < 1
+    assert run.pass_scores["auc"] != run.epochs[0].test_auc
+    text = (tmp_path / "results.md").read_text()
+    assert "All rows of the pass" in text and "pass AUC" in text
+    tested = json.loads((tmp_path / "results.json").read_text())["statistics"]["whole_pass"]["auc"]
+    assert tested["adagrad"]["values"] == [run.pass_scores["auc"] for run in adagrad.runs]
+    again = dataclasses.replace(plan, common=dataclasses.replace(plan.common, resume=True))
+    ((same, _),) = compare_plan(again).values()
+    assert same.runs == adam.runs and len(passes) == 6
+
+
+def test_a_plan_names_the_pass(data, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("progressive: {splits: [train, valid], slice_rows: 128}\n")
+    assert load_plan(str(path), ["progressive"]) == {
+        "progressive": Progressive(("train", "valid"), slice_rows=128)
+    }
+    for text in ("true", "{slice: 3}"):
+        path.write_text(f"progressive: {text}\n")
+        with pytest.raises(DataError, match=r"progressive must be a mapping with some of splits"):
+            load_plan(str(path), ["progressive"])
+    plan = plan_for(data, tmp_path)
+    common = dataclasses.replace(plan.common, progressive=Progressive(), save_models=True)
+    with pytest.raises(ValueError, match="`save_models` has no effect"):
+        dataclasses.replace(plan, common=common)
 
 
 def test_a_comparison_goes_on_and_grows(data, tmp_path, trained):
