@@ -123,6 +123,8 @@ def cell_settings(config: RunConfig) -> dict[str, Any]:
         for name, (value, field) in found.items()
         if changed.get(name, value) != _default(field)
     }
+    if config.progressive is not None:
+        settings["progressive"] = dataclasses.asdict(config.progressive)
     return json.loads(json.dumps(settings, default=str))
 
 

@@ -103,6 +103,7 @@ def test_passes_over_time_are_compared(data, tmp_path, monkeypatch):
     assert "All rows of the pass" in text and "pass AUC" in text
     tested = json.loads((tmp_path / "results.json").read_text())["statistics"]["whole_pass"]["auc"]
     assert tested["adagrad"]["values"] == [run.pass_scores["auc"] for run in adagrad.runs]
+    assert cells.cell_settings(plan.common)["progressive"]["slice_rows"] == 256
     again = dataclasses.replace(plan, common=dataclasses.replace(plan.common, resume=True))
     ((same, _),) = compare_plan(again).values()
     assert same.runs == adam.runs and len(passes) == 6
