@@ -1,4 +1,13 @@
-"""The base of every optimizer for tf_keras models: it holds one for Keras 3 and forwards."""
+"""The base of every optimizer for tf_keras models: it holds one for Keras 3 and forwards.
+
+It holds an optimizer and not the rule alone, because a rule is only the update of a block of rows.
+All else is done by `RowSparseOptimizer` and the optimizers around it: slots, step counter and
+learning rate, clipping, duplicates summed over replicas, the decay of absent rows, the passes of
+SAM and Helen. They are subclasses of Keras 3's optimizer, with their state in `keras.Variable`s; a
+tf_keras optimizer with the rule alone would need a second copy of all of them. So they run as they
+are: `AdaptedVariable` shows them the model's `tf.Variable`s without a copy, and tf_keras saves
+their variables as this optimizer's.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from tf_helen.core import tables
 from tf_helen.legacy import keras_access
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
-from tf_helen.legacy.variables import adapt_all, adapted_among
+from tf_helen.legacy.variables import AdaptedVariable, adapt_all, adapted_among
 from tf_helen.training.replica_shares import ReplicaShares
+from tf_helen.training.settling import SettlesTables
 
 
 class _EpochNotifier(tf_keras.callbacks.Callback):
@@ -42,7 +42,7 @@ class _EpochNotifier(tf_keras.callbacks.Callback):
             optimizer.end_epoch()
 
 
-class TrainerMixin:
+class TrainerMixin(SettlesTables):
     """Put before `tf_keras.Model` or `tfrs.Model`: its training step serves every optimizer.
 
     Optimizers that need more than a gradient (`SAM`, `Helen`, `AdaHessian`) train only under it.
@@ -175,58 +175,8 @@ class TrainerMixin:
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    # Every row is up to date before it is read from outside the training step.
-
-    def _settle_tables(self) -> None:
-        # Of every table, whoever trains it: another model may, and it may be frozen here.
-        tables.settle(adapted_among(self.variables))
-
-    def evaluate(self, *args, **kwargs):
-        self._settle_tables()
-        return super().evaluate(*args, **kwargs)
-
-    def predict(self, *args, **kwargs):
-        self._settle_tables()
-        return super().predict(*args, **kwargs)
-
-    def test_on_batch(self, *args, **kwargs):
-        self._settle_tables()
-        return super().test_on_batch(*args, **kwargs)
-
-    def predict_on_batch(self, *args, **kwargs):
-        self._settle_tables()
-        return super().predict_on_batch(*args, **kwargs)
-
-    def get_weights(self):
-        self._settle_tables()
-        return super().get_weights()
-
-    def set_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().set_weights(*args, **kwargs)
-
-    def load_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().load_weights(*args, **kwargs)
-
-    def save_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().save_weights(*args, **kwargs)
-
-    def save(self, *args, **kwargs):
-        with self.settled():
-            return super().save(*args, **kwargs)
-
-    def export(self, *args, **kwargs):
-        with self.settled():
-            return super().export(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def settled(self):
-        """Within it all tables are up to date and lookups are plain, for tracing an export."""
-        self._settle_tables()
-        with tables.plain_reads(adapted_among(self.variables)):
-            yield self
+    def table_variables(self) -> list[AdaptedVariable]:
+        return adapted_among(self.variables)
 
 
 def _inside(optimizer):

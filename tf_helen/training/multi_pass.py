@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 
 import keras
@@ -15,6 +14,7 @@ from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import scale_of
 from tf_helen.training import loss_scaling
 from tf_helen.training.replica_shares import ReplicaShares
+from tf_helen.training.settling import SettlesTables
 
 
 def forward_states(model: keras.Model) -> list[keras.Variable]:
@@ -77,7 +77,7 @@ def _as_list(callbacks) -> list:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
-class MultiPassTrainer(keras_access.BuildsWithOneReplica):
+class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     """Mixin before a Keras model class: its `train_step` serves every optimizer.
 
     Stock optimizers train as under Keras's own step. Metrics, batch-norm statistics and dropout
@@ -187,56 +187,3 @@ class MultiPassTrainer(keras_access.BuildsWithOneReplica):
         super().compile_from_config(config)
         for state, value in zip(seed_states(self), saved, strict=False):
             state.assign(value)
-
-    # Every row is up to date before it is read from outside the training step.
-
-    def _settle_tables(self) -> None:
-        # Of every table, whoever trains it: another model may, and it may be frozen here.
-        tables.settle(self.variables)
-
-    def evaluate(self, *args, **kwargs):
-        self._settle_tables()
-        return super().evaluate(*args, **kwargs)
-
-    def predict(self, *args, **kwargs):
-        self._settle_tables()
-        return super().predict(*args, **kwargs)
-
-    def test_on_batch(self, *args, **kwargs):
-        self._settle_tables()
-        return super().test_on_batch(*args, **kwargs)
-
-    def predict_on_batch(self, *args, **kwargs):
-        self._settle_tables()
-        return super().predict_on_batch(*args, **kwargs)
-
-    def get_weights(self):
-        self._settle_tables()
-        return super().get_weights()
-
-    def set_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().set_weights(*args, **kwargs)
-
-    def load_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().load_weights(*args, **kwargs)
-
-    def save(self, *args, **kwargs):
-        self._settle_tables()
-        return super().save(*args, **kwargs)
-
-    def save_weights(self, *args, **kwargs):
-        self._settle_tables()
-        return super().save_weights(*args, **kwargs)
-
-    def export(self, *args, **kwargs):
-        with self.settled():
-            return super().export(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def settled(self):
-        """Within it all tables are up to date and lookups are plain, for tracing an export."""
-        self._settle_tables()
-        with tables.plain_reads(self.variables):
-            yield self
