@@ -61,7 +61,10 @@ def after_cloning(finish: Callable[[keras.Model, keras.Model], None], kind: type
     """Has `keras.models.clone_model` call a function with each model of a kind and its clone.
 
     Keras makes the clone of every `Sequential`, and of functional models with a constructor of
-    their own, as a model of its own class, and offers no hook for another one.
+    their own, as a model of its own class. From 3.10 to 3.15 it offers no hook for another one:
+    `clone_function` and `call_function` are for layers, and neither `from_config` nor any other
+    method of the model is asked. The two functions that are replaced make the clones; replacing the
+    public `clone_model` would miss whoever has imported it before.
 
     Args:
         finish: called with the model and its clone.

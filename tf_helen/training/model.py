@@ -152,6 +152,9 @@ def enable(model: keras.Model) -> keras.Model:
         # Its file names the original class, and loads as that.
         attributes = {"__module__": cls.__module__, "_loads_as_enabled": False, "_original": cls}
         enabled = type(cls.__name__, (MultiPassTrainer, cls), attributes)
+    # The class is replaced, since the model must stay the same object, with its layers, weights and
+    # optimizer. A `train_step` set on the instance would not be enough: Keras saves, pickles and
+    # clones by class, and `evaluate`, `predict` and the savers must settle the tables first.
     model.__class__ = enabled
     model.train_function = None
     return model
