@@ -55,6 +55,7 @@ test-newest:
 lint: venv
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 demo: venv
 	$(BIN)/python -m launch.demo $(if $(SOURCE),--source=$(SOURCE))
@@ -70,5 +71,5 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache .hypothesis bazel-*
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,8 @@ from keras.src.models import cloning
 # `tf_helen.Model(inputs, outputs)` is a class of its own, and Keras exports no base for one.
 from keras.src.models.functional import Functional as Functional
 
+from tf_helen.core.mixins import ModelMixin
+
 
 def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | None) -> None:
     """Gives a `Sequential` that has no input layer one of integers.
@@ -36,9 +38,10 @@ def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | Non
     layers = model._layers
     if not layers or isinstance(layers[0], keras.layers.InputLayer):
         return
-    shape = tuple(shape) if isinstance(shape, (tuple, list, tf.TensorShape)) else ("",)
+    if not isinstance(shape, (tuple, list, tf.TensorShape)):
+        return
     if all(size is None or isinstance(size, int) for size in shape):
-        layers.insert(0, keras.layers.InputLayer(batch_shape=shape, dtype="int64"))
+        layers.insert(0, keras.layers.InputLayer(batch_shape=tuple(shape), dtype="int64"))
 
 
 def only_infers_shapes() -> bool:
@@ -155,7 +158,7 @@ def record_loss(model: keras.Model, loss: tf.Tensor, rows: tf.Tensor) -> None:
     model._loss_tracker.update_state(loss, sample_weight=rows)
 
 
-class BuildsWithOneReplica:
+class BuildsWithOneReplica(ModelMixin):
     """Mixin before a Keras model class: it is built with one replica's batch.
 
     Under several replicas Keras builds with the mean of their batches: ids would be floats, and
@@ -168,7 +171,7 @@ class BuildsWithOneReplica:
         super()._maybe_symbolic_build(iterator, data_batch)
 
 
-class ChecksInputs:
+class ChecksInputs(ModelMixin):
     """Mixin before `Functional`: its `checked_input(given, own)` sees inputs before Keras casts.
 
     There is no public hook between the call and the cast.

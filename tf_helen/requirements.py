@@ -44,7 +44,7 @@ def check_keras() -> None:
         raise _error(f"tf_helen needs Keras's TensorFlow backend. Received: {source}. {_SET}")
 
 
-def _check_version(loaded) -> None:
+def _check_version(loaded: object) -> None:
     version = getattr(loaded, "__version__", None) or _installed_version()
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST_KERAS:

@@ -117,10 +117,10 @@ class ModelTable(tuple):
     __slots__ = ()
 
     def __str__(self) -> str:
-        rows = [("name", "class", "year", "paper")]
+        rows: list[tuple[str, ...]] = [("name", "class", "year", "paper")]
         rows += [(e.name, e.model.__name__, str(e.year), e.paper) for e in self]
         if any(entry.other_parameters is not None for entry in self):
-            sizes = [("embeddings", "other")]
+            sizes: list[tuple[str, ...]] = [("embeddings", "other")]
             sizes += [
                 tuple(map(_number, (e.embedding_parameters, e.other_parameters))) for e in self
             ]
@@ -157,11 +157,11 @@ def get_class(name: str) -> type[models.ClickModel]:
 
 
 @overload
+def get(identifier: dict[str, Any] | models.ClickModel, /) -> models.ClickModel: ...
+@overload
 def get(identifier: str, /) -> type[models.ClickModel]: ...
 @overload
 def get(identifier: str, /, schema: Schema, **settings: Any) -> models.ClickModel: ...
-@overload
-def get(identifier: dict[str, Any] | models.ClickModel, /) -> models.ClickModel: ...
 def get(
     identifier: str | dict[str, Any] | models.ClickModel,
     /,

@@ -147,7 +147,7 @@ def in_parallel(function: Callable[[_Item], _Result], items: Iterable[_Item]) ->
 
 
 def _wanted(schema: Schema) -> list[str]:
-    columns = [column.name for column in (*schema.categorical, *schema.numeric)]
+    columns = [column.name for column in schema.columns]
     roles = [role for role in (schema.label, schema.weight, schema.group) if role is not None]
     return [*roles, *columns]
 

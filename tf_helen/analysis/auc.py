@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tf_helen.analysis.frequency import Buckets
 
@@ -12,7 +13,7 @@ from tf_helen.analysis.frequency import Buckets
 def auc_by_bucket(
     labels: Sequence[float],
     predictions: Sequence[float],
-    buckets: Buckets | Sequence[int],
+    buckets: Buckets | ArrayLike,
     *,
     sample_weight: Sequence[float] | None = None,
 ) -> np.ndarray:
@@ -41,8 +42,8 @@ def auc_by_bucket(
         [0.0, 0.75]
     """
     y, z = (np.asarray(part, np.float64).reshape(-1) for part in (labels, predictions))
-    is_grouped = isinstance(buckets, Buckets)
-    assignment = np.asarray(buckets.assignment if is_grouped else buckets, np.int64)
+    given = buckets.assignment if isinstance(buckets, Buckets) else buckets
+    assignment = np.asarray(given, np.int64)
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
     weight = np.asarray(weight, np.float64).reshape(-1)
     lengths = {"labels": y, "predictions": z, "buckets": assignment, "sample_weight": weight}
@@ -51,7 +52,9 @@ def auc_by_bucket(
         raise ValueError(f"All arguments must have one number per sample. Received: {shapes}.")
     if not np.isfinite(z).all():
         raise ValueError("`predictions` must be finite. Received NaN or infinity.")
-    number = len(buckets) if is_grouped else int(assignment.max(initial=-1)) + 1
+    number = int(assignment.max(initial=-1)) + 1
+    if isinstance(buckets, Buckets):
+        number = len(buckets)
     found = np.full(number, np.nan)
     for bucket in range(number):
         inside = assignment == bucket

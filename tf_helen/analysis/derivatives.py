@@ -191,7 +191,7 @@ class RowDerivatives:
             return tf.zeros([0], tf.int32), tf.zeros([0, self.width], self._vectors.dtype)
         return self._summed(self._slices(product))[:2]
 
-    def _mean_loss(self, x, y, weight) -> tf.Tensor:
+    def _mean_loss(self, x: Any, y: Any, weight: Any) -> tf.Tensor:
         predictions = keras_access.forward(self._model, x, training=False)
         if self._loss is not None:
             return self._loss(y, predictions, sample_weight=weight)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tf_helen.core.checks import whole_number
 
@@ -47,9 +48,9 @@ class Buckets:
 
 
 def frequency_buckets(
-    counts: Sequence[int],
+    counts: ArrayLike,
     *,
-    edges: Sequence[int] | None = None,
+    edges: ArrayLike | None = None,
     quantiles: int | None = None,
 ) -> Buckets:
     """Groups rows by their number of occurrences in the training set.
@@ -153,10 +154,10 @@ def sample_counts(
     none = np.iinfo(np.int64).max
     rarest = np.full(len(ids), none)
     ends = np.cumsum(widths)
-    for (name, known), end, width in zip(counts.items(), ends, widths, strict=True):
+    for (name, given), end, width in zip(counts.items(), ends, widths, strict=True):
         if field in (None, name):
             columns = ids[:, end - width : end]
-            known = np.asarray(known, np.int64)
+            known = np.asarray(given, np.int64)
             found = np.where(columns >= 0, known[np.maximum(columns, 0)], none)
             rarest = np.minimum(rarest, found.min(axis=1))
     return np.where(rarest == none, 0, rarest)

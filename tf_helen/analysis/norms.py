@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tf_helen import keras_access
 from tf_helen.analysis.frequency import Buckets
@@ -16,7 +18,7 @@ from tf_helen.core.tables import settle as settle_variables
 from tf_helen.layers import Embedding
 from tf_helen.training import settle
 
-Table = Embedding | keras.Variable | np.ndarray
+Table: TypeAlias = Embedding | keras.Variable | np.ndarray
 
 
 def row_norms(table: Table) -> np.ndarray:
@@ -42,7 +44,7 @@ def row_norms(table: Table) -> np.ndarray:
     return np.concatenate([row_norms(rows) for _, rows in table_chunks(table)])
 
 
-def embedding_norms(table: Table, buckets: Buckets | Sequence[int]) -> dict[str, np.ndarray]:
+def embedding_norms(table: Table, buckets: Buckets | ArrayLike) -> dict[str, np.ndarray]:
     """Computes the norms of a table's rows by frequency bucket.
 
     Args:
@@ -66,14 +68,16 @@ def embedding_norms(table: Table, buckets: Buckets | Sequence[int]) -> dict[str,
         ([0.0, 4.0, 5.0], [0.0, 2.0, 5.0])
     """
     norms = row_norms(table)
-    is_grouped = isinstance(buckets, Buckets)
-    assignment = np.asarray(buckets.assignment if is_grouped else buckets, np.int64)
+    given = buckets.assignment if isinstance(buckets, Buckets) else buckets
+    assignment = np.asarray(given, np.int64)
     if assignment.shape != norms.shape:
         raise ValueError(
             f"`buckets` must have a number per row of the table, [{len(norms)}]. Received the "
             f"shape {list(assignment.shape)}."
         )
-    number = len(buckets) if is_grouped else int(assignment.max(initial=-1)) + 1
+    number = int(assignment.max(initial=-1)) + 1
+    if isinstance(buckets, Buckets):
+        number = len(buckets)
     rows = np.bincount(assignment, minlength=number)
     total = np.bincount(assignment, weights=norms, minlength=number)
     return {"rows": rows, "sum": total, "mean": total / np.maximum(rows, 1)}

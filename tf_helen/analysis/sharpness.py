@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ def row_sharpness(
                 eigenvalues[part] = np.linalg.eigvalsh(derivatives.blocks(part))[:, -1]
             continue
         eigenvalues[group], found = largest_eigenvalues(
-            lambda vectors, group=group: derivatives.product(group, vectors),
+            functools.partial(derivatives.product, group),
             len(group),
             layer.output_dim,
             iterations=iterations,

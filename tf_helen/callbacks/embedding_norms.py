@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class EmbeddingNorms(EpochScalars):
         super().__init__(log_dir)
         self.counts, self.samples = counts, samples
         frequency_buckets([0], edges=edges, quantiles=quantiles)  # raises now if they are bad
-        self._how = {"edges": edges, "quantiles": quantiles}
+        self._how: dict[str, Any] = {"edges": edges, "quantiles": quantiles}
         self._buckets: dict[str, tuple[np.ndarray, list[str]]] = {}
 
     def on_train_begin(self, logs=None):

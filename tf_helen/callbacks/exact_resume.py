@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import keras
@@ -107,7 +108,8 @@ class ExactResume(keras.callbacks.Callback):
         self._logs: dict[str, float] = {}
         self._read = 0  # steps that were skipped so far
         self._saved_at = time.monotonic()
-        self._listening, self._terminating = None, False
+        self._listening: tuple[Any, ...] | None = None
+        self._terminating = False
 
     def facts(self) -> dict[str, Any]:
         """What is saved beside the variables, as JSON holds it."""
@@ -276,7 +278,7 @@ class ExactResume(keras.callbacks.Callback):
             signal.signal(signal.SIGTERM, self._listening[0] or signal.SIG_DFL)
             self._listening = None
 
-    def _on_sigterm(self, number, frame) -> None:
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         while frame is not None:
             if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model:
                 self._terminating = True  # the step is finished first

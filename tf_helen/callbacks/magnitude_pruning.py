@@ -148,7 +148,8 @@ class MagnitudePruning(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
     def _tables(self) -> list[tuple[Table, Embedding]]:
-        return [(of(layer.embeddings), layer) for layer in self._embeddings]
+        found = [(of(layer.embeddings), layer) for layer in self._embeddings]
+        return [(table, layer) for table, layer in found if table is not None]
 
     def on_epoch_begin(self, epoch, logs=None):
         self._applied = ()  # another callback, such as `MEDA`, may have set all rows

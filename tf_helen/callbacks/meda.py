@@ -79,7 +79,9 @@ class MEDA(keras.callbacks.Callback):
                 optimizer.reset_slots(layer.embeddings)
 
 
-def _reseeded(initializer, seed: int):
+def _reseeded(
+    initializer: keras.initializers.Initializer, seed: int
+) -> keras.initializers.Initializer:
     """The same distribution, drawn from another seed."""
     config = initializer.get_config()
     if "seed" in config:

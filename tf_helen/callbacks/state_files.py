@@ -142,7 +142,7 @@ class StateFiles:
 
     def newest_whole(self) -> tuple[SavedState | None, list[str]]:
         """The newest state that is whole, and a sentence for each newer one that is damaged."""
-        notes = []
+        notes: list[str] = []
         for state in self.newest():
             problem = _problem(state.path)
             if problem is None:
@@ -229,6 +229,7 @@ def is_running(process: int) -> bool:
 
 def _position(name: str) -> tuple[int, int]:
     found = _NAME.fullmatch(name)
+    assert found is not None, name
     return int(found[1]), int(found[2] or 0)
 
 

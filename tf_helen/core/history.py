@@ -98,7 +98,9 @@ def as_columns(
         `[rows]`, and `idle`, int64 `[rows]`, the steps since `last_step`.
     """
     columns = dict(zip(names, record.T, strict=True))
-    found = {name: columns[name] for name in ("count", "last_step") if name in columns}
+    found: dict[str, np.ndarray] = {
+        name: columns[name] for name in ("count", "last_step") if name in columns
+    }
     if "last_step" in found:
         found["idle"] = steps_done - found["last_step"].astype(np.int64)
     return found

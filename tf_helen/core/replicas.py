@@ -7,11 +7,12 @@ updates its copy of each variable by the same rule, so the copies remain equal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 
-Gradient = tf.Tensor | tf.IndexedSlices
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
 def all_reduce_sum(gradients: Sequence[Gradient]) -> list[Gradient]:

@@ -85,12 +85,13 @@ def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:
 
 def densify(block: RowBlock, shape: tf.TensorShape) -> RowBlock:
     """Returns a block of all rows, with zeros for absent rows; costs O(table)."""
-    if not block.is_sparse:
+    ids = block.ids
+    if ids is None:
         return block
-    shape = tf.cast(tf.stack(shape.as_list()), block.ids.dtype)
+    shape = tf.cast(tf.stack(shape.as_list()), ids.dtype)
 
     def spread(values, shape):
-        return None if values is None else tf.scatter_nd(block.ids[:, None], values, shape)
+        return None if values is None else tf.scatter_nd(ids[:, None], values, shape)
 
     counts, curvature = spread(block.counts, shape[:1]), spread(block.curvature, shape)
     return RowBlock(spread(block.values, shape), None, counts, curvature)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_helen.core.history import RowHistory
 
 Slots = dict[str, tf.Tensor]
+R = TypeVar("R", bound="Rule")
 
 
 def compute_dtype(variable: keras.Variable) -> tf.DType:
@@ -182,6 +183,7 @@ class Rule:
 
     def records_after(self, step: Step, counts: tf.Tensor | None) -> RowHistory:
         """Returns the row records after the step."""
+        assert step.history is not None
         return step.history.after(step.table_step, step.occurred(), counts)
 
     # Decay of absent rows.
@@ -359,7 +361,7 @@ def around_innermost(rule: Rule, around: Callable[[Rule], Rule]) -> Rule:
     return around(rule)
 
 
-def find(rule: Rule, kind: type[Rule]) -> Rule | None:
+def find(rule: Rule, kind: type[R]) -> R | None:
     """Returns the first rule of a class among a rule and those that it wraps, or `None`."""
     while not isinstance(rule, kind):
         if not isinstance(rule, Combinator):

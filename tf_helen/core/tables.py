@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import keras
@@ -252,7 +252,7 @@ def of_or_single(variable: keras.Variable) -> Table:
     return of(variable) or Table({variable.name: variable.shape[0]})
 
 
-def note_sweeper(variable: keras.Variable, decay: RowDecay) -> None:
+def note_sweeper(variable: keras.Variable, decay: RowDecay | None) -> None:
     """Attaches a decay to a variable that is not read by `tf_helen.layers.Embedding`."""
     setattr(variable, _SWEEPER, decay)
 
@@ -293,7 +293,7 @@ def settle(variables: Iterable[keras.Variable | tf.Variable]) -> None:
 
 
 @contextlib.contextmanager
-def plain_reads(variables: Iterable[keras.Variable]):
+def plain_reads(variables: Iterable[keras.Variable]) -> Iterator[None]:
     """Context in which lookups are traced without a pending decay; tables must be up to date."""
     found = [table for variable in variables if (table := of(variable)) is not None]
     for table in found:

@@ -14,16 +14,20 @@ Private names of TensorFlow that this file uses:
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import tensorflow as tf
 
 _GUARDED = "_tf_helen_guarded"
-_ASSIGNMENTS = (
-    *("assign", "assign_add", "assign_sub", "batch_scatter_update"),
-    *(f"scatter_{name}" for name in ("add", "div", "max", "min", "mul", "sub", "update")),
-    *(f"scatter_nd_{name}" for name in ("add", "max", "min", "sub", "update")),
-)
+_ASSIGNMENTS = [
+    "assign",
+    "assign_add",
+    "assign_sub",
+    "batch_scatter_update",
+    *[f"scatter_{name}" for name in ("add", "div", "max", "min", "mul", "sub", "update")],
+    *[f"scatter_nd_{name}" for name in ("add", "max", "min", "sub", "update")],
+]
 
 
 class Guard(Protocol):
@@ -96,7 +100,7 @@ def guard(stored: tf.Variable, table: Guard) -> None:
     setattr(stored, _GUARDED, True)
 
 
-def _guarded_assignment(assignment, table: Guard):
+def _guarded_assignment(assignment: Callable, table: Guard) -> Callable:
     @functools.wraps(assignment)
     def guarded(*args, **kwargs):
         if tf.executing_eagerly():

@@ -150,7 +150,7 @@ class Embedding(keras.layers.Layer):
             return tf.reshape(rows, [-1, len(self.fields), self.output_dim])
         return self._several(ids, training, pool)
 
-    def _several(self, ids: tf.Tensor, training, pool: bool) -> tf.Tensor:
+    def _several(self, ids: tf.Tensor, training: bool | None, pool: bool) -> tf.Tensor:
         """Looks up the rows if some fields have several ids; padding is ignored."""
         lengths = np.array(list(self.lengths.values()))
         many = np.repeat(lengths > 1, lengths)
@@ -176,7 +176,7 @@ class Embedding(keras.layers.Layer):
         several.set_shape([None, int(many.sum()), self.output_dim])
         return in_order(single, several, many)
 
-    def _read(self, rows: tf.Tensor, training) -> tf.Tensor:
+    def _read(self, rows: tf.Tensor, training: bool | None) -> tf.Tensor:
         values = self._table.read(self.embeddings, rows)
         if self.l2 and training:
             distinct, positions = tf.unique(rows)
@@ -221,11 +221,11 @@ class Embedding(keras.layers.Layer):
         with tf.control_dependencies([checked]):
             return tf.identity(ids)
 
-    def _check_dtype(self, dtype) -> None:
+    def _check_dtype(self, dtype: Any) -> None:
         if not (self._takes_floats and "float" in str(dtype)):
             check_dtype(dtype, f"Embedding {self.name!r}")
 
-    def _as_ids(self, inputs) -> tf.Tensor:
+    def _as_ids(self, inputs: Any) -> tf.Tensor:
         what = f"Embedding {self.name!r}"
         if isinstance(inputs, tf.RaggedTensor | tf.SparseTensor):
             raise TypeError(

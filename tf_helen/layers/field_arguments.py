@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from tf_helen.core import checks
 
 
-def named_sizes(fields) -> dict[str, int]:
+def named_sizes(fields: int | Iterable[int] | Mapping[str, int]) -> dict[str, int]:
     if isinstance(fields, (int, np.integer)):
         fields = {"ids": fields}
     elif not isinstance(fields, Mapping):
@@ -34,7 +35,7 @@ def checked_sharing(shared: Mapping[str, str], fields: Mapping[str, int]) -> dic
     return dict(shared)
 
 
-def per_field(name: str, given, fields: Mapping[str, int], default) -> dict:
+def per_field(name: str, given: Any, fields: Mapping[str, int], default: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         return dict.fromkeys(fields, given)
     unknown = sorted(set(given) - set(fields))

@@ -9,7 +9,7 @@ import tf_keras
 import tf_helen
 from tf_helen.legacy.arguments import LearningRate
 from tf_helen.legacy.optimizer import LegacyOptimizer
-from tf_helen.optimizers.arguments import CommonArguments
+from tf_helen.optimizers.arguments import CommonArguments, SharedArguments
 from tf_helen.rules.interval_decay import Alpha
 
 
@@ -67,7 +67,7 @@ class AdagradW(LegacyOptimizer):
         epsilon: float = 1e-10,
         epsilon_inside: bool = False,
         name: str = "adagradw",
-        **kwargs: Unpack[CommonArguments],
+        **kwargs: Unpack[SharedArguments],
     ):
         super().__init__(
             learning_rate,

@@ -9,7 +9,7 @@ import tf_keras
 import tf_helen
 from tf_helen.legacy.arguments import LearningRate
 from tf_helen.legacy.optimizer import LegacyOptimizer
-from tf_helen.optimizers.arguments import CommonArguments
+from tf_helen.optimizers.arguments import CommonArguments, SharedArguments
 from tf_helen.rules.interval_decay import Alpha
 
 
@@ -110,7 +110,7 @@ class AdamW(LegacyOptimizer):
         amsgrad: bool = False,
         epsilon_hat: bool = False,
         name: str = "adamw",
-        **kwargs: Unpack[CommonArguments],
+        **kwargs: Unpack[SharedArguments],
     ):
         super().__init__(
             learning_rate,

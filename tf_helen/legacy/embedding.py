@@ -60,7 +60,9 @@ class Embedding(tf_keras.layers.Embedding):
             ids = whole_numbers(ids, what, self.input_dim)
         ids = as_integers(ids, what, self.input_dim)
         variable = adapt(self.embeddings)
-        rows = tables.of(variable).read(variable, tf.reshape(ids, [-1]))
+        table = tables.of(variable)
+        assert table is not None  # `build` leaves one
+        rows = table.read(variable, tf.reshape(ids, [-1]))
         rows = tf.reshape(rows, tf.concat([tf.shape(ids), [self.output_dim]], 0))
         rows.set_shape([*ids.shape, self.output_dim])
         return tf.cast(rows, self.compute_dtype)

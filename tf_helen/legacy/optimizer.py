@@ -131,7 +131,11 @@ class LegacyOptimizer(OptimizerAround):
 
     @tf.autograph.experimental.do_not_convert
     def apply_gradients(
-        self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs
+        self,
+        grads_and_vars: Iterable[tuple[Any, tf.Variable]],
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: Any,
     ) -> tf.Variable:
         """Applies gradients, each a tensor or `IndexedSlices` with or without duplicates.
 
@@ -171,13 +175,21 @@ class LegacyOptimizer(OptimizerAround):
         return list(zip(gradients, var_list, strict=True))
 
     def run_passes(
-        self, closure: Callable[[], tf.Tensor], variables: Sequence[tf.Variable], loss_scale=None
+        self,
+        closure: Callable[[], tf.Tensor],
+        variables: Sequence[tf.Variable],
+        loss_scale: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list]:
         """The loss of the first pass, and the gradients to apply (multiplied by `loss_scale`)."""
         self.build(variables)
         return self.inner.compute_gradients(closure, adapt_all(variables), loss_scale)
 
-    def minimize(self, loss, var_list: Sequence[tf.Variable], tape=None) -> tf.Tensor | None:
+    def minimize(
+        self,
+        loss: Callable[[], tf.Tensor] | tf.Tensor,
+        var_list: Sequence[tf.Variable],
+        tape: tf.GradientTape | None = None,
+    ) -> tf.Tensor | None:
         """One training step.
 
         Args:
@@ -215,7 +227,11 @@ class LegacyOptimizer(OptimizerAround):
         """Brings every row of the given variables up to date; tf_keras calls it after `fit`."""
         self.inner.finalize_variable_values(adapt_all(var_list))
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None) -> None:
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[tf.Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
         self.inner.exclude_from_weight_decay(adapt_all(var_list or ()), var_names)
 
     # Serialization: the inner optimizer's configuration.

@@ -39,9 +39,9 @@ class FirstPassOnly:
         self._before = [(variable, tf.identity(variable.read_value())) for variable in counted]
         generators = list(keras_access.random_generators(model))
         self._states = [
-            (generator, tf.identity(keras_access.generator_state(generator).read_value()))
+            (generator, tf.identity(state.read_value()))
             for generator in generators
-            if keras_access.generator_state(generator) is not None
+            if (state := keras_access.generator_state(generator)) is not None
         ]
         # Two stateful operations with one seed draw alike, each in its own turn.
         self._seeds = [
@@ -59,8 +59,10 @@ class FirstPassOnly:
         kept = [(variable, tf.identity(variable.read_value())) for variable in counted]
         for variable, value in self._before:
             variable.assign(value)
-        for generator, state in self._states:
-            keras_access.generator_state(generator).assign(state)
+        for generator, before in self._states:
+            state = keras_access.generator_state(generator)
+            if state is not None:
+                state.assign(before)
         self._rewind_seeds()
         loss = self._closure()
         for variable, value in kept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -185,7 +186,7 @@ def _inside(optimizer):
     return optimizer.inner_optimizer if scales else optimizer
 
 
-def _rows_of(batch) -> tf.Tensor:
+def _rows_of(batch: Any) -> tf.Tensor:
     if isinstance(batch, tf.RaggedTensor):
         return batch.nrows()
     shape = batch.dense_shape if isinstance(batch, tf.SparseTensor) else tf.shape(batch)

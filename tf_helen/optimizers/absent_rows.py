@@ -32,11 +32,15 @@ class StillRows:
         optimizer: `RowSparseOptimizer`.
     """
 
-    found_alpha: tf.Tensor | None = None
     continuous = True  # or else rows decay only in steps in which they occur
 
     def __init__(self, optimizer: Any):
         self._optimizer = optimizer
+
+    @property
+    def found_alpha(self) -> tf.Tensor | None:
+        """The current alpha on this replica with `alpha="auto"`, or `None`."""
+        return None
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Creates the variables that are kept per table."""
@@ -61,7 +65,9 @@ class StillRows:
         """Returns the number of finished steps that trained a variable."""
         return self._optimizer.steps_done()
 
-    def settle_stored(self, rows: tf.Tensor, variable: keras.Variable, ids) -> tf.Tensor:
+    def settle_stored(
+        self, rows: tf.Tensor, variable: keras.Variable, ids: tf.Tensor | None
+    ) -> tf.Tensor:
         """Returns stored rows with the pending decay applied, as the forward pass reads them."""
         return rows
 
@@ -110,7 +116,9 @@ class AbsentRows(StillRows):
 
     def __init__(self, optimizer: Any, sweep_every: int, steps_per_epoch: int | None):
         super().__init__(optimizer)
-        self.decay = find(optimizer.rule, IntervalDecay)
+        decay = find(optimizer.rule, IntervalDecay)
+        assert decay is not None
+        self.decay = decay
         self.continuous = self.decay.decay == "continuous"
         self._row_alphas = None
         if self.decay.by_row:
@@ -120,7 +128,8 @@ class AbsentRows(StillRows):
         self._swept_at = SlotsByVariable()
         self._pending: dict[int, PendingDecay] = {}
         self._trained: set[int] | None = None  # indices of the last step; `None`: all
-        self.alpha_variable = self._epoch_steps = None
+        self.alpha_variable: keras.Variable | None = None
+        self._epoch_steps: keras.Variable | None = None
         self._epoch_began_at = 0
         if steps_per_epoch is not None:
             if self.decay.alpha != "auto":
@@ -136,7 +145,6 @@ class AbsentRows(StillRows):
 
     @property
     def found_alpha(self) -> tf.Tensor | None:
-        """The current alpha on this replica with `alpha="auto"`, or `None`."""
         if self.alpha_variable is None:
             return None
         return replicas.local(self.alpha_variable).read_value()
@@ -230,10 +238,11 @@ class AbsentRows(StillRows):
         for variable in keras_access.trained_variables(self._optimizer):
             if HISTORY not in self._optimizer.slots_of(variable):
                 continue
+            table = tables.of(variable)
             if not self._is_trained(variable):
                 replicas.local(self.swept_at(variable)).assign_add(_MISSED, read_value=False)
-            elif self.continuous and tables.of(variable) is not None:
-                tables.of(variable).hold(self._pending_decay_of(variable), variable.path)
+            elif self.continuous and table is not None:
+                table.hold(self._pending_decay_of(variable), variable.path)
         if self.continuous:
             self._sweep_foreign_tables(blocks, variables)
 
@@ -253,7 +262,9 @@ class AbsentRows(StillRows):
         done = self.table_step(variable) - 1
         return self._settle(replicas.local(variable), records, block.ids, done)
 
-    def _sweep_foreign_tables(self, blocks, variables) -> None:
+    def _sweep_foreign_tables(
+        self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]
+    ) -> None:
         """Updates tables of other layers every `sweep_every` steps."""
         foreign = [
             variable
@@ -269,13 +280,15 @@ class AbsentRows(StillRows):
             lambda: tf.constant(False),
         )
 
-    def _sweep_on_this_replica(self, variables) -> tf.Tensor:
+    def _sweep_on_this_replica(self, variables: Sequence[keras.Variable]) -> tf.Tensor:
         for variable in variables:
             records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
             self._sweep(replicas.local(variable), records, self.table_step(variable) - 1)
         return tf.constant(True)
 
-    def _settle(self, target: tf.Variable, records: tf.Variable, ids, done: tf.Tensor) -> list:
+    def _settle(
+        self, target: tf.Variable, records: tf.Variable, ids: tf.Tensor | None, done: tf.Tensor
+    ) -> list[Written]:
         stored, record = read_rows(target, ids), read_rows(records, ids)
         history = RowHistory(self._optimizer.history_columns(), record)
         rows = tf.cast(stored, compute_dtype(target))
@@ -301,8 +314,9 @@ class AbsentRows(StillRows):
                     for target, records in zip(*copies, strict=True):
                         self._sweep(target, records, tf.constant(done, tf.int64))
                 self._write_swept_at(variable, done)
-            if tables.of(variable) is not None:
-                tables.of(variable).settled_by(self._pending_decay_of(variable))
+            table = tables.of(variable)
+            if table is not None:
+                table.settled_by(self._pending_decay_of(variable))
 
     def _has_absent_rows(self, variable: keras.Variable) -> bool:
         """Returns whether a variable is a table; the records of dense weights are all 0."""
@@ -329,7 +343,7 @@ class AbsentRows(StillRows):
 
     def begin_epoch(self):
         optimizer = self._optimizer
-        if self.alpha_variable is None or not optimizer.built:
+        if self.alpha_variable is None or self._epoch_steps is None or not optimizer.built:
             return
         self._epoch_began_at = optimizer.steps_done()
         steps = int(self._epoch_steps.numpy())
@@ -351,11 +365,12 @@ class AbsentRows(StillRows):
                 history = RowHistory(optimizer.history_columns(), copy.read_value())
                 copy.assign(history.replace(decayed_to=history["last_step"]).record)
             self._write_swept_at(variable, -1)
-            if tables.of(variable) is not None:
-                tables.of(variable).restored()
+            table = tables.of(variable)
+            if table is not None:
+                table.restored()
 
     def end_epoch(self):
-        if self.alpha_variable is not None and self._optimizer.built:
+        if self._epoch_steps is not None and self._optimizer.built:
             steps = self._optimizer.steps_done() - self._epoch_began_at
             if steps >= _LEAST_EPOCH:
                 fill(self._epoch_steps, max(steps, int(self._epoch_steps.numpy())))

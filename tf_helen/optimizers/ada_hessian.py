@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -32,9 +32,9 @@ class HessianOptimizer(RowSparseOptimizer):
     """
 
     needs = Needs.HESSIAN_VECTOR_PRODUCT
-    fixed_settings = ("seed",)
+    fixed_settings: tuple[str, ...] = ("seed",)
 
-    def __init__(self, learning_rate: LearningRate, *, rule: Rule, seed: int = 0, **kwargs):
+    def __init__(self, learning_rate: LearningRate, *, rule: Rule, seed: int = 0, **kwargs: Any):
         super().__init__(learning_rate, rule=rule, **kwargs)
         self.seed = int(seed)
 

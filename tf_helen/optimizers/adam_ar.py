@@ -8,7 +8,7 @@ import keras
 
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import AdagradRule, AdamRule, IntervalDecay
+from tf_helen.rules import AdagradRule, AdamRule, IntervalDecay, Rule
 from tf_helen.rules.interval_decay import Alpha
 
 
@@ -106,7 +106,7 @@ class AdamAR(RowSparseOptimizer):
         name: str = "adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdamRule(
+        rule: Rule = AdamRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -174,7 +174,7 @@ class AdagradAR(RowSparseOptimizer):
         name: str = "adagrad_ar",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdagradRule(
+        rule: Rule = AdagradRule(
             initial_accumulator_value=initial_accumulator_value,
             epsilon=epsilon,
             epsilon_inside=epsilon_inside,

@@ -7,9 +7,9 @@ from typing import Unpack
 import keras
 
 from tf_helen.core import checks
-from tf_helen.optimizers.arguments import CommonArguments, LearningRate
+from tf_helen.optimizers.arguments import LearningRate, SharedArguments
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import AdagradRule, AdamRule, CounterDecay
+from tf_helen.rules import AdagradRule, AdamRule, CounterDecay, Rule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -54,10 +54,10 @@ class AdamW(RowSparseOptimizer):
         amsgrad: bool = False,
         epsilon_hat: bool = False,
         name: str = "adamw",
-        **kwargs: Unpack[CommonArguments],
+        **kwargs: Unpack[SharedArguments],
     ):
         weight_decay = checks.number_in_range("weight_decay", weight_decay)
-        rule = AdamRule(
+        rule: Rule = AdamRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -105,10 +105,10 @@ class AdagradW(RowSparseOptimizer):
         epsilon: float = 1e-10,
         epsilon_inside: bool = False,
         name: str = "adagradw",
-        **kwargs: Unpack[CommonArguments],
+        **kwargs: Unpack[SharedArguments],
     ):
         weight_decay = checks.number_in_range("weight_decay", weight_decay)
-        rule = AdagradRule(
+        rule: Rule = AdagradRule(
             initial_accumulator_value=initial_accumulator_value,
             epsilon=epsilon,
             epsilon_inside=epsilon_inside,

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict, get_args
 
 import keras
 
 from tf_helen.core import checks
 
-LearningRate = float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], float]
+LearningRate: TypeAlias = (
+    float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], float]
+)
 
 
-class CommonArguments(TypedDict, total=False):
-    """Keyword arguments of `tf_helen.RowSparseOptimizer`, which documents them."""
+class SharedArguments(TypedDict, total=False):
+    """`CommonArguments` without `weight_decay`, which AdamW and AdagradW name themselves."""
 
     embedding_learning_rate: LearningRate | None
     coupled_weight_decay: float
     moments: str
     track_rows: bool
-    weight_decay: float | None
     clipnorm: float | None
     global_clipnorm: float | None
     clipvalue: float | None
     loss_scale_factor: float | None
+
+
+class CommonArguments(SharedArguments, total=False):
+    """Keyword arguments of `tf_helen.RowSparseOptimizer`, which documents them."""
+
+    weight_decay: float | None
 
 
 def checked_arguments(**values: float | None) -> dict[str, float | None]:
@@ -61,10 +68,13 @@ def arguments_of(cls: type) -> dict[str, Any]:
         >>> list(arguments_of(tf_helen.SGD))[:3]
         ['learning_rate', 'momentum', 'nesterov']
     """
-    parameters = inspect.signature(cls).parameters.values()
-    found = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
-    if any("CommonArguments" in str(p.annotation) for p in parameters if p.kind is p.VAR_KEYWORD):
-        found |= dict.fromkeys(CommonArguments.__annotations__, inspect.Parameter.empty)
+    found: dict[str, Any] = {}
+    for parameter in inspect.signature(cls, eval_str=True).parameters.values():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            found[parameter.name] = parameter.default
+            continue
+        for typed in get_args(parameter.annotation):  # `Unpack[CommonArguments]`
+            found |= dict.fromkeys(typed.__annotations__, parameter.empty)
     return found
 
 

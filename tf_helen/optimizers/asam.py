@@ -43,7 +43,7 @@ class ASAM(SAM):
         12.5
     """
 
-    fixed_settings = (*SAM.fixed_settings, "eta", "adapt_bias")
+    fixed_settings: tuple[str, ...] = (*SAM.fixed_settings, "eta", "adapt_bias")
 
     def __init__(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 
@@ -175,10 +176,12 @@ class DelegatingOptimizer(RowSparseOptimizer):
         return compute(closure, variables, loss_scale, pass_state)
 
     @property
-    def needs(self):
+    def needs(self):  # type: ignore[override]
         return next((driver.needs for driver in self._drivers if driver.needs), None)
 
-    def _shares(self, values: Sequence, variables: Sequence[keras.Variable]):
+    def _shares(
+        self, values: Sequence, variables: Sequence[keras.Variable]
+    ) -> Iterator[tuple[Any, list[int], list, list[keras.Variable]]]:
         """Yields each driver with the positions of its variables, their values and themselves."""
         for optimizer in self._inner:
             chosen = [i for i, v in enumerate(variables) if self.optimizer_of(v) is optimizer]
@@ -201,7 +204,7 @@ class DelegatingOptimizer(RowSparseOptimizer):
             if any(gradient is not None for gradient in gradients):
                 driver.apply(gradients, trained)
 
-    def before_base(self, grads, variables) -> None:
+    def before_base(self, grads: Sequence, variables: Sequence[keras.Variable]) -> None:
         """Hook for other changes of a step, which are skipped together with the step."""
 
     def blocks_of(self, gradients, variables):

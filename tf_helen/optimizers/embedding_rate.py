@@ -6,10 +6,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from tf_helen.core import checks
-
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 class EmbeddingRate:
@@ -27,13 +26,13 @@ class EmbeddingRate:
         ValueError: on a negative number, or on a number if `learning_rate` is 0.
     """
 
-    def __init__(self, rate: Any, base: keras.Variable | Schedule):
+    def __init__(self, rate: Any, base: keras.Variable | LearningRateSchedule):
         ratio = rate["ratio"] if isinstance(rate, dict) and set(rate) == {"ratio"} else None
         if isinstance(rate, dict) and ratio is None:
             rate = keras.optimizers.schedules.deserialize(rate)
         self._base, self._keeps_ratio = base, False
-        self.schedule = rate if isinstance(rate, Schedule) else None
-        self.variable = None
+        self.schedule: Any = rate if isinstance(rate, LearningRateSchedule) else None
+        self.variable: keras.Variable | None = None
         if self.schedule is not None:
             return
         rate = checks.number_in_range("embedding_learning_rate", rate if ratio is None else ratio)
@@ -72,14 +71,14 @@ class EmbeddingRate:
 
     def at(self, base_rate: tf.Tensor, iterations: keras.Variable) -> tf.Tensor:
         """Returns the rate of tables at a step whose `learning_rate` is `base_rate`."""
-        if self.schedule is not None:
+        if self.variable is None:
             return self.schedule(iterations)
         own = tf.convert_to_tensor(self.variable.value)
         return base_rate * own if self._keeps_ratio else own
 
     def config(self) -> Any:
         """Returns the argument from which the constructor restores this object."""
-        if self.schedule is not None:
+        if self.variable is None:
             return keras.optimizers.schedules.serialize(self.schedule)
         number = float(self.variable.numpy())
         if not self._keeps_ratio:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -42,7 +42,7 @@ class ForeignOptimizer:
         for variable in variables:
             tables.release(variable)
 
-    def let_go(self, variables: Sequence[keras.Variable]) -> None:
+    def let_go(self, variables: Iterable[keras.Variable]) -> None:
         """Does nothing."""
 
     def reset_slots(self, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
@@ -97,7 +97,7 @@ class ForeignOptimizer:
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
         return gradients_of(closure, variables, loss_scale)
 
-    def blocks_of(self, gradients, variables) -> list[RowBlock]:
+    def blocks_of(self, gradients: Sequence, variables: Sequence[keras.Variable]) -> list[RowBlock]:
         return summed_blocks(gradients, variables)
 
     def plain_gradient(self, gradient, variable):
@@ -106,7 +106,7 @@ class ForeignOptimizer:
     def with_gradient(self, gradient, plain, variable):
         return plain
 
-    def apply(self, gradients, variables) -> None:
+    def apply(self, gradients: Sequence, variables: Sequence[keras.Variable]) -> None:
         """Applies gradients whose slices may have duplicates.
 
         Raises:
@@ -117,7 +117,7 @@ class ForeignOptimizer:
         pairs = zip(gradients, variables, strict=True)
         self.optimizer.apply([_summed(gradient, v) for gradient, v in pairs], variables)
 
-    def apply_blocks(self, blocks, variables) -> None:
+    def apply_blocks(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
         self._refuse_replicas()
         pairs = zip(blocks, variables, strict=True)
         self.optimizer.apply([as_gradient(block, v) for block, v in pairs], variables)

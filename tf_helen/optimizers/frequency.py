@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,9 @@ class StoredCounts:
     maximum: tf.Variable
 
 
-def counts_of(owner, variable: keras.Variable, maximum: tf.Variable, write: bool) -> StoredCounts:
+def counts_of(
+    owner: Any, variable: keras.Variable, maximum: tf.Variable, write: bool
+) -> StoredCounts:
     """Returns the counts in the row records that an optimizer, `owner`, has of a variable."""
     if owner is None:
         raise ValueError(
@@ -46,7 +49,7 @@ def counts_of(owner, variable: keras.Variable, maximum: tf.Variable, write: bool
     )
 
 
-def check_loaded(optimizer, variables) -> None:
+def check_loaded(optimizer: Any, variables: Sequence[keras.Variable]) -> None:
     """Raises unless the counts of a config were loaded with the state of the optimizer."""
     slots = [optimizer.slots_of(variable).get("field_maximum") for variable in variables]
     copies = [replicas.copies(slot)[0] for slot in slots if slot is not None]

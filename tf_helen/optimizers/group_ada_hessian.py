@@ -8,7 +8,7 @@ import keras
 
 from tf_helen.optimizers.ada_hessian import HessianOptimizer
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
-from tf_helen.rules import AdaHessianRule, GroupLasso
+from tf_helen.rules import AdaHessianRule, GroupLasso, Rule
 from tf_helen.rules.strengths import Strength
 
 
@@ -57,7 +57,7 @@ class GroupAdaHessian(HessianOptimizer):
         name: str = "group_ada_hessian",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdaHessianRule(
+        rule: Rule = AdaHessianRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,

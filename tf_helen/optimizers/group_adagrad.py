@@ -8,7 +8,7 @@ import keras
 
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import AdagradRule, GroupLasso
+from tf_helen.rules import AdagradRule, GroupLasso, Rule
 from tf_helen.rules.strengths import Strength
 
 
@@ -53,7 +53,7 @@ class GroupAdagrad(RowSparseOptimizer):
         name: str = "group_adagrad",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdagradRule(
+        rule: Rule = AdagradRule(
             initial_accumulator_value=initial_accumulator_value,
             epsilon=epsilon,
             epsilon_inside=epsilon_inside,

@@ -9,7 +9,7 @@ import keras
 from tf_helen.optimizers.adam import check_amsgrad
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import AdamRule, GroupLasso, IntervalDecay
+from tf_helen.rules import AdamRule, GroupLasso, IntervalDecay, Rule
 from tf_helen.rules.interval_decay import Alpha
 from tf_helen.rules.strengths import Strength
 
@@ -79,7 +79,7 @@ class GroupAdam(RowSparseOptimizer):
         name: str = "group_adam",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdamRule(
+        rule: Rule = AdamRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -134,7 +134,7 @@ class GroupAMSGrad(RowSparseOptimizer):
         **kwargs: Unpack[CommonArguments],
     ):
         check_amsgrad("GroupAMSGrad", amsgrad)
-        rule = AdamRule(
+        rule: Rule = AdamRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -198,7 +198,7 @@ class GroupAdamAR(RowSparseOptimizer):
         name: str = "group_adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = AdamRule(
+        rule: Rule = AdamRule(
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,

@@ -8,7 +8,7 @@ import keras
 
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import GroupLasso, MomentumRule
+from tf_helen.rules import GroupLasso, MomentumRule, Rule
 from tf_helen.rules.strengths import Strength
 
 
@@ -51,6 +51,6 @@ class GroupMomentum(RowSparseOptimizer):
         name: str = "group_momentum",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = MomentumRule(momentum=momentum, nesterov=nesterov)
+        rule: Rule = MomentumRule(momentum=momentum, nesterov=nesterov)
         rule = GroupLasso(rule, l1=l1, l21=l21, l2=l2)
         super().__init__(learning_rate, rule=rule, name=name, **kwargs)

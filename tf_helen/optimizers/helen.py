@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -81,9 +81,13 @@ class Helen(SAM):
         [1.95, 3.583]
     """
 
-    fixed_settings = (
+    fixed_settings: tuple[str, ...] = (
         *SAM.fixed_settings,
-        *("lower_bound", "frequency", "norm", "dense_norm", "perturb_dense"),
+        "lower_bound",
+        "frequency",
+        "norm",
+        "dense_norm",
+        "perturb_dense",
     )
 
     def __init__(
@@ -112,7 +116,7 @@ class Helen(SAM):
             **kwargs,
         )
         self.lower_bound = checks.number_in_range("lower_bound", lower_bound, 0, 1)
-        self._given_counts = None
+        self._given_counts: dict[str, np.ndarray] | None = None
         if isinstance(frequency, Mapping):
             if not frequency:
                 raise ValueError("`frequency` must map tables to counts. Received: {}")
@@ -149,22 +153,24 @@ class Helen(SAM):
         if self._given_counts is not None:
             # Keras may build an optimizer while it traces a step, which must not include this.
             with tf.init_scope():
-                self._store_given_counts(variables)
+                self._store_counts(self._given_counts, variables)
 
-    def _store_given_counts(self, variables) -> None:
+    def _store_counts(
+        self, given: Mapping[str, np.ndarray], variables: Sequence[keras.Variable]
+    ) -> None:
         used = set()
         for variable in variables:
             table, slots = tables.of_or_single(variable), self.slots_of(variable)
-            keys = frequencies.keys_of(variable, self._given_counts, table)
+            keys = frequencies.keys_of(variable, given, table)
             used.update(keys)
             # Without `tf_helen.layers.Embedding`, a matrix may be a dense kernel without counts.
             if keys or (tables.of(variable) is not None and self._is_embedding(True, variable)):
-                counts = frequencies.counts_for(variable, self._given_counts, table)
+                counts = frequencies.counts_for(variable, given, table)
                 slots[HISTORY].assign(counts[:, None])
                 slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
         if not used:
             raise ValueError(
-                f"`frequency` names no table of the model: {', '.join(self._given_counts)}. Tables "
+                f"`frequency` names no table of the model: {', '.join(given)}. Tables "
                 f"and weights: {', '.join(variable.path for variable in variables)}."
             )
 
@@ -198,7 +204,9 @@ class Helen(SAM):
                 epsilons[i] = epsilon
         return epsilons
 
-    def _perturb_table(self, block: RowBlock, variable) -> tuple[tf.Tensor, tf.Tensor]:
+    def _perturb_table(
+        self, block: RowBlock, variable: keras.Variable
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         table = tables.of_or_single(variable)
         share = frequencies.relative_frequency(
             block, table, self._stored(variable), include_batch=self.frequency != "given"
@@ -214,7 +222,13 @@ class Helen(SAM):
         scale = radius * unit_scale(norms)
         return scaled(block.values, per_row(scale, block.values)), field_norms[-1]
 
-    def _dense_scale(self, blocks, variables, dense, last_table_norm) -> tf.Tensor:
+    def _dense_scale(
+        self,
+        blocks: Sequence[RowBlock],
+        variables: Sequence[keras.Variable],
+        dense: Sequence[int],
+        last_table_norm: tf.Tensor | None,
+    ) -> tf.Tensor:
         if self.dense_norm == "last_table":
             if last_table_norm is None:
                 raise ValueError(
@@ -230,7 +244,7 @@ class Helen(SAM):
             ]
         return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)
 
-    def _stored(self, variable) -> frequencies.StoredCounts | None:
+    def _stored(self, variable: keras.Variable) -> frequencies.StoredCounts | None:
         if self.frequency == "batch":
             return None
         maximum = replicas.local(self.slots_of(variable)["field_maximum"])
@@ -245,7 +259,9 @@ class Helen(SAM):
             if isinstance(gradient, tf.IndexedSlices):
                 table = tables.of_or_single(variable)
                 gradient = self.plain_gradient(gradient, variable)
-                frequencies.add_batch(gradient, table, self._stored(variable))
+                stored = self._stored(variable)
+                assert stored is not None
+                frequencies.add_batch(gradient, table, stored)
 
     def _gradients_to_apply(self, first, second, variables):
         if self.perturb_dense:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen.core.replicas import Gradient
 from tf_helen.core.rows import RowBlock, values_of, with_values
 from tf_helen.core.rule import compute_dtype
-
-Gradient = tf.Tensor | tf.IndexedSlices
 
 
 def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -99,7 +98,9 @@ def gradients_and_diagonals(
     )
 
 
-def _times_signs(product: Gradient | None, variable, salt) -> Gradient | None:
+def _times_signs(
+    product: Gradient | None, variable: keras.Variable, salt: tf.Tensor
+) -> Gradient | None:
     if product is None:  # the loss is linear in this variable
         return None
     return with_values(product, values_of(product) * _signs_like(product, variable, salt))

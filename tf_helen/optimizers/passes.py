@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen.core.mixins import OptimizerMixin
+from tf_helen.core.replicas import Gradient
 from tf_helen.core.rows import RowBlock, as_block
 from tf_helen.core.rule import compute_dtype
 
@@ -80,7 +82,7 @@ class TrainerError(RuntimeError):
     __init__ = Exception.__init__
 
 
-class ClosureTraining:
+class ClosureTraining(OptimizerMixin):
     """The interface of optimizers for trainers: an optimizer runs the passes that it needs."""
 
     # What a step needs in addition to one gradient, or `None`.
@@ -144,11 +146,13 @@ class ClosureTraining:
         """
         return gradients_of(closure, variables, loss_scale)
 
-    def plain_gradient(self, gradient, variable: keras.Variable):
+    def plain_gradient(self, gradient: Gradient, variable: keras.Variable) -> Gradient:
         """Returns the gradient in a result of `compute_gradients` for a variable."""
         return gradient
 
-    def with_gradient(self, gradient, plain, variable: keras.Variable):
+    def with_gradient(
+        self, gradient: Gradient, plain: Gradient, variable: keras.Variable
+    ) -> Gradient:
         """Replaces the gradient in a result of `compute_gradients` for a variable."""
         return plain
 

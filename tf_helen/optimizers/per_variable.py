@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -110,11 +110,15 @@ class PerVariable(DelegatingOptimizer):
         initializer = keras.initializers.Constant(value)
         return self.add_variable((), initializer=initializer, name=name)
 
-    @DelegatingOptimizer.learning_rate.setter
+    @DelegatingOptimizer.learning_rate.setter  # type: ignore[attr-defined]
     def learning_rate(self, learning_rate):
         self._inner[0].learning_rate = learning_rate
         for i in range(len(replicas.copies(self._seen["first"]))):
-            self._follow_first_rate(lambda variable, i=i: replicas.copies(variable)[i])
+
+            def copy(variable: keras.Variable, place: int = i) -> tf.Variable:
+                return replicas.copies(variable)[place]
+
+            self._follow_first_rate(copy)
 
     def before_base(self, grads, variables):
         self._follow_first_rate(replicas.local)
@@ -123,7 +127,7 @@ class PerVariable(DelegatingOptimizer):
         self._follow_first_rate(replicas.local)
         super().apply_blocks(blocks, variables)
 
-    def _follow_first_rate(self, copy) -> None:
+    def _follow_first_rate(self, copy: Callable[[keras.Variable], tf.Variable]) -> None:
         """Multiplies the other rates by the factor of the first rate since the last call.
 
         This includes direct assignments to its variable, as by callbacks of tf_keras. A rate of 0
@@ -154,14 +158,14 @@ class PerVariable(DelegatingOptimizer):
         return {"name": self.name, "optimizers": optimizers}
 
 
-def _rate(optimizer: keras.optimizers.Optimizer):
+def _rate(optimizer: keras.optimizers.Optimizer) -> Any:
     """Returns the learning-rate variable or schedule of an optimizer, inside of wrappers."""
     while isinstance(optimizer, DelegatingOptimizer):
         optimizer = optimizer._inner[0]
     return keras_access.stored_learning_rate(optimizer)
 
 
-def _check_needs(inner) -> None:
+def _check_needs(inner: Sequence[keras.optimizers.Optimizer]) -> None:
     scales = {optimizer.loss_scale_factor for optimizer in inner}
     if len(scales) > 1:
         raise ValueError(

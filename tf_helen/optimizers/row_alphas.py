@@ -44,43 +44,25 @@ class RowAlphas:
             ValueError: if a table of `tf_helen.layers.Embedding` has no entry, an entry has no
                 table, or the length of an array is not that of its table or field.
         """
-        unused = set(self._given or ()) - {OTHERS}
-        ranked = [variable for variable in variables if len(variable.shape)]
-        for variable in ranked if self._given is not None else ():
+        if self._given is None:
+            return
+        given = self._given
+        unused = set(given) - {OTHERS}
+        for variable in (variable for variable in variables if len(variable.shape)):
             table = tables.of_or_single(variable)
-            keys = keys_of(variable, self._given, table)
+            keys = keys_of(variable, given, table)
             unused.difference_update(keys)
-            keys = keys or [key for key in self._given if key == OTHERS]
+            keys = keys or [key for key in given if key == OTHERS]
             # A matrix without a layer of this package may be a dense kernel, which has no alpha.
             if keys or tables.of(variable) is not None:
-                self._write(variable, self._alphas_of(variable, keys, table))
+                self._write(variable, _alphas_of(variable, given, keys, table))
         if unused:
             raise ValueError(
                 f"`alpha` has entries without a table: {', '.join(sorted(unused))}. Variables of "
                 f"this optimizer: {', '.join(variable.path for variable in variables)}."
             )
 
-    def _alphas_of(self, variable, keys: list[str], table: tables.Table) -> np.ndarray:
-        """Returns the alpha of every row, float32 `[rows]`."""
-        if not keys:
-            raise ValueError(
-                f"`alpha` has no entry for the table {variable.path!r} (rows: {table.rows}, "
-                f"fields: {', '.join(table.fields[:20])}). Given: "
-                f"{', '.join(list(self._given)[:20])}. Use the variable's path or all its field "
-                "names as keys, or '*' for all other tables, with 0 for no decay."
-            )
-        sizes = np.diff(table.offsets) if keys == list(table.fields) else [table.rows]
-        for key, size in zip(keys, sizes, strict=True):
-            shape = self._given[key].shape
-            if shape not in ((), (size,)):
-                raise ValueError(
-                    f"`alpha[{key!r}]` must be a number or have one per row, [{size}]. Received "
-                    f"the shape {list(shape)}."
-                )
-        pairs = zip(keys, sizes, strict=True)
-        return np.concatenate([np.broadcast_to(self._given[key], size) for key, size in pairs])
-
-    def _write(self, variable, alphas: np.ndarray) -> None:
+    def _write(self, variable: keras.Variable, alphas: np.ndarray) -> None:
         bits = np.where(alphas == 0, np.float32(-0.0), alphas).view(np.uint32)
         # Keras may build an optimizer while it traces a step, of which this is not a part. The new
         # variables then have no values.
@@ -110,3 +92,29 @@ class RowAlphas:
                     "`alpha`."
                 )
         self._known.add(index)
+
+
+def _alphas_of(
+    variable: keras.Variable,
+    given: Mapping[str, np.ndarray],
+    keys: list[str],
+    table: tables.Table,
+) -> np.ndarray:
+    """Returns the alpha of every row, float32 `[rows]`."""
+    if not keys:
+        raise ValueError(
+            f"`alpha` has no entry for the table {variable.path!r} (rows: {table.rows}, "
+            f"fields: {', '.join(table.fields[:20])}). Given: "
+            f"{', '.join(list(given)[:20])}. Use the variable's path or all its field "
+            "names as keys, or '*' for all other tables, with 0 for no decay."
+        )
+    sizes = np.diff(table.offsets) if keys == list(table.fields) else [table.rows]
+    for key, size in zip(keys, sizes, strict=True):
+        shape = given[key].shape
+        if shape not in ((), (size,)):
+            raise ValueError(
+                f"`alpha[{key!r}]` must be a number or have one per row, [{size}]. Received "
+                f"the shape {list(shape)}."
+            )
+    pairs = zip(keys, sizes, strict=True)
+    return np.concatenate([np.broadcast_to(given[key], size) for key, size in pairs])

@@ -200,7 +200,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
 
     # Step.
 
-    def apply(self, grads, trainable_variables=None) -> None:
+    def apply(self, grads: Sequence, trainable_variables: Sequence | None = None) -> None:
         if len(grads) == 0:
             return
         variables = self._known_variables(grads, trainable_variables)
@@ -209,7 +209,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             grads = replicas.all_reduce_sum(grads)
             self.apply_blocks(self.blocks_of(grads, variables), variables)
 
-    def blocks_of(self, gradients, variables: Sequence[keras.Variable]) -> list[RowBlock]:
+    def blocks_of(self, gradients: Sequence, variables: Sequence[keras.Variable]) -> list[RowBlock]:
         """Converts gradients, summed over the replicas, to unscaled blocks."""
         return summed_blocks(gradients, variables, self.loss_scale_factor)
 
@@ -226,7 +226,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         keras_access.own_iterations(self).assign_add(1)
         self.absent_rows.after_step(blocks, variables)
 
-    def _known_variables(self, grads, variables) -> list[keras.Variable]:
+    def _known_variables(self, grads: Sequence, variables: Sequence | None) -> list[keras.Variable]:
         if variables is not None:
             variables = list(variables)
             self.build(variables)
@@ -358,7 +358,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
 
     # Files.
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         self._settle_known_tables()
         super().save_own_variables(store)
 

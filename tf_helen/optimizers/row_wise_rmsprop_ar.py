@@ -8,7 +8,7 @@ import keras
 
 from tf_helen.optimizers.arguments import CommonArguments, LearningRate
 from tf_helen.optimizers.row_sparse import RowSparseOptimizer
-from tf_helen.rules import OnTouchDecay, RowWiseRMSpropRule
+from tf_helen.rules import OnTouchDecay, RowWiseRMSpropRule, Rule
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -71,6 +71,6 @@ class RowWiseRMSpropAR(RowSparseOptimizer):
         name: str = "row_wise_rmsprop_ar",
         **kwargs: Unpack[CommonArguments],
     ):
-        rule = RowWiseRMSpropRule(beta=beta, epsilon=epsilon)
+        rule: Rule = RowWiseRMSpropRule(beta=beta, epsilon=epsilon)
         rule = OnTouchDecay(rule, alpha=alpha, min_shrinkage=min_shrinkage)
         super().__init__(learning_rate, rule=rule, name=name, **kwargs)

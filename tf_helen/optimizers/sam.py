@@ -97,7 +97,7 @@ class SAM(WrappingOptimizer):
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
 
     needs = Needs.TWO_GRADIENTS
-    fixed_settings = ("rho", "adaptive", "perturbation")
+    fixed_settings: tuple[str, ...] = ("rho", "adaptive", "perturbation")
 
     # Perturbation.
 
@@ -122,7 +122,9 @@ class SAM(WrappingOptimizer):
         ]
         return self._perturbations_by_weight(blocks, weights)
 
-    def _perturbations_by_weight(self, blocks, weights) -> list[tf.Tensor]:
+    def _perturbations_by_weight(
+        self, blocks: Sequence[RowBlock], weights: Sequence[tf.Tensor | None]
+    ) -> list[tf.Tensor]:
         """Returns `rho T^2 g / ||T g||` with T per block (`None`: 1)."""
         weighted = [
             block if weight is None else block.with_values(block.values * weight)
@@ -176,7 +178,9 @@ class SAM(WrappingOptimizer):
             for target, ids, rows in reversed(saved):
                 write_rows(target, ids, rows)
 
-    def _gradients_to_apply(self, first, second, variables) -> list:
+    def _gradients_to_apply(
+        self, first: list, second: list, variables: Sequence[keras.Variable]
+    ) -> list:
         return second
 
     def get_config(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -42,7 +43,14 @@ def make_slots(
     return made
 
 
-def add_slot(optimizer, variable, name, shape, dtype, initial) -> keras.Variable:
+def add_slot(
+    optimizer: keras.optimizers.Optimizer,
+    variable: keras.Variable,
+    name: str,
+    shape: Sequence[int],
+    dtype: str,
+    initial: float,
+) -> keras.Variable:
     """Creates a slot, on the device of its variable and with its name."""
     with keras_access.strategy_of(optimizer).extended.colocate_vars_with(variable.value):
         return optimizer.add_variable(

@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 
 from tf_helen.core import checks
-from tf_helen.core.rule import Combinator
+from tf_helen.core.rule import Combinator, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,25 +44,28 @@ class CounterDecay(Combinator):
         return self.rule.history() | needed
 
     def decay_strength(self, weight_decay, step):
-        if self.counter_halflife is None or not step.is_table:
+        halflife = self.counter_halflife
+        if halflife is None or not step.is_table:
             return self.rule.decay_strength(weight_decay, step)
-        count = tf.maximum(self._recent_count(step), 1)
+        count = tf.maximum(_recent_count(step, halflife), 1)
         # 1 - lr * weight_decay * f must not be negative
         most = tf.math.divide_no_nan(tf.ones_like(count), step.learning_rate)
-        return tf.minimum(weight_decay * self.counter_halflife / count, most)
-
-    def _recent_count(self, step) -> tf.Tensor:
-        """Returns c after this step, `[rows]`."""
-        dtype = step.learning_rate.dtype
-        count = tf.cast(tf.bitcast(step.history["recent_count"], tf.float32), dtype)
-        last_step = tf.cast(step.history["last_step"], tf.int64)
-        away = tf.cast(step.table_step - last_step, dtype)
-        faded = count * tf.exp(-math.log(2) / self.counter_halflife * away)
-        return tf.where(step.occurred(), 1 + faded, count)
+        return tf.minimum(weight_decay * halflife / count, most)
 
     def records_after(self, step, counts):
         history = self.rule.records_after(step, counts)
         if self.counter_halflife is None:
             return history
-        count = tf.cast(self._recent_count(step), tf.float32)
+        count = tf.cast(_recent_count(step, self.counter_halflife), tf.float32)
         return history.replace(recent_count=tf.bitcast(count, tf.uint32))
+
+
+def _recent_count(step: Step, halflife: float) -> tf.Tensor:
+    """Returns c after this step, `[rows]`."""
+    assert step.history is not None
+    dtype = step.learning_rate.dtype
+    count = tf.cast(tf.bitcast(step.history["recent_count"], tf.float32), dtype)
+    last_step = tf.cast(step.history["last_step"], tf.int64)
+    away = tf.cast(step.table_step - last_step, dtype)
+    faded = count * tf.exp(-math.log(2) / halflife * away)
+    return tf.where(step.occurred(), 1 + faded, count)

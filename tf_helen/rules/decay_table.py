@@ -6,12 +6,13 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 from tf_helen.core.history import RowHistory
 
 
 @functools.lru_cache(maxsize=32)
-def decay_table(alpha: float, dtype: np.dtype = np.float64) -> np.ndarray:
+def decay_table(alpha: float, dtype: DTypeLike = np.float64) -> np.ndarray:
     """Returns P(n) for n = 0, 1, ... until it is 0 or subnormal; the last entry is 0.
 
     Args:

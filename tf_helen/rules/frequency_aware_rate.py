@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_helen.core import checks
 from tf_helen.core.rows import per_row
-from tf_helen.core.rule import Combinator, Rule, check_quotient_form
+from tf_helen.core.rule import Combinator, Rule, Step, check_quotient_form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +67,9 @@ class FrequencyAwareRate(Combinator):
         factor = per_row(self._factor(step), gradient)
         return found._replace(numerator=found.numerator * factor)
 
-    def _factor(self, step) -> tf.Tensor:
+    def _factor(self, step: Step) -> tf.Tensor:
         """Returns the factor of the step of each row, `[rows]`."""
+        assert step.counts is not None and step.history is not None
         dtype = step.learning_rate.dtype
         now = step.counts if self.count == "occurrences" else tf.cast(step.counts > 0, tf.int32)
         before = tf.cast(step.history[self._column], tf.int64)

@@ -110,14 +110,16 @@ class IntervalDecay(Combinator):
         found_alpha: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the factor that brings stored rows up to date at step `until`, `[rows]`."""
-        if self.by_row or self.alpha == "auto":
+        if isinstance(self.alpha, float):
+            factor = missing_factor(history, until, self.alpha, dtype)
+        else:  # "auto", or one per row
             alpha = self._alpha_of(history, dtype, found_alpha)
             factor = self._closed_form(history, until, dtype, alpha)
-        else:
-            factor = missing_factor(history, until, self.alpha, dtype)
         return self._without_unseen(factor, history)
 
-    def _alpha_of(self, history, dtype, found_alpha) -> tf.Tensor | float:
+    def _alpha_of(
+        self, history: RowHistory, dtype: tf.DType, found_alpha: tf.Tensor | None
+    ) -> tf.Tensor:
         """Returns alpha: a scalar, or `[rows]`."""
         if self.by_row:
             return tf.cast(tf.bitcast(history["alpha"], tf.float32), dtype)
@@ -130,7 +132,9 @@ class IntervalDecay(Combinator):
         unseen = tf.equal(tf.bitcast(history["last_step"], tf.int32), 0)
         return tf.where(unseen, tf.ones_like(factor), factor)
 
-    def _closed_form(self, history, until, dtype, alpha) -> tf.Tensor:
+    def _closed_form(
+        self, history: RowHistory, until: tf.Tensor, dtype: tf.DType, alpha: tf.Tensor
+    ) -> tf.Tensor:
         """Returns `exp(-alpha (n (n + 1) - h (h + 1)) / 2)`, for n absent steps, h applied."""
         last_step = tf.bitcast(history["last_step"], tf.int32)
         decayed_to = tf.bitcast(history["decayed_to"], tf.int32)

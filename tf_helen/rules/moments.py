@@ -7,7 +7,7 @@ import dataclasses
 import tensorflow as tf
 
 from tf_helen.core import checks
-from tf_helen.core.rule import Direction, Rule
+from tf_helen.core.rule import Direction, Rule, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class MomentsRule(Rule):
         """Returns the denominator and its scale."""
         return self.root_of(velocity, step, epsilon_hat=False)
 
-    def root_of(self, velocity, step, epsilon_hat: bool):
+    def root_of(self, velocity: tf.Tensor, step: Step, epsilon_hat: bool) -> tf.Tensor:
         """Returns `sqrt(v / (1 - beta_2^t)) + epsilon`; with epsilon_hat, `sqrt(v) + epsilon`."""
         correction = step.bias_correction(self.beta_2)
         if epsilon_hat:

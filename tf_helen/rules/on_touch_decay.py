@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_helen.core import checks
 from tf_helen.core.rows import per_row
-from tf_helen.core.rule import Combinator
+from tf_helen.core.rule import Combinator, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,9 @@ class OnTouchDecay(Combinator):
             rows = rows * per_row(self._kept(step), rows)
         return self.rule.update(rows, gradient, slots, step)
 
-    def _kept(self, step) -> tf.Tensor:
+    def _kept(self, step: Step) -> tf.Tensor:
         """Returns the factor of each row, 1 for rows that are not in the batch, `[rows]`."""
+        assert step.history is not None
         last_touch = tf.cast(step.history["last_touch"], tf.int64)
         first = tf.equal(last_touch, 0)
         interval = tf.where(first, tf.ones_like(last_touch), step.table_step - last_touch)

@@ -39,7 +39,11 @@ class Strengths:
 
     def of(self, path: str) -> tuple[float, float, float]:
         """Returns `l1`, `l21` and `l2` of a variable."""
-        return tuple(strength_for(value, path) for value in (self.l1, self.l21, self.l2))
+        return (
+            strength_for(self.l1, path),
+            strength_for(self.l21, path),
+            strength_for(self.l2, path),
+        )
 
     def check_paths(self, paths: Sequence[str]) -> None:
         """Raises `ValueError` if a pattern, except "*", matches none of the paths."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -13,7 +15,7 @@ from tf_helen.layers.ids import check_cast, fitting
 from tf_helen.training.multi_pass import MultiPassTrainer
 
 
-def _is_functional_call(args, kwargs) -> bool:
+def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or "inputs" in kwargs
 
 
@@ -95,7 +97,7 @@ class Sequential(Model, keras.Sequential):
         self._take_integers(input_shape)
         super().build(input_shape)
 
-    def _take_integers(self, input_shape) -> None:
+    def _take_integers(self, input_shape: Any) -> None:
         if not self.built and self.layers and isinstance(self.layers[0], Embedding):
             keras_access.add_integer_input(self, input_shape)
 
@@ -108,7 +110,7 @@ class Sequential(Model, keras.Sequential):
         return super().__call__(inputs, *args, **kwargs)
 
 
-def _checked(given, dtype: str, name: str):
+def _checked(given: Any, dtype: str, name: str) -> Any:
     """A model's input, where it is to be integers, after a check that nothing is rounded."""
     check_cast(given, dtype, name)
     if "int" in dtype and not isinstance(given, keras.KerasTensor) and hasattr(given, "dtype"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -63,7 +65,7 @@ class _EpochNotifier(keras.callbacks.Callback):
         driver_of(loss_scaling.unwrap(self.model.optimizer)).end_epoch()
 
 
-def _enabled(cls, load, arguments) -> keras.Model:
+def _enabled(cls: type, load: Callable[..., keras.Model], arguments: tuple) -> keras.Model:
     """A pickled model of a class that `enable` had given the training step to."""
     from tf_helen.training.model import enable
 
@@ -71,7 +73,7 @@ def _enabled(cls, load, arguments) -> keras.Model:
         return enable(load(*arguments))
 
 
-def _as_list(callbacks) -> list:
+def _as_list(callbacks: Any) -> list:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
@@ -134,7 +136,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         known = {id(variable) for variable in trained}
         driver.let_go(v for v in self.variables if id(v) not in known)
 
-    def _minimize(self, closure) -> tf.Tensor:
+    def _minimize(self, closure: Callable[[], tf.Tensor]) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
             return closure()
@@ -152,6 +154,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     # Dropout continues where it stopped: Keras files do not hold the state of random layers.
 
     _loads_as_enabled = True
+    _original: type[keras.Model]  # of a class that `enable` made
 
     def get_compile_config(self):
         config = super().get_compile_config()

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from tf_helen.core import tables
+from tf_helen.core.mixins import ModelMixin
 
 
-class SettlesTables:
+class SettlesTables(ModelMixin):
     """Mixin before a model class of Keras or tf_keras: tables are up to date when they are read.
 
     It covers the methods that read weights from outside the training step.

@@ -30,7 +30,13 @@ class Rows(NamedTuple):
 
     def between(self, start: int, stop: int) -> Rows:
         """Returns the rows from `start` up to `stop`, as views."""
-        return Rows(*(part if part is None else part[start:stop] for part in self))
+        return Rows(
+            self.ids[start:stop],
+            self.numeric[start:stop],
+            self.label[start:stop],
+            None if self.weight is None else self.weight[start:stop],
+            None if self.group is None else self.group[start:stop],
+        )
 
 
 def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: int) -> Rows:

@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ class Categorical:
     min_count: int = 1
     missing: str = "oov"
     separator: str = "|"
-    boundaries: tuple[float, ...] = ()
+    boundaries: Sequence[float] = ()
     shares: str | None = None
 
     def __post_init__(self) -> None:
@@ -140,7 +141,7 @@ class Categorical:
                 f"{what}: encoding='buckets' needs boundaries, or a size of at least 3 for "
                 f"quantiles. Received: size={self.size!r}"
             )
-        if self.encoding == "buckets" and self.size > _MOST_BOUNDARIES + 2:
+        if self.encoding == "buckets" and (self.size or 0) > _MOST_BOUNDARIES + 2:
             raise SchemaError(
                 f"{what}: size={self.size}; use at most {_MOST_BOUNDARIES + 2:,} buckets"
             )

@@ -10,6 +10,7 @@ and TensorFlow read.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import google_crc32c
@@ -86,9 +87,9 @@ def _with_checksums(records: np.ndarray, lengths: np.ndarray) -> bytes:
     stops = np.cumsum(lengths + (HEADER + FOOTER)) - FOOTER
     content, crc32c = records.tobytes(), google_crc32c.value
     places = zip((stops - lengths).tolist(), stops.tolist(), strict=True)
-    crcs = np.array([crc32c(content[start:stop]) for start, stop in places], np.int64)
-    crcs = masked(crcs).astype("<u4").view(np.uint8).reshape(-1, FOOTER)
-    records[stops[:, None] + np.arange(FOOTER)] = crcs
+    crcs = masked(np.array([crc32c(content[start:stop]) for start, stop in places], np.int64))
+    footers = crcs.astype("<u4").view(np.uint8).reshape(-1, FOOTER)
+    records[stops[:, None] + np.arange(FOOTER)] = footers
     return records.tobytes()
 
 
@@ -99,10 +100,10 @@ class _Entry:
         self.part = feature.part
         self._columns = slice(feature.start, feature.stop)
         self._ragged = feature.ragged
-        self._widths = widths and widths[self._columns]
-        payload = sum(self._widths) if widths else 4 * feature.width
+        self._widths = None if widths is None else widths[self._columns]
+        payload = 4 * feature.width if self._widths is None else sum(self._widths)
         key, kind = feature.key.encode(), 3 if widths else 2
-        sizes = range(payload + 1) if widths else [payload]
+        sizes = range(payload + 1) if widths else range(payload, payload + 1)
         self._heads = _table(_entry_head(key, kind, size) for size in sizes)
         self.room = self._heads.width + payload  # bytes, at most
 
@@ -161,6 +162,7 @@ class _Table(NamedTuple):
         if len(self.lengths) == 1:
             block[:] = self.content
             return self.lengths
+        assert index is not None  # strings of one length need none
         # `take` is several times faster than indexing.
         block[:] = self.content.take(index, axis=0)
         if self.ragged:
@@ -168,8 +170,8 @@ class _Table(NamedTuple):
         return self.lengths.take(index)
 
 
-def _table(strings) -> _Table:
-    strings = list(strings)
+def _table(found: Iterable[bytes]) -> _Table:
+    strings = list(found)
     lengths = np.array([len(string) for string in strings])
     used = np.arange(lengths.max()) < lengths[:, None]
     content = np.zeros(used.shape, np.uint8)

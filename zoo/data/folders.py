@@ -186,7 +186,8 @@ def _renameat2() -> Callable | None:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):  # another system, or an older library
         return None
-    function.argtypes = [ctypes.c_int, ctypes.c_char_p] * 2 + [ctypes.c_uint]
+    path = (ctypes.c_int, ctypes.c_char_p)  # relative to an open folder
+    function.argtypes = (*path, *path, ctypes.c_uint)
     return function
 
 

@@ -53,12 +53,11 @@ def data_identity(
     """
     schema = Schema.load(directory)
     roles = [schema.label, schema.weight, schema.group]
-    columns = (*schema.categorical, *schema.numeric)
     fields = [field.name for field in schema.categorical]
     vocabularies = {name: vocabulary_checksum(directory, name) for name in fields}
     return {
         "roles": _digest(roles),
-        "columns": {column.name: _digest(dataclasses.asdict(column)) for column in columns},
+        "columns": {column.name: _digest(dataclasses.asdict(column)) for column in schema.columns},
         "vocabularies": {name: found for name, found in vocabularies.items() if found},
         "splits": _split_checksums(directory, splits),
     }

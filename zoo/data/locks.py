@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from typing import IO
 
 from absl import logging
 
@@ -44,11 +45,11 @@ class FolderLock:
         self._folder, self._doing = os.fspath(folder), doing
         check_reachable(self._folder)
         self._path: str | None = None
+        self._file: IO[str] | None = None
         if is_remote(self._folder):
             return
         parent, name = os.path.split(os.path.realpath(self._folder.removeprefix("file://")))
         self._path = os.path.join(parent, f".{name}.lock")
-        self._file = None
 
     def __enter__(self) -> FolderLock:
         if self._path is None:
@@ -59,7 +60,7 @@ class FolderLock:
             if thread != threading.get_ident():
                 raise self._in_use("")
             if not times:
-                self._file = self._taken()
+                self._file = self._taken(self._path)
             _held[self._path] = thread, times + 1
         return self
 
@@ -78,7 +79,7 @@ class FolderLock:
                 self._file.close()
                 self._file = None
 
-    def _taken(self):
+    def _taken(self, path: str) -> IO[str] | None:
         try:
             import fcntl
         except ImportError:  # not on Windows
@@ -86,12 +87,12 @@ class FolderLock:
             return None
         given = self._folder.removeprefix("file://").rstrip("/")
         os.makedirs(os.path.dirname(given) or ".", exist_ok=True)  # errors name the path as given
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)  # the target of a link
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # the target of a link
         while True:
-            file = open(self._path, "a+")  # noqa: SIM115 - held until the block ends
+            file = open(path, "a+")  # noqa: SIM115 - held until the block ends
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(self._path)):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     file.truncate(0)
                     file.write(f"{os.getpid()}\n")
                     file.flush()

@@ -49,7 +49,8 @@ class Split:
     @property
     def total_rows(self) -> int | None:
         """Rows over all files, or None if unknown."""
-        return None if None in self.rows else sum(self.rows)
+        known = [rows for rows in self.rows if rows is not None]
+        return sum(known) if len(known) == len(self.rows) else None
 
 
 def load_manifest(directory: str | os.PathLike[str]) -> dict[str, Split]:
@@ -277,6 +278,7 @@ def _by_name(directory: str | os.PathLike[str], name: str) -> Split | None:
     if not found:
         return None
     first = re.search(r"-of-(\d+)(?:\.v(\d+))?\.tfrecord(\.gz)?$", found[0])
+    assert first is not None, found[0]
     shards, compression = int(first[1]), "GZIP" if first[3] else ""
     if shards > len(found) + _MOST_MISSING:
         raise DataError(

@@ -1,5 +1,7 @@
 """The frame of a record in a TFRecord file: its length, and the checksums of length and data."""
 
+from typing import overload
+
 import google_crc32c
 import numpy as np
 
@@ -7,6 +9,10 @@ HEADER = 12  # bytes of the length (8, little endian) and of its masked CRC-32C
 FOOTER = 4  # bytes of the masked CRC-32C of the data
 
 
+@overload
+def masked(crc: int) -> int: ...
+@overload
+def masked(crc: np.ndarray) -> np.ndarray: ...
 def masked(crc: np.ndarray | int) -> np.ndarray | int:
     """Masks CRC-32C checksums as in TFRecord files.
 

@@ -106,7 +106,8 @@ def _parse(
             else tf.io.FixedLenFeature([feature.width], dtype)
         )
     found = tf.io.parse_example(serialized, spec)
-    columns, good = {}, tf.ones_like(serialized, tf.bool)
+    columns: dict[str, list[tf.Tensor]] = {}
+    good = tf.ones_like(serialized, tf.bool)
     for feature in wanted:
         values = found[feature.key]
         if feature.ragged:

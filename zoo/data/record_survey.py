@@ -53,7 +53,7 @@ class Survey:
         Args:
             most: maximum size of a record in bytes.
         """
-        return bool(self.whole) and self.longest <= most
+        return bool(self.whole) and self.longest is not None and self.longest <= most
 
 
 def survey(path: str, compression: str, lengths: bool = True) -> Survey:
@@ -163,7 +163,8 @@ def followed_length(path: str, most: int) -> int | None:
         >>> followed_length(path, 3) is None, followed_length(path, 2)
         (True, 3)
     """
-    if survey(path, "").longest <= most:
+    longest = survey(path, "").longest
+    if longest is not None and longest <= most:
         return None
     place = 0
     with tf.io.gfile.GFile(path, "rb") as file:

@@ -1,6 +1,7 @@
 """The schema of a prepared data set, which all code uses."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -50,8 +51,8 @@ class Schema:
     """
 
     name: str
-    categorical: tuple[Categorical, ...]
-    numeric: tuple[Numeric, ...] = ()
+    categorical: Sequence[Categorical]
+    numeric: Sequence[Numeric] = ()
     label: str = "label"
     weight: str | None = None
     group: str | None = None
@@ -76,7 +77,7 @@ class Schema:
         for name in (
             self.label,
             *([] if self.weight is None else [self.weight]),
-            *(column.name for column in (*self.categorical, *self.numeric)),
+            *(column.name for column in self.columns),
         ):
             check_name(name)
             if name in seen:
@@ -138,15 +139,22 @@ class Schema:
                     )
 
     @property
+    def columns(self) -> tuple[Categorical | Numeric, ...]:
+        """All columns, the categorical ones first."""
+        return (*self.categorical, *self.numeric)
+
+    @property
     def field_sizes(self) -> dict[str, int]:
         """Number of ids of each categorical field, by name."""
+        sizes = {}
         for field in self.categorical:
             if field.size is None:
                 raise SchemaError(
                     f"schema {self.name!r}: field {field.name!r} has no size yet; prepare the data "
                     "first: python -m launch.prepare --schema=FILE --source=DATA --out=DIRECTORY"
                 )
-        return {field.name: field.size for field in self.categorical}
+            sizes[field.name] = field.size
+        return sizes
 
     @property
     def field_lengths(self) -> dict[str, int]:

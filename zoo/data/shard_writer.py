@@ -163,43 +163,53 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
 class _Source:
     """Yields checked rows in blocks that end where shards end."""
 
-    def __init__(self, batches, schema: Schema, split: str, bounds, first: int):
+    def __init__(
+        self,
+        batches: Iterable[Mapping[str, np.ndarray]],
+        schema: Schema,
+        split: str,
+        bounds: Sequence[tuple[int, int | None]],
+        first: int,
+    ):
         self._batches, self._schema, self._split = iter(batches), schema, split
-        self._end = bounds[-1][1] if bounds else 0
+        self._end = (bounds[-1][1] or 0) if bounds else 0
         self._row = bounds[first][0] if first < len(bounds) else self._end
-        self._rows, self._used = None, 0
+        self._rows: Rows | None = None
+        self._used = 0
 
     def until(self, stop: int | None) -> Iterator[Rows]:
         """Yields the rows up to number `stop`, or all."""
         while stop is None or self._row < stop:
-            if not self._more():
+            rows = self._more()
+            if rows is None:
                 if stop is None:
                     return
                 raise DataError(
                     f"split {self._split!r} has {self._row:,} rows, but {self._end:,} were "
                     "announced; pass the actual number of rows"
                 )
-            left = len(self._rows.label) - self._used
+            left = len(rows.label) - self._used
             count = min(_BLOCK, left, left if stop is None else stop - self._row)
-            yield self._rows.between(self._used, self._used + count)
+            yield rows.between(self._used, self._used + count)
             self._used += count
             self._row += count
 
     def check_end(self) -> None:
         """Raises if rows are left."""
-        if self._more():
+        if self._more() is not None:
             raise DataError(
                 f"split {self._split!r} has more rows than the {self._end:,} announced; pass the "
                 "actual number of rows"
             )
 
-    def _more(self) -> bool:
+    def _more(self) -> Rows | None:
+        """Returns the current batch, of which rows are left, or None at the end."""
         while self._rows is None or self._used == len(self._rows.label):
             batch = next(self._batches, None)
             if batch is None:
-                return False
+                return None
             self._rows, self._used = checked_batch(batch, self._schema, self._row), 0
-        return True
+        return self._rows
 
 
 class _Sink:
@@ -227,7 +237,7 @@ class _Sink:
         self._put(b"")  # so that a file without rows exists
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None and self._packer:
             self._put(self._packer.flush())
         self._file.close()

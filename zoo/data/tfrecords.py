@@ -261,8 +261,10 @@ def _usable(
         leave=False,
     )
     for (path, _), promised, written in progress:
-        *good, account = usable_file(path, expected, promised, max_lost * rows, written, others)
-        usable.append(tuple(good))
+        name, compression, account = usable_file(
+            path, expected, promised, max_lost * rows, written, others
+        )
+        usable.append((name, compression))
         own.add(account)
         ledger.add(account)
     own.check(max_lost)

@@ -36,7 +36,7 @@ class ColumnSubset:
     """
 
     def __init__(self, schema: Schema, names: Sequence[str], setting: str = "names"):
-        known = [column.name for column in (*schema.categorical, *schema.numeric)]
+        known = [column.name for column in schema.columns]
         if isinstance(names, str) or not names or len(set(names)) != len(names):
             raise ValueError(f"`{setting}` must be distinct names of columns. Received: {names!r}")
         for name in names:
@@ -46,7 +46,8 @@ class ColumnSubset:
                     f"{nearest(name, known)}"
                 )
         ends = np.cumsum([field.length for field in schema.categorical])
-        self._ids, fields = [], []
+        self._ids: list[int] = []
+        fields = []
         for field, end in zip(schema.categorical, ends, strict=True):
             if field.name in names:
                 self._ids += range(end - field.length, end)

@@ -36,7 +36,7 @@ def column_widths(
             f"`embedding_dims` must be a dict such as {{'user': 32}}. Received: {dims!r}"
         )
     dims = dims or {}
-    names = [column.name for column in (*schema.categorical, *schema.numeric)]
+    names = [column.name for column in schema.columns]
     for name, other in dims.items():
         if name not in names:
             raise ValueError(

@@ -164,13 +164,14 @@ class MixtureCrossNet(keras.layers.Layer):
         self.downs, self.middles, self.ups, self.biases = [], [], [], []
         for i in range(self.layers):
             # The experts' matrices are concatenated, so that one product computes all experts.
-            shape = (width, experts * rank)
-            self.downs.append(self.add_weight(shape, "glorot_uniform", name=f"down_{i}"))
-            shape = (experts, rank, rank)
-            self.middles.append(self.add_weight(shape, middle.clone(), name=f"middle_{i}"))
-            shape = (experts * rank, width)
-            self.ups.append(self.add_weight(shape, "glorot_uniform", name=f"up_{i}"))
-            self.biases.append(self.add_weight((width,), "zeros", name=f"bias_{i}"))
+            down = self.add_weight((width, experts * rank), "glorot_uniform", name=f"down_{i}")
+            square = self.add_weight((experts, rank, rank), middle.clone(), name=f"middle_{i}")
+            up = self.add_weight((experts * rank, width), "glorot_uniform", name=f"up_{i}")
+            bias = self.add_weight((width,), "zeros", name=f"bias_{i}")
+            self.downs.append(down)
+            self.middles.append(square)
+            self.ups.append(up)
+            self.biases.append(bias)
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -122,9 +122,9 @@ class FieldEmbedding(keras.layers.Layer):
             table.build((None, sum(table.lengths.values())))
         self.vectors = None
         if self.schema.numeric and not self.direct:
-            shape = (sum(self.widths[column.name] for column in self.schema.numeric),)
-            if not self.flat or len(set(self.vector_widths)) == 1:
-                shape = (len(self.schema.numeric), self.widths[self.schema.numeric[0].name])
+            widths = [self.widths[column.name] for column in self.schema.numeric]
+            is_matrix = not self.flat or len(set(self.vector_widths)) == 1
+            shape = (len(widths), widths[0]) if is_matrix else (sum(widths),)
             self.vectors = self.add_weight(shape, self._drawn("numeric"), name="numeric_vectors")
         self.built = True
 
@@ -151,7 +151,7 @@ class FieldEmbedding(keras.layers.Layer):
         parts = []
         for table in self.tables.values():
             parts.append(table(inputs["ids"], training=training, pool=pool))
-        if self.vectors is not None:
+        if self.vectors is not None and numbers is not None:
             parts.append(numbers[:, :, None] * tf.cast(self.vectors, self.compute_dtype))
         if not self.flat:
             return _joined(parts)
@@ -197,8 +197,8 @@ class FieldEmbedding(keras.layers.Layer):
     @property
     def vector_widths(self) -> list[int]:
         """The widths of the columns that have a vector."""
-        numbers = () if self.direct else self.schema.numeric
-        return [self.widths[column.name] for column in (*self.schema.categorical, *numbers)]
+        columns = self.schema.categorical if self.direct else self.schema.columns
+        return [self.widths[column.name] for column in columns]
 
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:

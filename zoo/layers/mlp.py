@@ -206,9 +206,10 @@ def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
         >>> dropout_rates(0.5, 2)
         [0.5, 0.5]
     """
-    several = isinstance(dropout, Sequence) and not isinstance(dropout, str)
-    rates = list(dropout) if several else [dropout] * layers
-    given = rates if several else [dropout]
+    if isinstance(dropout, Sequence) and not isinstance(dropout, str):
+        rates = given = list(dropout)
+    else:
+        rates, given = [dropout] * layers, [dropout]
     if len(rates) != layers or not all(is_number(rate) and 0 <= rate < 1 for rate in given):
         raise ValueError(
             f"`dropout` must be a number in [0, 1), or one for each of {layers} layers. "

@@ -100,7 +100,8 @@ class Bridge(keras.layers.Layer):
         super().__init__(**kwargs)
         one_of("bridge", how, BRIDGES)
         self.how = how
-        self.dense = self.scores = None
+        self.dense: Any = None
+        self.scores: Any = None
 
     def build(self, input_shape: tuple) -> None:
         width = input_shape[-1]

@@ -46,10 +46,11 @@ class FeatureGate(keras.layers.Layer):
             # Zeros, as in the reference, have a gradient of zero behind the ReLUs.
             small = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
             self.context = self.add_weight((1, self.context_dim), small, name="context")
-            context_shape = self.context.shape
-        self.mlp.build(tuple(context_shape))
+            context_shape = tuple(self.context.shape)
+        assert context_shape is not None  # `call` has a context then
+        self.mlp.build(context_shape)
         self.gate = keras.layers.Dense(x_shape[-1], "sigmoid", dtype=self.dtype_policy, name="gate")
-        self.gate.build(self.mlp.compute_output_shape(tuple(context_shape)))
+        self.gate.build(self.mlp.compute_output_shape(context_shape))
         self.built = True
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:

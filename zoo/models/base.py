@@ -79,6 +79,8 @@ class ClickModel(tf_helen.Model):
         4
     """
 
+    built: bool
+
     def __init__(
         self,
         schema: Schema,
@@ -172,7 +174,7 @@ class ClickModel(tf_helen.Model):
             `[B, sum of widths]`.
         """
         schema = schema or self.schema
-        names = [column.name for column in (*schema.categorical, *schema.numeric)]
+        names = [column.name for column in schema.columns]
         dims = self.settings["embedding_dims"] or {}
         options = {"name": "embedding", "dtype": self.dtype_policy, **options}
         return FieldEmbedding(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -97,7 +97,7 @@ class DCNv3(ClickModel):
             )
         self.heads, self.tri_bce = heads, tri_bce
         self.embedding = self.embed(embedding_dim * heads)
-        alike = {"heads": heads, "layer_norm": layer_norm, "batch_norm": batch_norm}
+        alike: dict[str, Any] = {"heads": heads, "layer_norm": layer_norm, "batch_norm": batch_norm}
         alike["dtype"] = self.dtype_policy
         self.exponential = [
             MaskedCross(dropout=exponential_dropout, name=f"exponential_{i}", **alike)

@@ -121,7 +121,7 @@ class DIN(ClickModel):
         *of_fields, numbers = tf.split(vectors, sizes, axis=1)
         of_field = dict(zip(lengths, of_fields, strict=True))
         ids = dict(zip(lengths, tf.split(features["ids"], sizes[:-1], axis=1), strict=True))
-        pooled = {}
+        pooled: dict[str, tf.Tensor] = {}
         for attention, (targets, sequences) in zip(self.attention, self.histories, strict=True):
             target = tf.concat([of_field[name][:, 0] for name in targets], axis=1)
             history = tf.concat([of_field[name] for name in sequences], axis=2)
@@ -151,8 +151,9 @@ def _histories(
     """Pairs the targets with their sequences; the members of a tuple stay together."""
     lengths = schema.field_lengths
     if targets is None and sequences is None:
-        shared = [f for f in schema.categorical if f.length > 1 and lengths.get(f.shares) == 1]
-        targets, sequences = [f.shares for f in shared], [f.name for f in shared]
+        pairs = [(f.shares, f.name) for f in schema.categorical if f.shares and f.length > 1]
+        pairs = [(target, name) for target, name in pairs if lengths.get(target) == 1]
+        targets, sequences = [target for target, _ in pairs], [name for _, name in pairs]
     targets, sequences = _tuples("targets", targets), _tuples("sequences", sequences)
     if not sequences and not targets:
         raise ValueError(

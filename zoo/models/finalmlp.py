@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_helen.core.checks import whole_number
 from zoo.data.schema import Schema
-from zoo.layers import MLP
+from zoo.layers import MLP, FieldEmbedding
 from zoo.layers.column_subset import ColumnSubset
 from zoo.layers.mlp import check_widths
 from zoo.layers.two_streams import BilinearFusion, FeatureGate
@@ -91,9 +91,12 @@ class FinalMLP(ClickModel):
         **kwargs: Unpack[ModelArguments],
     ):
         super().__init__(schema, embedding_dim, **kwargs)
-        given = (second_hidden_units, second_dropout, second_batch_norm)
         first = (hidden_units, dropout, batch_norm)
-        second = [a if b is None else b for a, b in zip(first, given, strict=True)]
+        second = (
+            hidden_units if second_hidden_units is None else second_hidden_units,
+            dropout if second_dropout is None else second_dropout,
+            batch_norm if second_batch_norm is None else second_batch_norm,
+        )
         whole_number("heads", heads)
         check_widths("gate_units", gate_units)
         check_widths("hidden_units", hidden_units, layers=1)
@@ -113,7 +116,9 @@ class FinalMLP(ClickModel):
             )
         self.embedding = self.embed(flat=True)
         contexts = {"first_context": first_context, "second_context": second_context}
-        self.gates, self.subsets, self.context_embeddings = [], [], []
+        self.gates: list[FeatureGate] = []
+        self.subsets: list[ColumnSubset | None] = []
+        self.context_embeddings: list[FieldEmbedding | None] = []
         for setting, names in contexts.items():
             is_list = isinstance(names, Sequence) and not isinstance(names, str)
             if not is_list or not all(isinstance(name, str) for name in names):
@@ -125,7 +130,9 @@ class FinalMLP(ClickModel):
                 continue
             subset = ColumnSubset(self.schema, names, setting) if names else None
             self.subsets.append(subset)
-            embedding = subset and self.embed(schema=subset.schema, flat=True, name=setting)
+            embedding = None
+            if subset is not None:
+                embedding = self.embed(schema=subset.schema, flat=True, name=setting)
             self.context_embeddings.append(embedding)
             width = None if subset else embedding_dim
             name = setting.replace("context", "gate")
@@ -150,12 +157,11 @@ class FinalMLP(ClickModel):
         embedded = self.embedding(features, training=training)
         streams = [embedded, embedded]
         for i, gate in enumerate(self.gates):
-            if self.subsets[i] is None:
+            subset, embedding = self.subsets[i], self.context_embeddings[i]
+            if subset is None or embedding is None:
                 streams[i] = gate(embedded)
             else:
-                chosen = self.subsets[i](features)
-                context = self.context_embeddings[i](chosen, training=training)
-                streams[i] = gate(embedded, context)
+                streams[i] = gate(embedded, embedding(subset(features), training=training))
         return self.fusion(
             *(mlp(x, training=training) for mlp, x in zip(self.mlps, streams, strict=True))
         )

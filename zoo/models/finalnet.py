@@ -96,8 +96,10 @@ class FinalNet(ClickModel):
             return FactorizedInteraction(units, residual, **options)
 
         first = (hidden_units, dropout)
-        second = (second_hidden_units, second_dropout)
-        second = [a if b is None else b for a, b in zip(first, second, strict=True)]
+        second = (
+            hidden_units if second_hidden_units is None else second_hidden_units,
+            dropout if second_dropout is None else second_dropout,
+        )
         check_widths("hidden_units", hidden_units, layers=1)
         check_widths("second_hidden_units", second[0], layers=1)
         self.blocks, self.output_units = [], []

@@ -181,11 +181,13 @@ def _ids(field: Categorical, text: tf.Tensor, table: tf.lookup.StaticHashTable |
     """Returns int32 ids `[n]` of single values `[n]`."""
     text = tf.strings.regex_replace(text, r"[\t\n\r]", " ")
     if field.encoding == "hash":
+        assert field.size is not None  # `Categorical` says so
         return _hashed(text, field.size, field.missing == "bucket")
     if field.encoding == "buckets":
         return _bucketed(text, field.boundaries)
     if field.encoding == "log_square":
         text = _log_square(text)
+    assert table is not None, field.name
     return tf.cast(table.lookup(text), tf.int32)
 
 
@@ -195,7 +197,7 @@ def _hashed(text: tf.Tensor, size: int, missing_bucket: bool) -> tf.Tensor:
     return tf.cast(tf.where(text == "", tf.constant(first - 1, tf.int64), ids), tf.int32)
 
 
-def _bucketed(text: tf.Tensor, boundaries: tuple[float, ...]) -> tf.Tensor:
+def _bucketed(text: tf.Tensor, boundaries: Sequence[float]) -> tf.Tensor:
     numbers, present = _numbers(text)
     bounds = tf.constant(flush_array(boundaries), tf.float64)
     places = tf.searchsorted(bounds, numbers, side="right")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -43,8 +44,7 @@ class RawScorer(tf.Module):
         super().__init__()
         self.model = model
         self.schema = model.schema
-        columns = (*self.schema.categorical, *self.schema.numeric)
-        self.inputs = input_names(column.name for column in columns)
+        self.inputs = input_names(column.name for column in self.schema.columns)
         known = model.vocabularies
         tables = {
             field.name: lookup_table(data, field, known.get(field.name))
@@ -181,7 +181,7 @@ def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunctio
     return columns
 
 
-def _one(dtype: tf.DType, default) -> tf.io.FixedLenFeature:
+def _one(dtype: tf.DType, default: Any) -> tf.io.FixedLenFeature:
     return tf.io.FixedLenFeature([], dtype, default_value=default)
 
 
