@@ -23,7 +23,12 @@ from launch.comparison.plan import load_plan
 from launch.quiet import quiet
 from launch.run.arguments import parse_arguments
 from launch.run.config import RunConfig
-from launch.run.flags import define_run_flags, run_settings
+from launch.run.flags import (
+    define_progressive_flags,
+    define_run_flags,
+    progressive_flags,
+    run_settings,
+)
 from launch.run.history import SELECTORS
 from launch.run.memory import MOST_ROWS
 from launch.search.report import FILES, save_search
@@ -96,7 +101,7 @@ def _main(argv: Sequence[str]) -> None:
 
 def _search() -> Search:
     """Makes the search from the flags; those that are not given come from `--plan`."""
-    known = [*_OF_A_RUN, *_OF_A_SEARCH, "optimizer", "optimizer_args", "space"]
+    known = [*_OF_A_RUN, *_OF_A_SEARCH, "optimizer", "optimizer_args", "progressive", "space"]
     file = load_plan(_FLAGS.plan, known, {"space": read_space}) if _FLAGS.plan else {}
     file = {key: value for key, value in file.items() if not _FLAGS[key].present}
 
@@ -105,8 +110,12 @@ def _search() -> Search:
             return file[name]
         return getattr(_FLAGS, name) if read is None else read(getattr(_FLAGS, name))
 
+    settings = run_settings(file)
+    progressive = file.get("progressive", progressive_flags(("epochs",)))
+    if progressive is not None:
+        settings |= {"progressive": progressive, "epochs": 1}
     config = RunConfig(
-        **run_settings(file),
+        **settings,
         optimizer=value("optimizer"),
         optimizer_args=value("optimizer_args", parse_arguments),
         save_models=False,
@@ -146,6 +155,7 @@ def _define_flags() -> None:
         "cache_rows", MOST_ROWS, "Data with at most so many rows are kept in memory; 0: none."
     )
     flags.DEFINE_boolean("resume", False, "Continue the search in --out.")
+    define_progressive_flags()
 
 
 if __name__ == "__main__":

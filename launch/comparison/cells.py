@@ -26,7 +26,7 @@ from launch.run.evaluation import DivergedError
 from launch.run.history import Epoch, History, chosen_epoch, load_history
 from launch.run.memory import DataMemory
 from launch.run.progressive import train_progressively
-from launch.run.progressive_history import PREDICTIONS
+from launch.run.progressive_history import PREDICTIONS, ProgressiveHistory
 from launch.run.training import train
 from tf_helen.core.folders import remove_folder
 from zoo.data.files import DataError, join, read_json, write_json
@@ -257,7 +257,9 @@ class Cells:
                 epochs = train(run, ledger, self._memory, after_epoch).epochs
             else:
                 passed = train_progressively(_without_test(run, test), ledger, self._memory)
-                epochs, pass_scores = passed.epochs, passed.scores
+                epochs, pass_scores = (_judged(passed),), passed.scores
+                for epoch in epochs if after_epoch is not None else ():
+                    after_epoch(epoch)
                 tf.io.gfile.remove(join(partial, PREDICTIONS))  # some bytes per row and cell
         except DivergedError as error:
             # A pass that diverged has no epoch.
@@ -279,6 +281,15 @@ class Cells:
         publish_folder(partial, path, last=FILE_NAME)
         self._computed |= {(key, test), (key, False)}
         return cell
+
+
+def _judged(passed: ProgressiveHistory) -> Epoch:
+    """The epoch of a pass; all its rows judge it if the data have no validation split."""
+    (epoch,) = passed.epochs
+    if not math.isnan(epoch.valid_auc):
+        return epoch
+    scores = passed.scores
+    return dataclasses.replace(epoch, valid_auc=scores["auc"], valid_logloss=scores["logloss"])
 
 
 def _without_test(run: RunConfig, test: bool) -> RunConfig:

@@ -14,6 +14,7 @@ from launch.comparison.plots import zoom
 from launch.comparison.tables import NAMES
 from launch.run.arguments import arguments_text
 from launch.run.config import RunConfig
+from launch.run.progressive_settings import Progressive
 from launch.run.results import aligned
 from launch.search.searching import Search, Trial, best_of, format_value
 from launch.search.space import Range
@@ -61,7 +62,19 @@ def train_command(config: RunConfig) -> str:
     for name in _FLAGS:
         if getattr(config, name) != defaults[name]:
             flags.append(f"--{name}={getattr(config, name)}")
+    if config.progressive is not None:
+        flags = [flag for flag in flags if not flag.startswith("--epochs=")]
+        flags += _progressive_flags(config.progressive)
     return f"python -m launch.train {shlex.join(flags)}"
+
+
+def _progressive_flags(progressive: Progressive) -> list[str]:
+    flags = ["--progressive", f"--progressive_splits={','.join(progressive.splits)}"]
+    if progressive.slice_rows is not None:
+        flags.append(f"--slice_rows={progressive.slice_rows}")
+    else:
+        flags.append(f"--slices={progressive.slices}")
+    return [*flags, "--shuffle_slices"] if progressive.shuffle else flags
 
 
 def trials_table(wanted: Search, trials: Sequence[Trial]) -> str:

@@ -85,6 +85,11 @@ class Search:
             raise ValueError(
                 f"the study is a local database; name a local folder, not {self.common.out}"
             )
+        if self.common.progressive is not None and self.prune != "none":
+            raise ValueError(
+                f"prune={self.prune!r} has no effect in one pass over time, which has no epochs; "
+                "leave it out"
+            )
         places(self.space, self.common)
         self._check_ends()
 

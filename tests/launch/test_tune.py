@@ -59,7 +59,8 @@ def trained(monkeypatch):
 
 
 def search_for(data, out, space=SPACE, **changes):
-    given = {k: changes.pop(k) for k in ("resume", "overwrite", "batch_size") if k in changes}
+    names = ("resume", "overwrite", "batch_size", "progressive")
+    given = {name: changes.pop(name) for name in names if name in changes}
     common = RunConfig(
         data, str(out), model="lr", optimizer="adamar", epochs=3, progress=False,
         save_models=False, **given,
@@ -212,6 +213,7 @@ def test_a_search_is_not_continued_with_other_data(data, tmp_path, trained):
         ({"trials": 0}, "trials"),
         ({"seeds": 0}, "seeds"),
         ({"prune": "hyperband"}, "prune"),
+        ({"prune": "median", "progressive": {}}, "prune='median' has no effect"),
         ({"select": "gauc"}, "select"),
         ({"time_budget": 0.0}, "time_budget"),
     ],
@@ -254,6 +256,15 @@ def test_command_lines_have_what_is_not_default():
         "'--model_args=hidden_units=(8, 4),activation=relu' --callbacks=meda "
         "--learning_rate=0.001 --patience=2"
     )
+
+
+def test_passes_over_time_are_searched(data, tmp_path):
+    progressive = {"splits": ("train", "valid"), "slice_rows": 128}
+    space = "learning_rate=[1e-6,0.1]"
+    trials, text = tune(search_for(data, tmp_path, space, trials=4, progressive=progressive))
+    assert best_of(trials).values == {"learning_rate": 0.1} and best_of(trials).epoch == 1
+    assert "--progressive --progressive_splits=train,valid --slice_rows=128" in text
+    assert "--epochs" not in text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from launch.prepare import prepare
 SMALL = {"embedding_dim": 4, "hidden_units": (8,)}
 
 
-def prepare_clicks(folder, test: bool = True, seed: int = 0) -> str:
+def prepare_clicks(folder, test: bool = True, seed: int = 0, valid: bool = True) -> str:
     """Writes rows of two fields whose users differ in how often they click; returns the folder."""
     random = np.random.default_rng(seed)
 
@@ -25,8 +25,9 @@ def prepare_clicks(folder, test: bool = True, seed: int = 0) -> str:
         )
 
     splits = {"train": table(400), "valid": table(200), "test": table(200)}
-    if not test:
-        del splits["test"]
+    for name, wanted in (("valid", valid), ("test", test)):
+        if not wanted:
+            del splits[name]
     schema = zoo.Schema("clicks", [zoo.Categorical("user"), zoo.Categorical("item")])
     prepare(RawData(schema, {name: in_memory(rows) for name, rows in splits.items()}), str(folder))
     return str(folder)

@@ -59,6 +59,7 @@ WITH_EFFECT = {
     "cpu_replicas": 2,
     "patience": 1,
     "reduce_lr": 0.1,
+    "progressive": {"slices": 3},
 }
 WITHOUT_EFFECT = {
     "out": "elsewhere",
@@ -77,7 +78,7 @@ WITHOUT_EFFECT = {
 
 def test_every_setting_is_one_that_counts_or_one_that_does_not():
     names = {field.name for field in dataclasses.fields(RunConfig)}
-    assert names - {"progressive"} <= {*WITH_EFFECT, *WITHOUT_EFFECT}
+    assert names == {*WITH_EFFECT, *WITHOUT_EFFECT}
 
 
 def test_a_key_depends_on_what_determines_the_numbers():
@@ -187,6 +188,17 @@ def test_a_run_that_diverges_at_once_has_the_lowest_score(data, tmp_path):
     cell = Cells(str(tmp_path), DataMemory(data)).compute(config, test=True)
     assert "became" in cell.diverged and cell.epochs == () and cell.best_epoch() == 0
     assert cell.score() == cell.score("logloss") == -float("inf")
+
+
+def test_a_pass_without_a_validation_split_is_judged_by_all_its_rows(data, tmp_path):
+    config = config_for(data, epochs=1, progressive={"slice_rows": 128})
+    with_split = Cells(str(tmp_path / "a"), DataMemory(data)).compute(config, test=False)
+    assert with_split.score() == with_split.epochs[0].valid_auc != with_split.pass_scores["auc"]
+    alone = prepare_clicks(tmp_path / "data", test=False, valid=False)
+    cells = Cells(str(tmp_path / "b"), DataMemory(alone))
+    cell = cells.compute(dataclasses.replace(config, data=alone), test=False)
+    assert cell.score() == cell.pass_scores["auc"] > 0
+    assert cell.score("logloss") == -cell.pass_scores["logloss"]
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "binary", "other", "lacking"])
