@@ -32,6 +32,8 @@ class Entry:
 
 LR = 0.05
 AR = {"alpha": 0.01}
+# Of dense weights: a table that is fed by slices has none, and one that is fed densely has.
+AVERAGES = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
 BY_ROW = {"alpha": {"*": 0.01}}  # kept beside each row
 LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
 
@@ -76,6 +78,7 @@ ENTRIES = {
     "RowWiseAdagrad": entry(tf_helen.RowWiseAdagrad),
     "RowWiseRMSpropAR": entry(tf_helen.RowWiseRMSpropAR, **ON_TOUCH),
     "Adam": entry(tf_helen.Adam),
+    "Adam with averages": entry(tf_helen.Adam, one_hot={"use_ema": False}, **AVERAGES),
     "AMSGrad": entry(tf_helen.AMSGrad),
     "AdamW": entry(tf_helen.AdamW, weight_decay=0.1),
     "AdamW by counter": entry(tf_helen.AdamW, one_hot=UNCOUNTED, **COUNTED),
@@ -143,7 +146,7 @@ OVER_REPLICAS = (
     *("Adagrad", "RowWiseRMSpropAR", "Adam", "AdamW by counter", "AdaHessian", "AdamAR"),
     "AdamAR auto",
     *("GroupAdamAR", "GroupFTRL", "SAM", "Helen", "Helen running", "CowClip", "PerVariable"),
-    *("FrequencyAware", "AdamAR by row"),
+    *("FrequencyAware", "AdamAR by row", "Adam with averages"),
     *("Helen(AdamAR)", "CowClip(AdamAR)", "SAM(AdaHessian)"),
 )
 

@@ -26,6 +26,9 @@ class SharedArguments(TypedDict, total=False):
     global_clipnorm: float | None
     clipvalue: float | None
     loss_scale_factor: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
 
 
 class CommonArguments(SharedArguments, total=False):

@@ -225,6 +225,10 @@ class DelegatingOptimizer(RowSparseOptimizer):
         for driver, _, share, trained in self._shares(blocks, variables):
             driver.apply_blocks(share, trained)
 
+    def _settle_known_tables(self):
+        for driver in self._row_sparse():
+            driver._settle_known_tables()
+
     # Keras also stores the inner optimizers, so `variables` would be stored twice.
 
     def save_own_variables(self, store):

@@ -50,7 +50,7 @@ class PendingDecay(tf.Module):
         self._missing = missing
         self._dtype = compute_dtype(variable)
         self.optimizer = optimizer
-        self._finish = lambda: optimizer.finalize_variable_values([variable])
+        self._finish = lambda: optimizer.absent_rows.finalize([variable])
 
     def factor(self, ids: tf.Tensor | None) -> tf.Tensor:
         history = RowHistory(self._columns, read_rows(replicas.local(self._records), ids))

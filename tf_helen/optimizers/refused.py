@@ -15,15 +15,8 @@ _REFUSED = {
         "the accumulators would have the size of the tables and be read at every step; use a "
         "larger `batch_size` instead, whose cost per step depends on its rows only"
     ),
-    "use_ema": (
-        "a moving average would read and write every table at every step; average the checkpoints "
-        "of the last epochs instead, or train the dense weights with their own Keras optimizer"
-    ),
 }
 
-
-# Other entries of `keras.optimizers.Optimizer.get_config`.
-_IGNORED = ("ema_momentum", "ema_overwrite_frequency")
 _RENAMED = {"l2": "coupled_weight_decay"}
 
 
@@ -44,7 +37,7 @@ def refuse(cls: type, arguments: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"`{argument}={arguments[argument]}` is not supported by {class_name}: {reason}."
             )
-    unknown = [name for name in arguments if name not in (*_REFUSED, *_IGNORED)]
+    unknown = [name for name in arguments if name not in _REFUSED]
     if unknown:
         known = arguments_of(cls)
         name = unknown[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,16 +15,10 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.clipping import clip_blocks
 from tf_helen.core.history import RowHistory, as_columns, ordered
 from tf_helen.core.rows import RowBlock, read_rows
-from tf_helen.core.rule import (
-    Combinator,
-    Rule,
-    around_innermost,
-    compute_dtype,
-    find,
-    settings,
-)
+from tf_helen.core.rule import Rule, compute_dtype, settings
 from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
 from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
+from tf_helen.optimizers.dense_averages import DenseAverages
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
@@ -63,12 +56,15 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             `None`: those of the first epoch.
         weight_decay, clipnorm, global_clipnorm, clipvalue, loss_scale_factor: floats, as in Keras,
             applied to the rows of the batch with duplicates summed. Default to `None`.
+        use_ema, ema_momentum, ema_overwrite_frequency: as in Keras, but for dense weights only:
+            embedding tables keep their own values and have no average. Default to `False`, 0.99 and
+            `None`.
         name: string, name of the optimizer. Defaults to the snake-cased class name.
         **kwargs: other entries of Keras's configurations, at their defaults.
 
     Raises:
-        ValueError: on a value out of range, and on `gradient_accumulation_steps` and `use_ema`,
-            whose cost depends on the size of the table.
+        ValueError: on a value out of range, and on `gradient_accumulation_steps`, whose cost
+            depends on the size of the table.
         TypeError: on an unknown argument.
 
     Example:
@@ -100,6 +96,9 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
         loss_scale_factor: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
         name: str | None = None,
         **kwargs: Any,
     ):
@@ -111,6 +110,11 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             clipvalue=clipvalue,
             loss_scale_factor=loss_scale_factor,
         )
+        shared |= {
+            "use_ema": use_ema,
+            "ema_momentum": ema_momentum,
+            "ema_overwrite_frequency": ema_overwrite_frequency,
+        }
         if isinstance(learning_rate, (int, float)):
             learning_rate = checks.number_in_range("learning_rate", learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **shared)
@@ -128,6 +132,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         self.track_rows = bool(track_rows)
         self._slots = SlotsByVariable()
         self._asked_history: set[str] = set()
+        self._averages = DenseAverages(self)
         self.rule = self.step_rule = rule
         self.absent_rows = StillRows(self)
         if rule.decays_absent_rows:
@@ -135,6 +140,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
 
     # Whether this optimizer updates rows itself; `False` for wrappers.
     owns_rows = True
+    use_ema: bool
 
     @property
     def coupled_weight_decay(self) -> float:
@@ -163,26 +169,21 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
 
     # State.
 
-    def wrap_rule(self, kind: type[Combinator], **settings: Any) -> None:
-        """Wraps the innermost rule of `step_rule` in a combinator; `rule` does not change."""
-        if self.built or find(self.step_rule, kind):
-            state = "has trained" if self.built else f"has a {kind.__name__}"
-            raise ValueError(f"{type(self).__name__} {state} already. Wrap a new optimizer.")
-        around = functools.partial(kind, **settings)
-        self.step_rule = around_innermost(self.step_rule, around)
-
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
         refuse_float8(type(self), variables)
         self.rule.check_paths([variable.path for variable in variables])
+        use_ema, self.use_ema = self.use_ema, False  # Keras adds averages of tables too
         super().build(variables)
+        self.use_ema = use_ema
         if self.owns_rows:
             for variable in variables:
                 tables.release(variable)
         self._slots.by_index = [make_slots(self, variable) for variable in variables]
         self.absent_rows.build(variables)
+        self._averages.build(variables)
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the variables of a step, which another optimizer may have trained before."""
@@ -225,6 +226,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             update_variable(self, block, variable)
         keras_access.own_iterations(self).assign_add(1)
         self.absent_rows.after_step(blocks, variables)
+        self._averages.after_step(blocks, variables)
 
     def _known_variables(self, grads: Sequence, variables: Sequence | None) -> list[keras.Variable]:
         if variables is not None:
@@ -341,16 +343,17 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         return self.absent_rows.bring_up_to_date(block, variable)
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Applies the pending decay to all rows of the given variables.
+        """Applies the pending decay to all rows, and sets dense weights to their averages.
 
-        Keras calls it at the end of `fit`, `tf_helen.Model` also before validation, saving and
-        export. A second call changes nothing. If absent rows decay, it reads and writes whole
-        tables, in chunks.
+        Keras calls it at the end of `fit`. `tf_helen.Model` also applies the decay before
+        validation, saving and export. A second call changes nothing. If absent rows decay, it reads
+        and writes whole tables, in chunks. Averages exist with `use_ema=True` only.
 
         Args:
             var_list: sequence of Keras variables; others than those trained are ignored.
         """
         self.absent_rows.finalize(var_list)
+        self._averages.finalize(var_list)
 
     def reset_slots(self, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
         """Resets the moments of rows that were set from outside (`None`: all); counts are kept."""
@@ -366,7 +369,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         """Applies the pending decay, because layers also save their tables up to date."""
         if self.built:
             variables = keras_access.trained_variables(self)
-            self.finalize_variable_values([v for v in variables if tables.of(v) is not None])
+            self.absent_rows.finalize([v for v in variables if tables.of(v) is not None])
 
     def get_config(self) -> dict[str, Any]:
         rate, named = self._embedding_rate, inspect.signature(type(self)).parameters

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tf_helen.core.rule import settings
+import functools
+from typing import Any
+
+from tf_helen.core.rule import Combinator, Rule, around_innermost, find, settings
 
 
 class RuleSettings:
@@ -13,6 +16,8 @@ class RuleSettings:
 
     # Attributes, in addition to the settings of the rule, that compiled steps depend on.
     fixed_settings: tuple[str, ...] = ()
+    # What a step applies: `rule`, with the combinators of wrappers in it.
+    step_rule: Rule
 
     def __getattr__(self, name):
         rule = self.__dict__.get("rule")
@@ -36,3 +41,11 @@ class RuleSettings:
                 "compile the model with it."
             )
         super().__setattr__(name, value)
+
+    def wrap_rule(self, kind: type[Combinator], **arguments: Any) -> None:
+        """Wraps the innermost rule of `step_rule` in a combinator; `rule` does not change."""
+        if self.built or find(self.step_rule, kind):
+            state = "has trained" if self.built else f"has a {kind.__name__}"
+            raise ValueError(f"{type(self).__name__} {state} already. Wrap a new optimizer.")
+        around = functools.partial(kind, **arguments)
+        self.step_rule = around_innermost(self.step_rule, around)

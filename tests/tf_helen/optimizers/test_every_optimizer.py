@@ -203,7 +203,7 @@ def test_weight_decay_of_both_kinds_on_the_rows_of_the_batch(name):
 
 
 @every
-@pytest.mark.parametrize("argument", [{"gradient_accumulation_steps": 2}, {"use_ema": True}])
+@pytest.mark.parametrize("argument", [{"gradient_accumulation_steps": 2}])
 def test_what_would_cost_whole_tables_is_refused(name, argument):
     with pytest.raises(ValueError, match=f"{next(iter(argument))}.*instead"):
         ENTRIES[name].make(**argument)
