@@ -196,8 +196,8 @@ def test_names_nest():
     [
         (lambda: tf_helen.Helen(), r"Helen\(base_optimizer=FrequencyAware"),
         (lambda: keras.optimizers.Adam(), "optimizer of tf_helen"),
-        (lambda: tf_helen.GroupFTRL(), "GroupFTRLRule has an `update`.*defines `direction`"),
-        (lambda: tf_helen.FrequencyAware(), "in a FrequencyAwareRate already"),
+        (lambda: tf_helen.GroupFTRL(), "GroupFTRLRule defines an `update`.*defines `direction`"),
+        (lambda: tf_helen.FrequencyAware(), "has a FrequencyAwareRate already"),
         (lambda: tf_helen.PerVariable({"*": keras.optimizers.SGD()}), "SGD of Keras"),
     ],
     ids=["Helen", "Keras", "GroupFTRL", "itself", "a part of Keras"],
@@ -210,7 +210,7 @@ def test_what_it_cannot_wrap(make, message):
 def test_a_base_that_has_trained_or_is_wrapped():
     base = tf_helen.Adam()
     tf_helen.FrequencyAware(base_optimizer=base)
-    with pytest.raises(ValueError, match=r"Adam is in a FrequencyAwareRate already.*new optimizer"):
+    with pytest.raises(ValueError, match=r"Adam has a FrequencyAwareRate already.*new optimizer"):
         tf_helen.FrequencyAware(base_optimizer=base)
     base = tf_helen.Adam()
     trained(base, steps=1)

@@ -53,7 +53,9 @@ def test_it_stands_around_group_lasso_and_not_inside():
         kept = 0.8 * rows[row]  # D = 1: the threshold is lr * sqrt(3) on the row's norm
         shrunk = max(0, 1 - 0.1 * np.sqrt(3) / np.linalg.norm(kept)) * kept
         np.testing.assert_allclose(table.numpy()[row], shrunk, atol=1e-6)
-    with pytest.raises(ValueError, match=r"OnTouchDecay has an `update`.*OnTouchDecay\(GroupLasso"):
+    with pytest.raises(
+        ValueError, match=r"OnTouchDecay defines an `update`.*OnTouchDecay\(GroupLasso"
+    ):
         GroupLasso(tf_helen.rules.IntervalDecay(OnTouchDecay(AdamRule())), l21=1.0)
     with pytest.raises(ValueError, match="GroupFTRLRule"):
         GroupLasso(GroupFTRLRule(), l21=1.0)

@@ -250,7 +250,7 @@ def test_a_variable_without_a_pattern():
 
 
 def test_a_pattern_without_a_variable():
-    with pytest.raises(ValueError, match=r"'embeding' is left.*embedding/embeddings"):
+    with pytest.raises(ValueError, match=r"'embeding' has no variable.*embedding/embeddings"):
         train(compiled(tf_helen.PerVariable({"embeding": "adam", "*": "sgd"})), stop=12)
 
 
