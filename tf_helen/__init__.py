@@ -1,4 +1,4 @@
-"""Row-sparse optimizers for click-through-rate models in Keras: Helen, AdamAR and their bases."""
+"""Row-sparse optimizers for click-through-rate models in Keras."""
 
 from tf_helen.requirements import check_keras as _check_keras
 

@@ -1,4 +1,4 @@
-"""What this package takes from Keras beyond its documented names, with the reason for each."""
+"""All uses of undocumented names of Keras, with the reason for each."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.models import cloning
 
-# `tf_helen.Model(inputs, outputs)` is a class of its own, and Keras exports no base for one.
+# The base class of `tf_helen.Model(inputs, outputs)`, which Keras does not export.
 from keras.src.models.functional import Functional as Functional
 
 from tf_helen.core.mixins import ModelMixin
 
 
 def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | None) -> None:
-    """Gives a `Sequential` that has no input layer one of integers.
+    """Adds an integer input layer to a `Sequential` without an input layer.
 
-    Keras gives it one of the first layer's compute dtype, and then casts ids to floats. There is
-    no public method that puts a layer first.
+    Keras would add one with the compute dtype of the first layer, and cast ids to floats. There is
+    no public method to insert a first layer.
 
     Args:
-        model: a model that is not built yet.
-        shape: the shape of its input, with the batch; nothing is done for what is no tuple of
-            numbers, which `Sequential.build` does not build either.
+        model: `keras.Sequential` that is not built.
+        shape: shape of its input, with the batch dimension. If it is not a tuple of numbers,
+            nothing is done, as in `Sequential.build`.
 
     Example:
         >>> model = keras.Sequential([keras.layers.Embedding(9, 2)])
@@ -45,9 +45,10 @@ def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | Non
 
 
 def only_infers_shapes() -> bool:
-    """Whether Keras calls layers for the shapes of their results only.
+    """Returns whether Keras calls layers only to infer shapes.
 
-    So it builds a subclassed model of a file, and knows no dtypes then: all its inputs are floats.
+    Keras builds a saved, subclassed model in this way, with float inputs because it does not know
+    their dtypes.
     """
     return in_symbolic_scope()
 
@@ -56,22 +57,21 @@ _cloning = 0
 
 
 def is_cloning() -> bool:
-    """Whether `keras.models.clone_model` is copying a model that asks to be told."""
+    """Returns whether `clone_model` is cloning a model of a class of `after_cloning`."""
     return _cloning > 0
 
 
 def after_cloning(finish: Callable[[keras.Model, keras.Model], None], kind: type) -> None:
-    """Has `keras.models.clone_model` call a function with each model of a kind and its clone.
+    """Makes `keras.models.clone_model` call a function with each model of a class and its clone.
 
-    Keras makes the clone of every `Sequential`, and of functional models with a constructor of
-    their own, as a model of its own class. From 3.10 to 3.15 it offers no hook for another one:
-    `clone_function` and `call_function` are for layers, and neither `from_config` nor any other
-    method of the model is asked. The two functions that are replaced make the clones; replacing the
-    public `clone_model` would miss whoever has imported it before.
+    Keras clones every `Sequential`, and functional models with a custom constructor, as models of
+    its own classes. From 3.10 to 3.15 there is no hook: `clone_function` and `call_function` are
+    for layers, and no method of the model is called. The two replaced functions create the clones;
+    replacing the public `clone_model` would have no effect on code that has imported it before.
 
     Args:
-        finish: called with the model and its clone.
-        kind: which models.
+        finish: function of the model and its clone.
+        kind: class of models.
     """
 
     def wrap(clone_of):
@@ -79,7 +79,7 @@ def after_cloning(finish: Callable[[keras.Model, keras.Model], None], kind: type
         def clone(model, *args, **kwargs):
             if not isinstance(model, kind):
                 return clone_of(model, *args, **kwargs)
-            with _told():
+            with _cloning_noted():
                 made = clone_of(model, *args, **kwargs)
             finish(model, made)
             return made
@@ -91,7 +91,7 @@ def after_cloning(finish: Callable[[keras.Model, keras.Model], None], kind: type
 
 
 @contextlib.contextmanager
-def _told():
+def _cloning_noted():
     global _cloning
     _cloning += 1
     try:
@@ -101,18 +101,18 @@ def _told():
 
 
 def begin_fit_at(model: keras.Model, epoch: int | None) -> None:
-    """Has the `fit` that is about to begin start at an epoch; `None`: at its own `initial_epoch`.
+    """Makes the next `fit` start at an epoch; `None`: at its `initial_epoch`.
 
-    Keras's `BackupAndRestore` sets the same attribute; a callback has no public means to do so.
+    Keras's `BackupAndRestore` sets the same attribute; there is no public way for callbacks.
     """
     model._initial_epoch = epoch
 
 
 def build_with(model: keras.Model, batch: Any) -> None:
-    """Gives a model, its metrics and its optimizer their variables, without training.
+    """Creates the variables of a model, its metrics and its optimizer, without training.
 
-    Keras makes the variables of metrics at the first step; a state that is loaded before that step
-    needs them. `batch` is one of the data that are given to `fit`.
+    Keras creates the variables of metrics in the first step, but a state that is loaded before
+    needs them. `batch` is a batch of the data of `fit`.
     """
     strategy = model.distribute_strategy
     with strategy.scope():
@@ -120,16 +120,19 @@ def build_with(model: keras.Model, batch: Any) -> None:
 
 
 def build_in_step(model: keras.Model, batch: Any) -> None:
-    """Gives a model its variables from within a training step, of one replica's batch."""
+    """Creates the variables of a model within a training step, from one replica's batch."""
     model._symbolic_build(data_batch=batch)
 
 
 def layers_of(model: keras.Model, include_self: bool = True) -> list[keras.layers.Layer]:
-    """All layers of a model, nested ones too; `model.layers` are those of the first level only.
+    """Returns all layers of a model, including nested ones, which `model.layers` does not have.
 
     Args:
-        model: any Keras model.
-        include_self: boolean; list the model too. Defaults to `True`.
+        model: Keras model.
+        include_self: boolean, whether to include the model. Defaults to `True`.
+
+    Returns:
+        List of Keras layers.
 
     Example:
         >>> inner = keras.Sequential([keras.layers.Dense(1, name="top")])
@@ -140,29 +143,29 @@ def layers_of(model: keras.Model, include_self: bool = True) -> list[keras.layer
 
 
 def forward(model: keras.Model, x: Any, training: bool = True) -> Any:
-    """Calls a model as Keras's steps do: models without `training` get no such one."""
+    """Calls a model as in Keras's steps, with `training` only if it has the argument."""
     return model(x, training=training) if model._call_has_training_arg else model(x)
 
 
 def step_loss(
     model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
 ) -> tf.Tensor:
-    """The loss of a step; the public `compute_loss` may lack the argument `training`."""
+    """Returns the loss of a step; the public `compute_loss` may lack `training`."""
     return model._compute_loss(
         x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
     )
 
 
 def record_loss(model: keras.Model, loss: tf.Tensor, rows: tf.Tensor) -> None:
-    """Adds a step's loss to the mean that `fit` reports, which no public method takes."""
+    """Adds the loss of a step to the mean that `fit` reports."""
     model._loss_tracker.update_state(loss, sample_weight=rows)
 
 
 class BuildsWithOneReplica(ModelMixin):
-    """Mixin before a Keras model class: it is built with one replica's batch.
+    """Mixin for Keras model classes that builds the model with the batch of one replica.
 
-    Under several replicas Keras builds with the mean of their batches: ids would be floats, and
-    replicas with different numbers of rows an error.
+    With several replicas, Keras builds with the mean of their batches: ids would be floats, and
+    different numbers of rows an error.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -172,7 +175,7 @@ class BuildsWithOneReplica(ModelMixin):
 
 
 class ChecksInputs(ModelMixin):
-    """Mixin before `Functional`: its `checked_input(given, own)` sees inputs before Keras casts.
+    """Mixin for `Functional` that calls `checked_input(given, own)` before Keras casts inputs.
 
     There is no public hook between the call and the cast.
     """
@@ -183,19 +186,19 @@ class ChecksInputs(ModelMixin):
 
 
 class ExistingVariable(keras.Variable):
-    """A `keras.Variable` whose value is a variable that exists already.
+    """A `keras.Variable` whose value is an existing variable.
 
-    Keras's constructor makes a new one; `_initialize_with_initializer` is where it does.
+    Keras's constructor creates a new one in `_initialize_with_initializer`.
 
     Args:
-        variable: the existing variable.
-        path: string, the full name.
+        variable: existing `tf.Variable`.
+        path: string, full name.
     """
 
     def __init__(self, variable: tf.Variable, path: str):
         self._adapted = variable
         super().__init__(
-            # Keras calls no initializer whose result it need not store: see below.
+            # Not called, see `_initialize_with_initializer`.
             lambda *args, **kwargs: None,
             shape=tuple(variable.shape),
             dtype=variable.dtype.name,
@@ -203,7 +206,7 @@ class ExistingVariable(keras.Variable):
             autocast=False,
             name="adapted",
         )
-        # Its constructor refuses names with a slash.
+        # The constructor does not accept names with a slash.
         self._name = self._path = path
 
     def _initialize_with_initializer(self, initializer):
@@ -211,16 +214,15 @@ class ExistingVariable(keras.Variable):
 
 
 def loss_reductions(model: keras.Model) -> set[str]:
-    """The reductions of the losses that a model was compiled with, once they have been called.
+    """Returns the reductions of the compiled losses of a model, after they have been called.
 
-    Keras tells nobody else whether a loss is a mean or a sum, which decides how the losses of
-    replicas add up.
+    There is no public way to know whether a loss is a mean or a sum.
 
     Args:
-        model: a compiled Keras model.
+        model: compiled Keras model.
 
     Returns:
-        Such as `{"sum_over_batch_size"}`; empty if the model has no compiled losses.
+        Set of strings, such as `{"sum_over_batch_size"}`; empty without compiled losses.
 
     Example:
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
@@ -230,20 +232,20 @@ def loss_reductions(model: keras.Model) -> set[str]:
         {'sum'}
     """
     losses = getattr(getattr(model, "_compile_loss", None), "_flat_losses", None) or []
-    found = {getattr(one.loss, "reduction", None) for one in losses}
-    return {"sum_over_batch_size" if one == "mean" else one for one in found if one is not None}
+    found = {getattr(wrapper.loss, "reduction", None) for wrapper in losses} - {None}
+    return {"sum_over_batch_size" if name == "mean" else name for name in found}
 
 
 def first_replica_batch(epoch_iterator):
-    """The first replica's part of the first batch of Keras's epoch iterator.
+    """Returns the first replica's part of the first batch of Keras's epoch iterator.
 
-    Keras's own `_maybe_symbolic_build` averages the parts; see `BuildsWithOneReplica`.
+    Keras's `_maybe_symbolic_build` averages the parts; see `BuildsWithOneReplica`.
 
     Args:
-        epoch_iterator: what Keras hands to `_maybe_symbolic_build`.
+        epoch_iterator: epoch iterator of `_maybe_symbolic_build`.
 
     Returns:
-        Nested tensors, as one replica's training step receives them; `None` without data.
+        Nested tensors, as passed to the training step of a replica; `None` without data.
     """
     for _, _, iterator in epoch_iterator:
         return keras.tree.map_structure(
@@ -253,67 +255,67 @@ def first_replica_batch(epoch_iterator):
     return None
 
 
-# Optimizers. Keras documents `update_step` as the method to override; a driver that updates all
-# variables together, at row cost, needs what `apply` and `build` of the base class use.
+# Optimizers. Keras documents `update_step` as the method to override. An optimizer that updates all
+# variables together needs what `apply` and `build` of the base class use.
 
 
 def index_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> int:
-    """The variable's place among those the optimizer was built with; slots are kept by it."""
+    """Returns the index of a variable among those of the optimizer; slots have the same one."""
     return optimizer._get_variable_index(variable)
 
 
 def is_known(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Whether the optimizer was built with the variable."""
+    """Returns whether the optimizer was built with the variable."""
     return optimizer._var_key(variable) in optimizer._trainable_variables_indices
 
 
 def check_known(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
-    """Raises `ValueError`, with Keras's message, if the optimizer was built without one of them."""
+    """Raises `ValueError`, with Keras's message, on a variable that is not the optimizer's."""
     optimizer._check_variables_are_known(variables)
 
 
 def trained_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """The variables the optimizer was built with, in the order of its slots."""
+    """Returns the variables of the optimizer, in the order of its slots."""
     return optimizer._trainable_variables
 
 
 def own_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """The optimizer's own variables; `variables` of one that wraps others holds theirs too."""
+    """Returns the variables of an optimizer without those of inner optimizers."""
     return optimizer._variables
 
 
 def own_iterations(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """The optimizer's own counter; `iterations` of one that wraps another is the other's."""
+    """Returns the step counter of an optimizer; `iterations` of a wrapper is the inner one's."""
     return optimizer._iterations
 
 
 def stored_learning_rate(optimizer: keras.optimizers.Optimizer) -> object:
-    """The variable, schedule or callable itself; `learning_rate` returns a number."""
+    """Returns the variable, schedule or callable; `learning_rate` returns a number."""
     return optimizer._learning_rate
 
 
 def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """The rate of this step, a schedule's for the optimizer's own counter."""
+    """Returns the learning rate of the current step."""
     return optimizer._get_current_learning_rate()
 
 
 def track(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> None:
-    """Makes a variable part of the optimizer's saved state."""
+    """Adds a variable to the saved state of an optimizer."""
     optimizer._track_variable(variable)
 
 
 def without_empty_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence
 ) -> tuple[list, list]:
-    """Gradients that are not `None` and their variables, with Keras's warning and error."""
+    """Returns gradients that are not `None` and their variables, with Keras's warnings."""
     return optimizer._filter_empty_gradients(gradients, variables)
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Whether `exclude_from_weight_decay` leaves the variable in."""
+    """Returns whether weight decay applies to the variable."""
     return optimizer._use_weight_decay(variable)
 
 
 def strategy_of(optimizer: keras.optimizers.Optimizer) -> tf.distribute.Strategy:
-    """The strategy under whose scope the optimizer was made."""
+    """Returns the distribution strategy in whose scope the optimizer was created."""
     return optimizer._distribution_strategy

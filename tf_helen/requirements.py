@@ -1,7 +1,7 @@
-"""Whether the Keras of this process is one that this package can use, asked before it is imported.
+"""Checks the version and the backend of Keras before it is imported.
 
-This file imports neither Keras nor TensorFlow: Keras imports another backend as soon as it is
-imported itself.
+This file imports neither Keras nor TensorFlow, because Keras imports its backend when it is
+imported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check_keras() -> None:
     """Raises unless Keras is recent enough and its backend is, or will be, TensorFlow.
 
     Raises:
-        ImportError: saying what was found, where it is set, and what to do.
+        ImportError: says what was found, where it is set, and what to do.
 
     Example:
         >>> check_keras()
@@ -52,8 +52,7 @@ def _check_version(loaded: object) -> None:
         legacy = ""
         if numbers < (3,):
             legacy = (
-                " For models of tf_keras (Keras 2) install Keras 3 beside it and use "
-                "`tf_helen.legacy`."
+                " For models of tf_keras (Keras 2), also install Keras 3 and use `tf_helen.legacy`."
             )
         raise _error(
             f"tf_helen needs Keras {oldest} or later. Received: Keras {version}. Install it: "
@@ -65,12 +64,12 @@ def _installed_version() -> str:
     try:
         return importlib.metadata.version("keras")
     except importlib.metadata.PackageNotFoundError:
-        # Perhaps a copy without metadata; its import will tell.
+        # May be a copy without metadata; then its import raises.
         return ".".join(map(str, OLDEST_KERAS))
 
 
 def _configured_backend() -> tuple[str, str]:
-    """The backend that Keras will choose, by its own rules, and where that is set."""
+    """Returns the backend that Keras will choose, and where it is set."""
     named = os.environ.get("KERAS_BACKEND")
     if named:
         return named, f"KERAS_BACKEND={named}"

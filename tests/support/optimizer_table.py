@@ -19,14 +19,14 @@ class Entry:
         make: builds it from Keras's keyword arguments.
         one_hot: builds it so that the same model on one-hot inputs must train alike.
         two_pass: perturbs the weights for a second pass.
-        seam: needs a trainer that computes more than one gradient.
+        multi_pass: needs a trainer that computes more than one gradient.
         decays: rows change while they are away.
     """
 
     make: Callable
     one_hot: Callable | None = None
     two_pass: bool = False
-    seam: bool = False
+    multi_pass: bool = False
     decays: bool = False
 
 
@@ -38,7 +38,7 @@ BY_ROW = {"alpha": {"*": 0.01}}  # kept beside each row
 LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
 
 
-def entry(cls, two_pass=False, seam=False, one_hot=None, decays=None, **arguments) -> Entry:
+def entry(cls, two_pass=False, multi_pass=False, one_hot=None, decays=None, **arguments) -> Entry:
     """The entry of an optimizer with some arguments of its own."""
     fixed = {"learning_rate": LR, **arguments}
 
@@ -47,10 +47,10 @@ def entry(cls, two_pass=False, seam=False, one_hot=None, decays=None, **argument
 
     decays = "alpha" in arguments if decays is None else decays
     other = None if one_hot is None else made(**one_hot)
-    return Entry(made(), other, two_pass, seam or two_pass, decays)
+    return Entry(made(), other, two_pass, multi_pass or two_pass, decays)
 
 
-def around(outer, base, two_pass=False, seam=False, one_hot=None, **arguments) -> Entry:
+def around(outer, base, two_pass=False, multi_pass=False, one_hot=None, **arguments) -> Entry:
     """The entry of an optimizer around another, which takes Keras's arguments."""
     inner = base.one_hot or base.make
 
@@ -58,7 +58,9 @@ def around(outer, base, two_pass=False, seam=False, one_hot=None, **arguments) -
         return lambda **k: outer(base_optimizer=inside(**k), **{**arguments, **changed})
 
     other = made(inner, **(one_hot or {}))
-    return Entry(made(base.make), other, two_pass, seam or two_pass or base.seam, base.decays)
+    return Entry(
+        made(base.make), other, two_pass, multi_pass or two_pass or base.multi_pass, base.decays
+    )
 
 
 # One-hot inputs hide how often a feature occurs: equal frequencies, one norm, no clipping by count.
@@ -84,7 +86,7 @@ ENTRIES = {
     "AdamW by counter": entry(tf_helen.AdamW, one_hot=UNCOUNTED, **COUNTED),
     "Nadam": entry(tf_helen.Nadam),
     "RAdam": entry(tf_helen.RAdam),
-    "AdaHessian": entry(tf_helen.AdaHessian, seam=True),
+    "AdaHessian": entry(tf_helen.AdaHessian, multi_pass=True),
     "AdamAR": entry(tf_helen.AdamAR, **AR),
     "AdagradAR": entry(tf_helen.AdagradAR, **AR),
     "AdamAR of seen rows": entry(tf_helen.AdamAR, decay_unseen=False, **AR),
@@ -95,7 +97,7 @@ ENTRIES = {
     "GroupAdamAR": entry(tf_helen.GroupAdamAR, **LASSO, **AR),
     "GroupAdagrad": entry(tf_helen.GroupAdagrad, **LASSO),
     "GroupMomentum": entry(tf_helen.GroupMomentum, **LASSO),
-    "GroupAdaHessian": entry(tf_helen.GroupAdaHessian, seam=True, average="row", **LASSO),
+    "GroupAdaHessian": entry(tf_helen.GroupAdaHessian, multi_pass=True, average="row", **LASSO),
     "GroupFTRL": entry(tf_helen.GroupFTRL, **LASSO),
     "SAM": entry(tf_helen.SAM, two_pass=True),
     "ASAM": entry(tf_helen.ASAM, two_pass=True, rho=0.2),

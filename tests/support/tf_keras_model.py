@@ -20,11 +20,11 @@ def data(samples=128):
 
 
 @tf_keras.saving.register_keras_serializable(package="tests")
-class SeamModel(tf_helen.legacy.TrainerMixin, tf_keras.Model):
+class MixinModel(tf_helen.legacy.TrainerMixin, tf_keras.Model):
     pass
 
 
-def build(optimizer, embedding=None, model_class=SeamModel, *middle, **compile_arguments):
+def build(optimizer, embedding=None, model_class=MixinModel, *middle, **compile_arguments):
     """A compiled functional model whose initial weights are always the same."""
     tf_keras.utils.set_random_seed(0)
     inputs = tf_keras.Input((2,), dtype="int32")

@@ -244,7 +244,7 @@ def test_a_non_finite_gradient_changes_nothing_under_loss_scaling(name):
     assert int(scaler.iterations.numpy()) == 5
 
 
-@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.seam])
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.multi_pass])
 def test_a_plain_keras_model_raises_and_names_the_remedies(name):
     ids, labels = sparse_batches(16)
     model = keras.Sequential([keras.Input((2,), dtype="int32")])

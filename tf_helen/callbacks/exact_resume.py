@@ -1,4 +1,4 @@
-"""ExactResume: a training that was killed goes on as if it had not been, to the bit."""
+"""ExactResume: resumes a killed training with the same bits."""
 
 from __future__ import annotations
 
@@ -29,55 +29,50 @@ TERMINATED = 143  # as shells count: 128 + SIGTERM
 
 
 class Terminated(SystemExit):
-    """Ends the process with the exit code 143 after SIGTERM; the state is saved before."""
+    """Ends the process with exit code 143 after SIGTERM; the state is saved before."""
 
     def __init__(self):
         super().__init__(TERMINATED)
 
 
 class ExactResume(keras.callbacks.Callback):
-    """Saves the state of a training in the middle of epochs too, and goes on from it.
+    """Saves the state of a training, also in the middle of epochs, and resumes from it.
 
-    A process that is killed at any instant and started again with the same arguments ends with the
-    same weights, bit for bit on CPUs, as one that was not killed. The state is: weights, the
-    optimizer's variables, the seeds of random layers, the metrics of the epoch so far, the number
-    of the step, the history, and the attributes of `callbacks`. Each state is read back before it
-    replaces an older one; a damaged one is reported, and the one before it is used. On SIGTERM the
-    current step is finished, the state is saved, and `SystemExit` with the code 143 is raised.
+    A process that is killed at any time and started again with the same arguments ends with the
+    same weights as an uninterrupted one, bit for bit on CPUs. The state contains the weights, the
+    variables of the optimizer, the seeds of random layers, the metrics of the current epoch, the
+    step, the history, and the attributes of `callbacks`. Each state is read back before older ones
+    are removed. If a state is damaged, it is reported and the previous one is used. On SIGTERM, the
+    current step is finished, the state is saved, and `SystemExit` with exit code 143 is raised.
 
-    The data must give the same batches in the same order in every epoch and every process:
+    The data must have the same batches in the same order in every epoch and every process:
     unshuffled, or shuffled with a seed and `reshuffle_each_iteration=False`; with arrays, use
-    `shuffle=False`. The batches that were trained already are read again without training, which
-    costs the time of reading them.
+    `shuffle=False`. Batches that were trained before are read again, but not trained.
 
     Args:
-        directory: folder of the states, of this training only; local or remote.
-        minutes: a state is saved after the first step that ends so many minutes after the one
-            before, and after every epoch; 0: after every step.
-        keep: how many of the newest states stay, at least 2.
-        callbacks: other callbacks of the same `fit` whose attributes (numbers, texts, arrays and
-            lists of them) belong to the state, such as `ReduceLROnPlateau` or `EarlyStopping`.
-        verbose: 1: print when the training goes on from a state; 0: print nothing.
+        directory: string or path, folder of the states of this training only, local or remote.
+        minutes: float, not negative, minutes between two states; a state is also saved after every
+            epoch. 0: after every step. Defaults to 10.
+        keep: int, at least 2, number of states to keep. Defaults to 2.
+        callbacks: sequence of other callbacks of the same `fit`, such as `ReduceLROnPlateau` or
+            `EarlyStopping`, whose attributes (numbers, strings, arrays and lists of them) are part
+            of the state. Defaults to `()`.
+        verbose: 1 to print that the training resumes from a state, or 0. Defaults to 1.
 
     Raises:
-        ValueError: on arguments out of range, a state of another model or optimizer, if all
-            states are damaged, or if the data have become shorter.
+        ValueError: on arguments out of range, a state of another model or optimizer, if all states
+            are damaged, or if the data have fewer batches than before.
 
-    Put it before all other callbacks: what they change at the end of a step is then repeated.
+    Pass it before all other callbacks, so that their changes at the end of a step are repeated.
 
     Example:
-        >>> import tempfile
-        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
-        >>> folder = tempfile.mkdtemp()
-        >>> for epochs in (1, 2):
-        ...     keras.utils.clear_session()  # as a new process: layers get the same names
-        ...     model = tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        ...     model.compile("sgd", "mse")
-        ...     resume = tf_helen.callbacks.ExactResume(folder, verbose=0)
-        ...     run = {"epochs": epochs, "shuffle": False, "verbose": 0, "callbacks": [resume]}
-        ...     history = model.fit(x, y, **run)
-        >>> history.epoch
-        [0, 1]
+        >>> import tempfile >>> x, y = np.ones((8, 2)), np.ones((8, 1)) >>> folder =
+        tempfile.mkdtemp() >>> for epochs in (1, 2): ...     keras.utils.clear_session()  # as in a
+        new process, so that layers get the same names ...     model =
+        tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)]) ...     model.compile("sgd",
+        "mse") ...     resume = tf_helen.callbacks.ExactResume(folder, verbose=0) ...     run =
+        {"epochs": epochs, "shuffle": False, "verbose": 0, "callbacks": [resume]} ...     history =
+        model.fit(x, y, **run) >>> history.epoch [0, 1]
     """
 
     def __init__(
@@ -93,26 +88,26 @@ class ExactResume(keras.callbacks.Callback):
             raise ValueError(f"`minutes` must be a number >= 0. Received: minutes={minutes!r}")
         if isinstance(keep, bool) or not isinstance(keep, int) or keep < 2:
             raise ValueError(
-                "`keep` must be an integer >= 2, so that a damaged state leaves one to go on "
-                f"from. Received: keep={keep!r}"
+                "`keep` must be an integer >= 2, so that one state remains if the other is "
+                f"damaged. Received: keep={keep!r}"
             )
         self.files = StateFiles(os.fspath(directory), keep)
         self.minutes, self.others, self.verbose = float(minutes), list(callbacks), verbose
         self._states: dict[bool, TrainingState] = {}
         self._looked = False
-        self._pending: SavedState | None = None  # loaded once its step is reached
+        self._pending: SavedState | None = None  # loaded when its step is reached
         self._attributes: list[dict[str, Any]] | None = None
         self._earlier: dict[str, Any] = {}  # the history of earlier processes
         self._epoch = self._step = self._known_step = 0
-        self._finished: int | None = None  # the last epoch that this process finished
+        self._finished: int | None = None  # the last epoch that was finished in this process
         self._logs: dict[str, float] = {}
-        self._read = 0  # steps that were skipped so far
+        self._read = 0  # number of skipped steps
         self._saved_at = time.monotonic()
         self._listening: tuple[Any, ...] | None = None
         self._terminating = False
 
     def facts(self) -> dict[str, Any]:
-        """What is saved beside the variables, as JSON holds it."""
+        """Returns the part of the state that is saved as JSON."""
         return {
             "history": self._history(),
             "logs": self._logs,
@@ -121,18 +116,19 @@ class ExactResume(keras.callbacks.Callback):
         }
 
     def restore_facts(self, facts: Mapping[str, Any]) -> None:
-        """Takes what `facts` returned."""
+        """Restores the result of `facts`."""
         self._earlier = dict(facts.get("history", {}))
         self._logs = dict(facts.get("logs", {}))
         self._attributes = facts.get("callbacks")
 
     def save(self, epoch: int, step: int = 0, protect: Sequence[int] = ()) -> None:
-        """Writes the state now.
+        """Writes the current state.
 
         Args:
-            epoch: how many epochs it has behind it.
-            step: steps of the next epoch.
-            protect: numbers of epochs whose states at their end stay too.
+            epoch: int, number of finished epochs.
+            step: int, number of finished steps of the next epoch. Defaults to 0.
+            protect: numbers of epochs whose states at the end of the epoch are kept. Defaults to
+                none.
         """
         state = self._state(metrics=step > 0)
         facts = {**self.facts(), "epoch_state": epoch_state(self.model)}
@@ -140,7 +136,7 @@ class ExactResume(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def load(self, saved: SavedState) -> None:
-        """Sets everything to a state that is whole."""
+        """Restores an intact state."""
         self._state(metrics=saved.step > 0).load(saved)
         if "epoch_state" in saved.facts:
             set_epoch_state(self.model, saved.facts["epoch_state"])
@@ -149,12 +145,12 @@ class ExactResume(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def _state(self, metrics: bool) -> TrainingState:
-        # Made late: some metrics have no variables before the first batch is known.
+        # Created late, because some metrics have no variables before the first batch.
         if metrics not in self._states:
             self._states[metrics] = TrainingState(self.model, metrics)
         return self._states[metrics]
 
-    # The course of `fit`.
+    # Called by `fit`.
 
     def on_train_begin(self, logs=None):
         self._listen()
@@ -165,15 +161,15 @@ class ExactResume(keras.callbacks.Callback):
         saved, notes = self.files.newest_whole()
         if notes and saved is None:
             raise ValueError(
-                f"no state in {self.files.directory} is whole: {'; '.join(notes)}; to train from "
-                "the beginning, use another folder"
+                f"all states in {self.files.directory} are damaged: {'; '.join(notes)}; use "
+                "another folder to train from the beginning"
             )
         for note in notes:
-            print(f"{note}; the one before it is used", flush=True)
+            print(f"{note}; the previous state is used", flush=True)
         if saved is None:
             return
         if self.verbose:
-            print(f"going on from {saved.path}: after epoch {saved.epoch}, step {saved.step}")
+            print(f"resuming from {saved.path}: epoch {saved.epoch}, step {saved.step}")
         first = saved.epoch
         if saved.step:
             self._pending = saved
@@ -185,17 +181,17 @@ class ExactResume(keras.callbacks.Callback):
         keras_access.begin_fit_at(self.model, first)
 
     def on_epoch_begin(self, epoch, logs=None):
-        keras_access.begin_fit_at(self.model, None)  # it is for this `fit` only
+        keras_access.begin_fit_at(self.model, None)  # valid for this `fit` only
         self._show_history()
         self._take_attributes()
         if self._finished is not None:
-            self.save(epoch)  # here, after what all callbacks did at the end of the last epoch
+            self.save(epoch)  # after the changes of all callbacks at the end of the last epoch
         self._epoch, self._step, self._known_step = epoch, 0, 0
         if self._pending:
             self._skip_batches(self._pending)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._pending:  # only read
+        if self._pending:  # this batch was read, but not trained
             self._read = batch + 1
             self._leave_if_asked(saved=False)
             return
@@ -222,7 +218,7 @@ class ExactResume(keras.callbacks.Callback):
         return self._terminating or time.monotonic() - self._saved_at >= 60 * self.minutes
 
     def _skip_batches(self, saved: SavedState) -> None:
-        """Lets the steps that the state has behind it read their batches, and do nothing else."""
+        """Makes steps before the state read their batches without training them."""
         model, train, size = self.model, self.model.train_function, self.model.steps_per_execution
         done, batch = 0, None
 
@@ -261,7 +257,7 @@ class ExactResume(keras.callbacks.Callback):
         return {"epoch": list(shown.epoch), "logs": logs}
 
     def _show_history(self) -> None:
-        """Puts the epochs of earlier processes into what `fit` returns."""
+        """Adds the epochs of earlier processes to the history that `fit` returns."""
         if self._earlier and self.model.history is not None:
             self.model.history.epoch = list(self._earlier["epoch"])
             self.model.history.history = {k: list(v) for k, v in self._earlier["logs"].items()}
@@ -281,10 +277,10 @@ class ExactResume(keras.callbacks.Callback):
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         while frame is not None:
             if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model:
-                self._terminating = True  # the step is finished first
+                self._terminating = True  # after the current step
                 return
             frame = frame.f_back
-        # An error has ended `fit`: the signal is for whoever listened before.
+        # `fit` has ended with an error: the previous handler receives the signal.
         self._stop_listening()
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -293,20 +289,20 @@ class ExactResume(keras.callbacks.Callback):
             return
         self._stop_listening()
         if self.verbose:
-            state = "state saved" if saved else "state was saved before"
+            state = "state saved" if saved else "the last saved state is"
             print(f"\nstopped by SIGTERM; {state} in {self.files.directory}", file=sys.stderr)
         raise Terminated
 
 
 def _too_few(saved: SavedState, steps: int) -> ValueError:
     return ValueError(
-        f"{saved.path} has {saved.step} steps of an epoch behind it, and the data end after "
-        f"{steps}; give the data of the first run"
+        f"{saved.path} is after step {saved.step} of an epoch, and the data have {steps} steps; "
+        "pass the data of the first run"
     )
 
 
 def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """The logs that are single numbers."""
+    """Returns the logs that are single numbers."""
     found = {}
     for name, value in (logs or {}).items():
         with contextlib.suppress(TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""MEDA: embedding tables start anew in every epoch."""
+"""MEDA: embedding tables are re-initialized in every epoch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from tf_helen.training import loss_scaling
 
 
 class MEDA(keras.callbacks.Callback):
-    """Draws embedding tables anew, and forgets their slots, before every epoch but the first.
+    """Re-initializes embedding tables and their slots before each epoch except the first.
 
-    What a model learns in one epoch is kept in the dense weights; the tables, which would have
-    memorized the rows of the last epoch, learn again. It is the case of `tf_helen.AdamAR` in which
-    every row is fully decayed at an epoch's end and not at all within it. Epochs that
-    follow an interrupted training (`initial_epoch > 0`) count as later ones. It costs one write of
-    each table and slot per epoch.
+    Dense weights are kept, while tables, which would have memorized the rows of the last epoch, are
+    trained again. This corresponds to `tf_helen.AdamAR` with full decay at the end of an epoch and
+    none within it. Epochs after a resumed training (`initial_epoch > 0`) are not the first one. The
+    cost is one write of each table and slot per epoch.
 
     Args:
-        layers: names of the embedding layers; `None`: every `tf_helen.layers.Embedding` and
-            `keras.layers.Embedding` of the model that is not frozen.
-        seed: of the draws; epoch n of every training draws the same rows.
+        layers: list of names of embedding layers. Defaults to `None`: every trainable
+            `tf_helen.layers.Embedding` and `keras.layers.Embedding` of the model.
+        seed: int, seed of the initial values, which depend on it and on the epoch. Defaults to 0.
 
     Raises:
         ValueError: at the start of training, if the model has no such layer.
-        TypeError: if the model's optimizer is one of Keras, which cannot forget single slots.
+        TypeError: if the optimizer is one of Keras, which cannot reset the slots of one table.
 
     Reference: Fan et al., "Multi-epoch learning with data augmentation for deep click-through rate
     prediction", 2023; as the special case: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH).
@@ -50,7 +49,7 @@ class MEDA(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         kinds = (Embedding, keras.layers.Embedding)
         layers = [layer for layer in keras_access.layers_of(self.model) if isinstance(layer, kinds)]
-        # What is frozen, such as a pretrained table, keeps its rows.
+        # Frozen tables, such as pretrained ones, are not re-initialized.
         found = [layer for layer in layers if layer.trainable]
         if self.layer_names is not None:
             known = {layer.name: layer for layer in found}
@@ -62,9 +61,11 @@ class MEDA(keras.callbacks.Callback):
                 )
             found = [known[name] for name in self.layer_names]
         if not found:
-            raise ValueError("MEDA needs a trainable embedding layer, and the model has none.")
+            raise ValueError(
+                "MEDA needs a trainable embedding layer. The model has none; remove the callback."
+            )
         self._embeddings = found
-        check_slots(self.model, found, "MEDA")  # now, not after the first epoch
+        check_slots(self.model, found, "MEDA")  # before the first epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:
@@ -82,7 +83,7 @@ class MEDA(keras.callbacks.Callback):
 def _reseeded(
     initializer: keras.initializers.Initializer, seed: int
 ) -> keras.initializers.Initializer:
-    """The same distribution, drawn from another seed."""
+    """Returns the initializer with another seed."""
     config = initializer.get_config()
     if "seed" in config:
         config["seed"] = abs(seed) % (1 << 31)

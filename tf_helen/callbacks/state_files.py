@@ -1,4 +1,4 @@
-"""Files that hold the states of a training: complete under their names, verified, found by name."""
+"""Files of the states of a training: published by rename, verified, found by name."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class SavedState:
     """A state on disk.
 
     Attributes:
-        path: prefix of its files.
-        epoch: how many epochs it has behind it.
-        step: steps of the epoch after those; 0: it was taken between two epochs.
-        facts: what was saved beside the variables; empty in files that hold none.
+        path: string, prefix of its files.
+        epoch: int, number of finished epochs.
+        step: int, number of finished steps of the next epoch; 0: between two epochs.
+        facts: dict, the part of the state that is saved as JSON; empty in files without it.
     """
 
     path: str
@@ -41,25 +41,25 @@ class SavedState:
     facts: Mapping[str, Any]
 
     def read(self, key: str) -> np.ndarray:
-        """The value of a variable; `key` is its name in the file."""
+        """Returns the value of a variable by its name in the file."""
         return tf.compat.v1.train.NewCheckpointReader(self.path).get_tensor(key)
 
     def shapes(self) -> dict[str, list[int]]:
-        """The shape of every variable in the file, by key."""
+        """Returns the shape of every variable in the file, by name."""
         return tf.compat.v1.train.NewCheckpointReader(self.path).get_variable_to_shape_map()
 
 
 class StateFiles:
-    """The newest states of a training, each written beside the others and renamed when complete.
+    """The newest states of a training, each written to a hidden folder and renamed when complete.
 
-    A state is three or more files: `ckpt-EPOCH` or `ckpt-EPOCH-STEP` with the endings of a
-    `tf.train.Checkpoint` (TensorFlow keeps a checksum of every variable) and `.json` (what is no
-    variable, the sizes of the other files and the checksum of the index). The index is renamed
-    last: without it there is no state. States are found by listing the folder.
+    A state has at least three files: `ckpt-EPOCH` or `ckpt-EPOCH-STEP` with the extensions of a
+    `tf.train.Checkpoint` (which has a checksum of every variable) and `.json` (other values, the
+    sizes of the other files and the checksum of the index). The index is renamed last, so a state
+    without it is incomplete. States are found by listing the folder.
 
     Args:
-        directory: folder, local or remote.
-        keep: how many of the newest states to keep.
+        directory: string, folder, local or remote.
+        keep: int, number of states to keep. Defaults to 2.
 
     Example:
         >>> import tempfile
@@ -84,17 +84,18 @@ class StateFiles:
         """Writes a state, reads it back, publishes it, and removes older ones.
 
         Args:
-            checkpoint: the variables.
-            epoch: how many epochs the state has behind it.
-            step: steps of the next epoch.
-            facts: anything that JSON holds.
-            protect: numbers of epochs whose states at the end of the epoch stay too.
+            checkpoint: `tf.train.Checkpoint` with the variables.
+            epoch: int, number of finished epochs.
+            step: int, number of finished steps of the next epoch. Defaults to 0.
+            facts: dict that JSON can represent. Defaults to `None`: `{}`.
+            protect: numbers of epochs whose states at the end of the epoch are kept. Defaults to
+                none.
 
         Returns:
-            The prefix of the files.
+            String, prefix of the files.
 
         Raises:
-            OSError: if the file system does not give back what was written.
+            OSError: if the written files cannot be read back.
         """
         name = f"ckpt-{epoch}-{step}" if step else f"ckpt-{epoch}"
         final = posixpath.join(self.directory, name)
@@ -112,10 +113,10 @@ class StateFiles:
             _write_facts(f"{prefix}.json", content)
             if problem := _problem(prefix):
                 raise OSError(
-                    f"{final} was written but cannot be read back ({problem}); the states before "
-                    "it are kept; check the disk"
+                    f"{final} was written but cannot be read back ({problem}); earlier states are "
+                    "kept. Check the disk"
                 )
-            _remove(final)  # a damaged one of the same name
+            _remove(final)  # a damaged state of the same name
             for path in (f"{prefix}.json", *parts, f"{prefix}.index"):
                 _sync(path)
                 target = posixpath.join(self.directory, os.path.basename(path))
@@ -129,7 +130,7 @@ class StateFiles:
         return final
 
     def newest(self) -> list[SavedState]:
-        """All states whose files are there, newest first; their content is not looked at."""
+        """Returns all states, newest first, without checking their content."""
         found = []
         for name in self._names():
             epoch, step = _position(name)
@@ -141,7 +142,7 @@ class StateFiles:
         return found
 
     def newest_whole(self) -> tuple[SavedState | None, list[str]]:
-        """The newest state that is whole, and a sentence for each newer one that is damaged."""
+        """Returns the newest intact state, and a message for each newer, damaged one."""
         notes: list[str] = []
         for state in self.newest():
             problem = _problem(state.path)
@@ -152,17 +153,17 @@ class StateFiles:
         return None, notes
 
     def whole(self, epoch: int) -> SavedState | None:
-        """The state at the end of an epoch, if it is there and whole."""
+        """Returns the state at the end of an epoch if it is intact, else `None`."""
         for state in self.newest():
             if (state.epoch, state.step) == (epoch, 0) and _problem(state.path) is None:
                 return state
         return None
 
     def remove_leftovers(self, alone: bool = False) -> None:
-        """Removes what killed processes left: unfinished states and files without an index.
+        """Removes files of killed processes: unfinished states and files without an index.
 
         Args:
-            alone: whether the caller knows that no other process writes to the folder.
+            alone: boolean, whether no other process writes to the folder. Defaults to `False`.
         """
         if not tf.io.gfile.isdir(self.directory):
             return
@@ -179,7 +180,7 @@ class StateFiles:
                 tf.io.gfile.remove(path)
 
     def _names(self) -> list[str]:
-        """Names of the states that have an index, newest first."""
+        """Returns the names of the states that have an index, newest first."""
         if not tf.io.gfile.isdir(self.directory):
             return []
         names = [name[:-6] for name in tf.io.gfile.listdir(self.directory) if name[-6:] == ".index"]
@@ -193,7 +194,7 @@ class StateFiles:
         for name in names:
             if name not in stay:
                 _remove(posixpath.join(self.directory, name))
-        # For tools that ask TensorFlow for the newest; nothing here reads it.
+        # For `tf.train.latest_checkpoint`; this package does not read it.
         lines = [f'model_checkpoint_path: "{newest}"']
         lines += [f'all_model_checkpoint_paths: "{name}"' for name in reversed(kept)]
         path = posixpath.join(self.directory, "checkpoint")
@@ -204,20 +205,20 @@ class StateFiles:
 
 
 def is_running(process: int) -> bool:
-    """Whether another process of this machine has a number; this one does not count.
+    """Returns whether another process on this machine has an id.
 
     Args:
-        process: number of a process.
+        process: int, id of a process.
 
     Returns:
-        False if no such process runs, or it is this one.
+        Boolean, `False` for the id of this process.
 
     Example:
         >>> is_running(os.getpid())
         False
     """
     if process == os.getpid():
-        return False  # an earlier process had the number
+        return False  # the id belonged to an earlier process
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -234,7 +235,7 @@ def _position(name: str) -> tuple[int, int]:
 
 
 def _problem(path: str) -> str | None:
-    """Why a state cannot be used, or None; reads all of it."""
+    """Reads a state and returns why it cannot be used, or `None`."""
     try:
         content = _content(path)
         for name, size in content.get("sizes", {}).items():
@@ -243,10 +244,10 @@ def _problem(path: str) -> str | None:
             if found != size:
                 return f"{posixpath.basename(name)} has {found:,} bytes instead of {size:,}"
         if content and content["index"] != _sha256(f"{path}.index"):
-            return "its index is not the one that was written"
+            return "the checksum of its index differs"
         reader = tf.compat.v1.train.NewCheckpointReader(path)
         for key in reader.get_variable_to_shape_map():
-            reader.get_tensor(key)  # TensorFlow compares the checksum
+            reader.get_tensor(key)  # checks the checksum
     except _UNREADABLE as error:
         message = error.message if isinstance(error, tf.errors.OpError) else str(error)
         return (message.splitlines() or [type(error).__name__])[0]
@@ -258,7 +259,7 @@ def _facts(path: str) -> dict[str, Any]:
 
 
 def _content(path: str) -> dict[str, Any]:
-    """What stands beside the variables; empty where older versions wrote none."""
+    """Returns the JSON content of a state; empty in files of older versions."""
     if not tf.io.gfile.exists(f"{path}.json"):
         if _position(posixpath.basename(path))[1]:
             raise ValueError("its .json file is missing")
@@ -266,7 +267,7 @@ def _content(path: str) -> dict[str, Any]:
     with tf.io.gfile.GFile(f"{path}.json", "rb") as file:
         written = json.loads(file.read().decode("utf-8"))
     if written["sha256"] != hashlib.sha256(_canonical(written["content"])).hexdigest():
-        raise ValueError("its .json file does not fit its own checksum")
+        raise ValueError("the checksum of its .json file differs")
     return written["content"]
 
 
@@ -293,7 +294,7 @@ def _remove(prefix: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """Has a local file written to the disk, so that a loss of power spares what was published."""
+    """Writes a local file to the disk, so that it survives a loss of power."""
     if _REMOTE.match(path):
         return
     with contextlib.suppress(OSError):  # folders of some systems cannot be opened

@@ -1,4 +1,4 @@
-"""Everything of a training that decides how it goes on, apart from the data."""
+"""The state of a training, without the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_helen.optimizers.foreign import driver_of
 from tf_helen.training import loss_scaling
 
 _PLAIN = (bool, int, float, str, type(None))
-# Keras's callbacks keep the comparison of their metric, and change `min_delta` when they choose it.
+# Keras's callbacks store the comparison of their metric as a function.
 _FUNCTIONS = {
     "keras.ops.less": keras.ops.less,
     "keras.ops.greater": keras.ops.greater,
@@ -27,13 +27,13 @@ _FUNCTIONS = {
 class TrainingState:
     """The variables of a model, its optimizer, its random layers and its metrics, by name.
 
-    Variables are listed one by one: that includes the seeds of dropout, which
-    `tf.train.Checkpoint(model=...)` leaves out. Where the replicas of a variable differ, as those
-    of a metric do, each is listed.
+    This includes the seeds of dropout, which `tf.train.Checkpoint(model=...)` does not save. If the
+    replicas of a variable differ, as in metrics, each one is included.
 
     Args:
-        model: a built, compiled model.
-        metrics: whether the metrics belong to it; between two epochs they start anew.
+        model: built, compiled Keras model.
+        metrics: boolean, whether to include the metrics, which are reset between two epochs.
+            Defaults to `False`.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -43,7 +43,7 @@ class TrainingState:
     """
 
     def __init__(self, model: keras.Model, metrics: bool = False):
-        if not model.optimizer.built:  # a second time, some would get further variables
+        if not model.optimizer.built:  # some optimizers create variables again if built twice
             with model.distribute_strategy.scope():
                 model.optimizer.build(model.trainable_variables)
         kinds = [("model", model.variables), ("optimizer", model.optimizer.variables)]
@@ -61,23 +61,23 @@ class TrainingState:
         if not apart or not isinstance(variable, tf.distribute.DistributedValues):
             self.variables[key] = variable
             return
-        # TensorFlow would save their sum and give each replica an equal part of it.
+        # TensorFlow would save the sum and restore an equal part of it on each replica.
         for number, copy in enumerate(replicas.copies(variable)):
             self.variables[f"{key}@{number}"] = copy
 
     def checkpoint(self, epoch: int) -> tf.train.Checkpoint:
-        """What is to be written after so many epochs."""
+        """Returns the checkpoint to write after a number of epochs."""
         self._epoch.assign(epoch)
         return self._checkpoint
 
     def load(self, saved: SavedState) -> None:
-        """Sets all variables to the values in a file.
+        """Sets all variables to the values of a state.
 
         Args:
-            saved: a state that is whole.
+            saved: intact `SavedState`.
 
         Raises:
-            ValueError: if it belongs to another model or optimizer; nothing is changed then.
+            ValueError: if it belongs to another model or optimizer; then nothing is changed.
         """
         shapes = saved.shapes()
         keys = {_key(name): variable for name, variable in self.variables.items()}
@@ -85,16 +85,18 @@ class TrainingState:
         for key in sorted(keys.keys() | known):
             name = _plain(key)
             if key not in shapes:
-                raise ValueError(f"{saved.path} has no {name}")
+                raise ValueError(
+                    f"{saved.path} has no {name}; build the model and the optimizer as before"
+                )
             if key not in keys:
                 raise ValueError(
-                    f"{saved.path} has {name}, which is not part of this training; "
-                    "build the model as before, with the same names of layers"
+                    f"{saved.path} has {name}, which is not part of this training; build the model "
+                    "as before, with the same names of layers"
                 )
             if list(keys[key].shape) != list(shapes[key]):
                 raise ValueError(
-                    f"{saved.path} has {name} of shape {tuple(shapes[key])}, here it is "
-                    f"{tuple(keys[key].shape)}"
+                    f"{saved.path} has {name} of shape {tuple(shapes[key])}, the model has shape "
+                    f"{tuple(keys[key].shape)}; build the model as before"
                 )
         reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
         for key, variable in keys.items():
@@ -102,7 +104,7 @@ class TrainingState:
 
 
 def _key(name: str) -> str:
-    """The key under which `tf.train.Checkpoint(state={name: ...})` writes a variable."""
+    """Returns the key of a variable in `tf.train.Checkpoint(state={name: ...})`."""
     return f"state/{name.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -112,17 +114,17 @@ def _plain(key: str) -> str:
 
 
 def epoch_state(model: keras.Model) -> list[int]:
-    """What the optimizer remembers of the epoch that it is in, outside its variables."""
+    """Returns the optimizer's state of the current epoch that is not in its variables."""
     return driver_of(loss_scaling.unwrap(model.optimizer)).epoch_state()
 
 
 def set_epoch_state(model: keras.Model, state: list[int]) -> None:
-    """Gives the optimizer what `epoch_state` returned."""
+    """Restores the result of `epoch_state` in the optimizer."""
     driver_of(loss_scaling.unwrap(model.optimizer)).set_epoch_state(list(state))
 
 
 def attributes_of(callbacks: Iterable[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """The attributes of callbacks that are numbers, texts, arrays, or lists of those."""
+    """Returns the attributes of callbacks that are numbers, strings, arrays or lists of them."""
     found = []
     for callback in callbacks:
         values = {name: _encoded(value) for name, value in vars(callback).items()}
@@ -133,12 +135,12 @@ def attributes_of(callbacks: Iterable[keras.callbacks.Callback]) -> list[dict[st
 def set_attributes(
     callbacks: Iterable[keras.callbacks.Callback], values: list[dict[str, Any]]
 ) -> None:
-    """Gives callbacks the attributes that `attributes_of` returned."""
+    """Restores the result of `attributes_of` in callbacks."""
     callbacks = list(callbacks)
     if len(callbacks) != len(values):
         raise ValueError(
-            f"the state was saved with {len(values)} callbacks in `callbacks`, and there are "
-            f"{len(callbacks)}; give the same ones"
+            f"the state was saved with {len(values)} callbacks in `callbacks`. Received: "
+            f"{len(callbacks)} callbacks; pass the same ones"
         )
     for callback, attributes in zip(callbacks, values, strict=True):
         for name, value in attributes.items():
@@ -146,7 +148,7 @@ def set_attributes(
 
 
 def _encoded(value: Any) -> Any:
-    """A value as JSON holds it; `_encoded` itself for what it does not hold."""
+    """Returns a value for JSON, or the function `_encoded` itself if it is not supported."""
     if isinstance(value, np.generic | np.ndarray):
         value = np.asarray(value)
         if value.dtype == object:
@@ -158,14 +160,14 @@ def _encoded(value: Any) -> Any:
         if value is function:
             return {"function": name}
     if isinstance(value, list):
-        values = [_encoded(one) for one in value]
-        return _encoded if any(one is _encoded for one in values) else {"list": values}
+        values = [_encoded(item) for item in value]
+        return _encoded if any(item is _encoded for item in values) else {"list": values}
     return _encoded
 
 
 def _decoded(value: dict[str, Any]) -> Any:
     if "list" in value:
-        return [_decoded(one) for one in value["list"]]
+        return [_decoded(item) for item in value["list"]]
     if "function" in value:
         return _FUNCTIONS[value["function"]]
     if "value" in value:

@@ -1,4 +1,4 @@
-"""`tf_helen.Model`, and its training step for existing Keras models."""
+"""`tf_helen.Model`, and `enable` for existing Keras models."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
 
 
 class Model(MultiPassTrainer, keras.Model):
-    """A `keras.Model` whose training step serves every optimizer of this package.
+    """A `keras.Model` whose training step supports every optimizer of this package.
 
-    Use it as `keras.Model`: `Model(inputs, outputs)`, or subclass it and write `call`. Optimizers
-    that need two passes (`SAM`, `ASAM`, `Helen`) train only under it, `tf_helen.Sequential`,
-    or a model given to `tf_helen.enable`. Whatever reads weights from outside the training step
-    (`evaluate`, `predict`, `get_weights`, `save`, `export`) finds every row up to date.
+    Use it like `keras.Model`: `Model(inputs, outputs)`, or subclass it and define `call`.
+    Optimizers that need more than one gradient per step (such as `SAM`, `ASAM` and `Helen`) need
+    this class, `tf_helen.Sequential` or `tf_helen.enable`. For reads outside of the training step
+    (`evaluate`, `predict`, `get_weights`, `save`, `export`), every row is up to date.
 
     Args:
-        *args, **kwargs: as `keras.Model`.
+        *args, **kwargs: see `keras.Model`.
 
     Example:
         >>> inputs = keras.Input((2,), dtype="int32")
@@ -40,29 +40,30 @@ class Model(MultiPassTrainer, keras.Model):
 
     def __new__(cls, *args, **kwargs):
         if cls is Model and _is_functional_call(args, kwargs):
-            # Python then calls its `__init__`, as it is a `Model`.
+            # Python then calls the `__init__` of this subclass.
             return FunctionalModel.__new__(FunctionalModel, *args, **kwargs)
         return super().__new__(cls)
 
     def __init__(self, *args, **kwargs):
         if _is_functional_call(args, kwargs):
-            # Keras would make this very class functional, for all its subclasses.
+            # Keras would make this class functional, including all its subclasses.
             raise TypeError(
-                f"{type(self).__name__}: call `super().__init__()` without inputs and outputs and "
-                "write `call`, or subclass `tf_helen.training.model.FunctionalModel` for a "
-                "functional model with methods of its own."
+                f"{type(self).__name__} received inputs and outputs. Call `super().__init__()` "
+                "without them and define `call`, or subclass "
+                "`tf_helen.training.model.FunctionalModel` for a functional model with methods."
             )
         super().__init__(*args, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class FunctionalModel(Model, keras_access.ChecksInputs, Functional):
-    """What `tf_helen.Model(inputs, outputs)` returns.
+    """The class of `tf_helen.Model(inputs, outputs)`.
 
-    Its inputs of integers refuse floats, which Keras would round, and numbers that do not fit.
+    Its integer inputs raise an error for floats, which Keras would round, and for values that do
+    not fit.
     """
 
-    # The arguments are those of Keras's class: by them it knows that it can make a clone.
+    # With the arguments of Keras's class, so that Keras can clone the model.
     def __init__(self, inputs, outputs, name=None, **kwargs):
         Functional.__init__(self, inputs, outputs, name=name, **kwargs)
 
@@ -77,12 +78,12 @@ class FunctionalModel(Model, keras_access.ChecksInputs, Functional):
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class Sequential(Model, keras.Sequential):
-    """A `keras.Sequential` whose training step serves every optimizer of this package.
+    """A `keras.Sequential` whose training step supports every optimizer of this package.
 
     Args:
-        layers: list of Keras layers.
-        trainable: whether their weights are trained.
-        name: the model's name.
+        layers: list of Keras layers. Defaults to `None`: no layers.
+        trainable: boolean, whether the weights are trained. Defaults to `True`.
+        name: string, name of the model. Defaults to `None`: chosen by Keras.
 
     Example:
         >>> model = tf_helen.Sequential([keras.layers.Dense(1)])
@@ -102,7 +103,7 @@ class Sequential(Model, keras.Sequential):
             keras_access.add_integer_input(self, input_shape)
 
     def __call__(self, inputs, *args, **kwargs):
-        # Here too: a model that was made by Keras and enabled later has the `build` of its class.
+        # Also here, because a model that is enabled later was built by Keras's class.
         self._take_integers(getattr(inputs, "shape", None))
         inputs = keras.tree.map_structure(
             lambda given: _checked(given, self.input_dtype, self.name), inputs
@@ -111,7 +112,7 @@ class Sequential(Model, keras.Sequential):
 
 
 def _checked(given: Any, dtype: str, name: str) -> Any:
-    """A model's input, where it is to be integers, after a check that nothing is rounded."""
+    """Returns the input of a model, checked and cast if it must be integers."""
     check_cast(given, dtype, name)
     if "int" in dtype and not isinstance(given, keras.KerasTensor) and hasattr(given, "dtype"):
         given = tf.convert_to_tensor(given)
@@ -121,17 +122,17 @@ def _checked(given: Any, dtype: str, name: str) -> Any:
 
 
 def enable(model: keras.Model) -> keras.Model:
-    """Gives the training step of `tf_helen.Model` to an existing Keras model.
+    """Adds the training step of `tf_helen.Model` to an existing Keras model.
 
     Args:
-        model: any Keras model: functional, sequential or subclassed; it is changed in place.
+        model: functional, sequential or subclassed Keras model; it is modified in place.
 
     Returns:
         The same model.
 
     Raises:
-        TypeError: if `model` is not a Keras model, or has a `train_step` of its own, which would
-            be lost.
+        TypeError: if `model` is not a Keras model, or has a custom `train_step`, which would be
+            replaced.
 
     Example:
         >>> model = tf_helen.enable(keras.Sequential([keras.layers.Dense(1)]))
@@ -145,13 +146,13 @@ def enable(model: keras.Model) -> keras.Model:
     cls = type(model)
     if cls.train_step is not keras.Model.train_step:
         raise TypeError(
-            f"{cls.__name__} has a `train_step` of its own, which `enable` would replace. Call "
+            f"{cls.__name__} has a custom `train_step`, which `enable` would replace. Call "
             "`optimizer.minimize(closure, variables)` in it instead."
         )
     known = {Functional: FunctionalModel, keras.Sequential: Sequential}
     enabled = known.get(cls)
     if enabled is None:
-        # Its file names the original class, and loads as that.
+        # A saved file names the original class, and loads as that class.
         attributes = {"__module__": cls.__module__, "_loads_as_enabled": False, "_original": cls}
         enabled = type(cls.__name__, (MultiPassTrainer, cls), attributes)
     # The class is replaced, since the model must stay the same object, with its layers, weights and
@@ -168,15 +169,12 @@ keras_access.after_cloning(lambda model, clone: enable(clone), MultiPassTrainer)
 def settle(model: keras.Model | keras.layers.Layer) -> None:
     """Applies the pending decay of every embedding table of a model or layer.
 
-    `tf_helen.Model` calls it before it predicts, evaluates, saves and exports. Functions that were
-    traced before an optimizer with decay (`AdamAR`) trained a table raise until it is called.
+    `tf_helen.Model` calls it before `predict`, `evaluate`, `save` and `export`. Functions that were
+    traced before an optimizer with decay of absent rows (`AdamAR`) trained a table raise an error
+    until it is called. A second call changes nothing.
 
     Args:
-        model: any Keras model or layer, also one of tf_keras, whichever optimizer trains its
-            tables.
-
-    Returns:
-        Nothing. A second call changes nothing.
+        model: model or layer of Keras or tf_keras, trained by any optimizer.
 
     Raises:
         TypeError: if `model` has no `variables`.

@@ -11,18 +11,18 @@ from tf_helen.core import replicas
 
 
 class ReplicaShares:
-    """Weights a replica's loss by its rows, so that the replicas' losses add up to the batch's.
+    """Weights the loss of a replica by its rows, so that the sum is the loss of the global batch.
 
-    Under one replica nothing is changed. What is weighted is what Keras divides by the number of
-    replicas: losses that are means over rows, and losses added by layers and regularizers, which
-    so count once. A loss with `reduction="sum"` is a sum over replicas already; one with
-    `reduction="mean_with_sample_weight"` is weighted by the sum of the sample weights. Where the
-    outputs of a model have different reductions, or `compute_loss` is the model's own, all is
+    With one replica, nothing is changed. Weighted are losses that Keras divides by the number of
+    replicas: means over rows, and losses of layers and regularizers, which then count once. A loss
+    with `reduction="sum"` is summed over the replicas; one with
+    `reduction="mean_with_sample_weight"` is weighted by the sum of the sample weights. If the
+    outputs of a model have different reductions, or `compute_loss` is overridden, the whole loss is
     weighted by rows.
 
     Args:
-        rows: int scalar, the rows of this replica's batch.
-        sample_weight: as `train_step` received it.
+        rows: int scalar, number of rows in the batch of this replica.
+        sample_weight: sample weights as passed to `train_step`.
     """
 
     def __init__(self, rows: tf.Tensor, sample_weight: Any):
@@ -39,19 +39,19 @@ class ReplicaShares:
     def of_global_loss(
         self, loss: tf.Tensor, reductions: set[str], added: Sequence[tf.Tensor]
     ) -> tf.Tensor:
-        """The part of the global batch's loss that this replica adds to the sum over replicas.
+        """Returns the share of this replica in the loss of the global batch.
 
         Args:
-            loss: scalar, as `compute_loss` returns it.
-            reductions: of the losses given to `compile`.
-            added: the losses of layers and regularizers that are part of `loss`.
+            loss: scalar, the result of `compute_loss`.
+            reductions: set of strings, reductions of the compiled losses.
+            added: sequence of the losses of layers and regularizers that are included in `loss`.
 
         Returns:
             A scalar.
         """
         if self._is_alone:
             return loss
-        if loss.shape.rank:  # Keras returns an eager loss of no rows as it is
+        if loss.shape.rank:  # Keras does not reduce an eager loss without rows
             loss = tf.reduce_sum(loss)
         by_rows = tf.cast(self._by_rows, loss.dtype)
         if reductions == {"sum"}:
@@ -59,20 +59,20 @@ class ReplicaShares:
         elif reductions == {"mean_with_sample_weight"}:
             share = tf.cast(self._by_weight, loss.dtype)
         else:
-            # Also where this replica has no row at all, and its mean is not a number.
+            # multiply_no_nan, because the mean of a replica without rows is NaN.
             return tf.math.multiply_no_nan(loss, by_rows)
-        added = [tf.cast(tf.reduce_sum(one), loss.dtype) for one in added]
+        added = [tf.cast(tf.reduce_sum(term), loss.dtype) for term in added]
         added = tf.add_n(added) / replicas.count() if added else tf.zeros([], loss.dtype)
         return tf.math.multiply_no_nan(loss - added, share) + added * by_rows
 
     def as_mean(self, loss: tf.Tensor) -> tf.Tensor:
-        """The number whose mean over the replicas, weighted by rows, is the global loss.
+        """Returns a value whose mean over the replicas, weighted by rows, is the global loss.
 
         Args:
-            loss: scalar, from `of_global_loss`.
+            loss: scalar, the result of `of_global_loss`.
 
         Returns:
-            A scalar; 0 where this replica has no rows.
+            A scalar; 0 if this replica has no rows.
         """
         if self._is_alone:
             return loss

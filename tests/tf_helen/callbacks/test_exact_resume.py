@@ -168,27 +168,27 @@ def test_only_damaged_states_are_an_error(tmp_path):
         fit(tmp_path, At(0, 2, kill), epochs=1)
     for path in tmp_path.glob("*.data-*"):
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no state in .* is whole.*another folder"):
+    with pytest.raises(ValueError, match=r"all states in .* are damaged.*another folder"):
         fit(tmp_path, epochs=1)
 
 
 def test_a_state_of_another_model_is_refused(tmp_path):
     fit(tmp_path, epochs=1, minutes=60)
-    with pytest.raises(ValueError, match=r"dense.*kernel of shape \(8, 8\), here it is \(8, 4\)"):
+    with pytest.raises(ValueError, match=r"kernel of shape \(8, 8\), the model has shape \(8, 4\)"):
         fit(tmp_path, model=build(width=4), epochs=2, minutes=60)
 
 
 def test_data_that_became_shorter_are_refused(tmp_path):
     with pytest.raises(Killed):
         fit(tmp_path, At(0, 5, kill), epochs=1)
-    with pytest.raises(ValueError, match="saved with 2 callbacks in `callbacks`, and there are 0"):
+    with pytest.raises(ValueError, match=r"2 callbacks in `callbacks`\. Received: 0"):
         build().fit(X, Y, batch_size=16, callbacks=[ExactResume(tmp_path, verbose=0)], verbose=0)
     others = [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.EarlyStopping()]
     data = tf.data.Dataset.from_tensor_slices((X[:40], Y[:40])).batch(16)
     for known in (True, False):  # whether Keras knows the number of steps
         rows = data if known else data.filter(lambda x, y: True)
         resume = ExactResume(tmp_path, callbacks=others, verbose=0)
-        with pytest.raises(ValueError, match=r"5 steps of an epoch.*the data end after 3"):
+        with pytest.raises(ValueError, match=r"after step 5 of an epoch.*the data have 3"):
             build().fit(rows, callbacks=[resume], verbose=0)
 
 

@@ -56,7 +56,7 @@ def largest_difference(results, name):
 def test_two_replicas_equal_one(name):
     results = results_for(name)
     # a second pass, and a division by a Hessian near 0, enlarge what rounding leaves
-    tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].seam else 1e-6
+    tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].multi_pass else 1e-6
     if name.startswith("Adagrad"):
         tolerance = 2e-6  # G from 0: its first steps are lr long whatever the gradient's rounding
     if name.startswith("RowWiseRMSprop"):

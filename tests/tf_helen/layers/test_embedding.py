@@ -237,7 +237,7 @@ def test_a_field_may_share_the_rows_of_another():
     [
         ({"past": "itme"}, "'past' to 'itme'"),
         ({"past": "user"}, "'past' has 5 ids, 'user' 3"),
-        ({"past": "item", "item": "past"}, "rows of its own"),
+        ({"past": "item", "item": "past"}, "with its own rows"),
     ],
 )
 def test_sharing_that_cannot_be_is_named(shared, words):

@@ -64,7 +64,7 @@ class Ranker(tfrs.Model):
         return self.task(labels=features["click"], predictions=self(features)) / BATCH
 
 
-class SeamRanker(tf_helen.legacy.TrainerMixin, Ranker):
+class MixinRanker(tf_helen.legacy.TrainerMixin, Ranker):
     pass
 
 
@@ -83,7 +83,7 @@ def make(name, **kwargs):
     return getattr(tf_helen.legacy, name)(**arguments)
 
 
-def build(optimizer, model_class=SeamRanker, embedding=OURS, with_variables=True):
+def build(optimizer, model_class=MixinRanker, embedding=OURS, with_variables=True):
     """A compiled model; tfrs models have no variables before they see features."""
     tf_keras.utils.set_random_seed(0)
     model = model_class(embedding)
@@ -110,10 +110,10 @@ def test_two_generations_of_keras_live_in_one_process():
 
 # Each of: one pass, decay, two passes, a Hessian; both models; both layers.
 FALLS = [
-    ("Adam", Ranker, STOCK), ("AdamAR", SeamRanker, OURS), ("Helen", Ranker, OURS),
-    ("Helen", SeamRanker, STOCK), ("GroupAdaHessian", SeamRanker, OURS),
+    ("Adam", Ranker, STOCK), ("AdamAR", MixinRanker, OURS), ("Helen", Ranker, OURS),
+    ("Helen", MixinRanker, STOCK), ("GroupAdaHessian", MixinRanker, OURS),
 ]  # fmt: skip
-EVERY = list(itertools.product(NAMES, [Ranker, SeamRanker], [OURS, STOCK]))
+EVERY = list(itertools.product(NAMES, [Ranker, MixinRanker], [OURS, STOCK]))
 
 
 @pytest.mark.parametrize("name,model_class,embedding", some(EVERY, fast=FALLS))
@@ -132,18 +132,18 @@ def test_the_loss_falls(name, model_class, embedding):
 
 @pytest.mark.parametrize("name", some([n for n in NAMES if not make(n).needs], fast=["AdamAR"]))
 def test_the_mixin_trains_as_the_models_own_step(name):
-    plain, seam = (build(make(name), cls) for cls in (Ranker, SeamRanker))
-    histories = [model.fit(data(), epochs=2, verbose=0).history for model in (plain, seam)]
-    assert_equal(weights_of(plain), weights_of(seam), atol=1e-6)
+    plain, mixed = (build(make(name), cls) for cls in (Ranker, MixinRanker))
+    histories = [model.fit(data(), epochs=2, verbose=0).history for model in (plain, mixed)]
+    assert_equal(weights_of(plain), weights_of(mixed), atol=1e-6)
     for key, values in histories[0].items():
         np.testing.assert_allclose(histories[1][key], values, atol=1e-5, err_msg=key)
 
 
 def test_a_stock_optimizer_trains_under_the_mixin():
-    plain, seam = (build(tf_keras.optimizers.SGD(0.1), cls) for cls in (Ranker, SeamRanker))
-    for model in (plain, seam):
+    plain, mixed = (build(tf_keras.optimizers.SGD(0.1), cls) for cls in (Ranker, MixinRanker))
+    for model in (plain, mixed):
         model.fit(data(), epochs=1, verbose=0)
-    assert_equal(*([v.numpy() for v in model.trainable_variables] for model in (plain, seam)))
+    assert_equal(*([v.numpy() for v in model.trainable_variables] for model in (plain, mixed)))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_five_steps_are_those_of_tf_helen_to_the_bit(name, dtype):
     assert np.abs(results[0][0] - start).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.seam])
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.multi_pass])
 def test_the_same_slices_are_applied_to_the_same_bits(name):
     entry, results = ENTRIES[name], []
     start = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)

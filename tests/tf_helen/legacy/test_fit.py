@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import function_def_to_graph
-from tf_keras_model import ROWS, SeamModel, assert_equal_weights, build, data, tf_keras, train
+from tf_keras_model import ROWS, MixinModel, assert_equal_weights, build, data, tf_keras, train
 
 import tf_helen
 from tf_helen import legacy
@@ -74,7 +74,7 @@ def test_repeated_ids_train_as_one_hot_inputs(name, embedding):
 READERS = {
     "stock layer": (STOCK, tf_keras.Model),
     "our layer": (legacy.Embedding, tf_keras.Model),
-    "our layer and the mixin": (legacy.Embedding, SeamModel),
+    "our layer and the mixin": (legacy.Embedding, MixinModel),
 }
 
 
@@ -94,7 +94,7 @@ def test_absent_rows_decay_when_read_or_in_sweeps(reader):
     stored = whole_reads.raw(table.embeddings).numpy()[19]
     np.testing.assert_allclose(stored, expected if layer is STOCK else before, rtol=1e-5)
     np.testing.assert_allclose(table.get_weights()[0][19], expected, rtol=1e-5)
-    if model_class is SeamModel:
+    if model_class is MixinModel:
         np.testing.assert_allclose(model.get_weights()[0][19], expected, rtol=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_absent_rows_decay_when_read_or_in_sweeps(reader):
 def test_training_reads_absent_rows_decayed(make):
     """Two batches of disjoint ids in turn: the loss of a batch shows what was read for it."""
     losses = []
-    for model_class, eager in itertools.product((tf_keras.Model, SeamModel), (True, False)):
+    for model_class, eager in itertools.product((tf_keras.Model, MixinModel), (True, False)):
         optimizer = make(0.01, **({"alpha": 0.3} if make is legacy.AdamAR else {}))
         # Under tf_keras's own step the optimizer is built after the first forward pass.
         model = build(optimizer, None, model_class, run_eagerly=eager)
@@ -118,7 +118,7 @@ def test_helen_takes_counts_by_layer_or_path():
     for key in ("table", "table/embeddings"):
         inputs = tf_keras.Input((2,), dtype="int32")
         x = tf_keras.layers.Flatten()(legacy.Embedding(ROWS, 4, name="table")(inputs))
-        model = SeamModel(inputs, tf_keras.layers.Dense(1)(x))
+        model = MixinModel(inputs, tf_keras.layers.Dense(1)(x))
         model.compile(legacy.Helen(frequency={key: counts}), "mse")
         train(model)
         (slot,) = [v for v in model.optimizer.variables if v.shape == (ROWS, 1)]
@@ -133,7 +133,7 @@ def test_no_op_of_a_train_step_is_as_large_as_the_table(name, embedding, rows=10
     optimizer = MAKES[name]()
     inputs = tf_keras.Input((1,), dtype="int32")
     x = tf_keras.layers.Flatten()(embedding(rows, 4)(inputs))
-    model = SeamModel(inputs, tf_keras.layers.Dense(1)(x))
+    model = MixinModel(inputs, tf_keras.layers.Dense(1)(x))
     model.compile(optimizer, "mse")
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda x, y: model.train_step((x, y)))
@@ -170,7 +170,7 @@ def test_files_hold_the_state(name, kind, tmp_path):
         again.load_weights(path)
     else:
         model.save(path)
-        again = tf_keras.models.load_model(path, custom_objects={"SeamModel": SeamModel})
+        again = tf_keras.models.load_model(path, custom_objects={"MixinModel": MixinModel})
         assert type(again.optimizer) is type(model.optimizer)
     resumed(model, again)
 
@@ -189,7 +189,7 @@ def test_checkpoints_resume_bit_for_bit(name, built, tmp_path):
     resumed(model, again)
 
 
-@pytest.mark.parametrize("model_class", [tf_keras.Model, SeamModel])
+@pytest.mark.parametrize("model_class", [tf_keras.Model, MixinModel])
 def test_a_saved_model_serves_up_to_date_rows(model_class, tmp_path):
     model = build(legacy.AdamAR(0.02, alpha=0.05), None, model_class)
     for _ in range(5):

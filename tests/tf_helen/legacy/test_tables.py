@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_keras_model import SeamModel, tf_keras
+from tf_keras_model import MixinModel, tf_keras
 
 import tf_helen
 from tf_helen import legacy
@@ -20,7 +20,7 @@ def tower(name, cls):
     return cls(inputs, tf_keras.layers.Flatten()(rows))
 
 
-def joint(cls=SeamModel, optimizer=None, **arguments):
+def joint(cls=MixinModel, optimizer=None, **arguments):
     """A compiled model of two towers, and the second of them."""
     tf_keras.utils.set_random_seed(0)
     towers = [tower(name, cls) for name in "ab"]
@@ -44,7 +44,7 @@ def rows_of(item):
 
 @pytest.mark.parametrize(
     ("cls", "around"),
-    [(tf_keras.Model, None), (SeamModel, None), (SeamModel, legacy.Helen)],
+    [(tf_keras.Model, None), (MixinModel, None), (MixinModel, legacy.Helen)],
     ids=["plain", "mixin", "Helen"],
 )
 def test_a_frozen_table_stays_and_goes_on_where_it_was(cls, around):

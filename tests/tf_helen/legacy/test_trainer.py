@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_keras_model import SeamModel, assert_equal_weights, build, data, tf_keras, train
+from tf_keras_model import MixinModel, assert_equal_weights, build, data, tf_keras, train
 
 from tf_helen import legacy
 from tf_helen.legacy.passes import FirstPassOnly
@@ -19,7 +19,7 @@ TWO_PASS = {
 def test_metrics_and_statistics_count_the_first_pass_only(name, eager):
     """With a learning rate of 0 only the second pass, at other weights, could differ."""
     models, histories = [], []
-    for make, cls in ((TWO_PASS[name], SeamModel), (tf_keras.optimizers.SGD, tf_keras.Model)):
+    for make, cls in ((TWO_PASS[name], MixinModel), (tf_keras.optimizers.SGD, tf_keras.Model)):
         norm = tf_keras.layers.BatchNormalization(momentum=0.5)
         model = build(make(learning_rate=0.0) if cls is tf_keras.Model else make(), None, cls, norm)
         model.run_eagerly = eager
@@ -69,14 +69,14 @@ def test_sam_of_radius_zero_is_its_base_under_dropout():
     """Its second pass repeats the first exactly, masks included."""
     models = []
     for optimizer in (legacy.SAM(0.1, rho=0.0, base_optimizer="sgd"), legacy.SGD(0.1)):
-        model = build(optimizer, None, SeamModel, tf_keras.layers.Dropout(0.5, seed=3))
+        model = build(optimizer, None, MixinModel, tf_keras.layers.Dropout(0.5, seed=3))
         train(model, epochs=2)
         models.append(model)
     assert_equal_weights(*models)
 
 
 def test_a_stock_optimizer_trains_as_without_the_mixin():
-    models = [build(tf_keras.optimizers.Adam(0.05), None, c) for c in (SeamModel, tf_keras.Model)]
+    models = [build(tf_keras.optimizers.Adam(0.05), None, c) for c in (MixinModel, tf_keras.Model)]
     histories = [train(model, epochs=2) for model in models]
     assert_equal_weights(*models)
     assert histories[0] == histories[1]
@@ -111,7 +111,7 @@ def test_whoever_reads_weights_finds_every_row_up_to_date():
 
 
 def test_fit_says_where_epochs_begin():
-    models = [build(legacy.AdamAR(0.01, alpha="auto"), None, c) for c in (SeamModel, SeamModel)]
+    models = [build(legacy.AdamAR(0.01, alpha="auto"), None, c) for c in (MixinModel, MixinModel)]
     seen = []
     watch = tf_keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
     rows = {"batch_size": 16, "shuffle": False, "verbose": 0}  # 8 steps; 5 are the fewest

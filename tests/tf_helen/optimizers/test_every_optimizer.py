@@ -29,7 +29,7 @@ def finalized(optimizer, table):
 @every
 def test_repeated_ids_act_as_their_sum(name):
     """Applies slices with duplicates, and the same slices summed by NumPy."""
-    if ENTRIES[name].seam:
+    if ENTRIES[name].multi_pass:
         pytest.skip("applies gradients it computed itself; see the splitting property below")
     results = []
     for summed in (False, True):
@@ -136,7 +136,7 @@ def clipped(values, clipnorm=None, global_clipnorm=None, clipvalue=None):
     return values * min(1, (clipnorm or global_clipnorm) / np.linalg.norm(values))
 
 
-@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.seam])
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if not e.multi_pass])
 @clips
 def test_clipping_acts_on_summed_rows(name, clip):
     """Slices with duplicates are clipped as their sums are by NumPy, and that matters."""
@@ -157,7 +157,7 @@ def test_clipping_acts_on_summed_rows(name, clip):
     assert np.abs(unclipped - expected).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.seam])
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.multi_pass])
 @clips
 def test_clipping_of_computed_gradients_is_that_of_dense_ones(name, clip):
     """A table fed by slices with duplicates, and by a dense gradient."""
@@ -337,7 +337,7 @@ def test_one_batch_in_another_order_and_with_other_numbers(name):
 
 
 # Helen and CowClip mean by an occurrence one slice.
-SPLITTABLE = [n for n, e in ENTRIES.items() if not e.seam and "CowClip" not in n]
+SPLITTABLE = [n for n, e in ENTRIES.items() if not e.multi_pass and "CowClip" not in n]
 
 
 @pytest.mark.parametrize("name", SPLITTABLE)
@@ -390,7 +390,7 @@ def test_zero_and_non_finite_gradients_perturb_nothing(name):
         np.testing.assert_array_equal(table.numpy(), seen[0])
 
 
-@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.seam])
+@pytest.mark.parametrize("name", [n for n, e in ENTRIES.items() if e.multi_pass])
 def test_applying_one_gradient_raises_and_names_the_remedies(name):
     table, optimizer = new_table(), ENTRIES[name].make()
     with pytest.raises(RuntimeError, match=r"tf_helen\.Model.*tf_helen\.enable.*minimize"):
@@ -546,7 +546,7 @@ def test_a_batch_that_is_not_finite_spoils_its_own_rows_only(name):
 
 @every
 def test_loss_scale_factor_is_undone(name):
-    if ENTRIES[name].seam:
+    if ENTRIES[name].multi_pass:
         pytest.skip("belongs to the base optimizer, through the multi-pass trainer")
     results = []
     for factor in (None, 1024.0):

@@ -209,7 +209,7 @@ def test_quantize_of_the_other_layers():
     assert "int8" in [w.dtype for w in model.weights]
     np.testing.assert_allclose(model(IDS), expected, atol=0.01)
     plain = functional(keras.Model)
-    with pytest.warns(UserWarning, match=r"Embedding 'embedding.*stays in float32"):
+    with pytest.warns(UserWarning, match=r"Embedding 'embedding.*remains float32"):
         plain.quantize("int8")
 
 

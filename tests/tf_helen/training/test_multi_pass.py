@@ -70,7 +70,7 @@ def test_helen_trains_every_kind_of_model(name, arguments):
 def test_kinds_of_models_do_not_disturb_each_other():
     """Keras makes a class functional for good when it is once called with inputs and outputs."""
     functional(), Tower(), functional(), Tower()
-    with pytest.raises(TypeError, match="without inputs and outputs"):
+    with pytest.raises(TypeError, match="received inputs and outputs"):
 
         class Odd(tf_helen.Model):
             pass
@@ -139,7 +139,7 @@ def test_enable_refuses_what_it_would_break():
         def train_step(self, data):
             return {}
 
-    with pytest.raises(TypeError, match="`train_step` of its own"):
+    with pytest.raises(TypeError, match="custom `train_step`"):
         tf_helen.enable(Own())
     with pytest.raises(TypeError, match="needs a Keras model"):
         tf_helen.enable(3)
