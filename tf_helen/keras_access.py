@@ -247,7 +247,7 @@ def first_replica_batch(epoch_iterator):
     Returns:
         Nested tensors, as passed to the training step of a replica; `None` without data.
     """
-    for _, _, iterator in epoch_iterator:
+    for *_, iterator in epoch_iterator:  # after the step's number; newer Keras gives two numbers
         return keras.tree.map_structure(
             lambda x: x.values[0] if isinstance(x, tf.distribute.DistributedValues) else x,
             next(iterator),

@@ -63,9 +63,10 @@ class FunctionalModel(Model, keras_access.ChecksInputs, Functional):
     not fit.
     """
 
-    # With the arguments of Keras's class, so that Keras can clone the model.
-    def __init__(self, inputs, outputs, name=None, **kwargs):
-        Functional.__init__(self, inputs, outputs, name=name, **kwargs)
+    # Keras compares the arguments of the two constructors to decide whether a config holds the
+    # layers. In Keras 3.10 a decorator hides those of its own, so that no signature written here
+    # equals them in every version.
+    __init__ = Functional.__init__
 
     def compute_output_spec(self, inputs, training=None, mask=None):
         for given, own in zip(keras.tree.flatten(inputs), self.inputs, strict=False):

@@ -24,7 +24,8 @@ class EmptySafeBatchNorm(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
-        if not training or not self.trainable or mask is not None or self.renorm:
+        renorm = getattr(self, "renorm", False)  # Keras 3.10 does not have it
+        if not training or not self.trainable or mask is not None or renorm:
             return super().call(inputs, training=training, mask=mask)
         # The steps of Keras's `call`, which has no hook between the moments and their averages.
         x = keras.ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))

@@ -32,6 +32,7 @@ from zoo.data.vocabulary import vocabulary_path
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACE = r"[\p{Z}\t\n\v\f\r\x{85}]"  # Unicode's White_Space
 _LOWEST = -(2.0**53)
+_LONGEST = 31  # characters of a number; TensorFlow 2.17 and 2.18 fail on longer ones
 _NEEDS_A_VOCABULARY = ("vocabulary", "log_square")
 
 
@@ -216,6 +217,29 @@ def _numbers(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns float64 numbers `[n]`, 0 for missing ones, and a mask of those present."""
     text = tf.strings.regex_replace(text, f"^{_SPACE}+|{_SPACE}+$", "")
     is_number = tf.strings.regex_full_match(text, NUMBER)
-    numbers = tf.strings.to_number(tf.where(is_number, text, "0"), tf.float64)
+    text = tf.where(is_number, text, "0")
+    is_long = tf.strings.length(text) > _LONGEST
+    text = tf.cond(
+        tf.reduce_any(is_long), lambda: tf.where(is_long, _shortened(text), text), lambda: text
+    )
+    numbers = tf.strings.to_number(text, tf.float64)
     present = is_number & tf.math.is_finite(numbers)
     return flush(tf.where(present, numbers, tf.zeros_like(numbers))), present
+
+
+def _shortened(text: tf.Tensor) -> tf.Tensor:
+    """Returns numbers as texts of at most `_LONGEST` characters, cut to 24 significant digits."""
+    sign = tf.strings.regex_replace(text, r"^([+-]?).*$", r"\1")
+    whole = tf.strings.regex_replace(text, r"^[+-]?([0-9]*).*$", r"\1")
+    fraction = tf.strings.regex_replace(text, r"^[+-]?[0-9]*\.?([0-9]*).*$", r"\1")
+    exponent = tf.strings.regex_replace(text, r"^[^eE]*[eE]?", "")
+    # Without leading zeros; one of more than 9 digits is as good as one of 9.
+    exponent = tf.strings.regex_replace(exponent, r"^[+]?(-?)0*([0-9]{0,9}).*$", r"\10\2")
+    digits = whole + fraction
+    kept = tf.strings.regex_replace(digits, "^0+", "")
+    # The number is 0.kept * 10^power.
+    power = tf.strings.length(whole) + tf.strings.length(kept) - tf.strings.length(digits)
+    power = tf.cast(power, tf.int64) + tf.strings.to_number(exponent, tf.int64)
+    power = tf.strings.as_string(tf.clip_by_value(power, -999, 999))
+    kept = tf.where(kept == "", "0", tf.strings.substr(kept, 0, 24))
+    return tf.strings.join([sign, ".", kept, "e", power])
