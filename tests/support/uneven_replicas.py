@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from versions import KERAS
 
 import tf_helen
 
@@ -52,8 +53,10 @@ def build(outputs=1, added=False, dense=False):
     else:
         x = keras.layers.Flatten()(tf_helen.layers.Embedding([7, 5], 4)(inputs))
     regularizer = keras.regularizers.L2(0.05) if added else None
+    # Before Keras 3.14 the loss of an activity regularizer is a sum over rows, not a mean.
+    activity = regularizer if KERAS >= (3, 14) else None
     x = keras.layers.Dense(
-        3, "tanh", kernel_regularizer=regularizer, activity_regularizer=regularizer
+        3, "tanh", kernel_regularizer=regularizer, activity_regularizer=activity
     )(x)
     x = [keras.layers.Dense(1, name=f"out{i}")(x) for i in range(outputs)]
     return tf_helen.Model(inputs, x if outputs > 1 else x[0])
