@@ -26,7 +26,9 @@ def _local_python_impl(ctx):
     python = ctx.os.environ.get("TF_HELEN_PYTHON", "")
     if not python:
         # Not resolved further: a virtual environment is recognised by the link's own folder.
-        venv = ctx.path(Label("//:WORKSPACE")).dirname.get_child(".venv/bin/python")
+        venv = ctx.path(Label("//:WORKSPACE")).dirname
+        for name in (".venv", "bin", "python"):
+            venv = venv.get_child(name)
         found = venv if venv.exists else ctx.which("python3")
         if not found:
             fail("no Python: set TF_HELEN_PYTHON, run `make venv`, or install python3")
