@@ -1,5 +1,5 @@
-# make venv | test | test-all | test-matrix | fuzz | lint | demo [SOURCE=...] | bench | bazel-test
-#      | clean
+# make venv | test | test-all | fuzz | lint | demo [SOURCE=...] | bench | bazel-test | clean
+#      | test-matrix (test-lowest, test-newest, test-wheel)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Two processes begin with one half of the tests each; the first to end takes over what is left.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-.PHONY: venv test test-all test-matrix test-lowest test-newest fuzz lint demo bench bazel-test clean
+.PHONY: venv test test-all test-matrix test-lowest test-newest test-wheel fuzz lint demo bench
+.PHONY: bazel-test clean
 
 venv: $(STAMP)
 
@@ -32,25 +33,41 @@ test-all: venv
 fuzz: venv
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -m hypothesis
 
-# A cross-section under the lowest TensorFlow and Keras that are supported and the newest, in fresh
-# environments. tf_helen alone under the lowest: keras-rs, which zoo needs, fails to import there.
+# A cross-section of the tests, each time in a fresh environment: tf_helen under the lowest
+# TensorFlow and Keras that it supports, zoo under the lowest that it supports, everything under the
+# newest, and the wheel.
 OPTIMIZERS := tests/tf_helen/optimizers/test_golden_sample.py tests/tf_helen/core/test_tables.py \
-	tests/tf_helen/optimizers/test_helen.py
+	tests/tf_helen/optimizers/test_helen.py tests/tf_helen/training/test_model_surface.py
+MODELS := tests/zoo/test_models.py tests/zoo/test_model_contract.py
 FILES := tests/tf_helen/test_files_of_v0_1.py tests/zoo/test_files_of_v0_1.py
+PIP := -m pip install --quiet --disable-pip-version-check
 
-test-matrix: test-lowest test-newest
+test-matrix: test-lowest test-newest test-wheel
 
 test-lowest:
 	$(PYTHON) -m venv --clear $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
-		'tensorflow==2.16.*' 'keras==3.10.*' -e '.[test]'
+	$(VENV)-lowest/bin/python $(PIP) 'tensorflow==2.16.*' 'keras==3.10.*' -e '.[test]'
 	$(VENV)-lowest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS)
+	$(PYTHON) -m venv --clear $(VENV)-lowest-zoo
+	$(VENV)-lowest-zoo/bin/python $(PIP) \
+		'tensorflow==2.17.*' 'keras==3.10.*' 'keras-rs==0.4.*' -e '.[zoo,test]'
+	$(VENV)-lowest-zoo/bin/python -m pytest -q -m "not slow" $(MODELS) $(FILES)
 
 test-newest:
 	$(PYTHON) -m venv --clear $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check \
-		tensorflow keras -e '.[launch,test]'
-	$(VENV)-newest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS) $(FILES)
+	$(VENV)-newest/bin/python $(PIP) --upgrade tensorflow keras keras-rs -e '.[launch,test]'
+	$(VENV)-newest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS) $(MODELS) $(FILES)
+
+# The wheel, not the checkout: first as `pip install tf-helen` installs it, then with the commands.
+# What an older build left in build/ would get into it.
+test-wheel:
+	rm -rf build dist
+	$(PYTHON) -m venv --clear $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+	$(VENV)-wheel/bin/python $(PIP) dist/tf_helen-*.whl
+	cd / && $(abspath $(VENV))-wheel/bin/python $(CURDIR)/tests/support/installed.py core $(CURDIR)
+	wheel=$$(echo dist/tf_helen-*.whl) && $(VENV)-wheel/bin/python $(PIP) "$$wheel[launch]"
+	cd / && $(abspath $(VENV))-wheel/bin/python $(CURDIR)/tests/support/installed.py commands $(CURDIR)
 
 lint: venv
 	$(BIN)/python -m ruff check .
@@ -70,6 +87,6 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 	TF_HELEN_PYTHON=$${TF_HELEN_PYTHON:-$(CURDIR)/$(BIN)/python} bazel test //:fast
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-lowest-zoo $(VENV)-newest $(VENV)-wheel
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -48,9 +48,9 @@ def check_reachable(path: str | os.PathLike[str]) -> None:
         message += "Download the file first and pass the local path. "
     elif scheme in _OF_TENSORFLOW_IO:
         message += (
-            f"{_EXTRA} adds it, with TensorFlow 2.16 or 2.17, the last that tensorflow-io works "
-            f"with ({trouble}; this is TensorFlow {tf.__version__}). Or copy the data to a local "
-            "folder or to gs://. "
+            f"{_EXTRA} adds it, with TensorFlow 2.17, the last that tensorflow-io works with "
+            f"({trouble}; this is TensorFlow {tf.__version__}). Or copy the data to a local folder "
+            "or to gs://. "
         )
     else:
         message += "Check the spelling, or copy the data to a local folder or to gs://. "
