@@ -38,7 +38,9 @@ fuzz: venv
 # newest, and the wheel.
 OPTIMIZERS := tests/tf_helen/optimizers/test_golden_sample.py tests/tf_helen/core/test_tables.py \
 	tests/tf_helen/optimizers/test_helen.py tests/tf_helen/training/test_model_surface.py
-MODELS := tests/zoo/test_models.py tests/zoo/test_model_contract.py
+MODELS := tests/zoo/test_models.py tests/zoo/test_model_contract.py \
+	tests/zoo/serving/test_encoding.py tests/zoo/data/test_remote.py
+COMMANDS := tests/launch/test_train.py tests/launch/test_models.py
 FILES := tests/tf_helen/test_files_of_v0_1.py tests/zoo/test_files_of_v0_1.py
 PIP := -m pip install --quiet --disable-pip-version-check
 
@@ -50,24 +52,27 @@ test-lowest:
 	$(VENV)-lowest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS)
 	$(PYTHON) -m venv --clear $(VENV)-lowest-zoo
 	$(VENV)-lowest-zoo/bin/python $(PIP) \
-		'tensorflow==2.17.*' 'keras==3.10.*' 'keras-rs==0.4.*' -e '.[zoo,test]'
-	$(VENV)-lowest-zoo/bin/python -m pytest -q -m "not slow" $(MODELS) $(FILES)
+		'tensorflow==2.17.*' 'keras==3.10.*' 'keras-rs==0.4.*' -e '.[launch,io,test]'
+	$(VENV)-lowest-zoo/bin/python -m pytest -q -m "not slow" $(MODELS) $(FILES) $(COMMANDS)
 
 test-newest:
 	$(PYTHON) -m venv --clear $(VENV)-newest
 	$(VENV)-newest/bin/python $(PIP) --upgrade tensorflow keras keras-rs -e '.[launch,test]'
-	$(VENV)-newest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS) $(MODELS) $(FILES)
+	$(VENV)-newest/bin/python -m pytest -q -m "not slow" $(OPTIMIZERS) $(MODELS) $(FILES) $(COMMANDS)
 
-# The wheel, not the checkout: first as `pip install tf-helen` installs it, then with the commands.
-# What an older build left in build/ would get into it.
+# The wheel, not the checkout: as `pip install tf-helen` installs it, then with models, then with
+# commands. What an older build left in build/ would get into it.
+INSTALLED := cd / && $(abspath $(VENV))-wheel/bin/python $(CURDIR)/tests/support/installed.py
 test-wheel:
 	rm -rf build dist
 	$(PYTHON) -m venv --clear $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 	$(VENV)-wheel/bin/python $(PIP) dist/tf_helen-*.whl
-	cd / && $(abspath $(VENV))-wheel/bin/python $(CURDIR)/tests/support/installed.py core $(CURDIR)
-	wheel=$$(echo dist/tf_helen-*.whl) && $(VENV)-wheel/bin/python $(PIP) "$$wheel[launch]"
-	cd / && $(abspath $(VENV))-wheel/bin/python $(CURDIR)/tests/support/installed.py commands $(CURDIR)
+	$(INSTALLED) core $(CURDIR)
+	$(VENV)-wheel/bin/python $(PIP) "$$(echo dist/tf_helen-*.whl)[zoo]"
+	$(INSTALLED) models $(CURDIR)
+	$(VENV)-wheel/bin/python $(PIP) "$$(echo dist/tf_helen-*.whl)[launch]"
+	$(INSTALLED) commands $(CURDIR)
 
 lint: venv
 	$(BIN)/python -m ruff check .

@@ -1,11 +1,12 @@
 """Checks a wheel of tf-helen in the environment it was installed into, away from the checkout.
 
-`make test-wheel` runs it: `python installed.py core CHECKOUT` after `pip install WHEEL`, and
-`python installed.py commands CHECKOUT` after `pip install 'WHEEL[launch]'`. It uses nothing that
-those do not install, so neither pytest.
+`make test-wheel` runs it: `python installed.py core CHECKOUT` after `pip install WHEEL`, with
+`models` after `pip install 'WHEEL[zoo]'` and with `commands` after `pip install 'WHEEL[launch]'`.
+It uses nothing that those do not install, so not pytest either.
 """
 
 import importlib.metadata
+import importlib.util
 import re
 import subprocess
 import sys
@@ -114,6 +115,27 @@ def check_absent() -> None:
         raise AssertionError("`import zoo` works without its extra: declare fewer packages")
 
 
+def check_models() -> None:
+    """A model of the zoo trains on record files, with the extra for it alone."""
+    import keras
+    import numpy as np
+
+    import zoo
+
+    assert importlib.util.find_spec("polars") is None, "not only what models need is installed"
+    schema = zoo.Schema("tiny", [zoo.Categorical("user", 9), zoo.Categorical("item", 5)])
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, (9, 5), (64, 2)).astype("int32")
+    rows = {"ids": ids, "label": (ids[:, 0] % 2).astype("float32")}
+    with tempfile.TemporaryDirectory() as folder:
+        zoo.write_tfrecords(folder, schema, "train", [rows])
+        data = zoo.read_tfrecords(folder, "train", batch_size=16)
+        for name in ("deepfm", "dcnv2", "dlrm"):  # the last two use keras-rs
+            model = zoo.get(name)(schema, embedding_dim=4)
+            model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+            assert np.isfinite(model.fit(data, verbose=0).history["loss"][0]), name
+
+
 def check_commands() -> None:
     """The console command runs in a folder that has nothing to do with the checkout."""
     program = Path(sys.executable).with_name("tf-helen")
@@ -136,7 +158,7 @@ def main(what: str, checkout: str) -> None:
     """Runs the checks of one installation.
 
     Args:
-        what: `"core"` or `"commands"`.
+        what: `"core"`, `"models"` or `"commands"`.
         checkout: the root of the checkout that the wheel was built from.
     """
     root = Path(checkout).resolve()
@@ -146,6 +168,8 @@ def main(what: str, checkout: str) -> None:
         check_dependencies()
         check_absent()
         check_training()
+    elif what == "models":
+        check_models()
     else:
         check_commands()
     print(f"the installed tf-helen: {what} as it should be")
