@@ -8,6 +8,7 @@ reads the flags from a YAML file. See docs/compare.md.
 
 from __future__ import annotations
 
+import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -135,6 +136,8 @@ def _check_folder(plan: Plan, computer: Computer) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
+    # What the imports made stays: otherwise each run walks through it several times.
+    gc.freeze()
     plan = _plan()
     if not tf.io.gfile.isdir(plan.common.data):
         raise DataError(f"no data folder {plan.common.data}; prepare it with launch.prepare")

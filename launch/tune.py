@@ -8,6 +8,7 @@ validation split judges; the test split is not read. A search that was killed co
 
 from __future__ import annotations
 
+import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def _remove(study: str) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
+    # What the imports made stays: otherwise each run walks through it several times.
+    gc.freeze()
     wanted = _search()
     if not tf.io.gfile.isdir(wanted.common.data):
         raise DataError(f"no data folder {wanted.common.data}; prepare it with launch.prepare")

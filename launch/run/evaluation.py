@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -36,7 +38,7 @@ class Evaluator:
                 "auc": tf_helen.metrics.AUC(from_logits=True),
                 "logloss": tf_helen.metrics.LogLoss(from_logits=True),
             }
-        self._step = tf.function(self._score_everywhere, reduce_retracing=True)
+        self._step: Callable | None = None
 
     def __call__(self, data: tf.data.Dataset) -> dict[str, float]:
         """Evaluates the model on a data set.
@@ -56,7 +58,10 @@ class Evaluator:
             metric.reset_state()
         # Applies the pending decay to the tables once, so that lookups do not.
         with self._model.settled():
-            for batch in self._strategy.experimental_distribute_dataset(data):
+            batches = self._strategy.experimental_distribute_dataset(data)
+            if self._step is None:
+                self._step = self._traced(batches)
+            for batch in batches:
                 self._step(batch)
         result = {name: float(metric.result()) for name, metric in self._metrics.items()}
         if any(value != value for value in result.values()):
@@ -65,6 +70,12 @@ class Evaluator:
                 "use a smaller learning rate or clip gradients (global_clipnorm=1.0)"
             )
         return result
+
+    def _traced(self, batches: tf.data.Dataset) -> Callable:
+        if self._strategy.num_replicas_in_sync > 1:
+            return tf.function(self._score_everywhere, reduce_retracing=True)
+        # One trace, though the last batch is smaller.
+        return tf.function(self._score_everywhere, input_signature=[batches.element_spec])
 
     def _score_everywhere(self, batch) -> None:
         self._strategy.run(self._score, args=batch)
