@@ -98,8 +98,9 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
             for label, r in runs.items()
         }
         draw_dots(dots, chosen, metric == "auc", colors)
-        dots.set_xlabel(f"{name}, epoch chosen by validation")
-        if pass_metrics(runs):
+        is_pass = bool(pass_metrics(runs))
+        dots.set_xlabel(name if is_pass else f"{name}, epoch chosen by validation")
+        if is_pass:
             passed = {
                 label: [v for v in pass_values(r, metric) if v is not None]
                 for label, r in runs.items()
