@@ -232,8 +232,8 @@ def loss_reductions(model: keras.Model) -> set[str]:
         {'sum'}
     """
     losses = getattr(getattr(model, "_compile_loss", None), "_flat_losses", None) or []
-    found = {getattr(wrapper.loss, "reduction", None) for wrapper in losses} - {None}
-    return {"sum_over_batch_size" if name == "mean" else name for name in found}
+    found = {getattr(wrapper.loss, "reduction", None) for wrapper in losses}
+    return {"sum_over_batch_size" if name == "mean" else name for name in found if name is not None}
 
 
 def first_replica_batch(epoch_iterator):
