@@ -44,7 +44,7 @@ from zoo.data.locks import FolderLock
 __all__ = ["Contender", "compare", "compare_plan", "parse_contenders"]
 
 _FLAGS = flags.FLAGS
-TIME_UP = 75  # EX_TEMPFAIL of sysexits.h: to be tried again
+TIME_UP = 75  # EX_TEMPFAIL of sysexits.h: the command can be tried again
 _OF_A_PLAN = (
     "seeds",
     "tuning_seeds",
@@ -82,17 +82,17 @@ def compare(
 
 
 def compare_plan(plan: Plan, title: str = "") -> dict[str, list[Compared]]:
-    """Computes a plan and writes tables and curves to its folder, below it for several models.
+    """Computes a plan and writes tables and curves; several models have a folder each.
 
     Args:
         plan: what to compute.
         title: string, title of the plot.
 
     Returns:
-        For each model the results, an entry per contender.
+        Dict from model to its results, an entry per contender.
 
     Raises:
-        TimeUpError: if the time budget is spent; what was computed is kept.
+        TimeUpError: if the time budget is spent; the computed cells are kept.
         ValueError: see `launch.run.training.train`.
     """
     out = plan.common.out
@@ -118,7 +118,7 @@ def _say(plan: Plan, title: str, text: str) -> None:
 
 
 def _check_folder(plan: Plan, computer: Computer) -> None:
-    """Raises unless the folder is free, or holds a comparison of these data to be continued."""
+    """Raises unless the folder is new, or holds a comparison of the same data to continue."""
     out, common = plan.common.out, plan.common
     if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder for the comparison")
@@ -136,7 +136,7 @@ def _check_folder(plan: Plan, computer: Computer) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    # What the imports made stays: otherwise each run walks through it several times.
+    # The objects that the imports made stay: without this, each collection visits all of them.
     gc.freeze()
     plan = _plan()
     if not tf.io.gfile.isdir(plan.common.data):
@@ -186,42 +186,42 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "optimizers",
         "adam,adamar,helen",
-        "name:key=value,key=[value,value];name;... [..]: an axis of a grid.",
+        "name:key=value,key=[value,value];name;...; a list is an axis of a grid.",
     )
     flags.DEFINE_string(
         "grid",
         "",
-        "Axes of all optimizers, arguments of the model and batch_size, such as "
+        "Axes of all optimizers: arguments of the model, batch_size and so on, such as "
         "embedding_l2=[0,1e-5,1e-4].",
     )
     flags.DEFINE_float(
-        "learning_rate", None, "Learning rate of all optimizers; the default depends on each."
+        "learning_rate", None, "Learning rate of all optimizers. Default: that of each."
     )
     flags.DEFINE_integer("seeds", 1, "Number of runs per optimizer, with the seeds 0, 1, ...")
     flags.DEFINE_integer("tuning_seeds", 1, "Number of runs of each point of a grid.")
     flags.DEFINE_enum(
-        "select", "auc", SELECTORS, "What of the validation split chooses the epoch and the point."
+        "select", "auc", SELECTORS, "Validation metric that chooses the epoch and the point."
     )
     flags.DEFINE_integer(
-        "budget", None, "Number of points per optimizer; of a larger grid a seeded sample."
+        "budget", None, "Most points per optimizer; a larger grid is sampled at random."
     )
     flags.DEFINE_integer("sample_seed", 0, "Seed of that sample.")
     flags.DEFINE_string(
-        "baseline", None, "Name of the optimizer that the others are tested against; the first."
+        "baseline", None, "Label of the optimizer to test the others against. Default: the first."
     )
     flags.DEFINE_float(
         "time_budget",
         None,
-        f"Seconds, after which no cell is begun; what is left is printed, exit status {TIME_UP}.",
+        f"Seconds after which no cell begins; the exit status is then {TIME_UP}.",
     )
     flags.DEFINE_string(
-        "cells", None, "Folder of computed cells, which several comparisons may share; OUT/cells."
+        "cells", None, "Folder of cells, which several comparisons may share. Default: OUT/cells."
     )
     flags.DEFINE_integer(
-        "cache_rows", MOST_ROWS, "Data with at most so many rows are kept in memory; 0: none."
+        "cache_rows", MOST_ROWS, "Data with at most this many rows are kept in memory; 0: none."
     )
     flags.DEFINE_integer("epochs", 4, "Epochs.")
-    flags.DEFINE_boolean("resume", False, "Continue the comparison in --out; its cells are kept.")
+    flags.DEFINE_boolean("resume", False, "Continue the comparison in --out, whose cells are kept.")
     flags.DEFINE_boolean("save_models", False, "Save checkpoints and the best models.")
     define_progressive_flags()
 

@@ -2,8 +2,8 @@
 
 Example: `python -m launch.tune --data=data/frappe --out=out/tuned --model=dnn --optimizer=helen
 --space="learning_rate=log(1e-4,1e-2);rho=[0.01,0.05];dropout=uniform(0,0.5)" --trials=30`. The
-validation split judges; the test split is not read. A search that was killed continues with
-`--resume`. See docs/compare.md.
+validation split gives the scores; the test split is not read. `--resume` continues a search that
+was killed. See docs/compare.md.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
     """Runs or continues a search, and writes its table and plot to its folder.
 
     Args:
-        wanted: the search; with `common.resume` it continues, with `common.overwrite` it replaces
-            the study in the folder, but for its cells.
+        wanted: the search. With `common.resume` it continues the study in the folder; with
+            `common.overwrite` it replaces the study and keeps the cells.
         command: string, the command line, for the results.
 
     Returns:
         The trials, and the best setting as text.
 
     Raises:
-        DataError: if the folder holds a study, and neither is asked for, or that of another
-            search.
+        DataError: if the folder holds the study of another search, or holds a study and neither
+            `resume` nor `overwrite` is set.
         ValueError: see `launch.run.training.train`.
     """
     out, common = wanted.common.out, wanted.common
@@ -82,7 +82,7 @@ def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
 
 
 def _remove(study: str) -> None:
-    """Removes a study, and what a killed process left of its last transaction."""
+    """Removes a study and the files of a transaction that a killed process left."""
     for ending in ("", "-journal", "-wal", "-shm"):
         if tf.io.gfile.exists(study + ending):
             tf.io.gfile.remove(study + ending)
@@ -90,7 +90,7 @@ def _remove(study: str) -> None:
 
 def _main(argv: Sequence[str]) -> None:
     del argv
-    # What the imports made stays: otherwise each run walks through it several times.
+    # The objects that the imports made stay: without this, each collection visits all of them.
     gc.freeze()
     wanted = _search()
     if not tf.io.gfile.isdir(wanted.common.data):
@@ -144,18 +144,20 @@ def _define_flags() -> None:
     )
     flags.DEFINE_float("learning_rate", None, "Learning rate, if it does not vary.")
     flags.DEFINE_integer("epochs", 4, "Epochs.")
-    flags.DEFINE_integer("trials", 20, "Number of trials, those of earlier calls included.")
+    flags.DEFINE_integer("trials", 20, "Number of trials, including those of earlier calls.")
     flags.DEFINE_integer("seeds", 1, "Number of runs per trial, with the seeds 0, 1, ...")
-    flags.DEFINE_enum("select", "auc", SELECTORS, "What of the validation split is optimized.")
+    flags.DEFINE_enum("select", "auc", SELECTORS, "Validation metric that is optimized.")
     flags.DEFINE_integer("sampler_seed", 0, "Seed of the sampler.")
-    flags.DEFINE_integer("startup", 10, "Trials drawn at random before the sampler models results.")
-    flags.DEFINE_enum(
-        "prune", "none", PRUNERS, "median: end a run whose best score is below that of most."
-    )
-    flags.DEFINE_float("time_budget", None, "Seconds, after which no trial begins.")
-    flags.DEFINE_string("cells", None, "Folder of computed cells, as of launch.compare; OUT/cells.")
     flags.DEFINE_integer(
-        "cache_rows", MOST_ROWS, "Data with at most so many rows are kept in memory; 0: none."
+        "startup", 10, "Trials drawn at random before the sampler uses the results."
+    )
+    flags.DEFINE_enum(
+        "prune", "none", PRUNERS, "median: end a run whose best score is below the median."
+    )
+    flags.DEFINE_float("time_budget", None, "Seconds after which no trial begins.")
+    flags.DEFINE_string("cells", None, "Folder of cells, as in launch.compare. Default: OUT/cells.")
+    flags.DEFINE_integer(
+        "cache_rows", MOST_ROWS, "Data with at most this many rows are kept in memory; 0: none."
     )
     flags.DEFINE_boolean("resume", False, "Continue the search in --out.")
     define_progressive_flags()

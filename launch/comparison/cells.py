@@ -1,9 +1,9 @@
-"""Cells: runs without a model, kept by their settings, so that none is computed twice.
+"""Cells: the results of runs, stored by their settings, so that no run is computed twice.
 
 A cell is a folder `CELLS/KEY` with the files of its run and `cell.json`. The key is a checksum of
 everything that determines the run's numbers: the fields of `RunConfig` that matter, the checksums
 of the data, and the version of this project. A folder gets its name when it is complete, so a
-killed process loses the cell that it was computing and no other.
+killed process loses only the cell that it was computing.
 """
 
 from __future__ import annotations
@@ -48,21 +48,22 @@ _WITHOUT_EFFECT = (
     "save_models",
     "progress",
 )
-_POLL = 2.0  # seconds between two looks at a cell that another process computes
+_POLL = 2.0  # seconds between two checks of a cell that another process computes
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What a run without a model measured.
+    """The measurements of a run, whose model is not kept.
 
     Attributes:
         key: string, the name of its folder.
-        settings: dict, the fields of `RunConfig` that determine its numbers and are not default.
+        settings: dict, the fields of `RunConfig` that determine its numbers and differ from their
+            defaults.
         epochs: one entry per epoch.
         tested: whether the epochs have the scores of the test split, if there is one.
-        diverged: string, why the run ended before its last epoch; "" if it did not.
+        diverged: string, why the run diverged; "" if it did not.
         pass_scores: dict, the scores of a progressive run over all its rows, see `History`.
-        seconds: float, duration, data and evaluation included.
+        seconds: float, duration, including reading and evaluation.
     """
 
     key: str
@@ -93,19 +94,18 @@ class Cell:
         return best.valid_auc if select == "auc" else -best.valid_logloss
 
     def best_epoch(self, select: str = "auc") -> int:
-        """The number of the best epoch, see `score`; 0 for a run that diverged in its first."""
+        """The number of the best epoch, see `score`; 0 if the run diverged in its first epoch."""
         return chosen_epoch(self.epochs, select).epoch if self.epochs else 0
 
 
 def cell_settings(config: RunConfig) -> dict[str, Any]:
-    """The settings that determine the numbers of a run, less those that have their default.
+    """The settings that determine the numbers of a run, without those that have their default.
 
     Args:
         config: settings of the run.
 
     Returns:
-        Dict as JSON gives it back; a learning rate among the optimizer's arguments counts as one
-        beside them.
+        Dict of JSON values. A learning rate in `optimizer_args` is moved to `learning_rate`.
 
     Example:
         >>> cell_settings(RunConfig("data", "out", optimizer_args={"learning_rate": 0.1}, seed=3))
@@ -165,7 +165,7 @@ class Cells:
     Args:
         folder: string, the folder.
         memory: the data of all cells.
-        renew: compute each cell once more, even if it is there.
+        renew: whether existing cells are computed again, once each.
 
     Example:
         >>> cells = Cells("out/cells", DataMemory("data/frappe"))  # doctest: +SKIP
@@ -178,7 +178,7 @@ class Cells:
         self._renew, self._computed = renew, set()
 
     def find(self, config: RunConfig, test: bool) -> Cell | None:
-        """Returns a cell that is complete, or `None`.
+        """Returns a complete cell, or `None` if there is none.
 
         Args:
             config: settings of the run.
@@ -204,20 +204,21 @@ class Cells:
         wait: bool = True,
         after_epoch: Callable[[Epoch], None] | None = None,
     ) -> Cell | None:
-        """Returns a cell, and trains its run if it is not there.
+        """Returns a cell; trains its run if the cell does not exist.
 
         Args:
-            config: settings of the run; `out` and what is saved do not matter.
+            config: settings of the run; `out` and what is saved have no effect.
             test: whether the test split is scored after each epoch; without it, it is not read.
-            wait: wait for another process that computes the same cell.
-            after_epoch: called with each epoch, those of a cell that is there too; a run that it
-                ends by an error leaves no cell.
+            wait: whether to wait for another process that computes the same cell.
+            after_epoch: function that is called with each epoch, also with those of an existing
+                cell. A run that it ends by an error leaves no cell.
 
         Returns:
             The cell; `None` if another process computes it and `wait` is false.
 
         Raises:
-            ValueError: see `launch.run.training.train`; a run that diverges is a cell too.
+            ValueError: see `launch.run.training.train`. A run that diverges raises nothing and
+                gives a cell.
         """
         path = join(self._folder, cell_key(config, self._memory.identity))
         with _locked(path, wait) as free:
@@ -240,7 +241,7 @@ class Cells:
     ) -> Cell:
         partial = partial_folder(path)
         if tf.io.gfile.exists(partial):
-            remove_folder(partial)  # of a process that was killed
+            remove_folder(partial)  # left by a process that was killed
         run = dataclasses.replace(
             config,
             out=partial,
@@ -284,7 +285,7 @@ class Cells:
 
 
 def _judged(passed: ProgressiveHistory) -> Epoch:
-    """The epoch of a pass; all its rows judge it if the data have no validation split."""
+    """The epoch of a pass; without a validation split, its scores are those of all rows."""
     (epoch,) = passed.epochs
     if not math.isnan(epoch.valid_auc):
         return epoch
@@ -302,7 +303,7 @@ def _without_test(run: RunConfig, test: bool) -> RunConfig:
 
 def _read(key: str, file: str) -> Cell:
     content = read_json(file)
-    content = {"pass_scores": {}, **content}  # which cells of older versions lack
+    content = {"pass_scores": {}, **content}  # cells of older versions have no `pass_scores`
     known = {field.name: content[field.name] for field in dataclasses.fields(Cell)}
     if content["key"] != key:
         raise ValueError(f"it is the cell {content['key']}")
@@ -311,7 +312,7 @@ def _read(key: str, file: str) -> Cell:
 
 @contextlib.contextmanager
 def _locked(path: str, wait: bool) -> Iterator[bool]:
-    """Holds the folder of a cell; yields false if another process holds it, and may not wait."""
+    """Locks the folder of a cell; yields false if another process holds it and `wait` is false."""
     said = False
     with contextlib.ExitStack() as held:
         while True:

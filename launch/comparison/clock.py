@@ -1,4 +1,4 @@
-"""Time budgets: no cell is begun that would end too late."""
+"""Time budgets: no cell begins that is expected to end after the budget."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 
 class TimeUpError(Exception):
-    """A time budget is spent; the message says what is left."""
+    """Raised when a time budget is spent; the message says how many cells are left."""
 
 
 class Clock:
-    """Measures cells, and says when the next would end after the budget.
+    """Measures cells, and says whether the next would end after the budget.
 
     Args:
-        budget: seconds; `None`: no limit.
+        budget: float, seconds; `None`: no limit.
 
     Example:
         >>> clock = Clock(60.0)
@@ -36,7 +36,7 @@ class Clock:
         self._longest = max(self._longest, time.perf_counter() - begun)
 
     def is_up(self) -> bool:
-        """Whether a cell as long as the longest so far would end too late.
+        """Whether a cell as long as the longest so far would end after the budget.
 
         False before the first cell, so that every call computes at least one.
         """

@@ -23,9 +23,9 @@ from launch.run.arguments import (
 from tf_helen.core.checks import whole_number
 
 Grid = Mapping[str, tuple]
-# What a common grid varies besides the arguments of the model.
+# The settings that a common grid may vary besides the arguments of the model.
 RUN_SETTINGS = ("batch_size", "learning_rate", "patience", "reduce_lr")
-_CHECKED = 256  # points of a grid that are checked as soon as it is read
+_CHECKED = 256  # points of a grid that are checked when it is read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Point:
     """One point of a contender's grid.
 
     Attributes:
-        optimizer_args: dict, the arguments of the optimizer, those that do not vary included.
+        optimizer_args: dict, all arguments of the optimizer, including those that do not vary.
         common: dict, settings of the run and arguments of the model.
-        varied: dict, the values on the axes, as in the tables.
+        varied: dict, the values on the axes, which the tables show.
     """
 
     optimizer_args: Mapping[str, Any]
@@ -74,15 +74,15 @@ def parse_grid(text: str) -> dict[str, tuple]:
     """Reads `key=[value,value],key=value`: an axis for each key.
 
     Args:
-        text: such as `embedding_l2=[0,1e-5,1e-4],batch_size=512`; may be empty. A value that is
-            itself a list stands in a second pair of brackets.
+        text: string, such as `embedding_l2=[0,1e-5,1e-4],batch_size=512`; may be empty. Write a
+            value that is a list in a second pair of brackets.
 
     Returns:
-        The values of each key, in order; a key without brackets has one.
+        Dict from key to the tuple of its values; a key without brackets has one value.
 
     Raises:
-        ValueError: naming the part that cannot be read, an axis without values, or a value or key
-            that is given twice.
+        ValueError: if a part cannot be read, an axis has no values, or a value or key is given
+            twice.
 
     Example:
         >>> parse_grid("rho=[0.01,0.05],base_optimizer=[adam,adamar],xi=0.5")
@@ -113,11 +113,11 @@ def check_axis(key: str, values: Sequence[Any]) -> tuple:
     """Returns the values of an axis as a tuple.
 
     Args:
-        key: the axis.
-        values: its values.
+        key: string, name of the axis.
+        values: sequence of its values.
 
     Raises:
-        ValueError: if there are none, or one is given twice.
+        ValueError: if it has no values, or a value twice.
 
     Example:
         >>> check_axis("rho", [0.01, 0.05])
@@ -167,14 +167,14 @@ def make_contenders(
 
     Args:
         named: label or `None`, optimizer, and the values of each argument.
-        source: what they were read from, for the error message.
+        source: string, where they were read from, for the error message.
 
     Returns:
-        The contenders in order. Without a label, the name is that of the optimizer with the
-        arguments that do not vary, and if two have the same, with all of them.
+        The contenders in order. Without a label, a contender is named by its optimizer and the
+        arguments that do not vary; if two names are equal, by all arguments.
 
     Raises:
-        ValueError: on an unknown optimizer or argument, a bad value, or two of the same name.
+        ValueError: on an unknown optimizer or argument, a bad value, or a repeated name.
 
     Example:
         >>> make_contenders([(None, "adam", {"epsilon": (1e-8,)})], "here")[0].label
@@ -193,7 +193,7 @@ def make_contenders(
         raise ValueError(f"{source}: name at least one optimizer, and each only once")
     folders = [contender.folder for contender in found]
     if len(set(folders)) < len(folders):
-        raise ValueError(f"{source}: two names differ in punctuation alone; give them labels")
+        raise ValueError(f"{source}: two names differ only in punctuation; give them labels")
     for contender in found:
         for point in points(contender, {}, budget=_CHECKED):
             check_point(contender, point)
@@ -205,8 +205,8 @@ def check_point(contender: Contender, point: Point, learning_rate: float | None 
 
     Args:
         contender: the optimizer.
-        point: of its grid.
-        learning_rate: of all contenders, if there is one.
+        point: a point of its grid.
+        learning_rate: float, the learning rate of all contenders. Defaults to `None`.
 
     Raises:
         ValueError: on an unknown optimizer or argument, or a bad value.
@@ -237,11 +237,11 @@ def points(
 
     Args:
         contender: the optimizer.
-        common: axes of settings that all contenders have; one that the contender has itself
-            (`learning_rate`) is left to it.
-        budget: at most so many points; of a larger grid a random sample without repetition, in
-            the order of the grid. `None`: all.
-        seed: of the sample; each contender has its own.
+        common: axes of all contenders; an axis or argument of the contender replaces the common
+            axis of that name.
+        budget: int, the most points. A larger grid is sampled at random without repetition; the
+            sample keeps the order of the grid. `None`: all.
+        seed: int, the seed of the sample, which also depends on the contender's label.
 
     Returns:
         The points, the last axis varying fastest.
@@ -267,17 +267,17 @@ def points(
     axes = [*own.values(), *shared.values()]
     total = math.prod(len(values) for values in axes)
     if budget is not None and total > whole_number("budget", budget):
-        # A text as the seed: the hash of a tuple differs between processes.
+        # The seed is a text, because the hash of a tuple differs between processes.
         chosen = sorted(random.Random(f"{seed} {contender.label}").sample(range(total), budget))
     else:
         chosen = range(total)
     found = []
     for number in chosen:
         values = _at(axes, number)
-        mine = dict(zip(own, values[: len(own)], strict=True))
+        varying = dict(zip(own, values[: len(own)], strict=True))
         others = dict(zip(shared, values[len(own) :], strict=True))
-        varied = mine | {key: value for key, value in others.items() if len(shared[key]) > 1}
-        found.append(Point({**contender.arguments, **mine}, others, varied))
+        varied = varying | {key: value for key, value in others.items() if len(shared[key]) > 1}
+        found.append(Point({**contender.arguments, **varying}, others, varied))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a comparison computes, from flags or from a YAML file."""
+"""Plans of comparisons, from flags or from a YAML file."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Plan:
     Args:
         common: settings of all runs; `out` is the folder of the comparison.
         contenders: the optimizers, each with its grid.
-        models: names of models; empty: `common.model` alone. Defaults to ().
-        grid: axes that all contenders have: arguments of the models and `RUN_SETTINGS`.
-        seeds: of the runs of each contender with its chosen settings; a number stands for 0, 1,
-            ... Defaults to 1.
-        tuning_seeds: of the runs of each point of a grid, likewise.
-        select: "auc" or "logloss" of the validation split: chooses the epoch and the point.
-        budget: number of points of each contender; `None`: all.
-        sample_seed: of the sample of points if a grid has more.
+        models: names of models; empty: only `common.model`. Defaults to ().
+        grid: axes of all contenders: arguments of the models and `RUN_SETTINGS`.
+        seeds: ints, the seeds of the runs of each contender with its chosen settings; a number n
+            means 0 to n - 1. Defaults to 1.
+        tuning_seeds: likewise, the seeds of the runs of each point of a grid. Defaults to 1.
+        select: "auc" or "logloss", the validation metric that chooses the epoch and the point.
+        budget: int, the most points of each contender; `None`: all.
+        sample_seed: int, the seed of the sample of points from a larger grid.
         baseline: label of the contender that the others are tested against; `None`: the first.
-        time_budget: seconds, after which no cell is begun; `None`: no limit.
+        time_budget: seconds after which no cell begins; `None`: no limit.
         cells: folder of the cells; `None`: `common.out/cells`.
-        cache_rows: data with at most so many rows are kept in memory.
+        cache_rows: data with at most this many rows are kept in memory.
         command: string, the command line, for the results.
 
     Raises:
@@ -125,11 +125,11 @@ class Plan:
         Args:
             model: name of the model.
             contender: the optimizer.
-            point: of its grid.
-            seed: of the weights and the order of the rows.
+            point: a point of its grid.
+            seed: int, the seed of the weights and of the order of the rows.
 
         Returns:
-            `RunConfig`, without a folder of its own.
+            `RunConfig`, whose `out` is the folder of the comparison.
         """
         settings = {key: value for key, value in point.common.items() if key in RUN_SETTINGS}
         arguments = {key: value for key, value in point.common.items() if key not in RUN_SETTINGS}
@@ -148,13 +148,16 @@ def _seeds(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         seeds = tuple(whole_number(name, seed, 0) for seed in value)
         if not seeds or len(set(seeds)) < len(seeds):
-            raise ValueError(f"`{name}` must be seeds, each once. Received: {name}={value!r}")
+            raise ValueError(
+                f"`{name}` must be a number of seeds or a list of different seeds, such as [0, 1]. "
+                f"Received: {name}={value!r}"
+            )
         return seeds
     return tuple(range(whole_number(name, value)))
 
 
 class _Unique(yaml.SafeLoader):
-    """Refuses a key that is given twice, which YAML's own loader takes silently."""
+    """Raises on a key that is given twice; `yaml.SafeLoader` takes the last value."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -180,19 +183,20 @@ def load_plan(
       Helen: {optimizer: helen, rho: [0.01, 0.05]}
     ```
 
-    `optimizers` is a text as on the command line, or a mapping from label to arguments, in which
-    `optimizer` names the optimizer if the label does not.
+    `optimizers` is a text as on the command line, or a mapping from label to arguments. In the
+    mapping, `optimizer` names the optimizer; without it, the label does.
 
     Args:
         path: file.
-        known: the keys that it may have.
-        readers: for a key the function of its value and of where it stands, besides those below.
+        known: the allowed keys.
+        readers: dict from key to a function of the value and its place in the file; these are
+            added to the readers of this module.
 
     Returns:
-        The values; `optimizers` as contenders, `grid` as axes, `model_args` as a dict.
+        Dict of the values: `optimizers` as contenders, `grid` as axes, `model_args` as a dict.
 
     Raises:
-        DataError: if it cannot be read, has an unknown key, or a key twice.
+        DataError: if the file cannot be read, has an unknown key, or has a key twice.
         ValueError: see `parse_contenders` and `parse_grid`.
 
     Example:
@@ -205,7 +209,7 @@ def load_plan(
     except DataError as error:
         raise DataError(f"{path}: {error}; give it once") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds no mapping; write lines such as `seeds: 3`")
+        raise DataError(f"{path} is not a mapping; write lines such as `seeds: 3`")
     for key in content:
         if key not in known:
             raise DataError(
@@ -289,7 +293,7 @@ def split_names(text: str) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a YAML file; YAML 1.1 reads 1e-5, which has no point, as a text."""
+    """A value of a YAML file. YAML 1.1 reads 1e-5 as a text, because it has no point."""
     if isinstance(value, list):
         return tuple(_plain(v) for v in value)
     return parse_value(value.strip(), value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Plots of a comparison that tell the winners apart, however far a loser falls."""
+"""Plots of a comparison, whose axes show the differences between the best values."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _MARKERS = "osD^vPX*"
 _WRAPPED = 34  # characters of a name per line
 _SHOWN = 4.0  # times the median distance to the best that a zoomed axis shows
 _TICKS = 20  # epochs with a number below the axis
-_FAR = 2.0  # times that range: what is further is cut off
+_FAR = 2.0  # an axis is zoomed if the worst value is further than this many times the range
 
 
 def zoom(values: Sequence[float], larger_is_better: bool = True) -> float:
-    """The end of an axis that shows the better values apart.
+    """The end of an axis that shows the differences between the better values.
 
-    Shown are the values whose distance to the best is at most `4` times the median distance, or
-    all, if the worst is not twice as far.
+    The axis shows the values whose distance to the best is at most 4 times the median distance.
+    If the worst value is at most twice as far as that, it shows all values.
 
     Args:
-        values: at least one.
-        larger_is_better: false for a loss.
+        values: sequence of at least one float.
+        larger_is_better: bool, false for a loss.
 
     Returns:
-        The worst value that is shown.
+        Float, the worst value that is shown.
 
     Example:
         >>> zoom([0.790, 0.789, 0.788, 0.70]), zoom([0.790, 0.789, 0.786])
@@ -61,32 +61,32 @@ def zoom(values: Sequence[float], larger_is_better: bool = True) -> float:
 
 
 def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> str:
-    """Draws AUC and LogLoss: the chosen epochs of all seeds, zoomed, and the epochs.
+    """Draws AUC and LogLoss at the chosen epochs of all seeds, and after each epoch.
 
     On the left, a row per contender: a dot for each seed at the epoch that the validation split
     chose, their mean, and the 95 % confidence interval of the mean (Student's). On the right, the
     mean after each epoch, with a band of one sample standard deviation; for progressive runs, the
-    scores over all rows of the pass as on the left. What lies beyond an axis is an arrow with its
-    value.
+    scores over all rows of the pass as on the left. A value beyond an axis is an arrow with its
+    number.
 
     Args:
         runs: for each label its runs, one per seed.
         path: file to write.
         title: string, title of the plot, such as the data set and the model.
-        select: "auc" or "logloss" of the validation split: chooses the epoch.
+        select: "auc" or "logloss", the validation metric that chooses the epoch.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: if there is nothing to draw.
+        ValueError: if no run has an epoch.
 
     Example:
         >>> plot_comparison(runs, "curves.png", "frappe: deepfm")  # doctest: +SKIP
     """
     runs = {label: several for label, several in runs.items() if any(r.epochs for r in several)}
     if not runs:
-        raise ValueError("there is no epoch to plot")
+        raise ValueError("no run has an epoch to plot; all diverged in their first epoch")
     split = tested_split(runs)
     height = max(2.6, 0.9 + 0.42 * len(runs))
     figure, axes = plt.subplots(2, 2, figsize=(12.5, 2 * height), layout="constrained")
@@ -120,13 +120,13 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
 def plot_models(
     models: Mapping[str, Mapping[str, Sequence[float]]], path: str, title: str, name: str
 ) -> str:
-    """Draws the chosen epochs of all contenders, a panel per model.
+    """Draws the scores at the chosen epochs of all contenders, with a panel per model.
 
     Args:
-        models: for each model and label the AUC of each seed.
+        models: dict from model to a dict from label to the AUC of each seed.
         path: file to write.
         title: string, title of the plot.
-        name: string, what the values are.
+        name: string, name of the values, for the axes.
 
     Returns:
         The path.
@@ -165,10 +165,10 @@ def draw_dots(
     """Draws a row per contender: seeds, mean, and the confidence interval of the mean.
 
     Args:
-        axis: to draw on.
-        values: for each label the value of each seed.
-        larger_is_better: false for a loss.
-        colors: one per contender.
+        axis: Matplotlib axes to draw on.
+        values: dict from label to the value of each seed.
+        larger_is_better: bool, false for a loss.
+        colors: sequence of colors, one per contender.
     """
     means = {label: float(np.mean(several)) for label, several in values.items() if several}
     end = zoom(list(means.values()), larger_is_better)
@@ -204,7 +204,7 @@ def draw_dots(
 
 
 def _outside(axis: Axes, mean: float, place: int, color, left: bool) -> None:
-    """An arrow at the edge of the axis, with the value that lies beyond it."""
+    """Draws an arrow at the edge of the axis, with the value that is beyond it."""
     x, offset = (0.0, 1) if left else (1.0, -1)
     axis.plot(
         x, place, "<" if left else ">", color=color, markersize=9, clip_on=False,
@@ -217,7 +217,7 @@ def _outside(axis: Axes, mean: float, place: int, color, left: bool) -> None:
 
 
 def _epochs(runs: Runs, metric: str, split: str) -> dict[str, np.ndarray]:
-    """For each label an array [seeds, epochs], nan where a run had ended."""
+    """Returns an array [seeds, epochs] per label; it is nan after the end of a run."""
     found = {}
     for label, several in runs.items():
         longest = max(len(run.epochs) for run in several)
@@ -239,7 +239,7 @@ def _draw_curves(
         sum(sign * (mean[epoch] - end) < 0 for mean in means.values() if epoch < len(mean))
         for epoch in range(max(map(len, means.values())))
     ]
-    # Room for the values of what lies beyond, so that they cover no curve.
+    # Space for the numbers of the values beyond the axis, so that they do not cover a curve.
     room = margin * (1 + max(beyond))
     axis.set_ylim(*sorted((end - sign * room, best + sign * margin)))
     outside: dict[int, int] = {}
@@ -267,7 +267,7 @@ def _deviation(array: np.ndarray) -> np.ndarray:
 
 
 def _below(axis: Axes, value: float, epoch: int, row: int, color, bottom: bool) -> None:
-    """An arrow at the edge of the axis, with the value that lies beyond it."""
+    """Draws an arrow at the edge of the axis, with the value that is beyond it."""
     y, offset = (0.0, 1) if bottom else (1.0, -1)
     transform = axis.get_xaxis_transform()
     if not row:

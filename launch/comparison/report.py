@@ -1,4 +1,4 @@
-"""Files of a comparison: tables, every measurement, curves."""
+"""Files of a comparison: tables, all measurements, curves."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NO_SETTINGS = (
 
 
 def runs_of(compared: Sequence[Compared]) -> Runs:
-    """The runs of each contender, by label."""
+    """Returns the runs of each contender, by label."""
     return {one.contender.label: one.runs for one in compared}
 
 
@@ -52,7 +52,7 @@ def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> s
     """The tables of one model: results, tests, chosen settings, runs that diverged.
 
     Args:
-        plan: what was computed.
+        plan: the plan that was computed.
         compared: the results, an entry per contender.
         found: the tests.
 
@@ -82,8 +82,8 @@ def save_model_results(
     """Writes `results.json`, `results.md` and `curves.png`.
 
     Args:
-        folder: string, where.
-        plan: what was computed.
+        folder: string, the folder of the files.
+        plan: the plan that was computed.
         data: string, name of the data set.
         model: string, name of the model.
         compared: the results, an entry per contender.
@@ -121,7 +121,7 @@ def save_summary(plan: Plan, data: str, models: Mapping[str, Statistics]) -> str
     """Writes `results.json`, `results.md` and `models.png` of several models.
 
     Args:
-        plan: what was computed.
+        plan: the plan that was computed.
         data: string, name of the data set.
         models: the tests of each model.
 

@@ -25,12 +25,12 @@ from zoo.data.locks import FolderLock
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """A point of a grid, as the validation split judges it.
+    """A point of a grid and its validation scores.
 
     Attributes:
         point: `Point`.
         scores: tuple of floats, one per tuning seed, see `Cell.score`.
-        epochs: tuple of ints, the best epoch of each; 0 if the run diverged in its first.
+        epochs: tuple of ints, the best epoch of each run; 0 if it diverged in its first epoch.
     """
 
     point: Point
@@ -45,15 +45,15 @@ class Tuned:
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """What a contender reached with one model.
+    """The results of a contender with one model.
 
     Attributes:
         contender: `Contender`.
         point: `Point`, the chosen settings.
         runs: tuple of `History`, one per seed.
         tuned: tuple of `Tuned`, all points of the grid; empty without a grid.
-        diverged: dict from seed to the reason, for runs that ended early.
-        seconds: float, duration of the runs; 0.0 if it is not known.
+        diverged: dict from seed to the reason, for runs that diverged.
+        seconds: float, duration of the runs; 0.0 if unknown.
     """
 
     contender: Contender
@@ -75,7 +75,7 @@ class Computer:
     """Computes the cells of a plan, model by model.
 
     Args:
-        plan: what to compute.
+        plan: the plan to compute.
 
     Example:
         >>> Computer(plan).compute("deepfm")  # doctest: +SKIP
@@ -98,7 +98,7 @@ class Computer:
         return self._memory.identity
 
     def compute(self, model: str) -> list[Compared]:
-        """Computes what a plan says of one model.
+        """Computes the part of the plan with one model.
 
         Args:
             model: name of the model.
@@ -107,17 +107,17 @@ class Computer:
             One entry per contender, in order.
 
         Raises:
-            TimeUpError: if cells are left when the time is up.
+            TimeUpError: if the time budget is spent before all cells are computed.
             ValueError: see `launch.run.training.train`.
         """
         plan = self._plan
         tuned = self._tune(model)
         found = []
         for contender in plan.contenders:
-            mine = tuned[contender.label]
-            # The first of equals. A point that diverged has the score -inf.
-            point = max(mine, key=lambda t: t.score).point if mine else plan.points(contender)[0]
-            found.append((contender, point, mine))
+            grid = tuned[contender.label]
+            # Among equal scores the first point. A point that diverged has the score -inf.
+            point = max(grid, key=lambda t: t.score).point if grid else plan.points(contender)[0]
+            found.append((contender, point, grid))
         tasks = [
             self._run(model, contender, point, seed)
             for contender, point, _ in found
@@ -125,8 +125,8 @@ class Computer:
         ]
         cells = iter(self._all(tasks))
         return [
-            _compared(contender, point, mine, plan.seeds, [next(cells) for _ in plan.seeds])
-            for contender, point, mine in found
+            _compared(contender, point, grid, plan.seeds, [next(cells) for _ in plan.seeds])
+            for contender, point, grid in found
         ]
 
     def _run(self, model: str, contender: Contender, point: Point, seed: int) -> _Task:
@@ -224,7 +224,7 @@ def run_or_reuse(config: RunConfig, memory: DataMemory) -> Cell:
 
     Args:
         config: settings of the run.
-        memory: its data.
+        memory: the data of the run.
 
     Returns:
         The measurements, as a cell without a folder.

@@ -23,15 +23,15 @@ class Summary:
     """The values of one contender over seeds, and their difference to the baseline's.
 
     Attributes:
-        values: tuple of floats, one per seed; `None` for a run that has no such value.
-        mean: float, mean of the known values; `None` without any.
+        values: tuple of floats, one per seed; `None` for a run without a value.
+        mean: float, mean of the known values; `None` if there are none.
         deviation: float, their sample standard deviation; `None` for fewer than two.
-        difference: float, mean of the value less the baseline's of the same seed; `None` for the
-            baseline itself.
+        difference: float, mean difference to the baseline's value of the same seed; `None` for
+            the baseline.
         difference_deviation: float, sample standard deviation of these differences.
         t: float, statistic of the paired t-test; `None` if it is infinite.
         p: float, its two-sided p-value; `None` for fewer than two pairs, or equal values.
-        pairs: int, the seeds that both have.
+        pairs: int, number of seeds with a value of both.
     """
 
     values: tuple[float | None, ...]
@@ -53,14 +53,14 @@ def summarize(
     Student's distribution with n - 1 degrees of freedom (`scipy.stats.ttest_rel`).
 
     Args:
-        values: one per seed; `None` where there is none.
-        baseline: the baseline's, in the same order of seeds; `None`: no test.
+        values: sequence of floats, one per seed; `None` for a run without a value.
+        baseline: the values of the baseline, in the same order of seeds; `None`: no test.
 
     Returns:
         A `Summary`.
 
     Raises:
-        ValueError: if the baseline has another number of seeds.
+        ValueError: if the numbers of seeds differ.
 
     Example:
         >>> found = summarize([0.79, 0.80, 0.80], [0.78, 0.78, 0.79])
@@ -101,10 +101,10 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     `mean +- t_{0.975, n-1} * std / sqrt(n)`.
 
     Args:
-        values: at least one.
+        values: sequence of at least one float.
 
     Returns:
-        Lower and upper end; both the mean for a single value.
+        The lower and the upper end; for a single value, both are the mean.
 
     Example:
         >>> low, high = confidence_interval([0.79, 0.80, 0.81])
@@ -128,13 +128,13 @@ def tested_split(runs: Runs) -> str:
 def chosen_values(
     runs: Sequence[History], metric: str, split: str, select: str
 ) -> list[float | None]:
-    """A metric at the epoch that the validation split chooses, one value per run.
+    """Returns a metric at the epoch that the validation split chooses, one value per run.
 
     Args:
-        runs: of one contender.
+        runs: the runs of one contender.
         metric: "auc" or "logloss".
         split: "test" or "valid".
-        select: "auc" or "logloss" of the validation split.
+        select: "auc" or "logloss", the validation metric that chooses the epoch.
 
     Returns:
         Floats; `None` for a run without epochs.
@@ -152,10 +152,10 @@ def chosen_values(
 def epoch_values(
     runs: Sequence[History], metric: str, split: str, epoch: int
 ) -> list[float | None]:
-    """A metric after an epoch, one value per run; `None` for a run that ended before.
+    """Returns a metric after an epoch, one value per run; `None` if the run ended before.
 
     Args:
-        runs: of one contender.
+        runs: the runs of one contender.
         metric: "auc" or "logloss".
         split: "test" or "valid".
         epoch: number, from 1.
@@ -193,7 +193,7 @@ class Statistics:
     whole_pass: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
 
     def json(self) -> dict:
-        """The same as a dict of plain values."""
+        """Returns the fields as a dict of plain values."""
         return dataclasses.asdict(self)
 
 
@@ -201,9 +201,9 @@ def compare_runs(runs: Runs, baseline: str, select: str = "auc") -> Statistics:
     """Tests each contender against the baseline, at the chosen epoch and after each epoch.
 
     Args:
-        runs: for each label its runs, in the same order of seeds.
+        runs: dict from label to its runs, all in the same order of seeds.
         baseline: label of the baseline.
-        select: "auc" or "logloss" of the validation split: chooses the epoch.
+        select: "auc" or "logloss", the validation metric that chooses the epoch.
 
     Returns:
         `Statistics`; the baseline's summaries have no difference.
@@ -238,7 +238,7 @@ def compare_runs(runs: Runs, baseline: str, select: str = "auc") -> Statistics:
 
 
 def pass_metrics(runs: Runs) -> list[str]:
-    """The metrics that progressive runs have over all their rows; none for other runs.
+    """Returns the metrics of progressive runs over all their rows; none for other runs.
 
     Example:
         >>> pass_metrics({"adam": [History((Epoch(1, 0.5, 0.7, 0.6),), pass_scores={"auc": 0.6})]})
@@ -249,10 +249,10 @@ def pass_metrics(runs: Runs) -> list[str]:
 
 
 def pass_values(runs: Sequence[History], metric: str) -> list[float | None]:
-    """A metric of progressive runs over all their rows; `None` for a run that diverged.
+    """Returns a metric of progressive runs over all rows; `None` for a run that diverged.
 
     Args:
-        runs: of one contender.
+        runs: the runs of one contender.
         metric: one of `pass_metrics`.
 
     Example:
@@ -264,7 +264,7 @@ def pass_values(runs: Sequence[History], metric: str) -> list[float | None]:
 
 @dataclasses.dataclass(frozen=True)
 class OverModels:
-    """One contender over several models.
+    """The results of one contender over several models.
 
     Attributes:
         means: dict from model to the mean over seeds; `None` if no run has a value.
@@ -272,7 +272,7 @@ class OverModels:
         deviation: float, sample standard deviation over models of the means.
         difference_deviation: float, the same of the mean differences to the baseline; `None` for
             the baseline.
-        wins: int, the models in which its mean is better than the baseline's.
+        wins: int, number of models with which its mean is better than the baseline's.
     """
 
     means: Mapping[str, float | None]
@@ -286,7 +286,7 @@ def over_models(found: Mapping[str, Statistics], metric: str = "auc") -> dict[st
     """Mean, variance and test over models, at the epochs that the validation split chooses.
 
     Args:
-        found: the statistics of each model, of the same contenders and seeds.
+        found: dict from model to its statistics, of the same contenders and seeds.
         metric: "auc" or "logloss".
 
     Returns:

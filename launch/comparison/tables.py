@@ -12,7 +12,7 @@ NAMES = {"auc": "AUC", "logloss": "LogLoss", "gauc": "GAUC"}
 
 
 def statistics_table(found: Statistics) -> str:
-    """Each contender against the baseline, at the epoch that the validation split chooses.
+    """Compares each contender with the baseline at the epoch that validation chooses.
 
     Args:
         found: the statistics of one model.
@@ -28,13 +28,13 @@ def statistics_table(found: Statistics) -> str:
 
 
 def pass_table(found: Statistics) -> str:
-    """Each contender against the baseline, over all rows of a progressive run.
+    """Compares each contender with the baseline over all rows of a progressive run.
 
     Args:
         found: the statistics of one model, of progressive runs.
 
     Returns:
-        Markdown as that of `statistics_table`.
+        Markdown, see `statistics_table`.
 
     Example:
         >>> print(pass_table(compare_runs(runs, "adam")))  # doctest: +SKIP
@@ -58,14 +58,14 @@ def _tests(scores: Mapping[str, Mapping[str, Summary]], baseline: str, prefix: s
 
 
 def epochs_table(found: Statistics, metric: str = "auc") -> str:
-    """The difference to the baseline after each epoch, with p in parentheses.
+    """Lists the difference to the baseline after each epoch, with p in parentheses.
 
     Args:
         found: the statistics of one model.
         metric: "auc" or "logloss".
 
     Returns:
-        Markdown; the baseline's row has its means.
+        Markdown; the row of the baseline holds its means.
     """
     several = found.epochs[metric]
     title = f"{found.split} {NAMES[metric]} less {found.baseline}"
@@ -83,7 +83,7 @@ def epochs_table(found: Statistics, metric: str = "auc") -> str:
 
 
 def models_table(found: Mapping[str, OverModels], metric: str, split: str, baseline: str) -> str:
-    """The contenders over several models.
+    """Compares the contenders over several models.
 
     Args:
         found: one entry per contender.
@@ -93,8 +93,8 @@ def models_table(found: Mapping[str, OverModels], metric: str, split: str, basel
 
     Returns:
         Markdown: the mean of each model, mean ± standard deviation over models, the mean
-        difference to the baseline ± its standard deviation over models, p, and in how many models
-        the contender is better.
+        difference to the baseline ± its standard deviation over models, p, and the number of
+        models with which the contender is better.
     """
     models = list(next(iter(found.values())).means)
     rows = [
@@ -122,15 +122,15 @@ def models_table(found: Mapping[str, OverModels], metric: str, split: str, basel
 
 
 def chosen_table(compared: Sequence[Compared], select: str) -> str:
-    """The settings that the validation split chose from the grids.
+    """Lists the settings that the validation split chose from the grids.
 
     Args:
         compared: the results, an entry per contender.
         select: "auc" or "logloss".
 
     Returns:
-        Markdown: the number of points, the chosen one, its mean score, and the best epoch of each
-        tuning seed.
+        Markdown: the number of points, the chosen point, its mean score, and the best epoch of
+        each tuning seed.
     """
     rows = [["optimizer", "points", "chosen by validation", f"valid {NAMES[select]}", "epoch"]]
     for one in compared:
@@ -144,18 +144,18 @@ def chosen_table(compared: Sequence[Compared], select: str) -> str:
 
 
 def mean_cell(summary: Summary) -> str:
-    """Mean ± standard deviation over seeds, "-" if there is none."""
+    """Returns the mean ± standard deviation over seeds, or "-" if there is none."""
     return plus_minus(summary.mean, summary.deviation)
 
 
 def difference_cell(summary: Summary, spread: bool = True) -> str:
-    """Mean difference ± standard deviation of the differences, "-" if there is none."""
+    """Returns the mean difference ± its standard deviation, or "-" if there is none."""
     deviation = summary.difference_deviation if spread else None
     return plus_minus(summary.difference, deviation, sign=True)
 
 
 def plus_minus(mean: float | None, deviation: float | None, sign: bool = False) -> str:
-    """A mean and a standard deviation with four decimals.
+    """Formats a mean and a standard deviation with four decimals.
 
     Example:
         >>> plus_minus(0.78234, 0.0012), plus_minus(-0.0034, None, sign=True)
@@ -168,7 +168,7 @@ def plus_minus(mean: float | None, deviation: float | None, sign: bool = False) 
 
 
 def p_cell(p: float | None) -> str:
-    """A p-value with two or three decimals.
+    """Formats a p-value with two or three decimals.
 
     Example:
         >>> [p_cell(p) for p in (None, 0.0004, 0.0123, 0.5)]

@@ -1,1 +1,1 @@
-"""Searches for settings: spaces, studies that are resumed, tables and plots."""
+"""Searches for settings: spaces, resumable studies, tables and plots."""

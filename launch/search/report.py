@@ -38,13 +38,13 @@ _FLAGS = (
 
 
 def train_command(config: RunConfig) -> str:
-    """The command line of `launch.train` with the settings of a run.
+    """Returns the command line of `launch.train` with the settings of a run.
 
     Args:
-        config: settings of the run; what has its default is left out.
+        config: settings of the run; settings that have their default are left out.
 
     Returns:
-        One line.
+        String of one line.
 
     Example:
         >>> train_command(RunConfig("data/frappe", "out/best", optimizer_args={"beta_1": 0.8}))
@@ -78,11 +78,11 @@ def _progressive_flags(progressive: Progressive) -> list[str]:
 
 
 def trials_table(wanted: Search, trials: Sequence[Trial]) -> str:
-    """The trials, the best first, then those that were pruned or diverged.
+    """Lists the completed trials, best first, then those that were pruned or diverged.
 
     Args:
         wanted: the search.
-        trials: that ended.
+        trials: the trials that ended.
 
     Returns:
         Markdown without a final newline.
@@ -102,12 +102,12 @@ def save_search(wanted: Search, trials: Sequence[Trial], name: str, command: str
 
     Args:
         wanted: the search.
-        trials: that ended; at least one.
-        name: of the data set.
+        trials: the trials that ended; at least one.
+        name: string, name of the data set.
         command: string, the command line of the search.
 
     Returns:
-        The best setting, and its command line for `launch.train`; without a complete trial, a
+        The best settings, and their command line for `launch.train`; without a completed trial, a
         line that says so.
     """
     out, best = wanted.common.out, best_of(trials)
@@ -148,11 +148,11 @@ def save_search(wanted: Search, trials: Sequence[Trial], name: str, command: str
 
 
 def plot_search(wanted: Search, trials: Sequence[Trial], path: str, title: str) -> str:
-    """Draws the score of each trial, and a panel of the scores against each setting.
+    """Draws the score of each trial, and the scores against each setting.
 
     Args:
         wanted: the search.
-        trials: that ended; one of them with a score.
+        trials: the trials that ended; at least one has a score.
         path: file to write.
         title: string, title of the plot.
 

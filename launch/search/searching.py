@@ -1,4 +1,4 @@
-"""A search for settings: Optuna proposes them, cells judge them by the validation split."""
+"""Searches for settings: Optuna proposes them, and cells compute their validation scores."""
 
 from __future__ import annotations
 
@@ -38,20 +38,22 @@ class Search:
     Args:
         common: settings that do not vary; `out` is the folder of the search.
         space: the settings that vary.
-        trials: number of trials, those of earlier calls included.
-        seeds: of the runs of each trial; a number stands for 0, 1, ... Defaults to 1.
-        select: "auc" or "logloss" of the validation split.
-        sampler_seed: of the sampler.
-        startup: trials that are drawn at random before the sampler models the results.
-        prune: "median": a run ends after an epoch in which its best score is below the median of
-            the trials before; "none".
-        time_budget: seconds, after which no trial begins; `None`: no limit.
+        trials: int, number of trials, including those of earlier calls. Defaults to 20.
+        seeds: ints, the seeds of the runs of each trial; a number n means 0 to n - 1. Defaults
+            to 1.
+        select: "auc" or "logloss", the validation metric that is optimized. Defaults to "auc".
+        sampler_seed: int, the seed of the sampler. Defaults to 0.
+        startup: int, number of trials that are drawn at random before the sampler uses the
+            results. Defaults to 10.
+        prune: "median" ends a run after an epoch in which its best score is below the median of
+            the earlier trials; "none" ends no run. Defaults to "none".
+        time_budget: seconds after which no trial begins; `None`: no limit.
         cells: folder of the cells; `None`: `common.out/cells`.
-        cache_rows: data with at most so many rows are kept in memory.
+        cache_rows: data with at most this many rows are kept in memory.
 
     Raises:
-        ValueError: on a setting that the model and the optimizer do not have, a value that the
-            optimizer refuses, or a number out of range.
+        ValueError: on a setting that neither the model nor the optimizer has, a value that the
+            optimizer does not allow, or a number out of range.
 
     Example:
         >>> common = RunConfig("data/frappe", "out/tuned", optimizer="helen")
@@ -83,7 +85,8 @@ class Search:
             number_above_zero("time_budget", self.time_budget)
         if is_remote(self.common.out):
             raise ValueError(
-                f"the study is a local database; name a local folder, not {self.common.out}"
+                f"the study is a database on a local disk; name a local folder. Received: out="
+                f"{self.common.out!r}"
             )
         if self.common.progressive is not None and self.prune != "none":
             raise ValueError(
@@ -114,7 +117,7 @@ class Search:
         return dataclasses.replace(settled(self.common, self.space, values), seed=seed)
 
     def facts(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """What a study must have in common with the search that continues it."""
+        """Returns the facts in which a study and the search that continues it must agree."""
         fixed = cell_settings(self.common)
         fixed |= {"model": self.common.model, "optimizer": self.common.optimizer}
         return {
@@ -134,10 +137,10 @@ class Trial:
     """A point of the space and its score.
 
     Attributes:
-        number: int, from 1, among the trials that ended.
+        number: int, its number among the trials that ended, from 1.
         values: dict, the settings.
         score: float, mean over the seeds of `Cell.score`; -inf for a trial that diverged, and the
-            score so far for one that was pruned.
+            best score so far for a trial that was pruned.
         epoch: int, the best epoch of the first seed; 0 if there is none.
         state: "complete", "pruned" or "diverged".
         seconds: float, duration.
@@ -157,7 +160,7 @@ class Trial:
 
 
 def format_value(value: Any) -> str:
-    """A setting as text; numbers have six significant digits.
+    """Formats a setting; floats have six significant digits.
 
     Example:
         >>> format_value(0.00123456789), format_value("adam")
@@ -167,17 +170,17 @@ def format_value(value: Any) -> str:
 
 
 def search(wanted: Search) -> list[Trial]:
-    """Runs a search, or continues it.
+    """Runs or continues a search.
 
-    The study is a database in the search's folder. The sampler of each trial is seeded by the
-    number of trials that ended before, so a search that was killed, in the middle of a trial too,
-    proposes what it would have proposed.
+    The study is a database in the folder of the search. The seed of each trial's sampler depends
+    on the number of trials that ended before, so a search that was killed, also in the middle of a
+    trial, continues with the settings that it would have proposed.
 
     Args:
         wanted: the search.
 
     Returns:
-        All trials that ended, those of earlier calls included, in order.
+        All trials that ended, including those of earlier calls, in order.
 
     Raises:
         DataError: if the folder holds the study of another search.
@@ -195,12 +198,12 @@ def search(wanted: Search) -> list[Trial]:
 
 
 def trials_of(wanted: Search, study: optuna.Study) -> list[Trial]:
-    """The trials of a study that ended."""
+    """Returns the trials of a study that ended."""
     return [_record(wanted, number, trial) for number, trial in enumerate(_ended(study), 1)]
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The complete trial with the largest score, the first of equals; `None` without any."""
+    """Returns the complete trial with the largest score, or `None` if no trial is complete."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return max(complete, key=lambda trial: trial.score, default=None)
 
@@ -233,8 +236,8 @@ def _study(wanted: Search, memory: DataMemory) -> optuna.Study:
         for key in {**before, **facts}:
             if before.get(key) != facts.get(key):
                 raise DataError(
-                    f"the search in {out} has {key}={before.get(key)!r}, this one "
-                    f"{key}={facts.get(key)!r}; continue it with the old value, or name another "
+                    f"the search in {out} has {key}={before.get(key)!r}; received "
+                    f"{key}={facts.get(key)!r}. Continue it with the old value, or name another "
                     "folder"
                 )
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
@@ -277,14 +280,14 @@ def _run_trial(wanted: Search, study: optuna.Study, cells: Cells, number: int) -
     if state == "complete":
         study.tell(trial, score)
     else:
-        # One that diverged has no score: the sampler takes it for worse than all others.
+        # A trial that diverged has no score; the sampler ranks it below all others.
         study.tell(trial, state=TrialState.PRUNED)
     if wanted.common.progress:
         _say(wanted, study, number)
 
 
 class _Watch:
-    """Reports the best score of each epoch, and ends a run that the pruner stops."""
+    """Reports the best score after each epoch, and ends a run that the pruner stops."""
 
     def __init__(self, trial: optuna.Trial, select: str):
         self._trial, self._select = trial, select
@@ -316,7 +319,7 @@ def _record(wanted: Search, number: int, trial: FrozenTrial) -> Trial:
 
 
 def _restored(axis: Any, value: Any) -> Any:
-    """A value as it was before JSON made a list of a tuple."""
+    """Returns a value of an axis; JSON turns its tuples into lists."""
     if isinstance(axis, Range) or not isinstance(value, list):
         return value
     return next(v for v in axis.values if isinstance(v, tuple) and list(v) == value)
@@ -336,7 +339,7 @@ def _say(wanted: Search, study: optuna.Study, number: int) -> None:
 
 
 def score_text(score: float, select: str) -> str:
-    """A score with its name.
+    """Formats a score with its name.
 
     Example:
         >>> score_text(-0.5512, "logloss")

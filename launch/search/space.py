@@ -35,7 +35,7 @@ class Choice:
 
     def suggest(self, trial: optuna.Trial, name: str) -> Any:
         """Draws a value."""
-        # Studies keep numbers and texts only, and values may be tuples.
+        # A study stores only numbers and texts, and a value may be a tuple.
         texts = [repr(value) for value in self.values]
         return self.values[texts.index(trial.suggest_categorical(name, texts))]
 
@@ -53,9 +53,9 @@ class Range:
 
     Attributes:
         low: number.
-        high: number, larger.
-        log: whether its logarithm is drawn evenly.
-        whole: whether it is an integer.
+        high: number, larger than `low`.
+        log: bool, whether the logarithm is drawn uniformly.
+        whole: bool, whether the number is an integer.
     """
 
     low: float
@@ -91,7 +91,7 @@ def parse_space(text: str) -> dict[str, Axis]:
         The axis of each setting, in order.
 
     Raises:
-        ValueError: naming the part that cannot be read, or a setting that is given twice.
+        ValueError: if a part cannot be read, or a setting is given twice.
 
     Example:
         >>> parse_space("learning_rate=log(1e-4,1e-2);rho=[0.01,0.05]")["learning_rate"]
@@ -139,7 +139,7 @@ def parse_axis(key: str, value: str) -> Axis:
     if len(ends) != 2 or not all(is_number(end) for end in ends) or not ends[0] < ends[1]:
         raise ValueError(f"{part!r} must have two numbers in ascending order; {_HELP}")
     if log and ends[0] <= 0:
-        raise ValueError(f"{part!r} has no logarithm at {ends[0]}; begin above 0")
+        raise ValueError(f"the logarithmic range {part!r} must begin above 0. Received: {ends[0]}")
     if whole and any(end != int(end) for end in ends):
         raise ValueError(f"{part!r} must have integers; use uniform or log for other numbers")
     low, high = (int(end) if whole else float(end) for end in ends)
@@ -150,8 +150,8 @@ def read_space(value: Any, where: str) -> dict[str, Axis]:
     """Reads a space from a YAML file: a text, or a mapping from setting to axis.
 
     Args:
-        value: as YAML gives it; lists are choices, texts are as on the command line.
-        where: the place in the file, for the error message.
+        value: value from YAML; a list is a choice, a text is an axis as on the command line.
+        where: string, the place in the file, for the error message.
 
     Returns:
         The axis of each setting.
@@ -170,7 +170,7 @@ def read_space(value: Any, where: str) -> dict[str, Axis]:
     found: dict[str, Axis] = {}
     for key, axis in value.items():
         if isinstance(axis, list):
-            # 1e-5, which has no point, is a text in YAML 1.1; a list is a tuple.
+            # YAML 1.1 reads 1e-5 as a text, because it has no point. Lists become tuples.
             values = [tuple(v) if isinstance(v, list) else v for v in axis]
             values = [parse_value(v, str(key)) if isinstance(v, str) else v for v in values]
             found[str(key)] = Choice(check_axis(str(key), values))
@@ -180,17 +180,17 @@ def read_space(value: Any, where: str) -> dict[str, Axis]:
 
 
 def places(space: Space, config: RunConfig) -> dict[str, tuple[str, str]]:
-    """Where each setting of a space belongs.
+    """Finds out whether each setting belongs to the run, the optimizer or the model.
 
     Args:
-        space: settings; `model.` or `optimizer.` before the name decides if both have it.
-        config: names the model and the optimizer.
+        space: the settings; the prefix `model.` or `optimizer.` decides if both have the name.
+        config: settings of the run, which name the model and the optimizer.
 
     Returns:
-        For each setting "run", "optimizer" or "model", and its name there.
+        Dict from setting to ("run", "optimizer" or "model", the name there).
 
     Raises:
-        ValueError: on a setting that nothing has, or that two have.
+        ValueError: on a setting that is unknown, or that both have.
 
     Example:
         >>> config = RunConfig("data", "out", model="dnn", optimizer="helen")
@@ -227,12 +227,12 @@ def places(space: Space, config: RunConfig) -> dict[str, tuple[str, str]]:
 
 
 def settled(config: RunConfig, space: Space, values: Mapping[str, Any]) -> RunConfig:
-    """The settings of a run at a point of a space.
+    """Returns the settings of a run at a point of a space.
 
     Args:
-        config: what does not vary.
+        config: the settings that do not vary.
         space: the settings that vary.
-        values: a value of each.
+        values: dict from setting to its value.
 
     Returns:
         `RunConfig`.

@@ -51,7 +51,7 @@ def test_texts_in_a_file_are_those_of_flags(tmp_path):
         ("sedes: 3", "unknown key 'sedes'.*'seeds'"),
         ("seeds: 3\nseeds: 4", "'seeds' is given twice"),
         ("optimizers: {adam: {epsilon: 1e-7, epsilon: 1e-8}}", "'epsilon' is given twice"),
-        ("[1, 2]", "no mapping"),
+        ("[1, 2]", "is not a mapping"),
         ("seeds: [", "not valid YAML"),
         ("optimizers: [adam]", "from label to arguments"),
         ("grid: 3", "from argument to values"),

@@ -83,5 +83,5 @@ def test_a_picture_of_several_models(tmp_path):
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="no epoch"):
+    with pytest.raises(ValueError, match="no run has an epoch"):
         plot_comparison({"adam": [History(())]}, str(tmp_path / "curves.png"), "clicks")

@@ -88,7 +88,7 @@ def test_a_name_may_say_whose_it_is():
         ("rho", "cannot read"),
         ("rho=0.1", "cannot read"),
         ("rho=lin(0,1)", "cannot read"),
-        ("rho=log(0,1)", "no logarithm"),
+        ("rho=log(0,1)", "must begin above 0"),
         ("rho=log(1,0.1)", "ascending"),
         ("rho=log(1)", "two numbers"),
         ("rho=log(a,b)", "two numbers"),
