@@ -15,9 +15,27 @@ from zoo.data.schema import Schema
 
 LABEL = "click"
 AS_THEY_ARE = (
-    *("C1", "banner_pos", "site_id", "site_domain", "site_category"),
-    *("app_id", "app_domain", "app_category", "device_id", "device_ip", "device_model"),
-    *("device_type", "device_conn_type", *(f"C{number}" for number in range(14, 22))),
+    "C1",
+    "banner_pos",
+    "site_id",
+    "site_domain",
+    "site_category",
+    "app_id",
+    "app_domain",
+    "app_category",
+    "device_id",
+    "device_ip",
+    "device_model",
+    "device_type",
+    "device_conn_type",
+    "C14",
+    "C15",
+    "C16",
+    "C17",
+    "C18",
+    "C19",
+    "C20",
+    "C21",
 )
 FIELDS = ("hour", *AS_THEY_ARE, "weekday", "weekend")
 ARCHIVE = Archive(

@@ -33,9 +33,22 @@ PUBLISHED = Published(
     },
 )
 FIELDS = (
-    *("weekday", "hour", "IP", "region", "city", "adexchange", "domain", "slotid", "slotwidth"),
-    *("slotheight", "slotvisibility", "slotformat", "creative", "advertiser"),
-    *("useragent", "slotprice"),
+    "weekday",
+    "hour",
+    "IP",
+    "region",
+    "city",
+    "adexchange",
+    "domain",
+    "slotid",
+    "slotwidth",
+    "slotheight",
+    "slotvisibility",
+    "slotformat",
+    "creative",
+    "advertiser",
+    "useragent",
+    "slotprice",
 )
 _LABEL = "click"
 _SYSTEMS = ("windows", "ios", "mac", "android", "linux")

@@ -55,7 +55,12 @@ def load(options: Options) -> RawData:
     when = pl.from_epoch("time")
     rows = described.sort("time", "user", "item").select(
         (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
-        *("user", "item", "gender", "age", "occupation", "zip"),
+        "user",
+        "item",
+        "gender",
+        "age",
+        "occupation",
+        "zip",
         pl.col("genres").str.split("|"),
         "time",
         when.dt.hour().alias("hour"),

@@ -40,8 +40,14 @@ PUBLISHED = Published(
 )
 LAST_DAY = 1_494_604_800  # seconds: 2017-05-13, 00:00 in Beijing
 USER = (
-    *("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level"),
-    *("shopping_level", "occupation", "new_user_class_level"),
+    "cms_segid",
+    "cms_group_id",
+    "final_gender_code",
+    "age_level",
+    "pvalue_level",
+    "shopping_level",
+    "occupation",
+    "new_user_class_level",
 )
 AD = ("cate_id", "campaign_id", "customer", "brand")
 FIELDS = ("userid", *USER, "adgroup_id", *AD, "pid")

@@ -14,17 +14,46 @@ from zoo.data.schema import Schema
 
 # Names in lower case, the most likely first.
 _LABELS = (
-    *("label", "click", "clicked", "clk", "is_click", "is_clicked", "is_clk", "target", "y"),
-    *("conversion", "converted", "is_conversion", "purchase", "purchased", "buy", "response"),
-    *("outcome", "rating"),
+    "label",
+    "click",
+    "clicked",
+    "clk",
+    "is_click",
+    "is_clicked",
+    "is_clk",
+    "target",
+    "y",
+    "conversion",
+    "converted",
+    "is_conversion",
+    "purchase",
+    "purchased",
+    "buy",
+    "response",
+    "outcome",
+    "rating",
 )
 _WEIGHTS = (
-    *("sample_weight", "example_weight", "instance_weight", "importance_weight"),
-    *("importance", "weight"),
+    "sample_weight",
+    "example_weight",
+    "instance_weight",
+    "importance_weight",
+    "importance",
+    "weight",
 )
 _GROUPS = (
-    *("user_id", "userid", "user", "uid", "member_id", "customer_id", "visitor_id"),
-    *("session_id", "sessionid", "session", "reviewerid", "device_id"),
+    "user_id",
+    "userid",
+    "user",
+    "uid",
+    "member_id",
+    "customer_id",
+    "visitor_id",
+    "session_id",
+    "sessionid",
+    "session",
+    "reviewerid",
+    "device_id",
 )
 _TIMES = ("timestamp", "event_time", "datetime", "time", "ts", "date", "hour", "day")
 

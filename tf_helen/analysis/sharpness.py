@@ -99,7 +99,10 @@ def row_sharpness(
         logging.warning(
             "the top eigenvalues of %d of %d rows changed by more than tolerance=%g in the last of "
             "%d iterations; use more, or method='blocks'",
-            *(missed, len(distinct), tolerance, iterations),
+            missed,
+            len(distinct),
+            tolerance,
+            iterations,
         )
     norms = np.linalg.norm(derivatives.gradient, axis=1)
     return RowSharpness(asked, derivatives.counts[places], norms[places], eigenvalues[places])
