@@ -183,8 +183,8 @@ def get(
         A `zoo.ClickModel`; with a name alone its class.
 
     Raises:
-        ValueError: on an unknown name (the nearest is suggested), on settings without a schema, or
-            on either given beside a model, which has its own.
+        ValueError: on an unknown name (suggests the nearest one), on settings without a schema, or
+            on a schema or settings in addition to a model or a config.
 
     Example:
         >>> import zoo
@@ -200,8 +200,8 @@ def get(
             return cls(schema, **settings)
         if settings:
             raise ValueError(
-                f"{sorted(settings)} given without a schema. Use zoo.get({identifier!r}, schema, "
-                "...), or zoo.get_class for the class."
+                f"{sorted(settings)} cannot be passed without a schema. Use "
+                f"zoo.get({identifier!r}, schema, ...), or zoo.get_class for the class."
             )
         return cls
     if isinstance(identifier, dict):
@@ -214,8 +214,8 @@ def get(
     given = sorted({**settings, **({} if schema is None else {"schema": schema})})
     if given:
         raise ValueError(
-            f"{given} given beside an instance of {type(identifier).__name__}, which has its own. "
-            "Remove them, or give its name."
+            f"{given} cannot be passed with an instance of {type(identifier).__name__}; "
+            "pass them to its constructor."
         )
     return identifier
 

@@ -69,7 +69,7 @@ def test_what_is_no_model_is_named():
         zoo.get("depfm", SCHEMA)
     with pytest.raises(ValueError, match=r"serialized form\. Received: 5"):
         zoo.get(5)
-    with pytest.raises(ValueError, match=r"\['embedding_dim'\] given without a schema"):
+    with pytest.raises(ValueError, match=r"\['embedding_dim'\] cannot be passed without a schema"):
         zoo.get("deepfm", embedding_dim=4)
-    with pytest.raises(ValueError, match=r"\['schema'\] given beside an instance of DNN"):
+    with pytest.raises(ValueError, match=r"\['schema'\] cannot be passed with an instance of DNN"):
         zoo.get(zoo.get("dnn", SCHEMA), SCHEMA)

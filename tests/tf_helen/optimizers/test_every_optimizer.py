@@ -481,7 +481,7 @@ def test_bad_arguments_are_named_at_construction(cls, arguments, message):
 
 
 def test_an_instance_and_arguments_for_it_do_not_mix():
-    with pytest.raises(ValueError, match=r"learning_rate.*beside an instance of Adam"):
+    with pytest.raises(ValueError, match=r"learning_rate.*with an instance of Adam"):
         tf_helen.Helen(learning_rate=0.1, base_optimizer=tf_helen.Adam())
 
 
