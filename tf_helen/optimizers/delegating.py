@@ -73,8 +73,6 @@ class DelegatingOptimizer(RowSparseOptimizer):
         for optimizer, driver in zip(self._inner, self._drivers, strict=True):
             share = [v for v in variables if self.optimizer_of(v) is optimizer]
             driver.build(share)
-            if not optimizer.built:
-                optimizer.build(share)
 
     def attach(self, variables):
         for optimizer, driver in zip(self._inner, self._drivers, strict=True):

@@ -31,12 +31,30 @@ class ForeignOptimizer:
     def __init__(self, optimizer: keras.optimizers.Optimizer):
         self.optimizer = optimizer
 
-    # State. Keras builds the optimizer when it first applies gradients.
+    # State.
 
-    built = True
+    @property
+    def built(self) -> bool:
+        return self.optimizer.built
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Builds the optimizer, outside of a step that is traced.
+
+        Keras would build it in the step. What an optimizer assigns to its variables in `build`, as
+        `keras.optimizers.ScheduleFreeAdamW` does, would then be part of every step.
+        """
         self.attach(variables)
+        if self.built:
+            return
+        is_alone = replicas.count() == 1
+        with tf.init_scope():
+            # Weights that are created in the step have no values before it runs.
+            copies = [copy for variable in variables for copy in replicas.copies(variable)]
+            is_outside = is_alone and all(copy.is_initialized() for copy in copies)
+            if is_outside:
+                self.optimizer.build(list(variables))
+        if not is_outside:
+            self.optimizer.build(list(variables))
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
         for variable in variables:

@@ -55,6 +55,8 @@ def table_and_tower(tower, rate=0.05, **kwargs):
 # Keras's Muon fails on TensorFlow before Keras 3.13.
 OF_KERAS = keras.optimizers.Muon if KERAS >= (3, 13) else keras.optimizers.Lion
 TOWERS = {"ours": tf_helen.Adam, "of Keras": OF_KERAS}
+if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # not in older versions
+    TOWERS["schedule-free"] = keras.optimizers.ScheduleFreeAdamW
 every_tower = pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)
 
 
@@ -216,6 +218,37 @@ AROUND = {
     "running Helen": lambda base: tf_helen.Helen(base_optimizer=base, frequency="running"),
     "CowClip": lambda base: tf_helen.CowClip(base_optimizer=base),
 }
+
+
+@pytest.mark.parametrize("around", ["alone", "Helen"])
+@every_tower
+def test_a_traced_step_is_that_of_an_eager_one(tower, around):
+    """Also if the optimizer assigns values when it is built, which must not be part of a step."""
+    results = []
+    for eagerly in (True, False):
+        model = train(compiled(AROUND[around](table_and_tower(tower)), eagerly))
+        results.append(everything(model))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@every_tower
+def test_a_tower_learns(tower):
+    model, (ids, labels) = compiled(table_and_tower(tower, 0.02), eagerly=False), data(96)
+    start = model.get_weights()
+    losses = model.fit(ids, labels, batch_size=12, epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    for before, after in zip(start, model.get_weights(), strict=True):
+        assert np.abs(before - after).max() > 1e-3
+
+
+def test_an_optimizer_of_keras_alone_is_built_outside_of_the_step():
+    results = []
+    for eagerly in (True, False):
+        tower = list(TOWERS.values())[-1]
+        results.append(train(compiled(tower(learning_rate=0.05), eagerly)).get_weights())
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("eagerly", [True, False], ids=["eager", "traced"])
