@@ -81,12 +81,13 @@ def compare(
     return runs_of(compared)
 
 
-def compare_plan(plan: Plan, title: str = "") -> dict[str, list[Compared]]:
+def compare_plan(plan: Plan, title: str = "", show: bool = False) -> dict[str, list[Compared]]:
     """Computes a plan and writes tables and curves; several models have a folder each.
 
     Args:
         plan: what to compute.
         title: string, title of the plot.
+        show: print the tables of each model as soon as it is computed.
 
     Returns:
         Dict from model to its results, an entry per contender.
@@ -106,15 +107,13 @@ def compare_plan(plan: Plan, title: str = "") -> dict[str, list[Compared]]:
             folder = join(out, model) if len(plan.models) > 1 else out
             found[model] = computer.compute(model)
             text, tests[model] = save_model_results(folder, plan, name, model, found[model], title)
-            _say(plan, f"{model} on {plan.common.data}, {len(plan.seeds)} seeds", text)
+            if show:
+                print(f"\n{model} on {plan.common.data}\n\n{text}", flush=True)
         if len(plan.models) > 1:
-            _say(plan, f"{len(plan.models)} models", save_summary(plan, name, tests))
+            text = save_summary(plan, name, tests)
+            if show:
+                print(f"\n{len(plan.models)} models\n\n{text}", flush=True)
         return found
-
-
-def _say(plan: Plan, title: str, text: str) -> None:
-    if plan.common.progress:
-        print(f"\n{title}\n\n{text}", flush=True)
 
 
 def _check_folder(plan: Plan, computer: Computer) -> None:
@@ -142,7 +141,7 @@ def _main(argv: Sequence[str]) -> None:
     if not tf.io.gfile.isdir(plan.common.data):
         raise DataError(f"no data folder {plan.common.data}; prepare it with launch.prepare")
     try:
-        compare_plan(plan)
+        compare_plan(plan, show=True)
     except TimeUpError as error:
         print(f"\n{error}; continue with --resume", file=sys.stderr)
         sys.exit(TIME_UP)

@@ -171,13 +171,13 @@ def draw_dots(
         colors: sequence of colors, one per contender.
     """
     means = {label: float(np.mean(several)) for label, several in values.items() if several}
-    end = zoom(list(means.values()), larger_is_better)
+    end = zoom(list(means.values()) or [0.0], larger_is_better)
     sign = 1 if larger_is_better else -1
     shown = {label: mean for label, mean in means.items() if sign * (mean - end) >= 0}
     inside = list(shown.values())
     for label in shown:
         inside += [*confidence_interval(values[label])] if len(values[label]) > 2 else values[label]
-    low, high = min(inside), max(inside)
+    low, high = min(inside, default=0.0), max(inside, default=1.0)
     margin = 0.08 * (high - low) or 0.001
     axis.set_xlim(low - margin, high + margin)
     labels = list(values)

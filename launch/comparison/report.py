@@ -25,6 +25,16 @@ from launch.run.results import Runs, results_json, results_table
 from zoo.data.files import join, write_json, write_text
 
 FILES = ("results.json", "results.md", "curves.png", "models.png", "data.json")
+_EPOCHS = (
+    "AUC after each epoch, mean ± standard deviation over the seeds; best: the epoch that the "
+    "validation split chooses, and its LogLoss:"
+)
+_CHOSEN = (
+    "Difference to {}, at the epochs that the validation split chooses; p of the paired t-test "
+    "over the seeds:"
+)
+_EACH = "Difference to {} after each epoch (p):"
+_GRIDS = "Settings that the validation split chose:"
 _PASS = "All rows of the pass, each scored before it is trained:"
 _SPLITS = "The rows of one split; if it is part of the pass, each scored before it is trained:"
 _NO_SETTINGS = (
@@ -59,13 +69,15 @@ def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> s
     Returns:
         Markdown without a final newline.
     """
-    parts = [results_table(runs_of(compared), plan.select)]
+    parts = [_EPOCHS, results_table(runs_of(compared), plan.select)]
     if found.whole_pass:
         parts = [_PASS, pass_table(found), _SPLITS, statistics_table(found)]
     elif len(compared) > 1:
-        parts += [statistics_table(found), *(epochs_table(found, metric) for metric in METRICS)]
+        parts += [_CHOSEN.format(found.baseline), statistics_table(found)]
+        parts.append(_EACH.format(found.baseline))
+        parts += [epochs_table(found, metric) for metric in METRICS]
     if any(one.tuned for one in compared):
-        parts.append(chosen_table(compared, plan.select))
+        parts += [_GRIDS, chosen_table(compared, plan.select)]
     diverged = [
         f"- {one.contender.label}, seed {seed}: {reason}"
         for one in compared
@@ -111,7 +123,7 @@ def save_model_results(
     content["diverged"] = {one.contender.label: dict(one.diverged) for one in compared}
     content["seconds"] = {one.contender.label: one.seconds for one in compared}
     write_json(join(folder, "results.json"), content)
-    write_text(join(folder, "results.md"), text + "\n")
+    write_text(join(folder, "results.md"), f"{text}\n\n{_origin(plan, data)}\n")
     if any(history.epochs for several in runs.values() for history in several):
         plot_comparison(runs, join(folder, "curves.png"), title or f"{data}: {model}", plan.select)
     return text, found
@@ -142,7 +154,8 @@ def save_summary(plan: Plan, data: str, models: Mapping[str, Statistics]) -> str
         "statistics": {model: one.json() for model, one in models.items()},
     }
     write_json(join(plan.common.out, "results.json"), content)
-    write_text(join(plan.common.out, "results.md"), text + "\n")
+    path = join(plan.common.out, "results.md")
+    write_text(path, f"{text}\n\n{_origin(plan, data)}\n")
     values = {
         model: {
             label: [v for v in summary.values if v is not None]
@@ -153,6 +166,12 @@ def save_summary(plan: Plan, data: str, models: Mapping[str, Statistics]) -> str
     name = f"AUC, {first.split} split"
     plot_models(values, join(plan.common.out, "models.png"), data, name)
     return text
+
+
+def _origin(plan: Plan, data: str) -> str:
+    seeds = ", ".join(map(str, plan.seeds))
+    command = f" Command: `{plan.command}`." if plan.command else ""
+    return f"Data: {data}. Seeds: {seeds}.{command} All settings are in results.json."
 
 
 def _settings(plan: Plan, data: str) -> dict[str, Any]:
