@@ -83,7 +83,7 @@ def reset_slots(optimizer: Any, variable: keras.Variable, ids: tf.Tensor | None)
     if HISTORY not in slots or ids is not None:
         return
     done = optimizer.absent_rows.table_steps_done(variable)
-    # A row drawn anew is one that has not occurred yet, where that makes a difference.
+    # A re-initialized row counts as one that has not occurred, if unseen rows do not decay.
     last_step = done if settings(rule).get("decay_unseen", True) else 0
     for copy in replicas.copies(slots[HISTORY]):
         history = RowHistory(optimizer.history_columns(), copy.read_value())

@@ -97,7 +97,7 @@ def test_with_dense_moments_only_rows_of_the_batch_decay_on_occurrence():
     np.testing.assert_allclose(table.numpy().ravel(), expected, rtol=1e-6)
 
 
-def test_rows_drawn_anew_are_unseen_again():
+def test_reinitialized_rows_are_unseen_again():
     table = keras.Variable(np.ones((3, 1)), name="table")
     optimizer = optimizer_of("adagrad", "continuous", False)
     gradient = tf.IndexedSlices(tf.ones((1, 1)), tf.constant([0]))
