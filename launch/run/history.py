@@ -95,10 +95,10 @@ SELECTORS = ("auc", "logloss")
 
 
 def chosen_epoch(epochs: Sequence[Epoch], select: str = "auc") -> Epoch:
-    """The epoch that the validation split chooses, the first of equals.
+    """Returns the epoch with the best validation score, the first if several are equal.
 
     Args:
-        epochs: what was measured; at least one.
+        epochs: sequence of at least one `Epoch`.
         select: "auc" (the largest) or "logloss" (the smallest). Defaults to "auc".
 
     Returns:
@@ -158,7 +158,7 @@ def load_history(directory: str) -> list[Epoch]:
         directory: string, folder of the run.
 
     Returns:
-        List of `Epoch`, empty if there is no file.
+        List of `Epoch`; empty without a file.
 
     Raises:
         DataError: if the file is malformed.

@@ -1,4 +1,4 @@
-"""What several runs on the same data need, read once: its checksums, and its rows if they fit."""
+"""Checksums and rows of a data folder, read once for several runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MOST_ROWS = 2_000_000  # 330 MB at 40 columns
 
 
 class DataMemory:
-    """Keeps the checksums of a data folder, and its rows up to a number.
+    """Keeps the checksums of a data folder, and its rows if they are at most `most_rows`.
 
     Args:
         data: prepared data folder; it must not change while this object is used.
-        most_rows: splits that have together more rows are not kept, and a run reads them from
-            the files in every epoch. 0: keep none. Defaults to 2,000,000.
+        most_rows: int, most rows of all splits together. If there are more, none are kept, and a
+            run reads them from the files in every epoch. Defaults to 2,000,000.
 
     Example:
         >>> DataMemory("data/frappe").identity["columns"]  # doctest: +SKIP
@@ -47,14 +47,14 @@ class DataMemory:
         max_lost: float,
         group: bool = False,
     ) -> RowsInMemory | None:
-        """Returns a split, or `None` if the rows do not fit.
+        """Returns a split, or `None` if the rows are not kept.
 
         Args:
-            name: such as "train".
-            schema: the columns.
-            ledger: receives the account of damaged records, in each call.
-            max_lost: share of the records that may be lost.
-            group: whether the features contain the group.
+            name: string, name of the split, such as "train".
+            schema: `zoo.Schema`, the columns.
+            ledger: `zoo.Ledger` that receives the account of damaged records in each call.
+            max_lost: float, share of the records that may be lost.
+            group: bool, whether the features contain the group. Defaults to `False`.
         """
         if not self._fits:
             return None

@@ -50,14 +50,14 @@ def grouped_areas(label: np.ndarray, logits: np.ndarray, group: np.ndarray) -> n
 
 
 class Prequential:
-    """The scores of a pass: slice by slice, pooled, by split and by the count of the rarest id.
+    """The scores of a pass: of each slice, of all rows, by split, by count of the rarest id.
 
     Args:
         schema: `zoo.Schema`, the columns.
 
     Attributes:
-        kept: dict from "logit", "label", and "weight" and "group" if there are such, to the list
-            of the arrays of all slices.
+        kept: dict from "logit", "label" and, if the rows have them, "weight" and "group" to the
+            list of the arrays of all slices.
 
     Example:
         >>> scores = Prequential(zoo.Schema("s", [zoo.Categorical("user", 9)]))
@@ -76,7 +76,7 @@ class Prequential:
         self.kept: dict[str, list[np.ndarray]] = {}
 
     def add(self, number: int, split: str, rows: Rows, logits: np.ndarray) -> SliceScores:
-        """Adds a slice that was scored, before it is trained.
+        """Adds a slice that was scored and is not trained yet.
 
         Args:
             number: int, number of the slice, from 1.

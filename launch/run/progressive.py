@@ -2,7 +2,7 @@
 
 This is prequential evaluation: predict, then train (Dawid, *Present Position and Potential
 Developments*, Journal of the Royal Statistical Society A 147, 1984). The rows are cut into slices
-in the order of the files. Each slice is scored with the model as it is, then trained.
+in the order of the files. Each slice is first scored with the current model, then trained.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _SCORED = 4096  # rows of a batch that is scored
 def train_progressively(
     config: RunConfig, ledger: zoo.Ledger | None = None, memory: DataMemory | None = None
 ) -> ProgressiveHistory:
-    """Trains a model in one pass over the rows in their order, and scores each slice before it.
+    """Trains a model in one pass over the rows in order; scores each slice before training it.
 
     The folder `config.out` then holds `config.json`, `data.json`, `progressive.json` (a row per
     slice), `predictions.npz` and, with `config.save_models`, `best.keras` (the model after the
-    pass) and `checkpoints/`. A run that was killed and resumed gives the same numbers, bit for bit
-    on CPUs, as one that was not: it continues after the last slice with a checkpoint.
+    pass) and `checkpoints/`. A resumed run continues after the last slice with a checkpoint. It
+    gives the same numbers as a run that was not interrupted, bit for bit on CPUs.
 
     Args:
         config: `RunConfig`, the settings; its `progressive` defaults to `Progressive()`.
@@ -105,7 +105,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
 
 
 class _Pass:
-    """Scores and trains slice after slice."""
+    """Scores and trains the slices in order."""
 
     def __init__(self, config, schema, model, predict, stream, checkpoints):
         self._config, self._model, self._predict = config, model, predict
@@ -115,7 +115,7 @@ class _Pass:
 
     def train(self, done: SliceCheckpoints.State | None) -> ProgressiveHistory:
         config, last = self._config, len(self._stream.spans)
-        # disable=None: no bar where the output is not a terminal, such as a log file
+        # disable=None: no bar if the output is not a terminal, such as a log file
         bar = tqdm(
             desc="scored and trained", total=self._stream.rows, unit="rows", unit_scale=True,
             disable=None if config.progress else True, leave=False,
@@ -155,7 +155,7 @@ class _Pass:
         self._slices[-1] = dataclasses.replace(scores, loss=loss, seconds=seconds)
 
     def _add(self, number, span, rows, logits, measured) -> SliceScores:
-        """Notes the scores of a slice."""
+        """Stores the scores of a slice."""
         scores = self._scores.add(number, span.split, rows, logits)
         self._slices.append(dataclasses.replace(scores, **measured))
         return self._slices[-1]

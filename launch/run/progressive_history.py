@@ -22,7 +22,7 @@ _LINES = 10  # slices in the text table
 
 @dataclasses.dataclass(frozen=True)
 class SliceScores:
-    """One slice: its scores before it was trained, and those of all rows up to its end.
+    """Scores of a slice before it was trained, and of all rows up to its end.
 
     Attributes:
         slice: int, number from 1.
@@ -34,7 +34,8 @@ class SliceScores:
             prediction of its slice.
         logloss_so_far: float, mean cross-entropy of all rows scored so far.
         positives: float, mean label.
-        gauc: float, AUC within groups; `None` without a group or a group with both labels.
+        gauc: float, AUC within groups; `None` if the schema has no group or no group has both
+            labels.
         gauc_so_far: float, the same over all slices so far; groups are compared within slices.
         loss: float, mean training loss in nats, penalties included; each batch is measured before
             its step.
@@ -59,17 +60,17 @@ class SliceScores:
 
 @dataclasses.dataclass(frozen=True)
 class ProgressiveHistory:
-    """What a pass over time measured.
+    """The measurements of a pass over time.
 
     Attributes:
         slices: tuple of `SliceScores`.
         splits: dict `{"all" or split: {"rows", "auc", "logloss", "gauc"}}`, pooled over the rows;
             "gauc" only if the schema has a group.
-        buckets: dict with the same of the rows whose rarest id was trained so often before, such
-            as "0", "2-4"; without "gauc".
-        held_out: dict with the scores of the splits that are not part of the pass, after it.
+        buckets: dict from the number of times that the rarest id of a row was trained before,
+            such as "0" or "2-4", to the same scores without "gauc".
+        held_out: dict from split to its scores after the pass, for splits that are not part of it.
         predictions: dict of arrays `[n]`, "logit", "label", "slice" of each row in the order of
-            the pass, and "weight" and "group" if there are such; not part of the JSON file.
+            the pass, and "weight" and "group" if the rows have them; not part of the JSON file.
     """
 
     slices: tuple[SliceScores, ...]
@@ -82,8 +83,8 @@ class ProgressiveHistory:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Single numbers of the run: "auc", "logloss", "gauc" (pooled), "slice_auc",
-        "slice_logloss" (means over slices), "valid_auc", ... (of splits held out)."""
+        """Dict of single scores: "auc", "logloss" and "gauc" over all rows, "slice_auc" and
+        "slice_logloss" (means over slices), "valid_auc" and so on (of splits held out)."""
         found = {key: value for key, value in self.splits["all"].items() if key in _SCORES}
         for name in ("auc", "logloss"):
             found[f"slice_{name}"] = float(np.mean([getattr(s, name) for s in self.slices]))
@@ -95,8 +96,8 @@ class ProgressiveHistory:
     def epochs(self) -> tuple[Epoch, ...]:
         """The run as one epoch, for tools that compare runs by epochs.
 
-        The scores of valid and test are those after the pass, or, for a split of the pass, those
-        of its rows before each was trained; NaN without a validation split.
+        The scores of valid and test are those after the pass. For a split that is part of the
+        pass, they are those of its rows before each was trained. NaN without a validation split.
         """
         scores = {**self.splits, **self.held_out}
         valid, test = scores.get("valid", _UNKNOWN), scores.get("test", {})
@@ -112,7 +113,7 @@ class ProgressiveHistory:
         )  # fmt: skip
 
     def table(self) -> str:
-        """Returns the results as text; of many slices some are shown."""
+        """Returns the results as text, with at most 10 slices."""
         seconds = sum(s.seconds + s.score_seconds for s in self.slices)
         rows = sum(s.rows for s in self.slices)
         lines = ["each row is scored before it is trained"]
@@ -168,7 +169,7 @@ class ProgressiveHistory:
 
 
 def _some(slices: Sequence[SliceScores]) -> list[SliceScores]:
-    """At most `_LINES` slices, evenly spread, the last of them included."""
+    """Returns at most `_LINES` slices, evenly spread, including the last."""
     count = len(slices)
     if count <= _LINES:
         return list(slices)

@@ -19,7 +19,7 @@ _PANELS = (("auc", "AUC"), ("logloss", "LogLoss (nats per row)"))
 def plot_pass(runs: dict[str, ProgressiveHistory], path: str, title: str) -> str:
     """Draws AUC and LogLoss against the rows trained so far, and writes a PNG.
 
-    A thick line is the score of all rows so far, a thin one that of each slice.
+    A thick line is the score of all rows so far, a thin line that of each slice.
 
     Args:
         runs: dict from label to the measurements of a run.
@@ -30,13 +30,13 @@ def plot_pass(runs: dict[str, ProgressiveHistory], path: str, title: str) -> str
         The path.
 
     Raises:
-        ValueError: if there is no slice.
+        ValueError: if no run has a slice.
 
     Example:
         >>> plot_pass({"adam": history}, "progressive.png", "mind5k: dnn")  # doctest: +SKIP
     """
     if not any(history.slices for history in runs.values()):
-        raise ValueError("there is no slice to plot")
+        raise ValueError("no run has a slice to plot")
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     for axis, (metric, label) in zip(axes, _PANELS, strict=True):
         for name, history in runs.items():
@@ -61,7 +61,7 @@ def plot_pass(runs: dict[str, ProgressiveHistory], path: str, title: str) -> str
 
 
 def _mark_splits(axis, history: ProgressiveHistory) -> None:
-    """Draws a line where a split begins, other than the first."""
+    """Draws a line where each split but the first begins."""
     end, split = 0, history.slices[0].split
     for s in history.slices:
         if s.split != split:

@@ -10,19 +10,19 @@ from tf_helen.core.checks import whole_number
 
 @dataclasses.dataclass(frozen=True)
 class Progressive:
-    """How a pass over time is cut into slices.
+    """The splits and slices of a pass over time.
 
     Args:
-        splits: sequence of strings, splits that the pass goes through, in this order. Defaults to
-            `("train",)`; `("train", "valid", "test")` goes on with the newer rows.
-        slices: int, number of slices over all splits; a slice has a whole number of batches, so
-            that there may be a few more or fewer. Defaults to 50.
-        slice_rows: int, rows of a slice, in place of `slices`. Defaults to `None`.
-        shuffle: boolean; shuffle the rows within each slice before they are trained. Defaults to
-            `False`.
+        splits: sequence of strings, the splits of the pass, in order, such as
+            `("train", "valid", "test")`. Defaults to `("train",)`.
+        slices: int, number of slices over all splits. A slice has a whole number of batches, so
+            the number can differ slightly. Defaults to 50.
+        slice_rows: int, rows of a slice; replaces `slices`. Defaults to `None`.
+        shuffle: bool, whether the rows within each slice are shuffled before they are trained.
+            Defaults to `False`.
 
     Raises:
-        ValueError: on a number below 1, no split, or a split that occurs twice.
+        ValueError: on a number below 1, no splits, or a repeated split.
 
     Example:
         >>> Progressive(slice_rows=4096).splits

@@ -69,19 +69,19 @@ class _Sorted:
 
     @classmethod
     def of(cls, logits: np.ndarray, weights: np.ndarray) -> _Sorted:
-        """Sorts logits; those of weight 0 are left out."""
+        """Sorts logits, without those of weight 0."""
         logits, weights = logits[weights > 0], weights[weights > 0]
         order = np.argsort(logits, kind="stable")
         return cls(logits[order], weights[order])
 
     def below(self, others: _Sorted) -> float:
-        """The weight below each of others, ties by half, summed with their weights."""
+        """Sums the weights below each of `others`, times its weight; ties count one half."""
         left = np.searchsorted(self.logits, others.logits, side="left")
         right = np.searchsorted(self.logits, others.logits, side="right")
         return float(others.weights @ (self._sums[left] + self._sums[right])) / 2
 
     def merged(self, others: _Sorted) -> _Sorted:
-        """Both together; a stable sort merges two sorted parts in linear time."""
+        """Merges both; a stable sort merges two sorted parts in linear time."""
         logits = np.concatenate([self.logits, others.logits])
         order = np.argsort(logits, kind="stable")
         return _Sorted(logits[order], np.concatenate([self.weights, others.weights])[order])

@@ -1,4 +1,4 @@
-"""How often the ids of rows were trained before."""
+"""Counts of the ids that were trained so far."""
 
 from __future__ import annotations
 

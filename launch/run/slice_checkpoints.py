@@ -1,4 +1,4 @@
-"""Checkpoints between two slices of a pass over time, from which it continues exactly."""
+"""Checkpoints between the slices of a pass over time, for exact resuming."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tf_helen.callbacks.training_state import TrainingState, epoch_state, set_ep
 from zoo.data.files import DataError, join
 
 _LOGITS = "logits/.ATTRIBUTES/VARIABLE_VALUE"
-_MEASURED = ("loss", "seconds", "score_seconds")  # the rest follows from the rows and the logits
+_MEASURED = ("loss", "seconds", "score_seconds")  # the rest is computed from rows and logits
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What a checkpoint holds beside the variables.
+    """The content of a checkpoint besides the variables.
 
     Attributes:
-        slices: int, slices that were trained.
-        rows: list of ints, rows of each.
-        facts: list of dicts, measurements of each that cannot be computed again.
-        logits: float32 array, the predictions of all their rows.
+        slices: int, number of trained slices.
+        rows: list of ints, number of rows of each slice.
+        facts: list of dicts, the measurements of each slice that cannot be computed again.
+        logits: float32 array, the predictions of all rows.
     """
 
     slices: int
@@ -53,7 +53,7 @@ class SliceCheckpoints:
     Args:
         directory: string, folder of the run.
         model: a built, compiled model.
-        minutes: float, minutes after which the next state is due.
+        minutes: float, minutes from one state to the next.
 
     Example:
         >>> SliceCheckpoints("out", model, minutes=10.0).restore()  # doctest: +SKIP
@@ -68,7 +68,7 @@ class SliceCheckpoints:
         self._saved_at = time.monotonic()
 
     def is_due(self) -> bool:
-        """Returns whether the last state is old enough."""
+        """Returns whether the next state is due."""
         return time.monotonic() - self._saved_at >= 60 * self._minutes
 
     def save(self, slices: Sequence[SliceScores], logits: Sequence[np.ndarray]) -> None:
@@ -76,7 +76,7 @@ class SliceCheckpoints:
 
         Args:
             slices: the slices trained so far.
-            logits: the predictions of each.
+            logits: the predictions of each slice.
         """
         checkpoint = self._state.checkpoint(len(slices))
         checkpoint.logits = tf.Variable(np.concatenate(logits), trainable=False)
@@ -89,19 +89,22 @@ class SliceCheckpoints:
         self._saved_at = time.monotonic()
 
     def restore(self) -> State | None:
-        """Sets the variables to the newest state that is whole, and says which are damaged.
+        """Restores the newest undamaged state, and prints which states are damaged.
 
         Returns:
-            What the state holds beside them; `None` without a checkpoint.
+            The content of the state besides the variables; `None` without a checkpoint.
 
         Raises:
-            DataError: if all are damaged, or the state belongs to another model or optimizer.
+            DataError: if all states are damaged, or the state belongs to another model or
+                optimizer.
         """
         again = "start again with --overwrite in place of --resume, or name another folder"
         saved, notes = self._files.newest_whole()
         if saved is None:
             if notes:
-                raise DataError(f"{self._directory}: no checkpoint is whole: {notes[0]}; {again}")
+                raise DataError(
+                    f"{self._directory}: all checkpoints are damaged: {notes[0]}; {again}"
+                )
             return None
         for note in notes:
             print(f"{note}; continuing from {saved.path}", flush=True)

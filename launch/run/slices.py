@@ -13,9 +13,7 @@ import tensorflow as tf
 from launch.run.progressive_settings import Progressive
 from zoo.data.files import DataError
 
-Rows = dict[
-    str, np.ndarray
-]  # features by name, "label", and "weight" and "group" if there are such
+Rows = dict[str, np.ndarray]  # features by name, "label" and, if present, "weight" and "group"
 _NO_FEATURES = ("label", "weight", "group")
 
 
@@ -81,8 +79,8 @@ def read_rows(data: tf.data.Dataset) -> Iterator[Rows]:
 def cut(chunks: Iterable[Rows], spans: Sequence[Span]) -> Iterator[Rows]:
     """Yields the slices of one split.
 
-    Rows of the same group that follow each other, such as the items of an impression, stay together
-    in the later slice: a model that is trained with half of them has seen part of the answer.
+    Consecutive rows of one group, such as the items of an impression, stay together in the later
+    slice, because a model that is trained with half of them has seen part of the answer.
 
     Args:
         chunks: dicts of arrays, the rows of the split in order.
@@ -103,7 +101,7 @@ def cut(chunks: Iterable[Rows], spans: Sequence[Span]) -> Iterator[Rows]:
     chunks, waiting, first = iter(chunks), [], 0
     for span, last in zip(spans, [False] * (len(spans) - 1) + [True], strict=True):
         wanted = span.stop - first
-        # One row more says whether the last group goes on.
+        # One more row shows whether the last group continues.
         while sum(map(_count, waiting)) < wanted + (not last):
             chunk = next(chunks, None)
             if chunk is None:
@@ -112,8 +110,8 @@ def cut(chunks: Iterable[Rows], spans: Sequence[Span]) -> Iterator[Rows]:
         rows = {key: np.concatenate([part[key] for part in waiting]) for key in waiting[0]}
         if _count(rows) < wanted or (last and _count(rows) > wanted):
             raise DataError(
-                f"split {span.split!r} holds another number of rows than the {spans[-1].stop:,} "
-                "counted before; were its files changed meanwhile?"
+                f"the number of rows of the split {span.split!r} is no longer {spans[-1].stop:,}; "
+                "its files were changed during the run. Start again with --overwrite"
             )
         end = wanted if last else _end_of_group(rows, wanted)
         yield {key: values[:end] for key, values in rows.items()}
@@ -141,9 +139,9 @@ def batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
     tensors = {key: tf.constant(values) for key, values in rows.items() if key != "group"}
     features = features_of(tensors)
 
-    @tf.autograph.experimental.do_not_convert  # a conversion per slice takes as long as steps
+    @tf.autograph.experimental.do_not_convert  # converting it for each slice takes as long as steps
     def part(start: tf.Tensor, stop: tf.Tensor) -> tuple:
-        # Slices of tensors cost nothing; a dataset of single rows would cost more than a step.
+        # Slicing tensors is cheap; batching a dataset of single rows takes longer than a step.
         chosen = {key: values[start:stop] for key, values in tensors.items()}
         rest = [chosen[key] for key in ("label", "weight") if key in chosen]
         return ({key: chosen[key] for key in features}, *rest)
@@ -191,7 +189,7 @@ def _count(rows: Rows) -> int:
 
 
 def _end_of_group(rows: Rows, wanted: int) -> int:
-    """The row, `wanted` or one before, at which a group begins; `wanted` if that leaves no row."""
+    """Returns the last row up to `wanted` that begins a group, or `wanted` if that is row 0."""
     if "group" not in rows or _count(rows) <= wanted:
         return wanted
     group = rows["group"][:, 0]

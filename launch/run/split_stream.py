@@ -1,4 +1,4 @@
-"""The rows of the splits that a pass over time goes through."""
+"""The rows of the splits of a pass over time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SplitStream:
             yield from zip(spans, cut(read_rows(data), spans), strict=True)
 
     def held_out(self) -> Iterator[tuple[str, tf.data.Dataset]]:
-        """Yields name and batches of valid and test, if they are not part of the pass."""
+        """Yields the name and the batches of valid and test, if they are not part of the pass."""
         known = load_manifest(self._config.data)
         wanted = ("valid", "test") if self._config.evaluate_test else ("valid",)
         for split in wanted:

@@ -1,4 +1,4 @@
-"""What every run does before its first step: checks its data, and makes its model."""
+"""The start of a run: checks the data and makes the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.data.identity import data_identity
 def checked_data(
     config: RunConfig, memory: DataMemory | None = None
 ) -> tuple[zoo.Schema, Mapping[str, Any]]:
-    """Reads the schema of a run's data, and compares the data with those of the run's folder.
+    """Reads the schema of a run's data, and checks that the folder belongs to the same data.
 
     Args:
         config: `RunConfig`, the settings of the run.
@@ -56,7 +56,7 @@ def checked_strategy(config: RunConfig) -> tf.distribute.Strategy:
         The strategy.
 
     Raises:
-        ValueError: if its replicas cannot share a batch evenly.
+        ValueError: if the batch size is not a multiple of the number of replicas.
     """
     strategy = make_strategy(config.strategy, config.cpu_replicas)
     replicas = strategy.num_replicas_in_sync

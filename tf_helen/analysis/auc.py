@@ -1,4 +1,4 @@
-"""The area under the ROC curve, exactly, and for samples of similar frequency."""
+"""The exact area under the ROC curve, for samples of similar frequency."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def auc_by_bucket(
 ) -> np.ndarray:
     """Computes the area under the ROC curve within each bucket of samples.
 
-    A sample belongs to the bucket of the id that it is grouped by. `sample_counts` gives how often
-    its rarest id occurs in the training set, or its id of one field (AdamAR's paper groups the
-    samples of iPinYou by their IP), and `frequency_buckets` the buckets of these counts.
+    `sample_counts` returns how often the rarest id of each sample, or its id of one field, occurs
+    in the training set; `frequency_buckets` groups these counts into buckets. The AdamAR paper
+    groups the samples of iPinYou by the field IP.
 
     Args:
-        labels: `[n]`, 0 or 1, or between: y counts as y positive and 1 - y negative samples.
+        labels: `[n]`, from 0 to 1; y counts as y positive and 1 - y negative samples.
         predictions: `[n]`, logits or probabilities.
-        buckets: `Buckets` of the samples, or the bucket of each.
+        buckets: `Buckets` of the samples, or the bucket number of each sample.
         sample_weight: `[n]`, not negative. Defaults to `None`: 1.
 
     Returns:
-        float64 `[buckets]`; ties count one half. NaN where a bucket lacks positives or negatives.
+        float64 `[buckets]`; ties count one half. NaN for a bucket without positives or negatives.
 
     Raises:
         ValueError: on different lengths, or predictions that are not finite.

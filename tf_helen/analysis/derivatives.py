@@ -20,25 +20,25 @@ class RowDerivatives:
     """Derivatives of the mean loss over a data set with respect to some rows of a table.
 
     The model runs in inference mode, in which samples do not influence each other (no dropout,
-    batch normalization by its moving statistics). A product costs a pass over the data and, per
-    batch, the rows of that batch.
+    batch normalization with moving statistics). A product takes a pass over the data; in each batch
+    it reads the rows of that batch only.
 
     Args:
         model: a Keras model with `layer`.
         data: batches `(x, y)` or `(x, y, sample_weight)`, iterable more than once.
         layer: the embedding layer.
         rows: int64 `[n]`, distinct row numbers in ascending order.
-        loss: `keras.losses.Loss`, or `None`: the one that the model was compiled with.
+        loss: `keras.losses.Loss`, or `None`: the loss that the model was compiled with.
 
     Attributes:
         gradient: float64 `[n, d]`, after `first_pass`.
         counts: int64 `[n]`, how often each row is looked up in the data, after `first_pass`.
-        has_several: bool `[fields with rows of their own]`, whether a sample may look up more than
-            one row of the field, after `first_pass`.
+        has_several: bool `[fields]`, for fields that do not share the rows of another field:
+            whether a sample may look up more than one row of the field, after `first_pass`.
 
     Raises:
-        ValueError: if there is no loss, or `data` can be iterated only once.
-        TypeError: if `loss` is something else.
+        ValueError: if the model has no loss, or `data` can be iterated only once.
+        TypeError: if `loss` is not a `keras.losses.Loss`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RowDerivatives:
         """Computes the attributes.
 
         Raises:
-            ValueError: without data, or if the loss does not depend on the table.
+            ValueError: if `data` is empty, or the loss does not depend on the table.
         """
         shape = (len(self._rows), self.width)
         self.gradient, self.counts = np.zeros(shape), np.zeros(shape[0], np.int64)
@@ -99,7 +99,7 @@ class RowDerivatives:
         self.gradient /= samples
 
     def _declared_several(self) -> np.ndarray:
-        """By field with rows of its own, whether the layer says that samples have several ids."""
+        """Returns for which fields the layer declares several ids per sample, see `has_several`."""
         layer = self._layer
         several = dict.fromkeys((name for name in layer.fields if name not in layer.shared), False)
         for name, length in layer.lengths.items():
@@ -107,7 +107,7 @@ class RowDerivatives:
         return np.array(list(several.values()))
 
     def product(self, places: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Multiplies the Hessian by vectors on some rows, zeros elsewhere.
+        """Multiplies the Hessian by vectors that are zero on all other rows.
 
         Args:
             places: int `[k]`, positions in `rows`.
@@ -120,7 +120,7 @@ class RowDerivatives:
         return self._products(places, vectors, np.ones((1, self.width)))[0]
 
     def blocks(self, places: np.ndarray) -> np.ndarray:
-        """Computes the Hessian's blocks of some rows, in one pass over the data.
+        """Computes the diagonal blocks of some rows, in one pass over the data.
 
         Args:
             places: int `[k]`, positions in `rows`; no sample may look up two of them.
@@ -136,7 +136,7 @@ class RowDerivatives:
     def _products(
         self, places: np.ndarray, vectors: np.ndarray, directions: np.ndarray
     ) -> np.ndarray:
-        """The products with `vectors * directions[i]` for each i, `[m, k, d]`."""
+        """Returns the products with `vectors * directions[i]` for each i, `[m, k, d]`."""
         spread = np.zeros(self._vectors.shape, self._vectors.dtype.as_numpy_dtype)
         spread[places] = vectors
         self._vectors.assign(spread)
@@ -154,7 +154,7 @@ class RowDerivatives:
         return total / self._samples
 
     def _batches(self) -> Iterator[tuple[int, tuple]]:
-        # Tables are settled: their lookups need no factors, whose derivatives would cost time.
+        # The decay is applied already, so lookups need no factors, whose derivatives take time.
         with tables.plain_reads(self._model.variables):
             for batch in self._data:
                 x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
@@ -202,19 +202,19 @@ class RowDerivatives:
             raise ValueError(f"The loss does not depend on the table of {self._layer.name!r}.")
         if not isinstance(gradient, tf.IndexedSlices):
             raise ValueError(
-                f"The model reads the table of {self._layer.name!r} as a whole, such as by a "
-                "regularizer. Only lookups can be analyzed; remove it."
+                f"The model reads the whole table of {self._layer.name!r}, such as for a "
+                "regularizer. Only lookups can be analyzed; remove the regularizer."
             )
         return gradient
 
     def _places(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The positions of row numbers in `rows`, and whether they are there."""
+        """Returns the positions of row numbers in `rows`, and whether `rows` contains them."""
         indices = tf.cast(indices, tf.int64)
         places = tf.minimum(tf.searchsorted(self._rows, indices), len(self._rows) - 1)
         return places, tf.equal(tf.gather(self._rows, places), indices)
 
     def _summed(self, slices: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Distinct positions in `rows`, the sum of their slices, and the number of slices."""
+        """Returns distinct positions in `rows`, the sum of their slices, and their number."""
         places, found = self._places(slices.indices)
         places = tf.boolean_mask(places, found)
         distinct, positions = tf.unique(places)

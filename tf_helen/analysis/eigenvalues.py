@@ -1,4 +1,4 @@
-"""The largest eigenvalues of many small symmetric matrices that are known by products only."""
+"""The largest eigenvalues of many small symmetric matrices, from products with vectors."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def largest_eigenvalues(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes the largest eigenvalue of each matrix by power iteration.
 
-    Power iteration, `v <- A v / ||A v||`, finds the eigenvalue that is largest in magnitude. Where
-    that one is negative, or two of opposite sign are nearly equal in magnitude, it is done on
-    `A + s I` instead, with `s` the largest `||A v||` so far. The value is the Rayleigh quotient
-    `v A v`.
+    Power iteration, `v <- A v / ||A v||`, finds the eigenvalue that is largest in magnitude. If it
+    is negative, or if two eigenvalues of opposite sign are nearly equal in magnitude, the matrix
+    `A + s I` is used instead, where `s` is the largest `||A v||` so far. The result is the Rayleigh
+    quotient `v A v`.
 
     Args:
         product: callable that multiplies each matrix by its vector, `[n, d]` to `[n, d]`.
-        matrices: int, their number n.
-        width: int, their width d.
+        matrices: int, number of matrices n.
+        width: int, width of the matrices d.
         iterations: int, maximum number of products.
-        tolerance: float; a value is found once it changes by less than `tolerance * ||A||`, and
+        tolerance: float; a value is found if it changes by at most `tolerance * ||A||`, and
             `||A v - value v|| <= sqrt(tolerance) ||A||`.
-        seed: int, of the initial vectors. Defaults to 0.
+        seed: int, seed of the initial vectors. Defaults to 0.
 
     Returns:
-        float64 `[n]`, the eigenvalues; bool `[n]`, whether each is found.
+        float64 `[n]`, the eigenvalues; bool `[n]`, whether each one is found.
 
     Example:
         >>> A = np.array([[[-3.0, 0.0], [0.0, 1.0]], [[2.0, 1.0], [1.0, 2.0]]])
@@ -61,15 +61,16 @@ def largest_eigenvalues(
         found |= settled & ~is_lowest
         if found.all():
             break
-        # Half of the products without success: probably two values of opposite sign.
+        # Not found after half of the products: probably two eigenvalues of opposite sign.
         is_undecided = (number == iterations // 2) & ~found
         shifts = np.where((shifts > 0) | is_lowest | is_undecided, norms, 0.0)
         before = np.where(is_lowest, np.inf, quotients)
         following = images + shifts[:, None] * vectors
-        # Zero where the vector is of the eigenvalue -s: as good as any other.
+        # The image is zero if the vector belongs to the eigenvalue -s; keep the vector then.
         is_zero = ~following.any(axis=1)
         following[is_zero] = vectors[is_zero]
-        # What belongs to the lowest eigenvalue has next to nothing of the largest one.
+        # The vector of the lowest eigenvalue is nearly orthogonal to that of the largest: draw
+        # another.
         following[is_lowest] = rng.normal(size=(int(is_lowest.sum()), width))
         vectors = _unit(following)
     return values, found

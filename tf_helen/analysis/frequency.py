@@ -1,4 +1,4 @@
-"""Rows and samples by how frequent they are, and correlations with the frequency."""
+"""Groups rows and samples by frequency, and correlates values with the frequency."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tf_helen.core.checks import whole_number
 class Buckets:
     """Rows or samples, grouped by their number of occurrences.
 
-    Bucket b holds the counts from `edges[b - 1]` to `edges[b] - 1`; the first one those below
-    `edges[0]`, the last one those from `edges[-1]` on.
+    Bucket b holds the counts from `edges[b - 1]` to `edges[b] - 1`. The first bucket holds the
+    counts below `edges[0]`, the last bucket those of `edges[-1]` and above.
 
     Attributes:
         edges: int64 `[buckets - 1]`, ascending.
@@ -56,16 +56,18 @@ def frequency_buckets(
     """Groups rows by their number of occurrences in the training set.
 
     Args:
-        counts: occurrences of each row (or sample, see `sample_counts`), integers, not negative.
-        edges: the lowest count of each bucket but the first, ascending, from 1 on. Defaults to
-            `None`: 1, 10, 100, ... up to the largest count, so that bucket 0 holds the rows that do
+        counts: int `[n]`, not negative, occurrences of each row, or of each sample (see
+            `sample_counts`).
+        edges: ints, the lowest count of each bucket but the first, ascending, at least 1. Defaults
+            to `None`: 1, 10, 100, ... up to the largest count, so bucket 0 holds the rows that do
             not occur.
-        quantiles: int, number of buckets with about the same number of rows that occur; equal
-            counts are in the same bucket, so there may be fewer. Not with `edges`. Defaults to
-            `None`.
+        quantiles: int, number of buckets with about the same number of rows that occur. Equal
+            counts are in the same bucket, so there may be fewer buckets. Excludes `edges`. Defaults
+            to `None`.
 
     Returns:
-        `Buckets`. `frequency_buckets(other, edges=buckets.edges)` groups others alike.
+        `Buckets`. `frequency_buckets(other, edges=buckets.edges)` groups other counts by the same
+        edges.
 
     Raises:
         ValueError: on negative counts, edges that do not ascend, or both arguments.
@@ -95,7 +97,7 @@ def frequency_buckets(
     is_flat = found.ndim == 1 and found.size and np.issubdtype(found.dtype, np.integer)
     if not is_flat or found[0] < 1 or (np.diff(found) <= 0).any():
         raise ValueError(
-            "`edges` must be ascending integers from 1 on, such as [1, 10, 100]. Received: "
+            "`edges` must be ascending integers >= 1, such as [1, 10, 100]. Received: "
             f"edges={edges!r}"
         )
     found = found.astype(np.int64)
@@ -122,16 +124,15 @@ def sample_counts(
     Args:
         ids: int `[B, W]`, the ids of each sample, in the order of the fields; -1 is padding.
         counts: dict from field name to the counts of its ids, in the order of the columns.
-        field: string; the rarest id of this field only, as in the analysis of AdamAR by the field
-            "IP". Defaults to `None`: the rarest of all fields.
-        lengths: dict from field name to its number of columns where it is not 1. Defaults to
-            `None`.
+        field: string, name of the only field to consider. Defaults to `None`: all fields.
+        lengths: dict from field name to its number of columns, for fields with more than one.
+            Defaults to `None`.
 
     Returns:
         int64 `[B]`; 0 for a sample without ids.
 
     Raises:
-        ValueError: on an unknown field, or another number of columns than ids.
+        ValueError: on an unknown field, or if `ids` has another number of columns.
 
     Example:
         >>> counts = {"user": [9, 1], "item": [2, 8, 0]}
@@ -144,11 +145,11 @@ def sample_counts(
     ids, lengths = np.asarray(ids), dict(lengths or {})
     unknown = [name for name in (*lengths, *([field] if field else [])) if name not in counts]
     if unknown:
-        raise ValueError(f"There is no field {unknown[0]!r}. Fields: {', '.join(counts)}.")
+        raise ValueError(f"Unknown field {unknown[0]!r}. Fields: {', '.join(counts)}.")
     widths = [lengths.get(name, 1) for name in counts]
     if ids.ndim != 2 or ids.shape[1] != sum(widths):
         raise ValueError(
-            f"`ids` must have {sum(widths)} columns, as the fields do. Received the shape "
+            f"`ids` must have {sum(widths)} columns, those of all fields. Received the shape "
             f"{list(ids.shape)}."
         )
     none = np.iinfo(np.int64).max
@@ -166,11 +167,11 @@ def sample_counts(
 def frequency_correlation(values: Sequence[float], counts: Sequence[int]) -> float:
     """Computes Pearson's r between a value per row and the row's number of occurrences.
 
-    Helen's paper reports `r(lambda, N)` of the top eigenvalues and `r(|g|, N)` of the gradient
+    The Helen paper reports `r(lambda, N)` of the top eigenvalues and `r(|g|, N)` of the gradient
     norms, over the rows that occur.
 
     Args:
-        values: `[n]`, such as what `top_eigenvalues` or `gradient_norms` return.
+        values: `[n]`, such as the result of `top_eigenvalues` or `gradient_norms`.
         counts: `[n]`, occurrences in the training set.
 
     Returns:
@@ -199,7 +200,7 @@ def frequency_correlation(values: Sequence[float], counts: Sequence[int]) -> flo
         raise ValueError("`values` and `counts` must be finite. Received NaN or infinity.")
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(n) == 0:
         return float("nan")
-    # In units of the largest deviation: squares of eigenvalues near 1e-200 would be 0.
+    # Divide by the largest deviation, because squares of values near 1e-200 underflow to 0.
     x, n = (part - part.mean() for part in (x, n))
     x, n = x / np.abs(x).max(), n / np.abs(n).max()
     return float(np.clip(x @ n / np.sqrt((x @ x) * (n @ n)), -1.0, 1.0))

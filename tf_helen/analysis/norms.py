@@ -1,4 +1,4 @@
-"""Norms of embedding rows by frequency, rows that are zero, and the bound from the norms."""
+"""Norms of embedding rows by frequency, zero rows, and the Rademacher bound."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def embedding_norms(table: Table, buckets: Buckets | ArrayLike) -> dict[str, np.
 
     Args:
         table: see `row_norms`.
-        buckets: `Buckets` of the rows, or the bucket of each row.
+        buckets: `Buckets` of the rows, or the bucket number of each row.
 
     Returns:
-        Dict of arrays `[buckets]`: "rows", their number; "sum" and "mean" of the rows' norms (the
-        mean of an empty bucket is 0).
+        Dict of arrays `[buckets]`: "rows", the number of rows; "sum" and "mean", those of the norms
+        (the mean of an empty bucket is 0).
 
     Raises:
-        ValueError: if the table has another number of rows.
+        ValueError: if `buckets` and the table differ in their number of rows.
 
     Reference: AdamAR (Li, Lyu, ICLR 2026): the cumulative norm of the embeddings grows as the test
         AUC falls, bucket by bucket.
@@ -72,7 +72,7 @@ def embedding_norms(table: Table, buckets: Buckets | ArrayLike) -> dict[str, np.
     assignment = np.asarray(given, np.int64)
     if assignment.shape != norms.shape:
         raise ValueError(
-            f"`buckets` must have a number per row of the table, [{len(norms)}]. Received the "
+            f"`buckets` must have one number per row of the table, [{len(norms)}]. Received the "
             f"shape {list(assignment.shape)}."
         )
     number = int(assignment.max(initial=-1)) + 1
@@ -122,32 +122,33 @@ def rademacher_bound(
     layers: Sequence[keras.layers.Dense] | None = None,
     fields: int | None = None,
 ) -> float:
-    """Computes the bound of the Rademacher complexity that AdamAR derives.
+    """Computes the upper bound of the Rademacher complexity that the AdamAR paper derives.
 
-    It is a bound for an MLP on concatenated embeddings (`zoo.DNN`). For other models it leaves out
-    all that is neither an embedding nor a dense layer, and only compares models of the same kind.
+    The bound holds for an MLP on concatenated embeddings (`zoo.DNN`). In other models it ignores
+    all layers except embeddings and dense layers, so it compares models of the same architecture
+    only.
 
     Args:
         model: Keras model with `tf_helen.layers.Embedding`. A pending decay is applied first.
         samples: int, number of training samples T.
-        layers: the L dense layers, with the output layer. Defaults to `None`: all
+        layers: the L dense layers, including the output layer. Defaults to `None`: all
             `keras.layers.Dense` of the model.
         fields: int, number of fields S. Defaults to `None`: the distinct field names of all tables;
-            a table of a single, unnamed field counts as one.
+            a table with a single, unnamed field counts as one field.
 
     Returns:
         A float.
 
     Raises:
-        ValueError: without dense layers or embeddings.
+        ValueError: if the model has no dense layers or no embeddings.
 
     Equation:
-        `R <= sqrt(S / T) (prod_l ||W_l||_F) sqrt(sum_k ||e_k||^2) (sqrt(2 log 2) L + 1)` with the
-        sum over all rows of all tables.
+        `R <= sqrt(S / T) (prod_l ||W_l||_F) sqrt(sum_k ||e_k||^2) (sqrt(2 log 2) L + 1)`, where the
+        sum is over all rows of all tables.
 
     Reference: Li, Lyu, ICLR 2026 (OpenReview QFH5mwP9oH), after Golowich et al., COLT 2018, whose
-        theorem 1 has the smaller factor `sqrt(2 log(2) L) + 1`. For a given model both differ by a
-        constant.
+        theorem 1 has the smaller factor `sqrt(2 log(2) L) + 1`. For a given model the ratio of the
+        two is constant.
 
     Example:
         >>> inputs = keras.Input((2,), dtype="int32")

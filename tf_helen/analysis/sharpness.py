@@ -1,4 +1,4 @@
-"""The sharpness of the loss per embedding row: top eigenvalues of the Hessian's blocks."""
+"""The sharpness of the loss per embedding row: top eigenvalues of the Hessian blocks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tf_helen.core.checks import nearest, number_above_zero, one_of, whole_numbe
 from tf_helen.layers import Embedding
 
 METHODS = ("auto", "blocks", "power")
-_BLOCK_BYTES = 1 << 28  # of the blocks that are in memory at once
+_BLOCK_BYTES = 1 << 28  # size of the blocks that are in memory at once
 Rows = str | Sequence[str] | Sequence[int] | np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
 class RowSharpness:
-    """What `row_sharpness` measures, an entry per row.
+    """The result of `row_sharpness`, one entry per row.
 
     Attributes:
         rows: int64 `[n]`, row numbers in the table.
         counts: int64 `[n]`, how often each row is looked up in the data.
         gradient_norms: float64 `[n]`, `||g_k||`.
-        eigenvalues: float64 `[n]`, the largest eigenvalue of each row's block.
+        eigenvalues: float64 `[n]`, the largest eigenvalue of the block of each row.
     """
 
     rows: np.ndarray
@@ -52,7 +52,7 @@ def row_sharpness(
 ) -> RowSharpness:
     """Measures the loss around each row of a table: occurrences, gradient and top eigenvalue.
 
-    For the arguments see `top_eigenvalues`, which returns the eigenvalues only.
+    The arguments are those of `top_eigenvalues`, which returns only the eigenvalues.
 
     Returns:
         `RowSharpness`, in the order of `rows`.
@@ -98,7 +98,7 @@ def row_sharpness(
     if missed:
         logging.warning(
             "the top eigenvalues of %d of %d rows changed by more than tolerance=%g in the last of "
-            "%d iterations; use more, or method='blocks'",
+            "%d iterations; use more iterations, or method='blocks'",
             missed,
             len(distinct),
             tolerance,
@@ -121,37 +121,37 @@ def top_eigenvalues(
 ) -> np.ndarray:
     """Computes the top eigenvalue of the Hessian's diagonal block of each row of a table.
 
-    The block of row k is `H_k = d^2 L / (d e_k)^2`, `[d, d]`, of the mean loss L over `data`; the
-    model runs in inference mode. A sample looks up one row per field, so blocks of different rows
-    of a field share no sample: one Hessian-vector product, whose vector has a part per row, serves
-    all rows of the field. Fields whose samples have several ids (multi-valued, or sharing rows with
-    another field) are computed row by row, as exactly, at the cost of a product per row; they must
-    be named in `rows`.
+    The block of row k is `H_k = d^2 L / (d e_k)^2`, `[d, d]`, of the mean loss L over `data`. The
+    model runs in inference mode. If each sample looks up one row of a field, the blocks of
+    different rows share no samples, and one Hessian-vector product computes all rows of the field.
+    If samples look up several rows (multi-valued fields, and fields that share rows with another
+    field), each row needs a product, and the rows must be named in `rows`. Both are exact.
 
     Args:
         model: Keras model with a `tf_helen.layers.Embedding`, such as any model of `zoo`.
         data: batches `(x, y)` or `(x, y, sample_weight)`: a list or a `tf.data.Dataset`. It is read
-            several times; batches count by their samples.
-        embedding: the layer, a layer that holds exactly one, or its name (see `tables_of`).
+            several times; each sample has the same weight.
+        embedding: the embedding layer, a layer that contains exactly one, or its name (see
+            `tables_of`).
         rows: row numbers in the table, a field name, or a list of field names. Defaults to `None`:
             all rows of the table.
         loss: `keras.losses.Loss`. Defaults to `None`: the loss that the model was compiled with.
-        method: "power": power iteration on Hessian-vector products; the largest eigenvalue, not the
-            largest in magnitude (the matrix is shifted if its dominant eigenvalue is negative).
-            "blocks": d products give all entries of all blocks, whose eigenvalues are then exact up
-            to rounding; in chunks of rows of 256 MB. "auto": "blocks" if it needs at most
+        method: "power": power iteration on Hessian-vector products. It finds the largest
+            eigenvalue, not the largest in magnitude; the matrix is shifted if its dominant
+            eigenvalue is negative. "blocks": d products compute all blocks, in chunks of 256 MB;
+            their eigenvalues are exact up to rounding. "auto": "blocks" if it needs at most
             `iterations` products, else "power". Defaults to "auto".
         iterations: int, maximum number of products of the power iteration. Defaults to 100.
-        tolerance: float, relative to the block's norm: change of an eigenvalue below which it
-            counts as found; float32 tables resolve 1e-6. Defaults to 1e-5.
+        tolerance: float; an eigenvalue is found if it changes by at most this share of the norm of
+            its block. Float32 tables allow 1e-6. Defaults to 1e-5.
 
     Returns:
-        float64 array, an eigenvalue per row, in the order of `rows`. Rows that do not occur in
-        `data` have 0.
+        float64 array, one eigenvalue per row, in the order of `rows`; 0 for rows that do not occur
+        in `data`.
 
     Raises:
         ValueError: on unknown rows, fields or layers, a model without loss, data that can be read
-            only once, or all rows of a table with a multi-valued field.
+            only once, or `rows=None` for a table with a multi-valued field.
 
     Reference: Helen (Zhu et al., WWW 2024, arXiv 2403.00798), sections 3.2 and 4.3.
 
@@ -240,7 +240,7 @@ def _row_numbers(layer: Embedding, rows: Rows) -> np.ndarray:
 def _groups(
     layer: Embedding, rows: np.ndarray, derivatives: RowDerivatives, is_named: bool
 ) -> list[np.ndarray]:
-    """Positions of rows that occur, in groups of which no sample looks up two."""
+    """Returns the positions of rows that occur, in groups; no sample looks up two of a group."""
     field = np.searchsorted(layer.offsets[1:], rows, side="right")
     occurs = derivatives.counts > 0
     groups = []
@@ -255,8 +255,8 @@ def _groups(
         if not is_named:
             raise ValueError(
                 f"Samples have several ids of the field {owned[number]!r}, so each of its rows "
-                "needs products of its own. Name what to analyze by `rows`: row numbers, or field "
-                f"names. Fields: {', '.join(layer.fields)}."
+                "needs a separate product. Pass `rows`: row numbers, or names of fields. "
+                f"Fields: {', '.join(layer.fields)}."
             )
         groups.extend(places[:, None])
     return groups

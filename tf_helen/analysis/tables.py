@@ -26,7 +26,7 @@ def tables_of(model: keras.layers.Layer) -> dict[str, Embedding]:
 
     Raises:
         TypeError: if `model` is not a Keras layer.
-        ValueError: if it has no such layer, or is not built.
+        ValueError: if it has no `tf_helen.layers.Embedding`, or is not built.
 
     Example:
         >>> inputs = keras.Input((2,), dtype="int32")
@@ -36,10 +36,10 @@ def tables_of(model: keras.layers.Layer) -> dict[str, Embedding]:
     """
     if not isinstance(model, keras.layers.Layer):
         raise TypeError(f"`model` must be a Keras model or layer. Received: {type(model).__name__}")
-    layers = [one for one in keras_access.layers_of(model) if isinstance(one, Embedding)]
+    layers = [x for x in keras_access.layers_of(model) if isinstance(x, Embedding)]
     if not layers:
         raise ValueError(
-            f"{model.name!r} has no tf_helen.layers.Embedding. Use that layer for its ids, or pass "
+            f"{model.name!r} has no tf_helen.layers.Embedding. Use this layer for the ids, or pass "
             "another model."
         )
     unbuilt = [layer.name for layer in layers if not layer.built]
@@ -56,18 +56,18 @@ def _name(layer: Embedding, model: keras.layers.Layer) -> str:
 
 
 def find_table(model: keras.Model, embedding: str | keras.layers.Layer) -> Embedding:
-    """Finds one embedding layer of a model.
+    """Returns an embedding layer of a model.
 
     Args:
         model: built Keras model.
-        embedding: an `Embedding` of the model; a layer that holds exactly one, such as
-            `zoo.layers.FieldEmbedding`; or a name of `tables_of`, or the last part of one.
+        embedding: an `Embedding` of the model; a layer that contains exactly one, such as
+            `zoo.layers.FieldEmbedding`; a name of `tables_of`; or the last part of such a name.
 
     Returns:
         The `Embedding`.
 
     Raises:
-        ValueError: if there is no such layer, or more than one; lists the names.
+        ValueError: if no layer or more than one matches; the message lists the names.
 
     Example:
         >>> inputs = keras.Input((2,), dtype="int32")
@@ -92,14 +92,14 @@ def find_table(model: keras.Model, embedding: str | keras.layers.Layer) -> Embed
             f"{nearest(embedding, known)} Names: {', '.join(known)}."
         )
     inside = tables_of(embedding)
-    mine = [layer for layer in inside.values() if any(layer is one for one in known.values())]
-    if len(mine) != 1:
+    found = [layer for layer in inside.values() if any(layer is x for x in known.values())]
+    if len(found) != 1:
         raise ValueError(
             f"`embedding` must be a layer of the model with one table. Received: "
-            f"{embedding.name!r}, which has {len(mine)} of its tables. Names of the tables: "
+            f"{embedding.name!r}, which has {len(found)} tables of the model. Names of the tables: "
             f"{', '.join(known)}."
         )
-    return mine[0]
+    return found[0]
 
 
 def field_rows(layer: Embedding) -> dict[str, range]:
@@ -174,10 +174,10 @@ def table_counts(
 
 
 def table_chunks(variable: keras.Variable) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the rows of a table, some at a time, so that no second table is in memory.
+    """Yields the rows of a table in chunks, to avoid a copy of the table in memory.
 
     Args:
-        variable: `[rows, ...]`; rows with a pending decay must be settled before.
+        variable: `[rows, ...]`, without a pending decay.
 
     Yields:
         The number of the first row, and an array of rows.

@@ -1,4 +1,4 @@
-"""EmbeddingNorms: the norms of embedding rows by frequency, epoch by epoch."""
+"""EmbeddingNorms: the norms of embedding rows by frequency, after each epoch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EmbeddingNorms(EpochScalars):
             "all".
         edges, quantiles: the buckets, see `tf_helen.analysis.frequency_buckets`.
         samples: int, number of training samples; the logs get `rademacher_bound`, see
-            `tf_helen.analysis.rademacher_bound`. Defaults to `None`: they do not.
+            `tf_helen.analysis.rademacher_bound`. Defaults to `None`: no bound.
         log_dir: string, folder for TensorBoard. Defaults to `None`.
 
     Raises:
@@ -65,7 +65,7 @@ class EmbeddingNorms(EpochScalars):
     ):
         super().__init__(log_dir)
         self.counts, self.samples = counts, samples
-        frequency_buckets([0], edges=edges, quantiles=quantiles)  # raises now if they are bad
+        frequency_buckets([0], edges=edges, quantiles=quantiles)  # raises an error on bad values
         self._how: dict[str, Any] = {"edges": edges, "quantiles": quantiles}
         self._buckets: dict[str, tuple[np.ndarray, list[str]]] = {}
 

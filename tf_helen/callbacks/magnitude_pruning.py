@@ -1,4 +1,4 @@
-"""MagnitudePruning: embedding rows with the smallest norms become zero and stay zero."""
+"""MagnitudePruning: sets embedding rows with the smallest norms to zero and keeps them there."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from tf_helen.training import loss_scaling
 
 
 class MagnitudePruning(keras.callbacks.Callback):
-    """Sets the embedding rows with the smallest norms to zero, up to a share of each table.
+    """Sets a share of the rows of each embedding table, those with the smallest norms, to zero.
 
-    At the end of an epoch `round(s * rows)` rows of each table become zero: those with the smallest
-    Euclidean norm, of equal ones the first. Epochs count from 1. With `begin` alone, all is done
-    once, at the end of that epoch, s = `sparsity`. With `end`, s grows from `initial_sparsity` at
-    the end of epoch `begin` to `sparsity` at the end of epoch `end`, every `every` epochs.
+    At the end of an epoch, the `round(s * rows)` rows of each table with the smallest Euclidean
+    norms are set to zero; among equal norms, the first rows. Epochs count from 1. Without `end`,
+    this happens once, at the end of epoch `begin`, with s = `sparsity`. With `end`, it happens
+    every `every` epochs, and s grows from `initial_sparsity` at the end of epoch `begin` to
+    `sparsity` at the end of epoch `end`.
 
-    Pruned rows stay zero for the rest of `fit`: their lookups are multiplied by 0, so they get no
-    gradient, and the optimizer's slots of these rows are reset when they are pruned, so that no
-    momentum moves them. A later `fit` keeps them at zero if it gets the same callback object, and a
-    training that `ExactResume` continues if it is given the callback: `ExactResume(folder,
-    callbacks=[pruning])`.
+    Pruned rows stay zero for the rest of `fit`. Their lookups are multiplied by 0, so they have no
+    gradient. Their optimizer slots are reset when they are pruned, so momentum does not move them.
+    A later `fit` keeps them at zero if it gets the same callback object. With `ExactResume`, pass
+    the callback to it: `ExactResume(folder, callbacks=[pruning])`.
 
-    Whole tables are read at the ends of epochs only. A training step reads one number more per
+    Whole tables are read only at the ends of epochs. A training step reads one more number per
     lookup. Memory: 4 bytes per row.
 
     Args:
-        sparsity: float in [0, 1], share of rows that are zero in the end. Defaults to 0.5.
-        begin: int, number of the first epoch at whose end rows become zero. Defaults to 1.
+        sparsity: float in [0, 1], final share of zero rows. Defaults to 0.5.
+        begin: int, number of the first epoch after which rows are pruned. Defaults to 1.
         end: int, number of the last such epoch. Defaults to `None`: `begin`.
         every: int, epochs from one pruning to the next; a divisor of `end - begin`. Defaults to 1.
-        initial_sparsity: float in [0, sparsity], share at the end of epoch `begin`, if there is an
-            `end`. Defaults to 0.
-        tables: names of tables, see `tf_helen.analysis.tables_of`. Defaults to `None`: all that are
-            not frozen.
+        initial_sparsity: float in [0, sparsity], share of zero rows at the end of epoch `begin` if
+            `end` is given. Defaults to 0.
+        tables: names of tables, see `tf_helen.analysis.tables_of`. Defaults to `None`: all tables
+            that are not frozen.
 
     Attributes:
         pruned: list of uint8 arrays, the pruned rows of each table as bits (`np.packbits`).
 
     Raises:
         ValueError: on values out of range; at the start of training, on unknown tables.
-        TypeError: at the start of training, if an optimizer of Keras trains a table.
+        TypeError: at the start of training, if one of Keras's optimizers trains a table.
 
     Equation:
         `s_t = s_f + (s_i - s_f) (1 - (t - begin) / (end - begin))^3`
@@ -98,7 +98,7 @@ class MagnitudePruning(keras.callbacks.Callback):
         )
         self.table_names = None if tables is None else list(tables)
         self.pruned: list[np.ndarray] = []
-        # No lists: `ExactResume` takes lists for a part of the state.
+        # Tuples, because `ExactResume` saves lists as part of the state.
         self._embeddings: tuple[Embedding, ...] = ()
         self._applied: tuple[list[np.ndarray], ...] = ()
         self._model_before: keras.Model | None = None
@@ -144,7 +144,7 @@ class MagnitudePruning(keras.callbacks.Callback):
                 with self.model.distribute_strategy.scope():
                     table.kept = tf.Variable(tf.ones(layer.embeddings.shape[0]), trainable=False)
         if is_new:
-            # A step that was traced before reads all rows.
+            # A step that was traced before does not multiply by `kept`.
             self.model.make_train_function(force=True)
 
     def _tables(self) -> list[tuple[Table, Embedding]]:
@@ -177,7 +177,7 @@ class MagnitudePruning(keras.callbacks.Callback):
             _assign(table.kept, np.ones(table.rows, np.float32))
 
     def _masks(self) -> list[np.ndarray]:
-        """bool `[rows]` of each table: whether a row is pruned."""
+        """Returns whether each row is pruned, bool `[rows]` for each table."""
         sizes = [table.rows for table, _ in self._tables()]
         if not self.pruned:
             return [np.zeros(size, bool) for size in sizes]
@@ -194,7 +194,7 @@ class MagnitudePruning(keras.callbacks.Callback):
 
 
 def _pruned(layer: Embedding, before: np.ndarray, share: float) -> np.ndarray:
-    """bool `[rows]`: the rows to be zero, with those that are pruned already."""
+    """Returns the rows to set to zero, including those that are pruned already, bool `[rows]`."""
     norms = row_norms(layer)  # applies a pending decay
     norms[before] = -1  # other rows may be zero too
     mask = before.copy()
@@ -203,7 +203,7 @@ def _pruned(layer: Embedding, before: np.ndarray, share: float) -> np.ndarray:
 
 
 def _chunks(mask: np.ndarray) -> Iterator[tf.Tensor]:
-    """The row numbers of a mask, some at a time."""
+    """Yields the row numbers of a mask in chunks."""
     rows = np.flatnonzero(mask)
     for start in range(0, len(rows), CHUNK_ROWS):
         yield tf.constant(rows[start : start + CHUNK_ROWS])

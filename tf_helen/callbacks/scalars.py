@@ -1,4 +1,4 @@
-"""The base of callbacks that measure a model at the end of each epoch."""
+"""Base class of callbacks that measure a model at the end of each epoch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import tensorflow as tf
 
 from tf_helen.training import settle
 
-# What `tf.summary.scalar` writes, which needs the package tensorboard.
+# The metadata of `tf.summary.scalar`, which needs the package tensorboard.
 _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class=1)
 
 
 class EpochScalars(keras.callbacks.Callback):
     """Adds numbers to the logs of each epoch, and to TensorBoard.
 
-    Callbacks that come later in the list, and the history that `fit` returns, see them.
+    Later callbacks in the list and the history that `fit` returns contain them.
 
     Args:
-        log_dir: folder for TensorBoard, local or remote; `None`: none is written.
+        log_dir: string, folder for TensorBoard, local or remote. Defaults to `None`: nothing is
+            written.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] | None = None):
@@ -28,7 +29,7 @@ class EpochScalars(keras.callbacks.Callback):
         self._writer: tf.summary.SummaryWriter | None = None
 
     def measure(self) -> dict[str, float]:
-        """Returns the numbers by name; the tables are up to date."""
+        """Returns the numbers by name. Pending decay is applied before the call."""
         raise NotImplementedError(f"{type(self).__name__} must define `measure`.")
 
     def on_epoch_end(self, epoch, logs=None):

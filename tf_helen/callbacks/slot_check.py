@@ -1,4 +1,4 @@
-"""Whether the slots of single tables can be reset."""
+"""Checks that the optimizer slots of single tables can be reset."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from tf_helen.training import loss_scaling
 
 
 def check_slots(model: keras.Model, layers: Iterable[keras.layers.Layer], who: str) -> None:
-    """Raises if one of Keras's optimizers trains a table, whose slots nobody can reset.
+    """Raises an error if one of Keras's optimizers trains a table.
+
+    Keras's optimizers have no method that resets the slots of one table.
 
     Args:
         model: compiled Keras model.
         layers: embedding layers.
-        who: name of the callback, for the message.
+        who: string, name of the callback, for the message.
 
     Raises:
-        TypeError: names the optimizer.
+        TypeError: if one of Keras's optimizers trains one of the layers.
     """
     for layer in layers:
-        one = loss_scaling.unwrap(model.optimizer)
-        while layer.built and isinstance(one, DelegatingOptimizer):
-            one = one.optimizer_of(layer.embeddings)
-        if not isinstance(one, RowSparseOptimizer):
+        optimizer = loss_scaling.unwrap(model.optimizer)
+        while layer.built and isinstance(optimizer, DelegatingOptimizer):
+            optimizer = optimizer.optimizer_of(layer.embeddings)
+        if not isinstance(optimizer, RowSparseOptimizer):
             raise TypeError(
-                f"{who} must reset slots of single tables, which Keras's {type(one).__name__} "
-                "cannot. Use an optimizer of tf_helen, such as `tf_helen.Adam()`."
+                f"{who} must reset slots of single tables, which Keras's "
+                f"{type(optimizer).__name__} cannot do. Use an optimizer of tf_helen, such as "
+                "`tf_helen.Adam()`."
             )

@@ -1,4 +1,4 @@
-"""Sparsity: the share of embedding rows that are zero, epoch by epoch."""
+"""Sparsity: the share of embedding rows that are zero, after each epoch."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Helen(LegacyOptimizer):
     Args:
         Those of `tf_helen.Helen`, which describes them, with its defaults and errors.
 
-    Reference: Yang et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
+    Reference: Zhu et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
     """
 
     inner_class = tf_helen.Helen

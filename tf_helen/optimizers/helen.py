@@ -69,7 +69,7 @@ class Helen(SAM):
     Raises:
         ValueError: on a value out of range, or on counts that fit no table; as `tf_helen.SAM`.
 
-    Reference: Yang et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
+    Reference: Zhu et al., WWW 2024 (arXiv 2403.00798), section 4, Algorithm 1.
 
     Example:
         >>> table = keras.Variable([[3.0], [4.0]])

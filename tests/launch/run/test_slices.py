@@ -68,7 +68,7 @@ def test_without_groups_the_slices_are_as_planned():
 
 @pytest.mark.parametrize("stop", [7, 9])
 def test_another_number_of_rows_is_an_error(stop):
-    with pytest.raises(DataError, match=rf"another number of rows than the {stop} counted"):
+    with pytest.raises(DataError, match=rf"is no longer {stop}; its files were changed"):
         list(cut(rows_of(range(8), chunk=8), spans_of(0, 3, stop)))
 
 

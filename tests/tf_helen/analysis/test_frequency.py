@@ -61,7 +61,7 @@ def test_labels():
         ([-1], {}, "integers >= 0"),
         ([0.5], {}, "integers >= 0"),
         ([1], {"edges": [3, 2]}, "ascending"),
-        ([1], {"edges": [0, 2]}, "from 1 on"),
+        ([1], {"edges": [0, 2]}, ">= 1"),
         ([1], {"edges": []}, "ascending"),
         ([1], {"edges": [1], "quantiles": 2}, "exclude each other"),
         ([1], {"quantiles": 0}, "`quantiles`"),
@@ -102,7 +102,7 @@ def test_the_rarest_id_of_a_sample():
     assert of_tags.tolist() == [2, 0, 7]
     with pytest.raises(ValueError, match="5 columns"):
         sample_counts(ids[:, :3], counts, lengths=lengths)
-    with pytest.raises(ValueError, match=r"no field 'usr'.*user, tags, item"):
+    with pytest.raises(ValueError, match=r"Unknown field 'usr'.*user, tags, item"):
         sample_counts(ids, counts, lengths=lengths, field="usr")
 
 

@@ -116,7 +116,7 @@ def test_tables_are_found_by_name():
         analysis.gradient_norms(model, data, "table", loss=loss)
     other = tf_helen.layers.Embedding({"user": 3}, 1)
     other.build()
-    with pytest.raises(ValueError, match="has 0 of its tables"):
+    with pytest.raises(ValueError, match="has 0 tables of the model"):
         analysis.gradient_norms(model, data, other, loss=loss)
-    with pytest.raises(ValueError, match="has 2 of its tables"):
+    with pytest.raises(ValueError, match="has 2 tables of the model"):
         analysis.gradient_norms(model, data, model, loss=loss)
