@@ -1,11 +1,11 @@
-"""AdamAR's `alpha="auto"` beside a grid of alphas, from the results of `launch.compare`.
+"""Compares AdamAR's `alpha="auto"` with a grid of alphas, from results of `launch.compare`.
 
     python -m launch.compare --data=data/movielens_crossed --out=out/512 --model=dnn --seeds=3 \
         --batch_size=512 --optimizers="adam;adamar:alpha=auto;adamar:alpha=1e-4;..."
     python benchmarks/auto_alpha.py --results=out/512,out/2048 --out=docs/results/auto_alpha
 
-Writes a table of each comparison and one picture of all: test AUC of the epoch that the validation
-split chose, against alpha.
+Writes a table of each comparison, and a plot of all: test AUC at the epoch that validation chooses,
+against alpha.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
 
 
 def best_test_auc(run: list[dict]) -> float:
-    """Test AUC of the epoch with the best validation AUC."""
+    """Returns the test AUC of the epoch with the best validation AUC."""
     return max(run, key=lambda epoch: epoch["valid_auc"])["test_auc"]
 
 
 def summary(runs: list[list[dict]]) -> dict[str, np.ndarray]:
-    """`best` and `last` test AUC of each seed, and `epochs`: `[seeds, epochs]`."""
+    """Returns test AUC: `best`, at the chosen epoch, `[seeds]`; `epochs`, `[seeds, epochs]`."""
     return {
         "best": np.array([best_test_auc(run) for run in runs]),
         "epochs": np.array([[epoch["test_auc"] for epoch in run] for run in runs]),
@@ -41,7 +41,7 @@ def summary(runs: list[list[dict]]) -> dict[str, np.ndarray]:
 
 
 def alpha_of(label: str) -> float | None:
-    """The alpha in a label such as `adamar(alpha=0.0001)`; `None` for others."""
+    """Returns the alpha in a label such as `adamar(alpha=0.0001)`; `None` for others."""
     found = re.fullmatch(r"adamar\(alpha=([\d.e-]+)\)", label)
     return float(found[1]) if found else None
 
@@ -52,7 +52,7 @@ def cell(values: np.ndarray) -> str:
 
 
 def table(summaries: dict[str, dict], steps: int) -> str:
-    """A Markdown table: the grid in order, then auto and Adam."""
+    """Returns a Markdown table: the grid in order, then auto and Adam."""
     epochs = next(iter(summaries.values()))["epochs"].shape[1]
     head = ["alpha", *(f"E{i + 1}" for i in range(epochs)), "best"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
@@ -69,7 +69,7 @@ def table(summaries: dict[str, dict], steps: int) -> str:
 
 
 def draw(panels: list[tuple[str, dict, int]], path: pathlib.Path) -> None:
-    """One panel per comparison: the grid as points, auto as a band at its alpha."""
+    """Draws a panel per comparison: the grid as points, auto and Adam as bands."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -82,14 +82,14 @@ def draw(panels: list[tuple[str, dict, int]], path: pathlib.Path) -> None:
         means = [s["best"].mean() for _, s in grid]
         spread = [s["best"].std(ddof=1) for _, s in grid]
         axis.errorbar(alphas, means, spread, fmt="o-", capsize=3, label="grid")
-        for label, colour, name in (
+        for label, color, name in (
             ("adamar(alpha=auto)", "tab:green", "auto"),
             ("adam", "tab:red", "Adam"),
         ):
             best = summaries[label]["best"]
             low, high = best.mean() - best.std(ddof=1), best.mean() + best.std(ddof=1)
-            axis.axhspan(low, high, color=colour, alpha=0.2)
-            axis.axhline(best.mean(), color=colour, label=name)
+            axis.axhspan(low, high, color=color, alpha=0.2)
+            axis.axhline(best.mean(), color=color, label=name)
         axis.axvline(alpha_for(steps), color="tab:green", linestyle=":", label="alpha of auto")
         axis.set(xscale="log", xlabel="alpha", title=title)
     axes[0][0].set_ylabel("test AUC, best epoch")

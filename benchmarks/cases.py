@@ -1,4 +1,4 @@
-"""The optimizers whose steps are timed, by name, and how many of them fit a process."""
+"""The optimizers whose steps are timed, by name, and their groups per process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_helen.optimizers.wrapping import WrappingOptimizer
 YARDSTICK = "Adam"
 DEFAULT = ["SGD", "Adam", "AdamAR", "GroupAdam", "Helen(Adam)", "Keras Adam"]
 
-# What is timed of a class whose defaults would leave its own work undone.
+# Arguments of classes whose defaults skip part of the update.
 _LASSO = {"l1": 1e-6, "l21": 1e-5, "l2": 1e-5}
 _ARGUMENTS = {
     cls.__name__: _LASSO
@@ -51,13 +51,13 @@ _COMPOSED = {
     "Helen(PerVariable)": lambda: tf_helen.Helen(base_optimizer=_per_variable()),
 }
 ROW_SPARSE = _class_cases() | _COMPOSED
-# Their steps grow with the table; for comparison.
+# Optimizers for comparison, whose step time grows with the table.
 STOCK = {"Keras Adam": lambda: keras.optimizers.Adam()}
 CASES = ROW_SPARSE | STOCK
 
 
 def state_bytes(name: str, width: int) -> float:
-    """Bytes of optimizer state per row of a float32 table of that width."""
+    """Returns the bytes of optimizer state per row of a float32 table of a width."""
     rows, optimizer = 4096, CASES[name]()
     table = keras.Variable(keras.ops.zeros((rows, width)), name="embedding")
     optimizer.build([table])
@@ -70,14 +70,14 @@ def groups_of(names: list[str], rows: int, width: int, budget: float) -> list[li
     """Splits optimizers into groups whose tables and slots fit `budget` bytes, in order.
 
     Args:
-        names: the optimizers; the yardstick joins every group of ours.
-        rows: of all tables of one optimizer together.
+        names: names of the optimizers; Adam is in every group except that of Keras.
+        rows: rows of all tables of one optimizer.
         width: numbers per row.
         budget: bytes per process.
 
     Returns:
-        Groups of names. Keras's are a group of their own: steps of half a second would slow down
-        whatever is measured next to them.
+        Groups of names. Keras's optimizers have a separate group, because steps of half a second
+        would affect the times of the other optimizers.
     """
     groups, room = [], 0.0
     size = {name: rows * (4 * width + state_bytes(name, width)) for name in names}

@@ -1,11 +1,11 @@
-"""Trains every model of the zoo for two epochs, as a user would, and tabulates AUC and time.
+"""Trains every model of the zoo for two epochs with `launch.train`; prints AUC and time.
 
     python benchmarks/every_model.py --data=FOLDER_OF_DATA_SETS --work=FOLDER [--models=deepfm,dcn]
 
 `--data` holds `frappe/` and `movielens_crossed/`, each with train, valid and test `.csv.gz`. Each
-model runs through `python -m launch.train` in a process of its own, with its default settings.
-DIN needs histories, which neither set has: for it the films or apps that a user liked earlier in
-the training file become one. Results go to `docs/results/zoo.json` and are printed as a table.
+model runs as a separate process of `python -m launch.train`, with its default settings. DIN needs
+histories, which both data sets lack; they are made of the films or apps that the user liked earlier
+in the training file. Results go to `docs/results/zoo.json` and are printed as a table.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(*arguments: str) -> str:
 
 
 def prepared(name: str) -> str:
-    """The prepared folder of a data set, made on the first call."""
+    """Returns the prepared folder of a data set; prepares it on the first call."""
     out = os.path.join(_WORK.value, "data", name)
     if not os.path.exists(out):
         source = os.path.join(_DATA.value, name)
@@ -55,7 +55,7 @@ def prepared(name: str) -> str:
 
 
 def with_histories(name: str) -> str:
-    """A data set with the items that a user liked in earlier rows of the training split."""
+    """Returns a data set with the items that the user liked in earlier rows of train."""
     histories = f"{name.removesuffix('_crossed')}_histories"
     out = os.path.join(_WORK.value, "data", histories)
     if os.path.exists(out):
@@ -81,7 +81,7 @@ def with_histories(name: str) -> str:
 
 
 def trained(model: str, data: str) -> dict:
-    """Test AUC and LogLoss by epoch, and seconds."""
+    """Returns test AUC and LogLoss by epoch, and seconds."""
     out = os.path.join(_WORK.value, "runs", os.path.basename(data), model)
     start = time.perf_counter()
     if not os.path.exists(os.path.join(out, "saved_model")):
@@ -118,7 +118,7 @@ def main(_) -> None:
 
 
 def markdown(runs: dict) -> str:
-    """One line per model and data set."""
+    """Returns a table with one line per model and data set."""
     lines = ["| model | data set | test AUC, epoch 1 | epoch 2 | LogLoss, best | s per epoch |"]
     lines.append("|---|---|---|---|---|---|")
     for model, by_set in runs.items():

@@ -19,13 +19,13 @@ _REDUCTIONS = {"Mean", "Sum", "Max", "UnsortedSegmentSum"}
 
 
 def flops_per_row(cls: type, schema, settings: dict, places: int | None = None) -> int:
-    """Multiplications and additions count one each; lookups, copies and comparisons none.
+    """Counts multiplications and additions as one each; lookups, copies and comparisons as zero.
 
-    What runs over the ids that a field of several happens to have counts as if there were `places`
-    of them; by default as many as the longest field takes: no row costs more.
+    Operations on the ids of a multi-valued field are counted for `places` ids. The default is the
+    length of the longest field, so the result is an upper bound.
     """
     places = places or max((field.length for field in schema.categorical), default=1)
-    # Tables of ten rows: their size does not count, and the graph holds them.
+    # The graph contains the tables, whose size has no effect; so they get ten rows.
     small = tuple(dataclasses.replace(field, size=10) for field in schema.categorical)
     model = cls(dataclasses.replace(schema, categorical=small), **settings)
     dtypes = {"ids": tf.int32, "numeric": tf.float32}
@@ -41,7 +41,7 @@ def _flops(operation: tf.Operation, places: int) -> int:
     tensors = [*operation.inputs, *operation.outputs]
     shapes = [tensor.shape for tensor in tensors]
     if not all(shape.is_fully_defined() for shape in shapes):
-        # Of integers, such as the places themselves, nothing is worth counting.
+        # Operations on integers are not counted.
         if not tensors[-1].dtype.is_floating:
             return 0
         shapes = [_with_places(shape, places) for shape in shapes]
@@ -60,7 +60,7 @@ def _flops(operation: tf.Operation, places: int) -> int:
 
 
 def _with_places(shape: tf.TensorShape, places: int) -> list[int] | None:
-    """A shape whose first length alone may be unknown; None for others."""
+    """Fills in the first length of a shape if it is unknown; `None` if others are unknown."""
     if shape.rank is None or None in list(shape)[1:]:
         return None
     return [places if length is None else length for length in shape]

@@ -1,12 +1,12 @@
-"""Rows per second that the TFRecord writer and reader reach, and that DeepFM trains at.
+"""Rows per second of the TFRecord writer, of the reader, and of training DeepFM.
 
     python benchmarks/input_pipeline.py [--rows=400000] [--batch_size=4096] [--rounds=5]
 
 Writes generated rows of Criteo's shape (26 categorical fields, 13 numbers) to temporary folders, in
 both layouts, plain and GZIP. Then, in turn, it reads each as training does (shuffled, parsed,
-batched), checks it as the first reading does, and trains DeepFM on a batch that is already in
-memory. With the packed layout the reader shall be at least three times as fast as training, or it
-holds training back; the writer shall reach 150,000 rows/s on one core.
+batched), checks it as the first reading does, and trains DeepFM on a batch in memory. Targets with
+the packed layout: the reader is at least three times as fast as training, so that it does not slow
+down training, and the writer reaches 150,000 rows/s on one core.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_once(folder: str) -> float:
 def check_once(folder: str) -> float:
     """Rows per second of the check before the first epoch."""
     for path in pathlib.Path(folder).glob("*.tfrecord*"):
-        path.touch()  # an answer is kept by the time of change
+        path.touch()  # the result of a check is stored with the time of the last change
     start = time.perf_counter()
     zoo.read_tfrecords(folder, "train")
     return _ROWS.value / (time.perf_counter() - start)
@@ -129,7 +129,7 @@ def main(_) -> None:
         print(
             f"{kind[0]:<9}{kind[1] or '-':<5}{size:>10.0f}{figures}{np.median(ratios[kind]):>16.2f}"
         )
-    print("wanted: packed written at 150,000 rows/s, and read / trained at least 3")
+    print("targets: packed written at 150,000 rows/s, and read / trained at least 3")
 
 
 if __name__ == "__main__":

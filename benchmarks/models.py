@@ -4,12 +4,13 @@
         [--fuxictr_python=ENV/bin/python --fuxictr=CLONE] [--deepctr_python=ENV/bin/python]
 
 The shape is Criteo's: 26 fields with a million ids in all, 13 numbers, dimension 16, MLP
-400-400-400, batch 4096, Adam; for DIN also a history of up to 20 ids of the first field. Beside
-FuxiCTR, which embeds numbers, ours do; beside DeepCTR, which takes them as they are, ours run with
-`numeric="direct"` (EDCN, which takes none there, without them). Every model runs in a process of
-its own, ours and the peers' in turn, `--repeats` times; the medians count. The peers live in
-environments of their own (`benchmarks/peers`); without them only ours are measured. Results go to
-`docs/results/models.json` and are printed as a table.
+400-400-400, batch 4096, Adam; for DIN also a history of up to 20 ids of the first field. For the
+comparison with FuxiCTR, which embeds numbers, the zoo's models embed them too. For the comparison
+with DeepCTR, which does not embed numbers, they run with `numeric="direct"` (EDCN without numbers,
+as in DeepCTR). Every model runs in a separate process, the libraries in turn, `--repeats` times;
+the results are medians. The other libraries need separate environments (`benchmarks/peers`);
+without them only the zoo is measured. Results go to `docs/results/models.json` and are printed as
+a table.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ _FUXICTR = flags.DEFINE_string("fuxictr", None, "Clone of FuxiCTR.")
 _FUXICTR_PYTHON = flags.DEFINE_string("fuxictr_python", None, "Its Python, with torch.")
 _DEEPCTR_PYTHON = flags.DEFINE_string("deepctr_python", None, "Python with deepctr.")
 _REPEATS = flags.DEFINE_integer("repeats", 1, "How often every library runs.", lower_bound=1)
-_ONE = flags.DEFINE_string("one", None, "Measures one of our models and prints JSON.")
+_ONE = flags.DEFINE_string("one", None, "Measure one model of the zoo and print JSON.")
 _NUMERIC = flags.DEFINE_enum(
-    "numeric", "embedded", ("embedded", "direct", "none"), "Of that model."
+    "numeric", "embedded", ("embedded", "direct", "none"), "Numbers of that model."
 )
 
-# Beside the MLP, what makes our model the peers' (see the settings in `peers`).
+# Settings with which a model of the zoo equals those of the other libraries (see `peers`).
 SETTINGS = {
     "afn": {"neurons": 100},
     "autoint": {"attention_layers": 2, "attention_dim": 16, "heads": 2},
@@ -55,7 +56,7 @@ SETTINGS = {
 
 
 def measure(name: str, numeric: str) -> dict:
-    """One of our models, in this process."""
+    """Measures a model of the zoo in this process."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -71,7 +72,7 @@ def measure(name: str, numeric: str) -> dict:
     if name == "din":
         fields.append(zoo.Categorical("history", SIZE, length=HISTORY, shares="c0"))
         for batch, history in zip(data, histories(), strict=True):
-            # Ours is padded with -1.
+            # The zoo pads with -1.
             batch["ids"] = np.hstack([batch["ids"], np.where(history > 0, history, -1)])
     numbers = [zoo.Numeric(f"n{place}", transform="none") for place in range(NUMBERS)]
     schema = zoo.Schema("shape", fields, () if numeric == "none" else numbers)
@@ -100,7 +101,7 @@ def measure(name: str, numeric: str) -> dict:
 
 
 def asked(*command: str) -> dict | None:
-    """What a process prints as its last line; None, and a word why, if it fails."""
+    """Returns the last line that a process prints; `None` and a message if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         return json.loads(done.stdout.strip().splitlines()[-1])
@@ -119,14 +120,14 @@ def main(_) -> None:
     path = _ROOT / "docs" / "results" / "models.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     for name in _MODELS.value or [entry.name for entry in zoo.list_models()]:
-        ours = [sys.executable, __file__, f"--one={name}"]
-        commands = {"ours": ours}
+        command = [sys.executable, __file__, f"--one={name}"]
+        commands = {"zoo": command}
         if _FUXICTR_PYTHON.value and name in IN_FUXICTR:
             script = str(peers / "fuxictr_models.py")
             commands["fuxictr"] = [_FUXICTR_PYTHON.value, script, _FUXICTR.value, name]
         if _DEEPCTR_PYTHON.value and name in IN_DEEPCTR:
             numeric = "none" if name in WITHOUT_NUMBERS else "direct"
-            commands["ours, beside deepctr"] = [*ours, f"--numeric={numeric}"]
+            commands["zoo, for deepctr"] = [*command, f"--numeric={numeric}"]
             script = str(peers / "deepctr_models.py")
             commands["deepctr"] = [_DEEPCTR_PYTHON.value, script, name]
         rounds = [
@@ -151,13 +152,13 @@ HEAD = (
 
 
 def line(name: str, runs: dict) -> str:
-    """A row of the table; peers as our speed over theirs."""
-    ours = runs["ours"]
-    cells = [name, f"{ours['parameters']:,.0f}", f"{ours['flops'] / 1e3:,.0f}"]
+    """Returns a row of the table, with the speed of the zoo / that of each other library."""
+    zoo_runs = runs["zoo"]
+    cells = [name, f"{zoo_runs['parameters']:,.0f}", f"{zoo_runs['flops'] / 1e3:,.0f}"]
     for what in ("trained", "inferred"):
-        cells.append(f"{ours[what]:,.0f}")
+        cells.append(f"{zoo_runs[what]:,.0f}")
         for peer in ("fuxictr", "deepctr"):
-            alike = runs.get(f"ours, beside {peer}", ours)
+            alike = runs.get(f"zoo, for {peer}", zoo_runs)
             cells.append(f"{alike[what] / runs[peer][what]:.2f} x" if peer in runs else "")
     return "| " + " | ".join(cells) + " |"
 

@@ -1,10 +1,10 @@
-"""Time and memory of preparing a raw file of Criteo's shape, and what 45.8 million rows would take.
+"""Time and memory of preparing a raw file of Criteo's shape, extrapolated to 45.8 million rows.
 
     python benchmarks/preparation.py [--rows=10000000] [--keep=FOLDER]
 
 Generates a file like Criteo's `train.txt` (label, 13 numbers with gaps, 26 hexadecimal ids with the
 published number of distinct values), prepares it with `launch.prepare` as `criteo_x4_001` in a
-process of its own, and reports rows per second and peak memory.
+separate process, and reports rows per second and peak memory.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def generate(path: str, rows: int) -> None:
                 there = rng.random(count) > place / 28
                 columns[f"I{place + 1}"] = pl.Series(value).set(~pl.Series(there), None)
             for place, size in enumerate(_SIZES):
-                # Half follow a power law, half come from anywhere: a head and a long tail.
+                # Half of the ids follow a power law, the others are uniform.
                 ids = np.where(
                     rng.random(count) < 0.5,
                     size ** rng.random(count) - 1,

@@ -1,15 +1,15 @@
-"""The shape that models are compared on: Criteo's columns, a million ids, one MLP."""
+"""The shape of the comparison of models: Criteo's columns, a million ids, one MLP."""
 
 import numpy as np
 
 FIELDS, NUMBERS, SIZE = 26, 13, 38_461
 BATCH, DIM, HIDDEN = 4096, 16, (400, 400, 400)
-BATCHES = 8  # taken in turn
+BATCHES = 8  # used in turn
 HISTORY = 20  # ids of the first field at most, for models of histories
 
 
 def batches() -> list[dict[str, np.ndarray]]:
-    """Rows whose ids follow a power law; the same in every process."""
+    """Returns batches whose ids follow a power law; they are the same in every process."""
     rng = np.random.default_rng(0)
     return [
         {
@@ -22,7 +22,7 @@ def batches() -> list[dict[str, np.ndarray]]:
 
 
 def histories() -> list[np.ndarray]:
-    """Of each batch's rows: 0 to 20 ids, none of them 0, then 0 for padding."""
+    """Returns the histories of each batch: 0 to 20 ids above 0, padded with 0."""
     rng = np.random.default_rng(1)
     found = []
     for _ in range(BATCHES):

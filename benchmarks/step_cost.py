@@ -4,11 +4,12 @@
                                    [--tower=200,200] [--ids=fixed|uniform] [--nomemory] [--out=DIR]
 
 A process holds as many optimizers, at every size, as fit `--budget`, and takes their steps in turn,
-so that a machine that slows down slows all of them; further ones are measured in further processes.
-Adam is in every process: times are compared as ratios to its step of the same round. Peak memory is
-that of a process of its own for each. `--ids=fixed` (default) gives every size batches with the
-same number of distinct rows, spread over the whole table anew in each batch, so only the table
-grows. `--ids=uniform` draws ids uniformly, so larger tables also have more distinct rows per batch.
+so that changes of the machine's speed affect all of them. The others are measured in further
+processes. Every process includes Adam, and times are compared as ratios to Adam's step in the same
+round. Peak memory is measured in a separate process for each optimizer and size. With `--ids=fixed`
+(default), the batches of every size have the same number of distinct rows, drawn from the whole
+table for each batch, so that only the size of the table changes. `--ids=uniform` draws ids
+uniformly, so larger tables also have more distinct rows per batch.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _ROUNDS = flags.DEFINE_integer("rounds", 12, "Rounds of steps, all optimizers in
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps of each optimizer per round.")
 _NAMES = flags.DEFINE_list("optimizers", DEFAULT, "Which optimizers; 'all' for all row-sparse.")
 _TOWER = flags.DEFINE_list("tower", ["200", "200"], "Units of the hidden layers; '' for none.")
-_MEMORY = flags.DEFINE_boolean("memory", True, "Peak memory too: one process per figure.")
+_MEMORY = flags.DEFINE_boolean(
+    "memory", True, "Also measure peak memory, in a separate process each."
+)
 _BUDGET = flags.DEFINE_float("budget", 12, "GB of tables and slots per process that is timed.")
 _OUT = flags.DEFINE_string("out", None, "Folder for step_cost.json.")
 _CHILD = flags.DEFINE_enum("child", None, ["times", "peak"], "Internal: print one JSON value.")
@@ -53,7 +56,7 @@ def _known(values: dict) -> bool:
 
 
 def build_model(rows: int, optimizer: keras.optimizers.Optimizer) -> keras.Model:
-    """A table of `rows` rows under a tower, compiled."""
+    """Returns a compiled model: a table of `rows` rows and a tower."""
     inputs = keras.Input((FIELDS,), dtype="int32")
     sizes = {f"field_{i}": rows // FIELDS for i in range(FIELDS)}
     x = keras.layers.Flatten()(tf_helen.layers.Embedding(sizes, DIM)(inputs))
@@ -84,7 +87,7 @@ def batches(rows: int, ids: str, count: int = 8) -> list[tuple[tf.Tensor, tf.Ten
 
 
 class Runner:
-    """Takes training steps of one model, outside `fit`, whose overhead is not the optimizer's."""
+    """Takes training steps of one model without `fit`, to leave out its overhead."""
 
     def __init__(self, rows: int, name: str, ids: str):
         self.model = build_model(rows, CASES[name]())
@@ -102,7 +105,7 @@ class Runner:
 
 
 def times(sizes: list[int], names: list[str], ids: str) -> dict[str, list[float]]:
-    """Milliseconds per step in each round, by `name@rows`; all of them in this process."""
+    """Returns milliseconds per step in each round, by `name@rows`, all in this process."""
     runners = {(name, rows): Runner(rows, name, ids) for rows in sizes for name in names}
     for runner in runners.values():
         runner.run(8)
@@ -115,7 +118,7 @@ def times(sizes: list[int], names: list[str], ids: str) -> dict[str, list[float]
 
 
 def own_peak() -> int:
-    """Bytes: the most memory this process has held (Linux; `ru_maxrss` counts its parent too)."""
+    """Returns this process's peak memory in bytes (Linux; `ru_maxrss` includes the parent)."""
     status = pathlib.Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 

@@ -1,11 +1,11 @@
-"""The tables of `step_cost.py`, and each promise beside its figure."""
+"""The tables of `step_cost.py`, with the targets."""
 
 from __future__ import annotations
 
 import numpy as np
 from cases import STOCK, YARDSTICK
 
-FLAT = 1.3  # promised of every row-sparse optimizer, from the smallest table to the largest
+FLAT = 1.3  # target of each row-sparse optimizer: time with the largest table / the smallest
 TIMES_ADAM = {"Helen(Adam)": 2.1, "AdamAR": 1.1}
 
 
@@ -15,25 +15,25 @@ def median_ratio(above: list[float], below: list[float]) -> float:
 
 
 def rounds_of(result: dict, name: str, rows: int) -> list[float]:
-    """Milliseconds of every round; the yardstick's are those of all processes."""
+    """Returns milliseconds of every round; for Adam, those of all processes."""
     return [ms for group in result["groups"] for ms in group.get(f"{name}@{rows}", ())]
 
 
 def times_adam(result: dict, name: str, rows: int) -> float | None:
-    """The step relative to Adam's in the same rounds of the same process, if Adam was there."""
+    """Returns the time relative to Adam in the same rounds of the same process, if it has Adam."""
     for group in result["groups"]:
-        mine, adam = group.get(f"{name}@{rows}"), group.get(f"{YARDSTICK}@{rows}")
-        if mine and adam:
-            return median_ratio(mine, adam)
+        own, adam = group.get(f"{name}@{rows}"), group.get(f"{YARDSTICK}@{rows}")
+        if own and adam:
+            return median_ratio(own, adam)
     return None
 
 
 def report(result: dict, row_bytes: int) -> str:
-    """The tables as text.
+    """Returns the tables as text.
 
     Args:
-        result: of `step_cost.measure`.
-        row_bytes: bytes of a table's row.
+        result: result of `step_cost.measure`.
+        row_bytes: bytes of a row of the table.
 
     Returns:
         Lines: milliseconds, ratios to Adam, growth from the smallest to the largest table; memory.
@@ -51,27 +51,28 @@ def report(result: dict, row_bytes: int) -> str:
         grown[name] = median_ratio(*ends)
         mark = "  not flat" if name not in STOCK and grown[name] > FLAT else ""
         lines.append(f"{name:<20}{ms}  |{cells}  |{grown[name]:>8.2f}{mark}")
-    lines += ["", *promises(result, grown)]
+    lines += ["", *targets(result, grown)]
     if result["peak"]:
         lines += ["", *memory(result, row_bytes)]
     return "\n".join(lines)
 
 
-def promises(result: dict, grown: dict[str, float]) -> list[str]:
-    """One line per promise; and how far Adam itself differed between processes."""
-    ours = {name: ratio for name, ratio in grown.items() if name not in STOCK}
-    if not ours:
+def targets(result: dict, grown: dict[str, float]) -> list[str]:
+    """Returns one line per target, and the range of Adam's times over processes."""
+    sparse = {name: ratio for name, ratio in grown.items() if name not in STOCK}
+    if not sparse:
         return []
-    worst = max(ours, key=ours.get)
-    kept = sum(ratio <= FLAT for ratio in ours.values())
+    worst = max(sparse, key=sparse.get)
+    met = sum(ratio <= FLAT for ratio in sparse.values())
     lines = [
-        f"flat (at most {FLAT}): {kept} of {len(ours)}; the steepest is {worst}, {ours[worst]:.2f}"
+        f"flat (at most {FLAT}): {met} of {len(sparse)}; the steepest is {worst}, "
+        f"{sparse[worst]:.2f}"
     ]
     for name, bound in TIMES_ADAM.items():
-        if name in ours:
+        if name in sparse:
             ratios = [times_adam(result, name, rows) for rows in result["sizes"]]
             shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-            lines.append(f"{name} / {YARDSTICK} = {shown}  (promised: at most {bound})")
+            lines.append(f"{name} / {YARDSTICK} = {shown}  (target: at most {bound})")
     for rows in result["sizes"]:
         key = f"{YARDSTICK}@{rows}"
         medians = [np.median(group[key]) for group in result["groups"] if key in group]
@@ -83,7 +84,7 @@ def promises(result: dict, grown: dict[str, float]) -> list[str]:
 
 
 def memory(result: dict, row_bytes: int) -> list[str]:
-    """Peaks in GB, and what they grow by in tables."""
+    """Returns the peaks in GB, and their growth in tables."""
     sizes, small, large = result["sizes"], result["sizes"][0], result["sizes"][-1]
     lines = ["peak memory, GB; tables it grows by (the table and its optimizer's state)"]
     lines.append(f"{'rows':<20}" + "".join(f"{rows:>12,}" for rows in sizes) + "  |  growth (due)")

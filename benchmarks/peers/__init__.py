@@ -1,1 +1,1 @@
-"""Other libraries' models, timed in processes and environments of their own."""
+"""Models of other libraries, timed in separate processes and environments."""

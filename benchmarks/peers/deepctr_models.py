@@ -2,8 +2,8 @@
 
     python benchmarks/peers/deepctr_models.py MODEL
 
-Runs in an environment with `deepctr` and a TensorFlow that it works with (2.12; later ones have no
-`tensorflow.python.keras` that it could import).
+Runs in an environment with `deepctr` and TensorFlow 2.12 (later versions lack the module
+`tensorflow.python.keras`, which `deepctr` imports).
 """
 
 import inspect
@@ -32,9 +32,9 @@ MODELS = {
     "din": ("DIN", {**MLP, "att_hidden_size": (64,), "history_feature_list": ["c0"]}),
     "edcn": ("EDCN", {"cross_num": 3, "bridge_type": "hadamard_product"}),
 }
-# Those whose columns must all have the embedding's width.
+# Models that need all columns to have the width of the embedding.
 WITHOUT_NUMBERS = {"edcn"}
-# DeepCTR gives every model one; these papers, and ours, have none.
+# DeepCTR adds a linear part to every model; the papers and the zoo have none in these.
 WITHOUT_LINEAR_PART = {"dcn", "dcnv2", "autoint", "edcn"}
 
 
@@ -49,10 +49,10 @@ def main(name: str) -> None:
     columns = [SparseFeat(f"c{place}", SIZE, DIM) for place in range(FIELDS)]
     if name not in WITHOUT_NUMBERS:
         columns += [DenseFeat(f"n{place}", 1) for place in range(NUMBERS)]
-    # It cannot do without any column.
+    # DeepCTR requires at least one column.
     linear = columns[-1:] if name in WITHOUT_LINEAR_PART else columns
     make = getattr(zoo, cls)
-    # Its penalties read whole tables in each step; ours has none by default.
+    # DeepCTR's penalties read whole tables in each step; the zoo has none by default.
     penalties = {key: 0 for key in inspect.signature(make).parameters if key.startswith("l2_reg")}
     if name == "din":
         history = SparseFeat("hist_c0", SIZE, DIM, embedding_name="c0")

@@ -20,7 +20,7 @@ from peers.timing import rows_per_second
 UNITS = list(HIDDEN)
 MLP = {"hidden_units": UNITS}
 DNN = {"dnn_hidden_units": UNITS}
-# Our name: the module below the clone's model_zoo, the class, what it calls its MLP and the rest.
+# From the name in the zoo to the module in FuxiCTR's model_zoo, the class and its settings.
 MODELS = {
     "lr": ("LR.src.LR", "LR", {}),
     "fm": ("FM.src.FM", "FM", {}),
@@ -91,7 +91,7 @@ PLAIN = {
 
 
 def feature_map(has_history: bool):
-    """FuxiCTR's description of the shape."""
+    """Returns FuxiCTR's description of the shape."""
     from fuxictr.features import FeatureMap
 
     found = FeatureMap("shape", "/tmp")

@@ -1,15 +1,15 @@
-"""How every library is timed: rounds of steps, the median of the rounds."""
+"""Timing of every library: the median of rounds of steps."""
 
 import statistics
 import time
 from collections.abc import Callable
 
 ROUNDS, STEPS, WARM_UP = 3, 5, 2
-SECONDS = 0.5  # a round lasts at least that long
+SECONDS = 0.5  # shortest duration of a round
 
 
 def rows_per_second(step: Callable[[int], object], batch: int) -> float:
-    """Median rows per second of a step, which takes the number of the batch."""
+    """Returns the median rows per second of a step, a function of the number of the batch."""
     for number in range(WARM_UP):
         step(number)
     rates = []

@@ -206,6 +206,6 @@ def _check_replaceable(out: str) -> None:
         return
     if not tf.io.gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
-    ours = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
-    if tf.io.gfile.listdir(out) and not ours:
+    is_export = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
+    if tf.io.gfile.listdir(out) and not is_export:
         raise DataError(f"{out} holds files other than a SavedModel; name another folder")
