@@ -62,12 +62,12 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
 
 
 def named(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """Returns what a name stands for; upper and lower case, `_` and `-` make no difference.
+    """Returns the value of a name; upper and lower case, `_` and `-` make no difference.
 
     Args:
-        kind: what the names name, such as "optimizer".
-        name: the name.
-        known: values by name, in lower case without `_` and `-`.
+        kind: string, the kind of the values, such as "optimizer".
+        name: string, the name.
+        known: dict from name, in lower case without `_` and `-`, to value.
 
     Returns:
         The value.

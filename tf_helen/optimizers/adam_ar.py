@@ -60,8 +60,8 @@ class AdamAR(RowSparseOptimizer):
         learning_rate: float, schedule or callable. Defaults to 1e-3.
         alpha: float in [0, 1], decay per step of absence (the paper searches 10^-6.5 to 10^-1);
             "auto"; or a dict from the path of a table, the end of the path, or the names of all its
-            fields to a float or an array `[rows]`, in which "*" stands for all other tables, with
-            a float. Defaults to 1e-4.
+            fields to a float or an array `[rows]`; the key "*", with a float, sets all other
+            tables. Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
         decay_unseen: boolean, whether to decay rows that have not occurred yet, as in the paper. If
             `False`, a row keeps its initial value until it first occurs. Defaults to `True`.

@@ -54,8 +54,8 @@ class FrequencyAware(WrappingOptimizer):
 
     Reference: F2A (frequency-aware Adagrad) of Google's library for SparseCore, jax-tpu-embedding
     (`F2AOptimizerSpec`): with base optimizer `Adagrad(initial_accumulator_value=0.1, epsilon=0)` it
-    is that rule without its L1 and L2 terms. There is no publication, and
-    other base optimizers are not part of the library.
+    is that rule without its L1 and L2 terms. It is not published, and the library has no other base
+    optimizers.
 
     Example:
         >>> table = keras.Variable(np.zeros((2, 1)))

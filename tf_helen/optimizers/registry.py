@@ -59,7 +59,7 @@ def get_class(name: str) -> type[keras.optimizers.Optimizer]:
 
     Raises:
         ValueError: on an unknown name (the nearest is suggested), or on a base optimizer in
-            brackets, which `tf_helen.optimizers.get` takes.
+            parentheses, which `tf_helen.optimizers.get` takes.
 
     Example:
         >>> tf_helen.optimizers.get_class("adam_ar").__name__

@@ -17,7 +17,7 @@ class RowWiseRMSpropAR(RowSparseOptimizer):
 
     For the rows of the batch, with last_k the last step with row k in its batch:
     ```
-    I      = t - last_k                              # 1 the first time
+    I      = t - last_k                              # 1 at the first occurrence
     lambda = min(1, lr * alpha * I)
     v_k <- beta v_k + (1 - beta) mean(g_k^2)
     e_k <- max(min_shrinkage, 1 - lambda) e_k - lr * g_k / (sqrt(v_k) + epsilon)

@@ -42,9 +42,9 @@ class IntervalDecay(Combinator):
             `found_alpha`, and `P(n) = exp(-alpha n (n + 1) / 2)`, the product of
             `lambda = 1 - exp(-alpha I)`, which is about `alpha I` if that is small; or a dict from
             the path of a table, the end of the path, or the names of all its fields to a float or
-            an array `[rows]`, in which "*" stands for all other tables, with a float. Every row
-            then has its own alpha, stored in its record, and the same P(n). The configuration says
-            "per_row" in place of arrays. Defaults to 1e-4.
+            an array `[rows]`; the key "*", with a float, sets all other tables. Every row then has
+            its own alpha, stored in its record, and the same formula P(n). The configuration
+            contains "per_row" instead of arrays. Defaults to 1e-4.
         decay: "continuous", or "on_occurrence" for a single decay by I when the row occurs.
             Defaults to "continuous".
         decay_unseen: boolean, whether to decay rows that have had no gradient yet. If `False`, a

@@ -241,14 +241,16 @@ class Schema:
             >>> schema.check_same(schema, where="the same object")
         """
         for role in ("label", "weight", "group"):
-            mine, theirs = getattr(self, role), getattr(other, role)
-            if mine != theirs:
-                raise SchemaMismatchError(f"{where}: the {role} is {theirs!r}, expected {mine!r}")
+            expected, found = getattr(self, role), getattr(other, role)
+            if found != expected:
+                raise SchemaMismatchError(
+                    f"{where}: the {role} is {found!r}, expected {expected!r}"
+                )
         for kind in ("categorical", "numeric"):
-            mine, theirs = getattr(self, kind), getattr(other, kind)
-            for place in range(max(len(mine), len(theirs))):
-                expected = mine[place] if place < len(mine) else None
-                found = theirs[place] if place < len(theirs) else None
+            fields, others = getattr(self, kind), getattr(other, kind)
+            for place in range(max(len(fields), len(others))):
+                expected = fields[place] if place < len(fields) else None
+                found = others[place] if place < len(others) else None
                 if expected != found:
                     raise SchemaMismatchError(
                         f"{where}: {kind} column {place} differs: "

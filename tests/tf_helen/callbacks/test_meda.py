@@ -1,4 +1,4 @@
-"""MEDA: what starts anew in an epoch, and what is kept."""
+"""MEDA: what is re-initialized in an epoch, and what is kept."""
 
 import keras
 import numpy as np
@@ -16,13 +16,13 @@ def data(rows=48, seed=0):
     return ids.astype(np.int32), rng.integers(0, 2, (rows, 1)).astype(np.float32)
 
 
-def compiled(optimizer, kind="ours", seed=0):
+def compiled(optimizer, kind="tf_helen", seed=0):
     """A model with two embedding layers, `first` and `second`."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((2,), dtype="int32")
 
     def layer(name):
-        if kind == "ours":
+        if kind == "tf_helen":
             return tf_helen.layers.Embedding(FIELDS, 3, name=name)
         return keras.layers.Embedding(9, 3, name=name)
 
@@ -75,9 +75,9 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    "name,kind", [*((name, "ours") for name in OPTIMIZERS), ("Adam", "of Keras")]
+    "name,kind", [*((name, "tf_helen") for name in OPTIMIZERS), ("Adam", "of Keras")]
 )
-def test_tables_are_drawn_anew_and_the_tower_is_kept(name, kind):
+def test_tables_are_re_initialized_and_the_tower_is_kept(name, kind):
     seen = fit(compiled(OPTIMIZERS[name](), kind), MEDA())
     for end, start in zip(seen.ends[:-1], seen.starts[1:], strict=True):
         assert_equal(end[2:], start[2:])

@@ -82,12 +82,12 @@ def test_dense_weights_are_not_clipped():
     np.testing.assert_allclose(found, 9.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("layer", ["ours", "foreign"])
+@pytest.mark.parametrize("layer", ["tf_helen", "keras"])
 def test_rows_that_were_away_are_measured_as_they_are_read(layer):
     """A table that owes decay clips like one that was swept before every step."""
     results = []
     for swept in (True, False):
-        if layer == "ours":
+        if layer == "tf_helen":
             made = tf_helen.layers.Embedding(7, 3)
             made.build()
             table = made.embeddings

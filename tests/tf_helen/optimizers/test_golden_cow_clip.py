@@ -121,7 +121,7 @@ def loss_of(variables, step):
 
 
 def dense_gradients(run, step, precision):
-    """Only those of tables are recorded: the others are ours, at the recorded weights."""
+    """Only gradients of tables are recorded; the others are computed at the recorded weights."""
     variables = variables_at(run, step, precision)
     with tf.GradientTape() as tape:
         loss = loss_of(variables, step)

@@ -54,7 +54,7 @@ def table_and_tower(tower, rate=0.05, **kwargs):
 
 # Keras's Muon fails on TensorFlow before Keras 3.13.
 OF_KERAS = keras.optimizers.Muon if KERAS >= (3, 13) else keras.optimizers.Lion
-TOWERS = {"ours": tf_helen.Adam, "of Keras": OF_KERAS}
+TOWERS = {"tf_helen": tf_helen.Adam, "of Keras": OF_KERAS}
 if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # not in older versions
     TOWERS["schedule-free"] = keras.optimizers.ScheduleFreeAdamW
 every_tower = pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)

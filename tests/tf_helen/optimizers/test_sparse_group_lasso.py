@@ -149,7 +149,7 @@ def test_with_strengths_it_is_the_formula_under_a_schedule(kind, strengths):
 
 @pytest.mark.parametrize("name", [n for n in PAIRS if n != "GroupAdamAR"])
 def test_what_is_held_back_is_bounded(name):
-    """Thresholds do not add up over steps: the update solves for the rows anew each time."""
+    """Thresholds do not add up over steps: each update solves for the rows again."""
     group, arguments, _, _ = PAIRS[name]
     optimizer = group(LR, l1=0.02, l21=0.03, **arguments)
     table = new_table()

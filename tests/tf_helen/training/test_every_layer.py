@@ -87,8 +87,8 @@ LAYERS = {
         lambda: keras.Sequential([L.Embedding(5, 3, mask_zero=True), L.LSTM(2)]),
     ),
     "ReversibleEmbedding": (IDS, lambda: L.ReversibleEmbedding(5, 3, embeddings_regularizer="l2")),
-    "ours": (IDS, lambda: tf_helen.layers.Embedding([5, 5], 3, l2=0.1)),
-    "ours, frozen": (IDS, lambda: frozen_embedding),
+    "tf_helen Embedding": (IDS, lambda: tf_helen.layers.Embedding([5, 5], 3, l2=0.1)),
+    "tf_helen Embedding, frozen": (IDS, lambda: frozen_embedding),
     "ActivityRegularization": (VECTOR, lambda: L.ActivityRegularization(0.1, 0.1)),
     "PReLU": (VECTOR, lambda: L.PReLU(alpha_regularizer="l2")),
     "Conv1D": (SEQUENCE, lambda: L.Conv1D(2, 2, **REG)),
@@ -145,7 +145,14 @@ LAYERS = {
 # One layer for each kind of loss and state: penalties of weights and outputs, masks, tables, states
 # that stay between batches, nested layers, dropout inside and outside, statistics, generators.
 KINDS = (
-    *("Dense", "Embedding, mask", "ours", "ours, frozen", "ActivityRegularization", "Conv2D"),
+    *(
+        "Dense",
+        "Embedding, mask",
+        "tf_helen Embedding",
+        "tf_helen Embedding, frozen",
+        "ActivityRegularization",
+        "Conv2D",
+    ),
     *("ConvLSTM2D", "GRU", "LSTM, stateful", "RNN of cells", "Bidirectional", "TimeDistributed"),
     *("MultiHeadAttention", "Attention", "BatchNormalization", "SpectralNormalization"),
     *("Normalization", "Dropout", "RandomFlip", "losses of its own", "reads its state"),
@@ -241,7 +248,14 @@ def test_a_perturbation_and_a_curvature_leave_the_state_as_one_pass_does(name):
 
 
 TOGETHER = (
-    *("Dense L1L2", "Embedding", "ours", "ours, frozen", "LSTM, stateful", "BatchNormalization"),
+    *(
+        "Dense L1L2",
+        "Embedding",
+        "tf_helen Embedding",
+        "tf_helen Embedding, frozen",
+        "LSTM, stateful",
+        "BatchNormalization",
+    ),
     *("Dropout", "reads its state"),
 )
 # Keras itself fails on losses that layers add in half precision.

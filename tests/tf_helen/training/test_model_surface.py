@@ -1,4 +1,4 @@
-"""What Keras offers to do with a model, done with ours: clones, copies, files, inputs."""
+"""Keras's operations on models, with tf_helen.Model: clones, copies, files, inputs."""
 
 import copy
 import pickle
@@ -52,7 +52,7 @@ class Tower(tf_helen.Model):
 
 @keras.saving.register_keras_serializable("test_model_surface")
 class Stock(keras.Model):
-    """A subclassed model of Keras that holds a table of ours."""
+    """A subclassed Keras model with a tf_helen.layers.Embedding."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -67,7 +67,7 @@ class Stock(keras.Model):
 
 
 class Own(tf_helen.training.model.FunctionalModel):
-    """A functional model with a constructor of its own, which Keras clones as `Functional`."""
+    """A functional model with its own constructor, which Keras clones as `Functional`."""
 
     def __init__(self, width=4):
         inputs = keras.Input((1,), dtype="int32")
@@ -129,10 +129,10 @@ def test_clones_of_clones_and_of_parts():
         model.compile(tf_helen.Helen(), "mse")
         again = keras.models.clone_model(keras.models.clone_model(model))
         assert type(again) is kind and isinstance(again.optimizer, tf_helen.Helen)
-        ours = keras.models.clone_model(model, input_tensors=keras.Input((1,), dtype="int64"))
-        assert type(ours) is kind
-        ours = keras.models.clone_model(model, clone_function=lambda layer: layer)
-        np.testing.assert_array_equal(ours(IDS), model(IDS))
+        clone = keras.models.clone_model(model, input_tensors=keras.Input((1,), dtype="int64"))
+        assert type(clone) is kind
+        clone = keras.models.clone_model(model, clone_function=lambda layer: layer)
+        np.testing.assert_array_equal(clone(IDS), model(IDS))
     inputs = keras.Input((1,), dtype="int32")
     outer = tf_helen.Model(inputs, sequential()(functional()(inputs) > 0))
     for recursive in (False, True):
@@ -150,7 +150,7 @@ def test_clones_of_keras_own_models_are_keras_own():
         assert type(keras.models.clone_model(model)) is type(model)
 
 
-def test_functional_models_and_sequentials_are_models_of_ours():
+def test_functional_models_and_sequentials_are_tf_helen_models():
     for make in (functional, sequential, Tower):
         assert isinstance(make(), tf_helen.Model)
     assert not isinstance(functional(keras.Model), tf_helen.Model)

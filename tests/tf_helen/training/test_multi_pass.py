@@ -157,7 +157,7 @@ def test_enabled_subclass_saves_as_its_own_class(tmp_path):
 
 
 def test_plain_keras_model_with_decay_exports_and_saves_what_it_reads(tmp_path):
-    """AdamAR needs no second pass, so it may train under a model that is not ours."""
+    """AdamAR needs no second pass, so any Keras model may train with it."""
     model = functional(keras.Model)
     model.compile(tf_helen.AdamAR(0.05, alpha=0.1), "mse")
     for start in range(0, 8, 2):
