@@ -24,7 +24,7 @@ _ABSENT = "shared data absent"
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder `shared` beside the checkout (or `$TF_HELEN_SHARED`); skips the test without it.
+    """The folder `shared` next to the checkout (or `$TF_HELEN_SHARED`); skips the test without it.
 
     Returns:
         An existing directory.

@@ -1,7 +1,7 @@
-"""The pages of docs/ and README.md: their Python runs, and their figures of memory hold.
+"""The pages of docs/ and README.md: their Python runs, and their numbers of memory are correct.
 
-Every block marked ```python runs; the blocks of a page run in order, in one namespace. A block
-that is no whole program is marked ```python skip; shell, formulas and output have other marks.
+Every block marked ```python runs; the blocks of a page run in order, in one namespace. A block that
+is not a complete program is marked ```python skip; shell, formulas and output have other marks.
 docs/legacy.md needs another Keras and is not run here.
 """
 
@@ -84,7 +84,7 @@ TABLE = ROW.findall(OPTIMIZERS.read_text()) if OPTIMIZERS.exists() else []
 
 
 def optimizer_of(expression: str, rows: int) -> keras.optimizers.Optimizer:
-    """The optimizer that a row of the table names; a class stands for its defaults."""
+    """The optimizer of a row of the table; a class is made with its defaults."""
     value = eval(expression, {**vars(tf_helen), "counts": np.ones(rows)})
     return value() if isinstance(value, type) else value
 
@@ -99,7 +99,7 @@ def state_bytes(expression: str, rows: int, width: int, dtype: str = "float32") 
 
 
 def measured(expression: str, dtype: str = "float32") -> tuple[float, float]:
-    """Bytes per weight, and bytes per row whatever its width."""
+    """Bytes per weight, and bytes per row independent of its width."""
     per_row = {}
     for width in (3, 8):
         # What does not grow with the table, such as the step counter, cancels.

@@ -192,7 +192,7 @@ def _split_tower(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 def _with_tower(name: str, rate: float | None, arguments: dict[str, Any], tower: Any) -> Any:
     """The optimizer `name` for tables and `tower` for the rest, inside any Helen, SAM or ASAM.
 
-    Their passes concern all variables, so `tf_helen.PerVariable` refuses them as a part.
+    Their passes apply to all variables, so they cannot be part of `tf_helen.PerVariable`.
     """
     cls, inner = optimizers.class_of(name)
     if not issubclass(cls, tf_helen.SAM):
@@ -254,7 +254,7 @@ def make_callbacks(
 
     Raises:
         ValueError: on an unknown name, an unknown argument (all known ones are listed), or a value
-            that the callback refuses.
+            that the callback does not allow.
 
     Example:
         >>> [meda, pruning] = make_callbacks(["meda", "magnitude_pruning(sparsity=0.9)"])

@@ -55,24 +55,26 @@ def define_progressive_flags() -> None:
     flags.DEFINE_boolean("shuffle_slices", False, "Shuffle the rows within each slice.")
 
 
-def progressive_flags(refused: Sequence[str]) -> Progressive | None:
+def progressive_flags(excluded: Sequence[str]) -> Progressive | None:
     """Reads the flags of one pass over time.
 
     Args:
-        refused: names of flags that have no effect on such a run.
+        excluded: names of flags that have no effect on such a run.
 
     Returns:
         The settings; `None` without `--progressive`.
 
     Raises:
-        ValueError: if one of `refused` is given beside it, or a flag of the pass without it.
+        ValueError: if one of `excluded` is given with it, or a flag of the pass without it.
     """
     if not _FLAGS.progressive:
         for name in ("progressive_splits", "slices", "slice_rows", "shuffle_slices"):
             if _FLAGS[name].present:
-                raise ValueError(f"--{name} is for --progressive only; add it or leave it out")
+                raise ValueError(
+                    f"--{name} has an effect only with --progressive; add it or leave --{name} out"
+                )
         return None
-    for name in refused:
+    for name in excluded:
         if _FLAGS[name].present:
             raise ValueError(f"--{name} has no effect with --progressive, one pass; leave it out")
     splits = tuple(_FLAGS.progressive_splits)

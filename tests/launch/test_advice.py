@@ -1,4 +1,4 @@
-"""Warnings and advice: those that help, and none where nothing is wrong."""
+"""Warnings and advice, and none without a problem."""
 
 import numpy as np
 import polars as pl

@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The settings of every run, none of which is trained."""
+    """The settings of every run; a stand-in replaces the training."""
     stand_in = StandIn()
     monkeypatch.setattr(cells, "train", stand_in)
     return stand_in.seen

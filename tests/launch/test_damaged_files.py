@@ -1,4 +1,4 @@
-"""Files that are damaged, empty or of another kind end in one line that says what to do."""
+"""Files that are damaged, empty or of another kind give one line that says what to do."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""How commands end: one clear line and an exit code, and what they delete on the way."""
+"""Ends of commands: one line, an exit code, and the files that are deleted."""
 
 import gzip
 import os

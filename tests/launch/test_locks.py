@@ -1,4 +1,4 @@
-"""Two processes never write to one folder; what a killed one leaves does not block."""
+"""Two processes cannot write to one folder; the lock of a killed process does not block."""
 
 import fcntl
 import os

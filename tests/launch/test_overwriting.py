@@ -1,4 +1,4 @@
-"""A preparation over a prepared folder: killed at any instant, one of the two is there."""
+"""`prepare --overwrite`: if it is killed, the old or the new folder is complete."""
 
 import os
 

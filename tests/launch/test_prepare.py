@@ -1,4 +1,4 @@
-"""The preparation command: what it writes, counts, repeats byte for byte and refuses."""
+"""The preparation command: files, counts, identical bytes when repeated, and errors."""
 
 import gzip
 import json

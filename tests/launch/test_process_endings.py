@@ -1,4 +1,4 @@
-"""Processes that end early: Ctrl-C at any time, nobody who reads, a full disk."""
+"""Processes that end early: Ctrl-C at any time, a closed pipe, a full disk."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def start(*arguments, **streams) -> subprocess.Popen:
 
 
 def with_default_ctrl_c():
-    """In the child: a test run in the background would hand down "ignore Ctrl-C"."""
+    """In the child, because a test run in the background passes on "ignore Ctrl-C"."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

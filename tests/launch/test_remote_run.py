@@ -1,4 +1,4 @@
-"""What a run keeps may lie on another file system; here TensorFlow's own in memory."""
+"""The folder of a run on another file system, here TensorFlow's file system in memory."""
 
 import dataclasses
 

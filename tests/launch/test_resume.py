@@ -1,4 +1,4 @@
-"""Runs that are killed at any instant go on to the same bits."""
+"""Runs that are killed at any time and resumed give the same bits."""
 
 import random
 import signal
@@ -66,7 +66,7 @@ def settings_for(data, out, **changes):
 
 
 def results_of(out) -> dict:
-    """All that a run leaves, without durations: measurements, last state, best weights."""
+    """The results of a run without durations: measurements, last state, best weights."""
     found = {}
     for epoch in load_history(str(out)):
         found |= {(epoch.epoch, k): v for k, v in vars(epoch).items() if "second" not in k}
@@ -92,7 +92,7 @@ def assert_same(first, second):
 
 
 def killed_and_resumed(runs, settings, kills, seed, log):
-    """Kills a run again and again, by events and by time, and lets it end."""
+    """Kills a run several times, at events and at times, and then lets it end."""
     drawn = random.Random(seed)
     how, done = {"resume": True}, 0
     while done < kills:

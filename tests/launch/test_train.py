@@ -34,7 +34,7 @@ SMALL = {"embedding_dim": 4, "hidden_units": (8,), "dropout": 0.2}
 
 
 def make_raw() -> RawData:
-    """Rows with every difficulty: several values, none, unseen ones, tabs, missing numbers."""
+    """Rows with several values, no value, unseen values, tabs and missing numbers."""
     rng = np.random.default_rng(0)
 
     def table(rows: int) -> pl.DataFrame:
@@ -126,7 +126,7 @@ def test_training_learns_and_a_resumed_run_is_equal_bit_for_bit(name, data, tmp_
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """A run whose optimizer owes decay to rows that are away, and its SavedModel."""
+    """A run whose optimizer has a pending decay of absent rows, and its SavedModel."""
     run = str(tmp_path_factory.mktemp("run") / "run")
     train(config_for(data, run, optimizer="adamar", optimizer_args={"alpha": 1e-3}))
     return run, export_run(run, data, f"{run}/saved_model")

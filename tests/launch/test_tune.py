@@ -1,4 +1,4 @@
-"""Searches: the same trials after a kill, what is written, pruning, and what is refused."""
+"""Searches: the same trials after a kill, what is written, pruning, and errors."""
 
 import json
 import multiprocessing
@@ -47,7 +47,7 @@ def quadratic(config, ledger=None, memory=None, after_epoch=None):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The settings of every run, none of which is trained."""
+    """The settings of every run; a stand-in replaces the training."""
     seen = []
 
     def counted(config, *args):

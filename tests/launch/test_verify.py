@@ -1,4 +1,4 @@
-"""The command that compares a data folder with its checksums: a line per split, and its ending."""
+"""The command that compares a data folder with its checksums: output and exit code."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 
 def run(*arguments):
-    """Runs the command in a process; gives its exit code and what it prints."""
+    """Runs the command in a process; returns its exit code and output."""
     done = commands.run("-m", "launch.verify", *arguments)
     return done.returncode, done.stdout.splitlines(), done.stderr
 

@@ -9,7 +9,7 @@ from harness import NUMBERS, SIZES
 
 
 class Formula:
-    """A model written in NumPy, its weights under our names.
+    """A model written in NumPy, with the names of the weights in the zoo.
 
     Args:
         shapes: of the weights, besides those of the embedding that every model has.
@@ -51,7 +51,7 @@ def numpy_mlp(
     ours: str = "mlp",
     output: str | None = "output_unit",
 ) -> np.ndarray:
-    """Our MLP with ReLU, and its output unit if any, in NumPy; `[B]` with the latter."""
+    """The zoo's MLP with ReLU in NumPy; `[B]` if it has an output unit."""
     layer = 0
     while f"{ours}/dense_{layer}/kernel" in w:
         path = f"{ours}/dense_{layer}"

@@ -1,4 +1,4 @@
-"""What all cases share: a schema, random rows, and FuxiCTR's description of them."""
+"""Helpers for all cases: a schema, random rows, and FuxiCTR's description of them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ PLAIN = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A model, its reference, and how the weights of one are called in the other.
+    """A model, its reference, and the names of the weights in both.
 
     Attributes:
-        model: name in our registry.
-        settings: arguments of our model.
-        reference: from nothing to an object with `parameters` (by name, arrays that can be set)
-            and `logits(features) -> [B]`; see `Torch` for FuxiCTR's models.
-        weights: from the reference's parameters to ours, by the path below the model's name.
+        model: name in the zoo.
+        settings: arguments of the zoo's model.
+        reference: function that returns an object with `parameters` (by name, arrays that can be
+            set) and `logits(features) -> [B]`; see `Torch` for FuxiCTR's models.
+        weights: function from the reference's parameters to the zoo's weights, by the path below
+            the model's name.
         source: what the reference is.
         schema: the columns.
     """
@@ -149,7 +150,7 @@ def embedding(
 
 
 def linear(parameters: Mapping[str, np.ndarray], prefix: str) -> dict:
-    """FuxiCTR's `LogisticRegression` as our `Linear`."""
+    """FuxiCTR's `LogisticRegression` as the zoo's `Linear`."""
     inner = f"{prefix}.embedding_layer.embedding_layer"
     found = embedding(parameters, inner, "linear/weights")
     if f"{prefix}.bias" in parameters:
@@ -195,7 +196,7 @@ def mlp(
     output: str | None = "output_unit",
     norm: bool = False,
 ) -> dict:
-    """FuxiCTR's `MLP_Block` (hidden layers and, if any, the output) as our MLP and output unit."""
+    """FuxiCTR's `MLP_Block` (hidden layers and output, if any) as the zoo's MLP and output unit."""
     places = sorted(
         {int(name[len(prefix) + 5 :].split(".")[0]) for name in parameters
          if name.startswith(f"{prefix}.mlp.")}

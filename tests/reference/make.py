@@ -1,4 +1,4 @@
-"""Writes `tests/data/reference/<case>.npz`; see README.md beside it."""
+"""Writes `tests/data/reference/<case>.npz`; see README.md in this folder."""
 
 from __future__ import annotations
 

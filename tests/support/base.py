@@ -28,7 +28,7 @@ def variable(value, dtype="float32", name=None):
 
 
 def tensor(variable):
-    """What TensorFlow's functions take for the variable."""
+    """The TensorFlow variable of a variable."""
     return variable if LEGACY else variable.value
 
 
@@ -40,14 +40,14 @@ def apply(optimizer, gradients, variables):
 
 
 def inside(optimizer, variables):
-    """The Keras 3 optimizer and its variables, for what only that one offers."""
+    """The Keras 3 optimizer and its variables, for methods that only it has."""
     if LEGACY:
         return optimizer.inner, optimizers.optimizer.adapt_all(variables)
     return optimizer, variables
 
 
 def embedding(rows, width, dtype):
-    """A built layer of ours."""
+    """A built embedding layer of tf_helen or tf_helen.legacy."""
     if LEGACY:
         layer = optimizers.Embedding(rows, width, dtype=dtype)
     else:

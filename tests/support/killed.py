@@ -14,7 +14,7 @@ _CHANGES = {
 
 
 class Killed(BaseException):
-    """Nothing that runs after it may change a file."""
+    """The end of the code; no file may be changed after it."""
 
 
 def at_every_change(monkeypatch, run, prepare=lambda: None):

@@ -1,4 +1,4 @@
-"""Parameters of which a few stand for their kind, and the others are left to `make test-all`."""
+"""Parameters of which `make test` runs one per kind, and `make test-all` runs all."""
 
 import pytest
 

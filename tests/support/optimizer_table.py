@@ -1,4 +1,4 @@
-"""The one table: every optimizer, and how the shared tests drive it."""
+"""A table of all optimizers, with their settings in the shared tests."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Entry:
         one_hot: builds it so that the same model on one-hot inputs must train alike.
         two_pass: perturbs the weights for a second pass.
         multi_pass: needs a trainer that computes more than one gradient.
-        decays: rows change while they are away.
+        decays: absent rows change.
     """
 
     make: Callable
@@ -39,7 +39,7 @@ LASSO = {"l1": 0.01, "l21": 0.01, "l2": 0.1}
 
 
 def entry(cls, two_pass=False, multi_pass=False, one_hot=None, decays=None, **arguments) -> Entry:
-    """The entry of an optimizer with some arguments of its own."""
+    """The entry of an optimizer with given arguments."""
     fixed = {"learning_rate": LR, **arguments}
 
     def made(**changed):
@@ -154,7 +154,7 @@ OVER_REPLICAS = (
 
 
 def new_table(rows=7, width=3, dtype="float32", seed=0) -> keras.Variable:
-    """A table of random rows, of which no layer of ours knows."""
+    """A table of random rows that belongs to no layer."""
     values = np.random.default_rng(seed).normal(size=(rows, width))
     return keras.Variable(values, dtype=dtype, name="table")
 

@@ -1,4 +1,4 @@
-"""Tests that need a process of their own, because they change how TensorFlow is imported."""
+"""Tests that need a separate process, because they change how TensorFlow is imported."""
 
 import os
 import re

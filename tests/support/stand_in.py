@@ -1,4 +1,4 @@
-"""A training that takes no time: scores that follow from the settings, as real ones do."""
+"""A stand-in for training: scores are computed from the settings."""
 
 from __future__ import annotations
 

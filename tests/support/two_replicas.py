@@ -1,6 +1,6 @@
 """Run as a program: trains under one replica or two, and saves the weights.
 
-A process of its own, because logical CPUs must be set before TensorFlow starts.
+A separate process, because logical CPUs must be set before TensorFlow starts.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Run as a program: trains on batches that two replicas cannot share evenly, with one and with two.
 
-A process of its own, because logical CPUs must be set before TensorFlow starts. Eagerly, because
+A separate process, because logical CPUs must be set before TensorFlow starts. Eagerly, because
 tracing takes longer, but for the batch of which one replica has no row, where eager losses of Keras
 have no value.
 """

@@ -1,4 +1,4 @@
-"""What version 0.1 wrote: the models, and the script that recorded tests/data/v0_1.
+"""Files of version 0.1: the models, and the script that recorded tests/data/v0_1.
 
 Run once, at version 0.1: `python tests/support/v0_1.py`. The tests then load the files with the
 code of today; nothing here may change without the files.

@@ -1,6 +1,6 @@
 """Run as a program: trains models of the zoo under one replica and under two.
 
-A process of its own, because logical CPUs must be set before TensorFlow starts. Eagerly, because
+A separate process, because logical CPUs must be set before TensorFlow starts. Eagerly, because
 tracing every model twice would take minutes.
 """
 

@@ -1,4 +1,4 @@
-"""Files that version 0.1 wrote load, and train on to the same bits."""
+"""Files of version 0.1 load, and training continues with the same bits."""
 
 import json
 import zipfile
@@ -61,7 +61,7 @@ def assert_same(model: keras.Model, expected: dict[str, np.ndarray], exact: bool
 def readable(path: Path) -> Path:
     """The path; skips the test under an older Keras than wrote the file.
 
-    Its layers refuse arguments that were added since.
+    Its layers raise an error for arguments that were added later.
     """
     with zipfile.ZipFile(path) as file:
         wrote = json.loads(file.read("metadata.json"))["keras_version"]

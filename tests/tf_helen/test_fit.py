@@ -184,7 +184,7 @@ AT_THE_END = ("Adam", "AdamAR", "Helen(AdamAR)")
 
 @pytest.mark.parametrize("name", cases(fast=AT_THE_END))
 def test_keras_file_between_epochs_equals_not_stopping(name, tmp_path):
-    """Nothing of the uninterrupted run knows of the save: epochs end up to date anyway."""
+    """The uninterrupted run does not save; the decay is applied at the end of each epoch."""
     ids, labels = sparse_batches(32)
     results = []
     for stop in (False, True):

@@ -1,4 +1,4 @@
-"""A model that was trained and dropped leaves nothing in memory."""
+"""The memory of a deleted model is freed."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""Which Keras the package accepts, and that it asks before Keras is imported."""
+"""The versions and backends of Keras are checked before Keras is imported."""
 
 import json
 import os

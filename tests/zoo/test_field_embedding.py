@@ -1,4 +1,4 @@
-"""Columns as vectors: widths, initial values, settings that cannot be."""
+"""Columns as vectors: widths, initial values, errors."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every model of the zoo promises, checked on a small one of each; training: see beside it."""
+"""Properties of every model of the zoo, on a small instance of each."""
 
 import dataclasses
 

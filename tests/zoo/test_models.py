@@ -1,4 +1,4 @@
-"""Two models in detail: formulas against NumPy, symmetries, serialization; what errors say."""
+"""Two models in detail: formulas against NumPy, symmetries, serialization, errors."""
 
 import keras
 import numpy as np

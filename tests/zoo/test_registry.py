@@ -1,4 +1,4 @@
-"""The table of models, and how large each is."""
+"""The table of models, and their numbers of parameters."""
 
 import keras
 import numpy as np

@@ -1,7 +1,7 @@
-"""What mixins beside a class of Keras inherit from.
+"""Base classes of mixins for Keras models and optimizers.
 
-At run time it is `object`: the class of Keras stands beside the mixin in the bases, and may be one
-of tf_keras. Type checkers find in it the methods that a mixin calls by `super()` or on `self`.
+At run time they are `object`, because a class inherits from the mixin and from a class of Keras or
+tf_keras. For type checkers they have the methods that a mixin calls by `super()` or on `self`.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def join(directory: str | os.PathLike[str], *parts: str) -> str:
 
 @contextmanager
 def complete_or_absent(path: str) -> Iterator[str]:
-    """Yields a temporary name beside `path`; renames it to `path` if the block succeeds.
+    """Yields a temporary name in the folder of `path`; renames it to `path` if the block succeeds.
 
     A crash or an error inside the block leaves `path` unchanged.
 

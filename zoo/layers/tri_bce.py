@@ -15,7 +15,7 @@ def part_losses(
     parts: Sequence[tf.Tensor],
     sample_weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Returns Tri-BCE's terms beside the cross-entropy L: `sum_k max(0, L_k - L) L_k`.
+    """Returns Tri-BCE's terms added to the cross-entropy L: `sum_k max(0, L_k - L) L_k`.
 
     L_k is the cross-entropy of part k of the model; a part that is worse than the whole model gets
     a larger weight. The weights are differentiated too, as in the authors' code. Under replicas the

@@ -120,5 +120,5 @@ class DCNv2(ClickModel):
             return self.output_unit(end)
         if self.structure == "stacked":
             return self.output_unit(self.mlp(end, training=training))
-        beside = self.mlp(embedded, training=training)
-        return self.output_unit(tf.concat([end, beside], axis=1))
+        parallel = self.mlp(embedded, training=training)
+        return self.output_unit(tf.concat([end, parallel], axis=1))

@@ -1,4 +1,4 @@
-"""Cells are found by what determines their numbers, and a killed process loses one of them."""
+"""Cells are found by their settings and data, and a killed process loses only one."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def config_for(data, **changes):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The settings of every run, none of which is trained."""
+    """The settings of every run; a stand-in replaces the training."""
     stand_in = StandIn()
     monkeypatch.setattr(module, "train", stand_in)
     return stand_in.seen

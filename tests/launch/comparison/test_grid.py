@@ -1,4 +1,4 @@
-"""Grids as text: what they mean, what is refused, and the sample of a budget."""
+"""Grids as text: their values, errors, and the sample of a budget."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Plans in YAML files, and what a plan refuses before anything is trained."""
+"""Plans in YAML files, and their errors before training."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Winners are told apart though a loser falls far, and what falls off the axis is named."""
+"""The axes show the differences between the best; values beyond an axis are written."""
 
 import matplotlib
 import numpy as np

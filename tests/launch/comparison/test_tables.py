@@ -1,4 +1,4 @@
-"""The Markdown of a comparison: numbers as in the statistics, losers included."""
+"""The Markdown of a comparison: numbers as in the statistics, also of runs that diverged."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of the data sets share: reading a data set whole, and twice."""
+"""Helpers for the tests of the data sets: reading a data set completely, and twice."""
 
 import gzip
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Amazon: histories, the negatives' law, what is train and what test, malformed lines."""
+"""Amazon: histories, the distribution of the negatives, train and test, malformed lines."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Avazu: the hour taken apart, `id` dropped, folds as published."""
+"""Avazu: the parts of the hour, without `id`, folds as published."""
 
 import numpy as np
 import polars as pl

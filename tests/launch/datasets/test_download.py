@@ -1,4 +1,4 @@
-"""Downloads and archives: checked, once, and with a word on what to do by hand."""
+"""Downloads and archives: checked once, and errors say what to do by hand."""
 
 import hashlib
 import zipfile

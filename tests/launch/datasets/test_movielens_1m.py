@@ -91,7 +91,7 @@ def test_the_download_is_checked(tmp_path, monkeypatch):
 
 
 def test_prepared_twice_it_is_the_same_and_the_counts_are_right(tmp_path):
-    """A zip of the real one's form, with some thousand ratings; the real one cannot be had here."""
+    """A zip in the format of MovieLens-1M, with some thousand ratings."""
     rng = np.random.default_rng(0)
     users = [f"{u}::{'FM'[u % 2]}::{25}::{u % 20}::{10000 + u}" for u in range(1, 201)]
     movies = [f"{m}::Film {m} (1999)::{'Drama|War' if m % 3 else 'Comedy'}" for m in range(1, 301)]

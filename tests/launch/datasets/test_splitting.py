@@ -1,4 +1,4 @@
-"""Splits of one stream: every row in one split, whatever the blocks are, in the stream's order."""
+"""Splits of a stream: every row is in one split, in order, independent of the blocks."""
 
 import datetime as dt
 

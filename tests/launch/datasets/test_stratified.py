@@ -1,4 +1,4 @@
-"""Folds as scikit-learn 0.19.1 dealt them, which BARS's splits of Criteo and Avazu rest on."""
+"""Folds of scikit-learn 0.19.1, on which BARS's splits of Criteo and Avazu are based."""
 
 import numpy as np
 import polars as pl

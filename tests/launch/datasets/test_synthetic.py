@@ -1,4 +1,4 @@
-"""Generated click data: decided by the seed, with a long tail and a signal."""
+"""Generated click data: determined by the seed, with a long tail and a signal."""
 
 import polars as pl
 import pytest

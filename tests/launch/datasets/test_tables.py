@@ -1,4 +1,4 @@
-"""Tables as streams: what is read, what is counted, and what is said of a file that is none."""
+"""Tables as streams: rows, counts, and errors for files that are not tables."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""What the first pass learns: vocabularies, means and deviations, the same for any slicing."""
+"""The first pass: vocabularies, means and deviations, the same for any slices."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Ids given while preparing are those that a served model gives, whatever the text."""
+"""Preparation and a served model give the same ids for any text."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The folder of an unfinished preparation: what its state says is not trusted."""
+"""The folder of an unfinished preparation: its state is checked."""
 
 import json
 

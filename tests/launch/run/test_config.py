@@ -1,4 +1,4 @@
-"""The settings of a run that a file holds: what cannot be read is one error."""
+"""The settings of a run in a file: unreadable files raise one error."""
 
 import dataclasses
 import json

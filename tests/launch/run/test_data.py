@@ -1,4 +1,4 @@
-"""A run goes on, and is exported, with the data that it was trained on, wherever they are."""
+"""A run continues, and is exported, with the data that it was trained on, in any folder."""
 
 import json
 import os

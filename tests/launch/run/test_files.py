@@ -1,4 +1,4 @@
-"""What a run finds in its folder: damaged, missing, older, foreign and left-over files."""
+"""Files in the folder of a run: damaged, missing, older, foreign and temporary files."""
 
 import dataclasses
 import json

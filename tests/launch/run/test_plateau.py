@@ -1,4 +1,4 @@
-"""The learning rate falls where validation stalls, and a resumed run has the same one."""
+"""The learning rate falls if validation does not improve, also in a resumed run."""
 
 import dataclasses
 

@@ -241,7 +241,7 @@ def test_a_command_with_two_replicas_scores_and_trains_as_one_does(data, tmp_pat
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["--slices=9"], "--slices is for --progressive only"),
+        (["--slices=9"], "--slices has an effect only with --progressive"),
         (["--progressive", "--epochs=2"], "--epochs has no effect with --progressive"),
         (["--progressive", "--patience=2"], "`patience` has no effect"),
     ],

@@ -1,4 +1,4 @@
-"""Runs with published settings, and published results beside their own."""
+"""Runs with published settings, and the comparison with published results."""
 
 import dataclasses
 import json
@@ -109,7 +109,7 @@ def test_results_of_a_last_epoch_are_compared_with_the_last_and_missing_ones_not
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Synthetic rows that go under the name of frappe."""
+    """Synthetic rows with the name frappe."""
     raw = synthetic.load(Options(rows=400))
     folder = str(tmp_path_factory.mktemp("prepared") / "data")
     prepare(dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, name="frappe")), folder)

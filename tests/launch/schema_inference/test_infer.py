@@ -1,4 +1,4 @@
-"""Proposed schemas: what becomes of every kind of column, and why it is said."""
+"""Proposed schemas: the result for every kind of column, and the reasons."""
 
 import datetime
 
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 
 def proposal(values, name="column"):
-    """What becomes of one column, and why."""
+    """The result for one column, and the reason."""
     label = np.arange(len(values)) % 2
     table = pl.DataFrame({"label": label, "other": label + 5, name: values}, strict=False)
     schema, notes = infer_schema(table, "s")

@@ -1,4 +1,4 @@
-"""Spaces as text: what they mean, where a setting belongs, and what is refused."""
+"""Spaces as text: what they mean, where a setting belongs, and errors."""
 
 import optuna
 import pytest

@@ -7,7 +7,7 @@ NEURONS = 5
 
 
 class Loud(Torch):
-    """The DNN's weights are larger, so that it is heard."""
+    """The DNN's weights are larger, so that they affect the logits."""
 
     def randomize(self, rng):
         super().randomize(rng)

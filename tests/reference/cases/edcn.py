@@ -7,7 +7,7 @@ LAYERS = 3
 
 
 class Plain(Torch):
-    """EDCN of FuxiCTR; the second attention of its bridges, which nothing uses, does not count."""
+    """EDCN of FuxiCTR; without the second attention of its bridges, which is not used."""
 
     def randomize(self, rng):
         super().randomize(rng)

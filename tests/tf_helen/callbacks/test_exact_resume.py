@@ -1,4 +1,4 @@
-"""A training that ends at any step goes on to the same bits in another one."""
+"""A training that ends at any step continues in another process with the same bits."""
 
 import json
 import os

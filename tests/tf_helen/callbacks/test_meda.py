@@ -35,7 +35,7 @@ def compiled(optimizer, kind="tf_helen", seed=0):
 
 
 class Recorder(keras.callbacks.Callback):
-    """What the weights are at the start and the end of each epoch."""
+    """Records the weights at the start and the end of each epoch."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Whoever reads a table whose rows have a pending decay finds it up to date, or an error."""
+"""A read of a table with a pending decay applies it or raises an error."""
 
 import keras
 import numpy as np
@@ -84,7 +84,7 @@ def test_a_frozen_table_stays_as_it_was_read(name, eagerly):
 
 
 def test_time_while_a_table_is_frozen_is_no_absence():
-    """By fixed numbers: two steps away, five frozen, one away again."""
+    """Fixed numbers: two steps absent, five frozen, one absent again."""
     model, _, item = joint(MAKES["AdamAR"](), run_eagerly=False)
     start = rows_of(item)
     step(model, 2)
@@ -348,7 +348,7 @@ def test_functions_traced_while_training_read_the_decay():
 
 
 def test_two_optimizers_take_turns_on_one_table():
-    """Each decays the rows for its own steps; none reads or writes rows the other left behind."""
+    """Each decays the rows for its own steps; neither uses outdated rows of the other."""
     towers = [tower(name) for name in "ab"]
     models = [joint(MAKES["AdamAR"](), towers=towers)[0] for _ in range(2)]
     plain = joint(tf_helen.SGD(0.0), towers=towers)[0]

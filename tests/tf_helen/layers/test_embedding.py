@@ -1,4 +1,4 @@
-"""The embedding layer: fields, pooling, range checks, what it tells the optimizer."""
+"""The embedding layer: fields, pooling, range checks, the data for the optimizer."""
 
 import keras
 import numpy as np

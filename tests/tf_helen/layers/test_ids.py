@@ -1,4 +1,4 @@
-"""What may be an id: integers give the right rows, everything else an error with its dtype."""
+"""Ids: integers give the right rows; other dtypes raise an error."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The classes of `tf_helen.legacy`: which there are, their configuration, and what they refuse."""
+"""The classes of `tf_helen.legacy`: their names, configuration and errors."""
 
 import inspect
 import subprocess

@@ -1,6 +1,6 @@
 """The golden tests again, with the optimizers and variables of tf_keras.
 
-That each class takes the steps of its twin to the bit is in test_classes.py.
+test_classes.py tests that each class and its Keras 3 class take the same steps.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Tables of tf_keras models are up to date for every reader, and frozen ones stay as they are."""
+"""Reads of tables of tf_keras models apply the decay; frozen tables do not change."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`tf_helen.legacy.TrainerMixin`: what counts once, what both passes share, what users see."""
+"""`tf_helen.legacy.TrainerMixin`: state changes once per step; results for users."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the golden tests share."""
+"""Fixtures of the golden tests."""
 
 from pathlib import Path
 

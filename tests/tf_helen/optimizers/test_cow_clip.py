@@ -84,7 +84,7 @@ def test_dense_weights_are_not_clipped():
 
 @pytest.mark.parametrize("layer", ["tf_helen", "keras"])
 def test_rows_that_were_away_are_measured_as_they_are_read(layer):
-    """A table that owes decay clips like one that was swept before every step."""
+    """A table with a pending decay clips like one that was swept before every step."""
     results = []
     for swept in (True, False):
         if layer == "tf_helen":

@@ -1,4 +1,4 @@
-"""Helen's counts: what it refuses, what a fit leaves in them, and that they survive a file."""
+"""Helen's counts: errors, their values after `fit`, and files."""
 
 import keras
 import numpy as np

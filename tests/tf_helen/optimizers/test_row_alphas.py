@@ -1,4 +1,4 @@
-"""An alpha for every row: against NumPy, with each decay, through files, and what is refused."""
+"""An alpha for every row: against NumPy, with each decay, through files, and errors."""
 
 import keras
 import numpy as np

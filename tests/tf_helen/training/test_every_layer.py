@@ -14,7 +14,7 @@ IDS = "ids"
 
 
 class AddsLosses(L.Layer):
-    """Adds a loss of its input and one of its weight, and keeps a metric of its own."""
+    """Adds a loss of its input and one of its weight, and has a metric."""
 
     def build(self, input_shape):
         self.scale = self.add_weight(shape=(), initializer="ones", regularizer="l2")
@@ -38,7 +38,7 @@ class DividesByCalls(L.Layer):
 
 
 class Noisy(L.Layer):
-    """Draws from a generator of its own."""
+    """Draws from its own generator."""
 
     def __init__(self):
         super().__init__()
@@ -326,7 +326,7 @@ def test_the_second_pass_sees_the_perturbed_weight_in_its_penalty():
 
 
 def test_a_pass_leaves_no_table_whole_for_the_sake_of_state():
-    """A frozen table is no state: a step of two passes reads its rows only."""
+    """A frozen table is not copied: a step of two passes reads only its rows."""
     inputs = keras.Input((2,), dtype="int32")
     table = tf_helen.layers.Embedding(1000, 4)
     table.trainable = False

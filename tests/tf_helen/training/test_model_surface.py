@@ -296,7 +296,7 @@ def test_parts_of_fit_and_single_batches():
     "arguments", [{"jit_compile": True}, {"auto_scale_loss": False}, {"steps_per_execution": 4}]
 )
 def test_options_of_compile(arguments):
-    """XLA is left out where a layer says that it cannot be compiled, with Keras's warning."""
+    """Without XLA if a layer does not support it, with Keras's warning."""
     model = sequential()
     model.compile(tf_helen.Helen(0.1), "mse", **arguments)
     losses = model.fit(IDS, LABELS, batch_size=2, epochs=4, verbose=0).history["loss"]

@@ -1,4 +1,4 @@
-"""The multi-pass trainer: what counts once per step, and which models it serves."""
+"""The multi-pass trainer: state changes once per step; supported models."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ class Tower(tf_helen.Model):
 
 
 class Stock(keras.Model):
-    """A subclassed Keras model that knows nothing of us."""
+    """A subclassed Keras model without `tf_helen.Model`."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

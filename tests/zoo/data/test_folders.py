@@ -1,4 +1,4 @@
-"""Folders that replace others: at every instant the older or the newer one can be had."""
+"""Replacing folders: at any time the old or the new folder is complete."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Two folders with the same content have the same checksums; what differs is named."""
+"""Folders with the same content have the same checksums; errors name the difference."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Sound records that do not fit the schema: each loses itself only, up to a limit."""
+"""Undamaged records that do not fit the schema are skipped, up to a limit."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Damaged record files: the rest of the file is read, and every loss is counted and located."""
+"""Damaged record files: the rest is read, and every lost record is counted and located."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Record files changed at random: no crash, nothing wrong is taken for good, all rows accounted."""
+"""Record files changed at random: no crash, no damaged row is read, all rows are counted."""
 
 import json
 import random
@@ -77,7 +77,7 @@ def test_ten_thousand_mutations_of_a_file(sound):
 
 
 def promise(folder, names: list[str], compression: str, layout: str = "packed", rows: int = ROWS):
-    """Writes a manifest that promises so many rows in each file."""
+    """Writes a manifest with the given number of rows of each file."""
     SCHEMA.save(folder)
     entry = {"rows": rows * len(names), "positives": 0, "compression": compression}
     entry |= {"layout": layout, "files": [{"file": name, "rows": rows} for name in names]}

@@ -1,4 +1,4 @@
-"""Lengths that no reader may trust, records that are too large, and files that are others."""
+"""Wrong lengths, records that are too large, and files of other formats."""
 
 import gzip
 import json

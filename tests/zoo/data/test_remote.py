@@ -1,4 +1,4 @@
-"""Paths of other file systems: refused in clear words, or as good as local ones."""
+"""Paths of other file systems: a clear error, or the same results as with local paths."""
 
 import sys
 
@@ -118,7 +118,7 @@ def rows_of(rows):
 
 @pytest.fixture
 def remote(request):
-    """A folder of TensorFlow's file system in memory, which is remote for all that we do."""
+    """A folder of TensorFlow's file system in memory, which is treated as remote."""
     folder = f"ram://bucket/{request.node.name}"
     yield folder
     if tf.io.gfile.exists(folder):

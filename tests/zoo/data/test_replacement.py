@@ -1,4 +1,4 @@
-"""A split that is written again: whenever it ends, the old or the new one is whole."""
+"""Replacing a split: if the process ends early, the old or the new split is complete."""
 
 import contextlib
 import os

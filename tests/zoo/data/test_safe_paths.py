@@ -1,4 +1,4 @@
-"""Names that come out of files: none leads out of its folder, and nothing outside is touched."""
+"""Names in files cannot lead out of the folder; no file outside is changed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Schemas: what they accept, what they survive, and what they say when they do not match."""
+"""Schemas: allowed values, files, and errors."""
 
 import json
 import re

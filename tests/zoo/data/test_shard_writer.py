@@ -1,4 +1,4 @@
-"""Shards: contiguous, equal whatever the batches, and written on after an interruption."""
+"""Shards: contiguous, independent of the batches, and continued after an interruption."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Record files: what is written is read, in a known order, and what is wrong is named."""
+"""Record files: rows are read as written, in a known order; errors name the problem."""
 
 import hashlib
 import json

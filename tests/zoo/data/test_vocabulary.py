@@ -1,4 +1,4 @@
-"""Vocabularies: ids by frequency, files that tf.lookup reads, and honest counts."""
+"""Vocabularies: ids by frequency, files that tf.lookup reads, and counts."""
 
 from pathlib import Path
 

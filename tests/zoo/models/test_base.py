@@ -1,4 +1,4 @@
-"""What `ClickModel` gives to a model: its settings, its arguments, and models made from others."""
+"""`ClickModel`: settings, arguments, and models made from others."""
 
 import inspect
 
@@ -28,7 +28,7 @@ class Tower(zoo.ClickModel):
 
 @keras.saving.register_keras_serializable(package="tests")
 class Corrected(zoo.DeepFM):
-    """DeepFM plus the logit of a layer of its own."""
+    """DeepFM plus the logit of another layer."""
 
     def __init__(self, schema, embedding_dim=16, *, units=3, hidden_units=(5,), **kwargs):
         self.correction = keras.layers.Dense(units, name="correction")

@@ -1,4 +1,4 @@
-"""DIN's histories: which there are, and what they give; Dice."""
+"""DIN: histories and Dice."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""FinalMLP: contexts of its gates, its fusion, and the settings it refuses."""
+"""FinalMLP: contexts of its gates, its fusion, and settings that raise errors."""
 
 import keras
 import numpy as np

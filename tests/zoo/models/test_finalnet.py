@@ -1,4 +1,4 @@
-"""FinalNet: odd widths, the losses of its blocks, and the settings it refuses."""
+"""FinalNet: odd widths, the losses of its blocks, and settings that raise errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""LR and FM by hand, and what they refuse."""
+"""LR and FM compared with NumPy, and their errors."""
 
 import numpy as np
 import pytest

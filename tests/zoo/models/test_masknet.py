@@ -1,4 +1,4 @@
-"""MaskNet: what its settings change, and which it refuses."""
+"""MaskNet: what its settings change, and which raise errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""PNN's products, and what it refuses."""
+"""PNN: products and errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Settings that models refuse, and what they say."""
+"""Settings of models that raise errors, and the messages."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Settings of a wrong type: refused at once, with the value and what is allowed."""
+"""Settings of a wrong type raise an error with the value and what is allowed."""
 
 import pytest
 

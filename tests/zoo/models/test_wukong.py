@@ -1,4 +1,4 @@
-"""WuKong: its shapes, its residual, and the settings it refuses."""
+"""WuKong: its shapes, its residual, and settings that raise errors."""
 
 import numpy as np
 import pytest

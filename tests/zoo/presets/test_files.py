@@ -1,4 +1,4 @@
-"""Presets: every file is sound, its models are the published ones, and names are helpful."""
+"""Presets: every file is valid, its models are the published ones; errors for names."""
 
 import re
 
