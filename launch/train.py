@@ -42,6 +42,7 @@ from zoo.data.locks import FolderLock
 from zoo.serving.export import check_export
 
 _FLAGS = flags.FLAGS
+_OF_EPOCHS, _OF_A_PASS = "adam", "adagrad"  # default optimizers
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -102,7 +103,7 @@ def _progressive() -> dict[str, Any]:
 def _settings() -> dict[str, Any]:
     """Returns the arguments of `RunConfig`: the preset, if any, overridden by the flags."""
     settings = run_settings() | {
-        "optimizer": _FLAGS.optimizer,
+        "optimizer": _FLAGS.optimizer or (_OF_A_PASS if _FLAGS.progressive else _OF_EPOCHS),
         "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
         "callbacks": tuple(part.strip() for part in split_outside_brackets(_FLAGS.callbacks)),
         "seed": _FLAGS.seed,
@@ -128,7 +129,12 @@ def _define_flags() -> None:
     models = ", ".join(entry.name for entry in zoo.list_models())
     flags.DEFINE_string("out", None, "Folder of the run.")
     flags.DEFINE_string("model", "deepfm", f"Model: {models}.")
-    flags.DEFINE_string("optimizer", "adam", "Optimizer: adam, adamar, helen(adamar), ...")
+    flags.DEFINE_string(
+        "optimizer",
+        None,
+        f"Optimizer: adam, adamar, helen(adamar), ... By default {_OF_EPOCHS}, and with "
+        f"--progressive {_OF_A_PASS}, which is better in one pass (docs/results/one_pass.md).",
+    )
     flags.DEFINE_float("learning_rate", None, "Learning rate; by default the optimizer's.")
     flags.DEFINE_string(
         "optimizer_args",
