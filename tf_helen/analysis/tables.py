@@ -92,14 +92,14 @@ def find_table(model: keras.Model, embedding: str | keras.layers.Layer) -> Embed
             f"{nearest(embedding, known)} Names: {', '.join(known)}."
         )
     inside = tables_of(embedding)
-    found = [layer for layer in inside.values() if any(layer is x for x in known.values())]
-    if len(found) != 1:
+    owned = [layer for layer in inside.values() if any(layer is x for x in known.values())]
+    if len(owned) != 1:
         raise ValueError(
             f"`embedding` must be a layer of the model with one table. Received: "
-            f"{embedding.name!r}, which has {len(found)} tables of the model. Names of the tables: "
+            f"{embedding.name!r}, which has {len(owned)} tables of the model. Names of the tables: "
             f"{', '.join(known)}."
         )
-    return found[0]
+    return owned[0]
 
 
 def field_rows(layer: Embedding) -> dict[str, range]:
