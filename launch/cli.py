@@ -18,7 +18,7 @@ _OUTPUT_CLOSED = 141  # as shells count: 128 + SIGPIPE
 _TERMINATED = 143  # 128 + SIGTERM
 
 
-def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
+def run(main: Callable[[Sequence[str]], None], advice: str = "", words: Sequence[str] = ()) -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0 on success; 1 after an error that the user can fix (a bad flag or value,
@@ -29,6 +29,8 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
     Args:
         main: function that takes the arguments that are not flags, the program's name first.
         advice: string, printed after Ctrl-C and SIGTERM, such as how to continue.
+        words: sequence of strings; the command's one argument that is not a flag must be one of
+            them. Defaults to `()`: there is no such argument.
 
     Raises:
         SystemExit: always, with the exit code.
@@ -41,8 +43,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
         try:
             raise_on_interrupt()
             signal.signal(signal.SIGTERM, _on_sigterm)
-            if len(argv) > 1:
-                raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+            _check_words(argv[1:], words)
             main(argv)
             sys.stdout.flush()
         except BrokenPipeError as error:
@@ -66,6 +67,15 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "") -> None:
             quit_on_interrupt()  # while threads and TensorFlow shut down
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _check_words(given: Sequence[str], words: Sequence[str]) -> None:
+    if words and (not given or given[0] not in words):
+        received = f"; received {given[0]!r}" if given else ""
+        raise ValueError(f"name what to do: {' or '.join(words)}{received}")
+    unexpected = given[1 if words else 0 :]
+    if unexpected:
+        raise ValueError(f"unexpected argument {unexpected[0]!r}; options start with --")
 
 
 def _is_trainer_error(error: RuntimeError) -> bool:

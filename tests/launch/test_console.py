@@ -14,7 +14,18 @@ ROOT = Path(__file__).parents[2]
 
 def test_its_commands_are_the_modules_that_run_as_scripts():
     assert console.commands() == sorted(
-        ["compare", "demo", "export", "models", "predict", "prepare", "train", "tune", "verify"]
+        [
+            "analyze",
+            "compare",
+            "demo",
+            "export",
+            "models",
+            "predict",
+            "prepare",
+            "train",
+            "tune",
+            "verify",
+        ]
     )
 
 

@@ -80,7 +80,7 @@ def row_sharpness(
     derivatives.first_pass()
     eigenvalues, missed = np.zeros(len(distinct)), 0
     for group in _groups(layer, distinct, derivatives, is_named=rows is not None):
-        chunk = max(1, _BLOCK_BYTES // (8 * layer.output_dim**2))
+        chunk = rows_at_once(layer.output_dim)
         products = layer.output_dim * -(-len(group) // chunk)
         if method == "blocks" or (method == "auto" and products <= iterations):
             for start in range(0, len(group), chunk):
@@ -106,6 +106,22 @@ def row_sharpness(
         )
     norms = np.linalg.norm(derivatives.gradient, axis=1)
     return RowSharpness(asked, derivatives.counts[places], norms[places], eigenvalues[places])
+
+
+def rows_at_once(width: int) -> int:
+    """Returns how many rows' blocks one pass over the data computes with `method="blocks"`.
+
+    Args:
+        width: int, width of the rows.
+
+    Returns:
+        An int, at least 1.
+
+    Example:
+        >>> rows_at_once(16)
+        131072
+    """
+    return max(1, _BLOCK_BYTES // (8 * width**2))
 
 
 def top_eigenvalues(

@@ -1,0 +1,1 @@
+"""What `launch.analyze` measures on trained runs: sharpness, and norms by frequency."""
