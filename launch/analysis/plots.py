@@ -99,7 +99,7 @@ def plot_norms(runs: Mapping[str, RunNorms], path: str, title: str, scored: str)
     axes[0].set_ylabel("mean norm of a row")
     axes[1].set_ylabel(scored)
     for axis, what in zip(axes, ("a row", "the sample's id"), strict=False):
-        axis.set_xticks(places, labels)
+        axis.set_xticks(places, labels, rotation=30, ha="right")
         axis.set_xlabel(f"occurrences of {what} in the training split")
     if kept:
         _draw_epochs(axes[2], axes[3], kept)
@@ -127,7 +127,7 @@ def _draw_epochs(norms_axis, bound_axis, runs: Mapping[str, RunNorms]) -> None:
         bounds = [np.nan if each["bound"] is None else each["bound"] for each in norms.epochs]
         bound_axis.plot(epochs, bounds, styles[number % len(styles)], marker="o")
     norms_axis.set_ylabel("sum of the norms by occurrences")
-    norms_axis.legend(fontsize=8)
+    norms_axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     bound_axis.set_ylabel("Rademacher bound")
     for axis in (norms_axis, bound_axis):
         axis.set_yscale("log")
