@@ -66,13 +66,18 @@ class ExactResume(keras.callbacks.Callback):
     Pass it before all other callbacks, so that their changes at the end of a step are repeated.
 
     Example:
-        >>> import tempfile >>> x, y = np.ones((8, 2)), np.ones((8, 1)) >>> folder =
-        tempfile.mkdtemp() >>> for epochs in (1, 2): ...     keras.utils.clear_session()  # as in a
-        new process, so that layers get the same names ...     model =
-        tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)]) ...     model.compile("sgd",
-        "mse") ...     resume = tf_helen.callbacks.ExactResume(folder, verbose=0) ...     run =
-        {"epochs": epochs, "shuffle": False, "verbose": 0, "callbacks": [resume]} ...     history =
-        model.fit(x, y, **run) >>> history.epoch [0, 1]
+        >>> import tempfile
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> folder = tempfile.mkdtemp()
+        >>> for epochs in (1, 2):
+        ...     keras.utils.clear_session()  # as in a new process: layers get the same names
+        ...     model = tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        ...     model.compile("sgd", "mse")
+        ...     resume = tf_helen.callbacks.ExactResume(folder, verbose=0)
+        ...     run = {"epochs": epochs, "shuffle": False, "verbose": 0, "callbacks": [resume]}
+        ...     history = model.fit(x, y, **run)
+        >>> history.epoch
+        [0, 1]
     """
 
     def __init__(
