@@ -226,6 +226,7 @@ def several(tmp_path_factory):
     return trained(str(folder / "data"), folder / "run", model_args={"embedding_dim": 2})
 
 
+@pytest.mark.slow
 def test_fields_of_several_ids_are_computed_when_they_are_named(several, tmp_path):
     (run,) = load_runs([several])
     text = analyze_sharpness([run], str(tmp_path / "all"), progress=False)

@@ -70,6 +70,7 @@ def test_validation_chooses_and_all_seeds_follow(data, tmp_path, trained):
     assert "chosen by validation" in text and "learning_rate=0.05" in text
 
 
+@pytest.mark.slow
 def test_real_runs_are_compared(data, tmp_path):
     (found,) = compare_plan(plan_for(data, tmp_path, "adam:learning_rate=[1e-6,0.05]")).values()
     (one,) = found

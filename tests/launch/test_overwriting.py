@@ -5,6 +5,7 @@ import os
 import polars as pl
 import pytest
 from killed import at_every_change
+from kinds import some
 
 from launch.datasets.raw import RawData, in_memory
 from launch.prepare import prepare
@@ -33,7 +34,7 @@ def users_of(folder):
     return schema.field_sizes["user"] - 1
 
 
-@pytest.mark.parametrize("by_exchange", [True, False])
+@pytest.mark.parametrize("by_exchange", some([True, False], fast=[True]))
 def test_killed_at_any_change(tmp_path, monkeypatch, by_exchange):
     out = str(tmp_path / "data")
     if not by_exchange:

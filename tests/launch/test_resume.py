@@ -145,6 +145,7 @@ def test_sigterm_leaves_a_checkpoint_one_line_and_143(runs, data, tmp_path):
     assert_same(results_of(tmp_path / "whole"), results_of(out))
 
 
+@pytest.mark.slow
 def test_sigterm_while_an_epoch_is_scored_keeps_the_epoch(runs, data, tmp_path):
     log, out = tmp_path / "log", tmp_path / "broken"
     assert runs.train(settings_for(data, tmp_path / "whole"), log=log) == 0

@@ -98,7 +98,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["adam", "helen_ar"]))
+@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["helen_ar"]))
 def test_training_learns_and_a_resumed_run_is_equal_bit_for_bit(name, data, tmp_path):
     optimizer, arguments = OPTIMIZERS[name]
     whole = config_for(
@@ -303,6 +303,7 @@ def test_damaged_records_are_left_out_and_counted(raw, tmp_path):
     assert len(history.epochs) == 2
 
 
+@pytest.mark.slow
 def test_compare_writes_one_table_with_mean_and_deviation(data, tmp_path):
     common = config_for(data, tmp_path, save_models=False, learning_rate=None)
     contenders = parse_contenders("adam:learning_rate=0.01;adamar:alpha=1e-3")

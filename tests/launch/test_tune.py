@@ -126,6 +126,7 @@ def _killed_in_the_third_trial(data, folder):
     tune(search_for(data, folder))
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_within_a_trial_proposes_what_it_would_have(
     data, tmp_path, trained
 ):
@@ -223,6 +224,7 @@ def test_bad_searches_are_refused(data, tmp_path, changes, words):
         search_for(data, tmp_path, **changes)
 
 
+@pytest.mark.slow
 def test_the_best_setting_is_a_command_line_that_runs(data, tmp_path):
     arguments = (
         "-m", "launch.tune", f"--data={data}", f"--out={tmp_path}/tuned", "--model=dnn",
@@ -258,6 +260,7 @@ def test_command_lines_have_what_is_not_default():
     )
 
 
+@pytest.mark.slow
 def test_passes_over_time_are_searched(data, tmp_path):
     progressive = {"splits": ("train", "valid"), "slice_rows": 128}
     space = "learning_rate=[1e-6,0.1]"

@@ -50,6 +50,7 @@ def config_for(data, out, **changes):
 ALL = ("magnitude_pruning(sparsity=0.5,begin=1,end=2)", "embedding_norms(edges=[1,10])", "sparsity")
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_callbacks_measure_and_goes_on_alike(data, tmp_path):
     whole = train(config_for(data, tmp_path / "whole", callbacks=ALL))
     measured = [epoch.measured for epoch in whole.epochs]

@@ -82,6 +82,7 @@ def state_of(out):
     return {name: tf.train.load_variable(path, name) for name in names}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_equal_bit_for_bit(tmp_path):
     data = str(tmp_path / "data")
     prepare(synthetic.load(Options(rows=400)), data)

@@ -94,7 +94,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["adamar", "helen"]))
+@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["helen"]))
 def test_a_pass_learns_and_a_resumed_one_is_equal_bit_for_bit(name, data, tmp_path, monkeypatch):
     optimizer, arguments = OPTIMIZERS[name]
     splits = Progressive(splits=("train", "valid"), slice_rows=192, shuffle=True)
@@ -158,6 +158,7 @@ def test_without_models_only_the_measurements_are_kept(data, tmp_path):
     assert names == {"config.json", "data.json", "progressive.json", "predictions.npz"}
 
 
+@pytest.mark.slow
 def test_data_in_memory_give_the_same_numbers(data, tmp_path):
     memory = DataMemory(data)
     config = config_for(data, tmp_path / "files", save_models=False)
@@ -174,6 +175,7 @@ def test_data_in_memory_give_the_same_numbers(data, tmp_path):
     assert found.epochs[0].test_auc is None
 
 
+@pytest.mark.slow
 def test_a_schema_without_an_order_is_a_warning(data, tmp_path, caplog):
     train_progressively(config_for(data, tmp_path / "ordered", save_models=False))
     assert "time_ordered" not in caplog.text
@@ -218,6 +220,7 @@ def test_a_run_is_resumed_with_its_own_slices(data, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_command_with_two_replicas_scores_and_trains_as_one_does(data, tmp_path):
     done = commands.run(
         "-m", "launch.train", f"--data={data}", f"--out={tmp_path}/two", "--model=dnn",

@@ -103,6 +103,7 @@ def test_a_finished_training_trains_no_further(tmp_path):
     assert_same(first, again)
 
 
+@pytest.mark.slow
 def test_a_last_execution_of_fewer_steps_is_skipped_whole(tmp_path):
     def made():
         model = build()

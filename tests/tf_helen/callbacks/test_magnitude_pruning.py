@@ -217,7 +217,7 @@ class KillAt(keras.callbacks.Callback):
             raise Killed
 
 
-@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize("step", some([1, 4], fast=[1]))
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, step):
     def run(folder, *others):
         model, pruning = compiled(tf_helen.AdamAR(0.05, alpha=0.2)), MagnitudePruning(0.6)

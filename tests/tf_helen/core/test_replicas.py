@@ -1,47 +1,28 @@
 """Two replicas train as one on the same global batch."""
 
-import functools
-import os
-import pathlib
-import subprocess
-import sys
-import tempfile
-
 import numpy as np
 import pytest
 from kinds import some
+from once import results_of_program
 from optimizer_table import ENTRIES, OVER_REPLICAS
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-
-
-# What differs in kind: sums of gradients, counters, curvatures, alpha found while training, two
-# passes with decay, one optimizer per variable.
-FAST = ("Adam", "AdamW by counter", "AdaHessian", "AdamAR auto", "Helen(AdamAR)", "PerVariable")
+# What differs in kind: sums of gradients, curvatures, two passes with decay, one optimizer per
+# variable. Counters and an alpha found while training are among the slow ones.
+FAST = ("Adam", "AdaHessian", "Helen(AdamAR)", "PerVariable")
 SLOW = tuple(name for name in OVER_REPLICAS if name not in FAST)
 BESIDE = ("Adam clipped", "SAM replica", "Helen damaged")
 
 
-@functools.cache
-def results_of(names):
-    """What the program saves for some optimizers; a process that starts TensorFlow takes long."""
-    program = ROOT / "tests" / "support" / "two_replicas.py"
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/results.npz"
-        done = subprocess.run(
-            [sys.executable, str(program), path, *names],
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{program.parent}"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        with np.load(path) as file:
-            return dict(file)
+@pytest.fixture
+def results_for(tmp_path_factory):
+    """A function from the name of an optimizer to what the program saves."""
 
+    def found(name):
+        fast = (*FAST, *BESIDE)
+        names = fast if name in fast else (*SLOW, "AdamAR damaged")
+        return results_of_program(tmp_path_factory, "two_replicas.py", *names)
 
-def results_for(name):
-    names = (*FAST, *BESIDE) if name in (*FAST, *BESIDE) else (*SLOW, "AdamAR damaged")
-    return results_of(names)
+    return found
 
 
 def largest_difference(results, name):
@@ -53,7 +34,7 @@ def largest_difference(results, name):
 
 
 @pytest.mark.parametrize("name", some([*OVER_REPLICAS, "Adam clipped"], [*FAST, "Adam clipped"]))
-def test_two_replicas_equal_one(name):
+def test_two_replicas_equal_one(results_for, name):
     results = results_for(name)
     # a second pass, and a division by a Hessian near 0, enlarge what rounding leaves
     tolerance = 1e-5 if name in ENTRIES and ENTRIES[name].multi_pass else 1e-6
@@ -66,14 +47,14 @@ def test_two_replicas_equal_one(name):
 
 
 @pytest.mark.parametrize("name", some(OVER_REPLICAS, FAST))
-def test_metrics_and_loss_are_those_of_the_global_batch(name):
+def test_metrics_and_loss_are_those_of_the_global_batch(results_for, name):
     results = results_for(name)
     for metric in ("loss", "auc", "logloss"):
         one, two = (results[f"{name}/{replicas}/{metric}"] for replicas in ("one", "two"))
         np.testing.assert_allclose(one, two, atol=1e-4, err_msg=metric)
 
 
-def test_each_replica_may_perturb_by_its_own_gradient():
+def test_each_replica_may_perturb_by_its_own_gradient(results_for):
     results = results_for("SAM replica")
     difference = largest_difference(results, "SAM replica")
     assert 1e-4 < difference < 0.5
@@ -81,7 +62,7 @@ def test_each_replica_may_perturb_by_its_own_gradient():
 
 
 @pytest.mark.parametrize("name", some(["AdamAR damaged", "Helen damaged"], ["Helen damaged"]))
-def test_a_non_finite_gradient_on_one_replica_skips_the_step_on_all(name):
+def test_a_non_finite_gradient_on_one_replica_skips_the_step_on_all(results_for, name):
     results = results_for(name)
     assert results[f"{name}/finite"]
     assert results[f"{name}/steps"] == 14  # 16 batches, the damaged one in both epochs

@@ -218,6 +218,7 @@ def test_learning_rates_follow_callbacks_and_schedules():
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.slow
 def test_mixed_precision(policy):
     plain = {name: train(build(make()), epochs=2)["loss"] for name, make in MAKES.items()}
     tf_keras.mixed_precision.set_global_policy(policy)

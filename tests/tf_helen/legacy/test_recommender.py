@@ -16,6 +16,7 @@ for _package in ("tf_keras", "tensorflow_recommenders"):
 CHECKS = Path(__file__).with_name("recommender_checks.py")
 
 
+@pytest.mark.slow
 def test_the_checks_of_recommender_models_pass():
     assert spawn.passing([CHECKS], "-mnot slow", TF_USE_LEGACY_KERAS="1") >= 14
 

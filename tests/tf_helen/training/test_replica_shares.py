@@ -1,30 +1,13 @@
 """Two replicas that share a batch unevenly train as one replica does on the whole batch."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
-import numpy as np
 import pytest
+from once import results_of_program
 from uneven_replicas import CASES
-
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    path = tmp_path_factory.mktemp("replicas") / "results.npz"
-    program = ROOT / "tests" / "support" / "uneven_replicas.py"
-    done = subprocess.run(
-        [sys.executable, str(program), str(path)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{program.parent}"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    with np.load(path) as file:
-        return dict(file)
+    return results_of_program(tmp_path_factory, "uneven_replicas.py")
 
 
 @pytest.mark.parametrize("case", [*CASES, "added losses traced"])
