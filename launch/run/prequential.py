@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 import zoo
 from launch.run.evaluation import DivergedError
@@ -11,6 +10,7 @@ from launch.run.progressive_history import SliceScores
 from launch.run.running_scores import RunningScores
 from launch.run.seen_ids import SeenIds, bucket_name
 from launch.run.slices import Rows
+from tf_helen.core.scores import auc_by_group
 
 _KEPT = ("label", "weight", "group")
 
@@ -35,18 +35,7 @@ def grouped_areas(label: np.ndarray, logits: np.ndarray, group: np.ndarray) -> n
         >>> float(numerator / denominator)
         0.5
     """
-    frame = pl.DataFrame({"group": group, "positive": label > 0.5, "logit": logits})
-    frame = frame.with_columns(pl.col("logit").rank("average").over("group").alias("rank"))
-    sums = frame.group_by("group", maintain_order=True).agg(
-        pl.len().cast(pl.Float64).alias("n"),
-        pl.col("positive").sum().cast(pl.Float64).alias("p"),
-        pl.col("rank").filter(pl.col("positive")).sum().alias("ranks"),
-    )
-    n, p, ranks = (sums[name].to_numpy() for name in ("n", "p", "ranks"))
-    both = (p > 0) & (p < n)
-    n, p, ranks = n[both], p[both], ranks[both]
-    areas = (ranks - p * (p + 1) / 2) / (p * (n - p))
-    return np.array([n.sum(), (n * areas).sum()])
+    return auc_by_group(label > 0.5, logits, group).sums()
 
 
 class Prequential:

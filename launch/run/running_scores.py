@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tf_helen.core.scores import row_losses
+
 
 class RunningScores:
     """AUC and LogLoss over all rows added so far; adding n rows to N costs O(n log N + N).
@@ -38,7 +40,7 @@ class RunningScores:
         weight = np.ones(len(label)) if weight is None else np.asarray(weight, np.float64)
         self.rows += len(label)
         self._weight += float(weight.sum())
-        self._losses += float((weight * (np.logaddexp(0.0, z) - label * z)).sum())
+        self._losses += float((weight * row_losses(label, z)).sum())
         positives = _Sorted.of(logits, weight * label)
         negatives = _Sorted.of(logits, weight * (1.0 - label))
         self._wins += self._negatives.below(positives) + negatives.below(positives)

@@ -251,7 +251,7 @@ def test_fit_evaluate_save_and_load(tmp_path, policy, jit):
 TWO_REPLICAS = """
 import keras, numpy as np, tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
-from tf_helen.metrics import AUC, LogLoss
+from tf_helen.metrics import AUC, GAUC, Calibration, LogLoss, NormalizedEntropy
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -273,6 +273,23 @@ for prefix, got in (("val_", train), ("", {k: [v] for k, v in logs.items()})):
     assert abs(got[prefix + "logloss"][0] - loss) < 1e-5, (got, loss)
 positives = model.metrics[1].metrics[0].variables[0]
 assert float(tf.reduce_sum(positives.value)) == y.sum()
+with strategy.scope():
+    metrics = GAUC(True), Calibration(from_logits=True), NormalizedEntropy(True)
+group = np.arange(1001) % 7
+def update(labels, logits, groups):
+    metrics[0].update_state(labels, logits, group=groups)
+    for metric in metrics[1:]:
+        metric.update_state(labels, logits)
+rows = tf.data.Dataset.from_tensor_slices((y, z, group)).batch(100)
+step = tf.function(lambda batch: strategy.run(update, batch), reduce_retracing=True)
+for batch in strategy.experimental_distribute_dataset(rows):
+    step(batch)
+p = 1 / (1 + np.exp(-z))
+gauc = np.average([roc_auc_score(y[group == g], z[group == g]) for g in range(7)],
+                  weights=np.bincount(group))
+base = log_loss(y, np.full(1001, y.mean()))
+for metric, wanted in zip(metrics, (gauc, p.sum() / y.sum(), loss / base)):
+    assert abs(float(metric.result()) - wanted) < 1e-6, (metric.name, wanted)
 print("replicas agree")
 """
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tf_helen.analysis.frequency import Buckets
+from tf_helen.core.scores import auc_by_group
 
 
 def auc_by_bucket(
-    labels: Sequence[float],
-    predictions: Sequence[float],
+    labels: ArrayLike,
+    predictions: ArrayLike,
     buckets: Buckets | ArrayLike,
     *,
-    sample_weight: Sequence[float] | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray:
     """Computes the area under the ROC curve within each bucket of samples.
 
@@ -41,33 +40,9 @@ def auc_by_bucket(
         >>> tf_helen.analysis.auc_by_bucket(labels, predictions, buckets).tolist()
         [0.0, 0.75]
     """
-    y, z = (np.asarray(part, np.float64).reshape(-1) for part in (labels, predictions))
-    given = buckets.assignment if isinstance(buckets, Buckets) else buckets
-    assignment = np.asarray(given, np.int64)
-    weight = np.ones(len(y)) if sample_weight is None else sample_weight
-    weight = np.asarray(weight, np.float64).reshape(-1)
-    lengths = {"labels": y, "predictions": z, "buckets": assignment, "sample_weight": weight}
-    if len({part.shape for part in lengths.values()}) > 1:
-        shapes = ", ".join(f"{name} {list(part.shape)}" for name, part in lengths.items())
-        raise ValueError(f"All arguments must have one number per sample. Received: {shapes}.")
-    if not np.isfinite(z).all():
-        raise ValueError("`predictions` must be finite. Received NaN or infinity.")
-    number = int(assignment.max(initial=-1)) + 1
-    if isinstance(buckets, Buckets):
-        number = len(buckets)
-    found = np.full(number, np.nan)
-    for bucket in range(number):
-        inside = assignment == bucket
-        found[bucket] = _auc(y[inside], z[inside], weight[inside])
+    given = buckets.assignment if isinstance(buckets, Buckets) else np.asarray(buckets, np.int64)
+    areas = auc_by_group(labels, predictions, given, sample_weight=sample_weight)
+    number = int(areas.group.max(initial=-1)) + 1
+    found = np.full(len(buckets) if isinstance(buckets, Buckets) else number, np.nan)
+    found[areas.group] = areas.area
     return found
-
-
-def _auc(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float:
-    _, place = np.unique(predictions, return_inverse=True)
-    positive = np.bincount(place, weights=weights * labels)
-    negative = np.bincount(place, weights=weights * (1 - labels))
-    pairs = positive.sum() * negative.sum()
-    if pairs <= 0:
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    return float(np.sum(positive * (below + negative / 2)) / pairs)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.metrics.mergeable import Mergeable
 from tf_helen.metrics.rows import binary_rows
 
 __all__ = ["AUC"]
@@ -20,7 +21,7 @@ _STRETCH = 2.0  # then positions are assumed to span at least 1 / _STRETCH of th
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class AUC(keras.metrics.Metric):
+class AUC(Mergeable):
     """Area under the ROC curve over all rows since the last reset; ties count one half.
 
     Predictions are assigned to `bins` fixed bins of the logit, so that the states of replicas can

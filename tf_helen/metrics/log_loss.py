@@ -5,13 +5,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen.metrics.mergeable import Mergeable
 from tf_helen.metrics.rows import binary_rows
 
 __all__ = ["LogLoss"]
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class LogLoss(keras.metrics.Metric):
+class LogLoss(Mergeable):
     """Log loss over all rows since the last reset, summed in float64.
 
     Args:
