@@ -18,7 +18,9 @@ _OUTPUT_CLOSED = 141  # as shells count: 128 + SIGPIPE
 _TERMINATED = 143  # 128 + SIGTERM
 
 
-def run(main: Callable[[Sequence[str]], None], advice: str = "", words: Sequence[str] = ()) -> None:
+def run(
+    main: Callable[[Sequence[str]], None], advice: str = "", words: Sequence[str] | None = ()
+) -> None:
     """Parses the flags and runs a command; ends the process.
 
     The exit code is 0 on success; 1 after an error that the user can fix (a bad flag or value,
@@ -30,7 +32,7 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "", words: Sequence
         main: function that takes the arguments that are not flags, the program's name first.
         advice: string, printed after Ctrl-C and SIGTERM, such as how to continue.
         words: sequence of strings; the command's one argument that is not a flag must be one of
-            them. Defaults to `()`: there is no such argument.
+            them; `None`: `main` checks the arguments. Defaults to `()`: there is no such argument.
 
     Raises:
         SystemExit: always, with the exit code.
@@ -43,7 +45,8 @@ def run(main: Callable[[Sequence[str]], None], advice: str = "", words: Sequence
         try:
             raise_on_interrupt()
             signal.signal(signal.SIGTERM, _on_sigterm)
-            _check_words(argv[1:], words)
+            if words is not None:
+                _check_words(argv[1:], words)
             main(argv)
             sys.stdout.flush()
         except BrokenPipeError as error:

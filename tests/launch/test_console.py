@@ -19,6 +19,7 @@ def test_its_commands_are_the_modules_that_run_as_scripts():
             "compare",
             "demo",
             "export",
+            "local_cluster",
             "models",
             "predict",
             "prepare",
