@@ -18,7 +18,7 @@ from launch.analysis.norms import bound_table, measure_norms, norms_table
 from launch.analysis.plots import plot_against_counts, plot_norms
 from launch.analysis.runs import (
     TrainedRun,
-    check_fields,
+    check_field_names,
     check_out,
     load_runs,
     scored_split,
@@ -74,7 +74,7 @@ def analyze_sharpness(
         >>> print(analyze_sharpness(load_runs(["out/adam"]), "out/sharpness"))  # doctest: +SKIP
     """
     first = runs[0]
-    check_fields(first, fields or ())
+    check_field_names(first.schema, fields or ())
     counts = training_counts(first.data, first.schema)
     batches = training_sample(first, samples, batch_size, seed)
     measured: dict[str, Measured] = {}
@@ -184,11 +184,11 @@ def analyze_norms(
         >>> print(analyze_norms(load_runs(["out/adam"]), "out/norms"))  # doctest: +SKIP
     """
     first = runs[0]
-    check_fields(first, [field] if field else [])
+    check_field_names(first.schema, [field] if field else [])
     counts = training_counts(first.data, first.schema)
     how = {"edges": edges, "quantiles": quantiles, "field": field}
     found = {run.label: measure_norms(run, counts, **how) for run in runs}
-    split = scored_split(first)
+    split = scored_split(first.data)
     rows = f"rows of {field}" if field else "rows"
     whose = f"their id of {field}" if field else "their rarest id"
     text = "\n\n".join(
@@ -234,18 +234,11 @@ def _main(argv: Sequence[str]) -> None:
                 iterations=_FLAGS.iterations,
             )
         else:
-            edges = [_edge(edge) for edge in _FLAGS.edges] or None
+            edges = cli.whole_numbers("edges", _FLAGS.edges) or None
             how = {"edges": edges, "quantiles": _FLAGS.quantiles, "field": _FLAGS.field}
             text = analyze_norms(runs, out, **how)
     print(text)
     print(f"\nwritten to {out}")
-
-
-def _edge(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"--edges: {text!r} is not an integer; use such as 1,10,100") from None
 
 
 def _define_flags() -> None:

@@ -72,6 +72,34 @@ def run(
     app.run(guarded, flags_parser=_parse_flags)
 
 
+def whole_numbers(flag: str, texts: Sequence[str]) -> list[int]:
+    """Reads the values of a flag that is a list of integers.
+
+    Args:
+        flag: string, name of the flag, for the message.
+        texts: sequence of strings.
+
+    Returns:
+        List of ints.
+
+    Raises:
+        ValueError: if a value is not an integer.
+
+    Example:
+        >>> whole_numbers("edges", ["1", "10"])
+        [1, 10]
+    """
+    found = []
+    for text in texts:
+        try:
+            found.append(int(text))
+        except ValueError:
+            raise ValueError(
+                f"--{flag}: {text!r} is not an integer; use such as 1,10,100"
+            ) from None
+    return found
+
+
 def _check_words(given: Sequence[str], words: Sequence[str]) -> None:
     if words and (not given or given[0] not in words):
         received = f"; received {given[0]!r}" if given else ""

@@ -126,7 +126,7 @@ def _scores(
     schema = run.schema
     counts = {each.name: counts[each.name] for each in schema.categorical}
     parts: list[tuple[np.ndarray, ...]] = []
-    for features, label, *weight in zoo.read_tfrecords(run.data, scored_split(run), schema):
+    for features, label, *weight in zoo.read_tfrecords(run.data, scored_split(run.data), schema):
         features = {name: values.numpy() for name, values in features.items()}
         known = sample_counts(features["ids"], counts, field=field, lengths=schema.field_lengths)
         weights = weight[0].numpy()[:, 0] if weight else np.ones(len(known))

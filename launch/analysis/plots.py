@@ -69,9 +69,9 @@ def plot_against_counts(
         axis.set_ylabel(label, fontsize=8)
     for axis in axes.flat[len(fields) :]:
         axis.axis("off")
-    _legend(figure, axes.flat[0])
+    legend_below(figure, axes.flat[0])
     figure.suptitle(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_norms(runs: Mapping[str, RunNorms], path: str, title: str, scored: str) -> str:
@@ -105,9 +105,9 @@ def plot_norms(runs: Mapping[str, RunNorms], path: str, title: str, scored: str)
         _draw_epochs(axes[2], axes[3], kept)
     for axis in axes:
         axis.grid(alpha=0.3)
-    _legend(figure, axes[0])
+    legend_below(figure, axes[0])
     figure.suptitle(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_epochs(norms_axis, bound_axis, runs: Mapping[str, RunNorms]) -> None:
@@ -135,12 +135,14 @@ def _draw_epochs(norms_axis, bound_axis, runs: Mapping[str, RunNorms]) -> None:
         axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _legend(figure, axis) -> None:
+def legend_below(figure, axis) -> None:
+    """Adds the legend of a panel below all panels of its figure."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, min(4, len(labels))))
 
 
-def _save(figure, path: str) -> str:
+def save_figure(figure, path: str) -> str:
+    """Writes a figure as a PNG file, closes it, and returns the path."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     plt.close(figure)

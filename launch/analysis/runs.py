@@ -80,11 +80,22 @@ def load_runs(folders: Sequence[str], data: str | None = None) -> list[TrainedRu
             if twice
             else "name at least one run, such as --run=out/frappe"
         )
-    labels = _labels(folders, [_settings(folder) for folder in folders])
+    labels = run_labels(folders)
     return [_load(folder, label, data) for folder, label in zip(folders, labels, strict=True)]
 
 
-def _settings(folder: str) -> dict[str, Any]:
+def run_settings(folder: str) -> dict[str, Any]:
+    """Reads the settings of a run.
+
+    Args:
+        folder: string, folder of the run.
+
+    Returns:
+        Dict, the content of its `config.json`.
+
+    Raises:
+        DataError: if the folder is not a run, or the file is damaged.
+    """
     path = join(folder, CONFIG)
     if not tf.io.gfile.exists(path):
         what = "no folder" if not tf.io.gfile.isdir(folder) else f"no {CONFIG} in"
@@ -95,10 +106,20 @@ def _settings(folder: str) -> dict[str, Any]:
     return content
 
 
-def _labels(folders: Sequence[str], settings: Sequence[dict[str, Any]]) -> list[str]:
-    """The optimizers; where two are equal, with the folders."""
+def run_labels(folders: Sequence[str]) -> list[str]:
+    """Returns the optimizers of runs; where two are equal, with the folders.
+
+    Args:
+        folders: sequence of strings, folders of runs.
+
+    Returns:
+        List of strings, all different.
+
+    Raises:
+        DataError: as `run_settings`.
+    """
     labels = []
-    for content in settings:
+    for content in map(run_settings, folders):
         arguments = dict(content.get("optimizer_args") or {})
         named = content.get("callbacks") or ()
         if changing := [each for each in named if not each.startswith(_ONLY_LOOK)]:
@@ -113,7 +134,7 @@ def _labels(folders: Sequence[str], settings: Sequence[dict[str, Any]]) -> list[
 
 
 def _load(folder: str, label: str, data: str | None) -> TrainedRun:
-    settings = _settings(folder)
+    settings = run_settings(folder)
     data = (data or settings["data"]).rstrip("/")
     if not tf.io.gfile.isdir(data):
         raise DataError(
@@ -175,20 +196,20 @@ def training_sample(run: TrainedRun, samples: int, batch_size: int, seed: int) -
     return found
 
 
-def scored_split(run: TrainedRun) -> str:
-    """Returns the name of the split that models are scored on: "test", else "valid"."""
-    splits = load_manifest(run.data)
+def scored_split(data: str) -> str:
+    """Returns the name of a folder's split that models are scored on: "test", else "valid"."""
+    splits = load_manifest(data)
     return "test" if not splits or "test" in splits else "valid"
 
 
-def check_fields(run: TrainedRun, fields: Sequence[str]) -> None:
+def check_field_names(schema: zoo.Schema, fields: Sequence[str]) -> None:
     """Raises `DataError` on a field that the data do not have.
 
     Args:
-        run: `TrainedRun`.
+        schema: `zoo.Schema` of the data.
         fields: sequence of strings.
     """
-    known = [field.name for field in run.schema.categorical]
+    known = [field.name for field in schema.categorical]
     for name in fields:
         if name not in known:
             raise DataError(

@@ -1,0 +1,1 @@
+"""Scores of trained models with confidence intervals, for `launch.evaluate`."""
