@@ -152,7 +152,7 @@ def _plan() -> Plan:
     """Makes the plan from the flags; those that are not given come from `--plan`."""
     known = ["data", "out", "model", "model_args", "optimizers", "models", "grid", "learning_rate"]
     known += ["epochs", "batch_size", "precision", "strategy", "cpu_replicas", "max_lost"]
-    known += ["checkpoint_every", "save_models", "progressive", *_OF_A_PLAN]
+    known += ["checkpoint_every", "save_models", "progressive", "sweep", *_OF_A_PLAN]
     file = load_plan(_FLAGS.plan, known) if _FLAGS.plan else {}
     file = {key: value for key, value in file.items() if not _FLAGS[key].present}
 
@@ -170,6 +170,7 @@ def _plan() -> Plan:
         value("optimizers", parse_contenders),
         value("models", split_names),
         value("grid", parse_grid),
+        sweep=value("sweep", split_names),
         command=f"python -m launch.compare {shlex.join(sys.argv[1:])}",
         **{name: value(name) for name in _OF_A_PLAN},
     )
@@ -192,6 +193,11 @@ def _define_flags() -> None:
         "",
         "Axes of all optimizers: arguments of the model, batch_size and so on, such as "
         "embedding_l2=[0,1e-5,1e-4].",
+    )
+    flags.DEFINE_string(
+        "sweep",
+        "",
+        "Axes of the optimizers, separated by commas; each of their values is a contender.",
     )
     flags.DEFINE_float(
         "learning_rate", None, "Learning rate of all optimizers. Default: that of each."

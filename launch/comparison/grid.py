@@ -37,12 +37,14 @@ class Contender:
         optimizer: string, its name.
         arguments: dict, its arguments that do not vary.
         grid: dict from argument to the tuple of its values.
+        family: string, the label of the contender whose sweep it is part of; "" without a sweep.
     """
 
     label: str
     optimizer: str
     arguments: dict[str, Any]
     grid: Grid = dataclasses.field(default_factory=dict)
+    family: str = ""
 
     @property
     def folder(self) -> str:

@@ -20,6 +20,7 @@ from launch.comparison.grid import (
     parse_grid,
     points,
 )
+from launch.comparison.sweep import swept
 from launch.run.arguments import check_model, parse_arguments, parse_value
 from launch.run.config import RunConfig
 from launch.run.history import SELECTORS
@@ -49,6 +50,8 @@ class Plan:
         cells: folder of the cells; `None`: `common.out/cells`.
         cache_rows: data with at most this many rows are kept in memory.
         command: string, the command line, for the results.
+        sweep: names of axes of the contenders; each value is a contender of its own, see
+            `launch.comparison.sweep.swept`. Defaults to ().
 
     Raises:
         ValueError: on an unknown model, argument or baseline, or a value out of range.
@@ -73,10 +76,11 @@ class Plan:
     cells: str | None = None
     cache_rows: int = MOST_ROWS
     command: str = ""
+    sweep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models) or (self.common.model,))
-        object.__setattr__(self, "contenders", tuple(self.contenders))
+        object.__setattr__(self, "contenders", tuple(swept(self.contenders, self.sweep)))
         for name in ("seeds", "tuning_seeds"):
             object.__setattr__(self, name, _seeds(name, getattr(self, name)))
         for name in ("sample_seed", "cache_rows"):
@@ -279,6 +283,7 @@ _READERS = {
     "model_args": _arguments,
     "optimizer_args": _arguments,
     "models": _names,
+    "sweep": _names,
 }
 
 

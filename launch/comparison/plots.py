@@ -90,7 +90,7 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
     split = tested_split(runs)
     height = max(2.6, 0.9 + 0.42 * len(runs))
     figure, axes = plt.subplots(2, 2, figsize=(12.5, 2 * height), layout="constrained")
-    colors = _colors(len(runs))
+    colors = colors_of(len(runs))
     for (dots, curves), metric in zip(axes, METRICS, strict=True):
         name = f"{NAMES[metric]}, {split} split"
         chosen = {
@@ -114,7 +114,7 @@ def plot_comparison(runs: Runs, path: str, title: str, select: str = "auc") -> s
         curves.set_xlabel("epoch (passes over the training data)")
     seeds = max(len(several) for several in runs.values())
     figure.suptitle(f"{title} ({seeds} seeds)" if seeds > 1 else title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_models(
@@ -138,16 +138,17 @@ def plot_models(
     size = (4.0 * len(models) + 2.0, max(2.6, 1.2 + 0.42 * len(labels)))
     figure, axes = plt.subplots(1, len(models), figsize=size, layout="constrained", squeeze=False)
     for number, (axis, (model, values)) in enumerate(zip(axes[0], models.items(), strict=True)):
-        draw_dots(axis, values, True, _colors(len(labels)))
+        draw_dots(axis, values, True, colors_of(len(labels)))
         axis.set_title(model)
         axis.set_xlabel(name)
         if number:
             axis.set_yticklabels([])
     figure.suptitle(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _save(figure: plt.Figure, path: str) -> str:
+def save_figure(figure: plt.Figure, path: str) -> str:
+    """Writes a figure as PNG, closes it, and returns the path."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=130)
     plt.close(figure)
@@ -155,7 +156,8 @@ def _save(figure: plt.Figure, path: str) -> str:
     return path
 
 
-def _colors(count: int) -> list:
+def colors_of(count: int) -> list:
+    """Returns a color for each of so many contenders."""
     return [plt.get_cmap("tab10" if count <= 10 else "tab20")(place) for place in range(count)]
 
 

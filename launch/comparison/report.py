@@ -14,6 +14,7 @@ from launch.comparison.plan import Plan
 from launch.comparison.plots import plot_comparison, plot_models
 from launch.comparison.running import Compared, Tuned
 from launch.comparison.statistics import METRICS, Statistics, compare_runs, over_models
+from launch.comparison.sweep import measurements, measurements_table, shares_of_zero_rows
 from launch.comparison.tables import (
     chosen_table,
     epochs_table,
@@ -21,10 +22,11 @@ from launch.comparison.tables import (
     pass_table,
     statistics_table,
 )
+from launch.comparison.tradeoff import plot_tradeoff
 from launch.run.results import Runs, results_json, results_table
 from zoo.data.files import join, write_json, write_text
 
-FILES = ("results.json", "results.md", "curves.png", "models.png", "data.json")
+FILES = ("results.json", "results.md", "curves.png", "models.png", "zero_rows.png", "data.json")
 _EPOCHS = (
     "AUC after each epoch, mean ± standard deviation over the seeds; best: the epoch that the "
     "validation split chooses, and its LogLoss:"
@@ -34,6 +36,7 @@ _CHOSEN = (
     "over the seeds:"
 )
 _EACH = "Difference to {} after each epoch (p):"
+_MEASURED = "Measurements of callbacks at the chosen epochs, mean over the seeds:"
 _GRIDS = "Settings that the validation split chose:"
 _PASS = "All rows of the pass, each scored before it is trained:"
 _SPLITS = "The rows of one split; if it is part of the pass, each scored before it is trained:"
@@ -76,6 +79,9 @@ def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> s
         parts += [_CHOSEN.format(found.baseline), statistics_table(found)]
         parts.append(_EACH.format(found.baseline))
         parts += [epochs_table(found, metric) for metric in METRICS]
+    measured = measurements_table(measurements(runs_of(compared), plan.select))
+    if measured:
+        parts += [_MEASURED, measured]
     if any(one.tuned for one in compared):
         parts += [_GRIDS, chosen_table(compared, plan.select)]
     diverged = [
@@ -126,6 +132,12 @@ def save_model_results(
     write_text(join(folder, "results.md"), f"{text}\n\n{_origin(plan, data)}\n")
     if any(history.epochs for several in runs.values() for history in several):
         plot_comparison(runs, join(folder, "curves.png"), title or f"{data}: {model}", plan.select)
+    shares = shares_of_zero_rows(measurements(runs, plan.select))
+    if len(shares) > 1:
+        families = {one.contender.label: one.contender.family for one in compared}
+        values = {label: found.chosen["auc"][label].values for label in shares}
+        path = join(folder, "zero_rows.png")
+        plot_tradeoff(shares, values, families, path, title or f"{data}: {model}", found.split)
     return text, found
 
 
