@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from launch.comparison.grid import Contender
 from launch.run.history import chosen_epoch
@@ -22,8 +23,9 @@ def swept(contenders: Sequence[Contender], keys: Sequence[str]) -> list[Contende
         keys: names of axes.
 
     Returns:
-        The contenders in order. Those of a sweep are named `LABEL, KEY=VALUE`, and their `family`
-        is the label of the contender that they replace.
+        The contenders in order. Those of a sweep are named `LABEL, KEY=VALUE`; a value that is a
+        list, such as several callbacks, is shown without KEY. Their
+        `family` is the label of the contender that they replace.
 
     Raises:
         ValueError: if no contender has an axis of a name.
@@ -54,13 +56,18 @@ def _spread(contender: Contender, key: str) -> list[Contender]:
     return [
         dataclasses.replace(
             contender,
-            label=f"{contender.label}, {key}={value}",
+            label=f"{contender.label}, {_text(key, value)}",
             arguments={**contender.arguments, key: value},
             grid=grid,
             family=contender.family or contender.label,
         )
         for value in contender.grid[key]
     ]
+
+
+def _text(key: str, value: Any) -> str:
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return " + ".join(map(str, value)) if several else f"{key}={value}"
 
 
 def measurements(runs: Runs, select: str = "auc") -> dict[str, dict[str, list[float]]]:

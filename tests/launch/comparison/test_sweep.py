@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch.comparison.grid import parse_contenders
+from launch.comparison.grid import Contender, parse_contenders
 from launch.comparison.sweep import (
     measurements,
     measurements_table,
@@ -28,6 +28,14 @@ def test_two_axes_have_a_contender_per_pair_in_one_family():
         f"G, l21={a}, l1={b}" for a in (1e-5, 1e-4) for b in (0, 1e-5)
     ]
     assert {each.family for each in found} == {"G"}
+
+
+def test_a_value_that_is_a_list_is_shown_without_the_name_of_its_axis():
+    names = ("magnitude_pruning(sparsity=0.5)", "sparsity")
+    adam = Contender("Adam", "adam", {}, {"callbacks": (names, ("sparsity",))})
+    found = swept([adam], ["callbacks"])
+    assert [each.label for each in found] == [f"Adam, {' + '.join(names)}", "Adam, sparsity"]
+    assert found[0].arguments == {"callbacks": names}
 
 
 def test_an_axis_that_no_optimizer_has_is_named_with_those_that_exist():
