@@ -21,7 +21,8 @@ from zoo.models import ClickModel
 _WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 _FREQUENCIES = ("batch", "running", "dataset")  # "dataset": replaced by counts before
 _TOWER = "tower_"  # prefix of arguments of the optimizer of the dense weights
-_BARE = re.compile(r"[A-Za-z_][\w.>()-]*")  # adamar, cowclip(adamar)
+# adamar, cowclip(adamar), magnitude_pruning(sparsity=0.5)
+_BARE = re.compile(r"[A-Za-z_][\w.>()-]*|[a-z_]+\([\w=., -]*\)")
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
@@ -119,6 +120,8 @@ def parse_value(value: str, part: str) -> Any:
     Example:
         >>> parse_value("1e-4", "alpha=1e-4"), parse_value("adamar", "base_optimizer=adamar")
         (0.0001, 'adamar')
+        >>> parse_value("magnitude_pruning(sparsity=0.5)", "callbacks")
+        'magnitude_pruning(sparsity=0.5)'
     """
     if value.lower() in _WORDS:
         return _WORDS[value.lower()]

@@ -96,3 +96,13 @@ def test_a_point_becomes_the_settings_of_a_run():
     assert config.model == "dnn" and config.seed == 3 and config.batch_size == 128
     assert config.model_args == {"hidden_units": (8,), "embedding_l2": 1e-5}
     assert config.optimizer == "helen" and config.optimizer_args == {"rho": 0.2}
+
+
+def test_a_sweep_over_callbacks_with_arguments(tmp_path):
+    text = 'optimizers:\n  adam: {callbacks: [["magnitude_pruning(sparsity=0.5)", sparsity], meda]}\n'
+    (adam,) = load_plan(write(tmp_path, text), KNOWN)["optimizers"]
+    assert adam.grid["callbacks"] == (("magnitude_pruning(sparsity=0.5)", "sparsity"), "meda")
+    plan = Plan(RunConfig("data", "out"), [adam], sweep=["callbacks"])
+    pruned, reset = (plan.config("dnn", each, plan.points(each)[0], 0) for each in plan.contenders)
+    assert pruned.callbacks == ("magnitude_pruning(sparsity=0.5)", "sparsity")
+    assert reset.callbacks == ("meda",)
