@@ -1,9 +1,13 @@
-"""Generated click data on which Adam overfits after one epoch.
+"""Generated click data on which Adam overfits after one epoch, as on real data.
 
-The ids follow a power law. Crossed fields such as user x campaign have ids that occur once or
-twice; they add no information to their parts, but a model can memorize training labels in their
-embeddings from the second epoch on.
+The structure is that of MovieLens with crossed features: users and items with a long tail, items
+that belong to campaigns and campaigns to categories, and crossed fields such as user x campaign,
+most of whose ids occur once. A click depends on latent factors that users share by age, gender and
+city, and items by campaign and category, so a crossed id carries information, but too few rows to
+learn it from. docs/datasets/synthetic.md compares the statistics with those of real data sets.
 """
+
+import math
 
 import numpy as np
 import polars as pl
@@ -14,32 +18,32 @@ from zoo.data.files import DataError
 from zoo.data.schema import Schema
 
 _ROWS = 200_000
-_RANK = 8  # rank of the interaction of users and items
-# Number of ids and exponent of the power law of each plain field.
-_PLAIN = {
-    "user": (8_000, 0.7),
-    "item": (3_000, 0.9),
-    "campaign": (300, 0.8),
-    "city": (60, 0.9),
-    "age": (8, 0.3),
-    "gender": (2, 0.1),
-    "hour": (24, 0.3),
-    "device": (12, 0.8),
-    "position": (10, 0.6),
-}
+# Number of ids, and exponent a and shift b of their law: the probability of the n-th is
+# proportional to (n + b)^-a. The shift limits the share of the most frequent id.
+_USERS, _USER_LAW = 5_000, (0.8, 30)
+_ITEMS, _ITEM_LAW = 3_500, (1.0, 30)
+_CAMPAIGNS, _CAMPAIGN_LAW = 1_700, (0.7, 5)
+_CATEGORIES, _CATEGORY_LAW = 300, (0.6, 1)
+# Fields that a user has once for all, and fields of the impression.
+_OF_A_USER = {"city": (60, 0.9, 1), "age": (8, 0.5, 1), "gender": (2, 0.5, 1)}
+_OF_A_ROW = {"hour": (24, 0.3, 1), "device": (12, 0.8, 0)}
+_POSITIONS, _POSITION_LAW = 10, (0.6, 0)
 _CROSSED = (
     ("user", "campaign"),
-    ("user", "hour"),
     ("user", "category"),
+    ("user", "device"),
     ("item", "city"),
-    ("item", "hour"),
-    ("campaign", "city", "hour"),
+    ("item", "age", "gender"),
+    ("city", "campaign"),
 )
-_EFFECTS = {"item": 0.7, "campaign": 0.6, "category": 0.5, "position": 0.6, "device": 0.3}
-_PAIR_EFFECTS = {("age", "category"): 0.4, ("gender", "campaign"): 0.3, ("hour", "device"): 0.2}
-_INTERACTION = 0.7  # standard deviations, on the scale of the logit
-_NOISE = 0.5
-_BIAS = -0.6
+_RANK = 4  # of the interaction of users and items
+# Share of a latent factor that is common to the group: users of an age, gender and city, campaigns
+# of a category, items of a campaign. Its variance is the square; the rest is individual.
+_SHARED_BY_USERS, _SHARED_BY_CATEGORY, _SHARED_BY_CAMPAIGN = 0.6, 0.8, 0.9
+_QUALITY_OF_CAMPAIGN = 0.6  # the same for the effect of an item
+# Standard deviations on the scale of the logit.
+_BIAS, _USER_EFFECT, _ITEM_EFFECT, _INTERACTION = 0.3, 0.8, 1.0, 1.1
+_CONTEXT_EFFECT, _PAIR_EFFECT, _POSITION_STEP = 0.1, 0.1, -0.036
 
 
 def load(options: Options) -> RawData:
@@ -75,20 +79,34 @@ def load(options: Options) -> RawData:
 
 
 def _generate(rows: int, random: np.random.Generator) -> pl.DataFrame:
-    sizes = {name: size for name, (size, _) in _PLAIN.items()}
-    ids = {name: _power_law(random, rows, *law) for name, law in _PLAIN.items()}
-    sizes["category"] = 40
-    ids["category"] = random.integers(0, sizes["category"], sizes["item"])[ids["item"]]
-    logit = np.full(rows, _BIAS) + _NOISE * random.normal(size=rows)
-    for name, scale in _EFFECTS.items():
-        logit += scale * random.normal(size=sizes[name])[ids[name]]
-    for (first, second), scale in _PAIR_EFFECTS.items():
-        effect = random.normal(size=(sizes[first], sizes[second]))
-        logit += scale * effect[ids[first], ids[second]]
-    users = random.normal(size=(sizes["user"], _RANK))
-    items = random.normal(size=(sizes["item"], _RANK))
+    campaign_of = _draw(random, _ITEMS, _CAMPAIGNS, *_CAMPAIGN_LAW)
+    category_of = _draw(random, _CAMPAIGNS, _CATEGORIES, *_CATEGORY_LAW)
+    ids = {
+        "user": _draw(random, rows, _USERS, *_USER_LAW),
+        "item": _draw(random, rows, _ITEMS, *_ITEM_LAW),
+    }
+    ids["campaign"] = campaign_of[ids["item"]]
+    ids["category"] = category_of[ids["campaign"]]
+    attributes = {name: _draw(random, _USERS, *law) for name, law in _OF_A_USER.items()}
+    ids |= {name: of_user[ids["user"]] for name, of_user in attributes.items()}
+    ids |= {name: _draw(random, rows, *law) for name, law in _OF_A_ROW.items()}
+    ids["position"] = random.choice(_POSITIONS, rows, p=_law(_POSITIONS, *_POSITION_LAW))
+
+    groups = [_factors(random, size)[attributes[name]] for name, (size, *_) in _OF_A_USER.items()]
+    users = _mixed(random, sum(groups) / math.sqrt(len(groups)), _SHARED_BY_USERS)
+    campaigns = _mixed(random, _factors(random, _CATEGORIES)[category_of], _SHARED_BY_CATEGORY)
+    items = _mixed(random, campaigns[campaign_of], _SHARED_BY_CAMPAIGN)
+    quality = _mixed(random, random.normal(size=_CAMPAIGNS)[campaign_of], _QUALITY_OF_CAMPAIGN)
+
+    logit = _BIAS + _USER_EFFECT * random.normal(size=_USERS)[ids["user"]]
+    logit += _ITEM_EFFECT * quality[ids["item"]]
     product = np.einsum("ij,ij->i", users[ids["user"]], items[ids["item"]])
-    logit += _INTERACTION / np.sqrt(_RANK) * product
+    logit += _INTERACTION / math.sqrt(_RANK) * product
+    for name, (size, *_) in _OF_A_ROW.items():
+        logit += _CONTEXT_EFFECT * random.normal(size=size)[ids[name]]
+    pairs = random.normal(size=(_OF_A_USER["city"][0], _CATEGORIES))
+    logit += _PAIR_EFFECT * pairs[ids["city"], ids["category"]]
+    logit += _POSITION_STEP * ids["position"]
     label = (random.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
     table = pl.DataFrame({"label": label, **ids})
     return table.with_columns(
@@ -97,6 +115,22 @@ def _generate(rows: int, random: np.random.Generator) -> pl.DataFrame:
     )
 
 
-def _power_law(random: np.random.Generator, rows: int, size: int, exponent: float) -> np.ndarray:
-    weights = np.arange(1, size + 1) ** -exponent
-    return random.choice(size, size=rows, p=weights / weights.sum())
+def _law(size: int, exponent: float, shift: float) -> np.ndarray:
+    weights = (np.arange(1, size + 1) + shift) ** -exponent
+    return weights / weights.sum()
+
+
+def _draw(
+    random: np.random.Generator, rows: int, size: int, exponent: float, shift: float
+) -> np.ndarray:
+    """Draws ids by the law; the number of an id does not tell its frequency."""
+    return random.permutation(size)[random.choice(size, rows, p=_law(size, exponent, shift))]
+
+
+def _factors(random: np.random.Generator, size: int) -> np.ndarray:
+    return random.normal(size=(size, _RANK))
+
+
+def _mixed(random: np.random.Generator, common: np.ndarray, share: float) -> np.ndarray:
+    """Adds an individual part to a common one, such that the variance stays 1."""
+    return share * common + math.sqrt(1 - share**2) * random.normal(size=common.shape)

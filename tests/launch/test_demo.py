@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from launch.demo import load_raw, run_demo
+from launch.demo import load_raw, run_demo, takeaway
+from launch.run.history import Epoch, History
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_the_demo_trains_three_optimizers_and_serves_the_best(source, tmp_path, 
     assert all(0.5 < auc < 1 for auc in tests.values()), tests
     assert (out / "runs/curves.png").exists()
     assert (out / "saved_model/saved_model.pb").exists()
+    assert re.search(r"^adam is best after epoch \d \(test AUC 0\.\d{4}.*\.$", text, re.M)
     difference = text.split("largest difference to the trained model: ")[1].split()[0]
     assert float(difference) < 1e-6
 
@@ -60,3 +62,21 @@ def test_generated_data_stand_in_where_nothing_can_be_downloaded(monkeypatch, tm
 def test_a_source_that_is_nothing_known_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no-such-file"):
         load_raw(str(tmp_path / "no-such-file"))
+
+
+def _history(*aucs):
+    epochs = (Epoch(n, 0.5, auc, 0.5, test) for n, (auc, test) in enumerate(aucs, 1))
+    return [History(tuple(epochs))]
+
+
+def test_the_last_sentence_says_what_the_curves_show():
+    adam = _history((0.75, 0.74), (0.70, 0.69))
+    better = takeaway({"adam": adam, "helen": _history((0.74, 0.73), (0.76, 0.75))})
+    assert better == (
+        "adam is best after epoch 1 (test AUC 0.7400; 0.6900 after epoch 2); helen is best after "
+        "epoch 2 with 0.7500, 0.0100 better."
+    )
+    unlucky = takeaway({"adam": adam, "helen": _history((0.755, 0.735), (0.74, 0.74))})
+    assert unlucky.endswith("helen is best after epoch 1 with 0.7350, 0.0050 worse.")
+    alone = takeaway({"adam": adam, "helen": _history((0.74, 0.75))})
+    assert alone.endswith("no other optimizer is better on the validation split of these data.")

@@ -99,7 +99,9 @@ def test_a_point_becomes_the_settings_of_a_run():
 
 
 def test_a_sweep_over_callbacks_with_arguments(tmp_path):
-    text = 'optimizers:\n  adam: {callbacks: [["magnitude_pruning(sparsity=0.5)", sparsity], meda]}\n'
+    text = (
+        'optimizers:\n  adam: {callbacks: [["magnitude_pruning(sparsity=0.5)", sparsity], meda]}\n'
+    )
     (adam,) = load_plan(write(tmp_path, text), KNOWN)["optimizers"]
     assert adam.grid["callbacks"] == (("magnitude_pruning(sparsity=0.5)", "sparsity"), "meda")
     plan = Plan(RunConfig("data", "out"), [adam], sweep=["callbacks"])
