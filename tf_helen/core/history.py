@@ -49,9 +49,9 @@ class RowHistory:
 
     def replace(self, **columns: tf.Tensor) -> RowHistory:
         """Returns records with new columns `[rows]` (or scalars); unknown names are ignored."""
-        shape = tf.shape(self.record)[:1]
+        zeros = tf.zeros_like(self.record[:, 0])  # TensorFlow broadcasts uint32 only on CPUs
         values = [
-            tf.broadcast_to(tf.cast(columns[name], self.record.dtype), shape)
+            zeros + tf.cast(columns[name], self.record.dtype)
             if name in columns
             else self[name]
             for name in self.names
