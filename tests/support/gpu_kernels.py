@@ -1,4 +1,4 @@
-"""Which operations of a traced step have no GPU kernel; needs TensorFlow's CUDA build, but no GPU."""
+"""Which operations of a traced step have no GPU kernel; needs a CUDA build, but no GPU."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,8 @@ _GPU = ("GPU", "DEFAULT")
 
 def is_known() -> bool:
     """Whether the registered kernels contain those for GPUs (not in a CPU build)."""
-    return any(k.device_type == "GPU" for k in kernels.get_registered_kernels_for_op("MatMul").kernel)
+    registered = kernels.get_registered_kernels_for_op("MatMul").kernel
+    return any(kernel.device_type == "GPU" for kernel in registered)
 
 
 def without_gpu_kernel(graph: tf.Graph) -> set[str]:

@@ -51,9 +51,7 @@ class RowHistory:
         """Returns records with new columns `[rows]` (or scalars); unknown names are ignored."""
         zeros = tf.zeros_like(self.record[:, 0])  # TensorFlow broadcasts uint32 only on CPUs
         values = [
-            zeros + tf.cast(columns[name], self.record.dtype)
-            if name in columns
-            else self[name]
+            zeros + tf.cast(columns[name], self.record.dtype) if name in columns else self[name]
             for name in self.names
         ]
         return RowHistory(self.names, tf.stack(values, axis=1))
