@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas, tables
 from tf_helen.core.rows import values_of
+from tf_helen.core.whole_state import group_of, parts_of
 from tf_helen.layers import Embedding
 from tf_helen.training import settle
 
@@ -65,11 +66,12 @@ class RowDerivatives:
                 f"{type(data).__name__}. Pass a list of batches or a tf.data.Dataset."
             )
         self._model, self._data, self._layer, self._loss = model, data, layer, loss
-        self._variable = replicas.copies(layer.embeddings)[0]
+        self._group = group_of(layer.embeddings)
+        self._variables = [replicas.copies(part)[0] for part in parts_of(layer.embeddings)]
         self._rows = tf.constant(rows, tf.int64)
         self.width = layer.output_dim
         self._vectors = tf.Variable(
-            tf.zeros((len(rows), self.width), self._variable.dtype), trainable=False
+            tf.zeros((len(rows), self.width), self._variables[0].dtype), trainable=False
         )
         self._samples = 0
         self._gradient_step = tf.function(self._gradient_of_batch, reduce_retracing=True)
@@ -166,9 +168,9 @@ class RowDerivatives:
 
     def _gradient_of_batch(self, x, y, weight):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._variable)
+            tape.watch(self._variables)
             loss = self._mean_loss(x, y, weight)
-        gradient = self._slices(tape.gradient(loss, self._variable))
+        gradient = self._slices(tape.gradient(loss, self._variables))
         places, values, counts = self._summed(gradient)
         bounds = tf.constant(self._layer.offsets[1:-1], tf.int64)
         field = tf.searchsorted(bounds, tf.cast(gradient.indices, tf.int64), side="right")
@@ -178,16 +180,16 @@ class RowDerivatives:
 
     def _product_of_batch(self, direction, x, y, weight):
         with tf.GradientTape(watch_accessed_variables=False) as outer:
-            outer.watch(self._variable)
+            outer.watch(self._variables)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
-                inner.watch(self._variable)
+                inner.watch(self._variables)
                 loss = self._mean_loss(x, y, weight)
-            gradient = self._slices(inner.gradient(loss, self._variable))
+            gradient = self._slices(inner.gradient(loss, self._variables))
             places, found = self._places(gradient.indices)
             vectors = tf.where(found[:, None], tf.gather(self._vectors, places) * direction, 0)
             total = tf.reduce_sum(values_of(gradient) * vectors)
-        product = outer.gradient(total, self._variable)
-        if product is None:  # the loss is linear in the rows
+        product = outer.gradient(total, self._variables)
+        if product[0] is None:  # the loss is linear in the rows
             return tf.zeros([0], tf.int32), tf.zeros([0, self.width], self._vectors.dtype)
         return self._summed(self._slices(product))[:2]
 
@@ -197,15 +199,18 @@ class RowDerivatives:
             return self._loss(y, predictions, sample_weight=weight)
         return keras_access.step_loss(self._model, x, y, predictions, weight, training=False)
 
-    def _slices(self, gradient: Any) -> tf.IndexedSlices:
-        if gradient is None:
+    def _slices(self, gradients: list) -> tf.IndexedSlices:
+        """Returns the gradients of the shards as one, with the rows of the whole table."""
+        if gradients[0] is None:
             raise ValueError(f"The loss does not depend on the table of {self._layer.name!r}.")
-        if not isinstance(gradient, tf.IndexedSlices):
+        if not all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients):
             raise ValueError(
                 f"The model reads the whole table of {self._layer.name!r}, such as for a "
                 "regularizer. Only lookups can be analyzed; remove the regularizer."
             )
-        return gradient
+        rows = [self._group.rows_of(i, gradient.indices) for i, gradient in enumerate(gradients)]
+        values = [gradient.values for gradient in gradients]
+        return tf.IndexedSlices(tf.concat(values, 0), tf.concat(rows, 0))
 
     def _places(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the positions of row numbers in `rows`, and whether `rows` contains them."""

@@ -15,10 +15,11 @@ from tf_helen.analysis.frequency import Buckets
 from tf_helen.analysis.tables import table_chunks, tables_of
 from tf_helen.core.checks import whole_number
 from tf_helen.core.tables import settle as settle_variables
+from tf_helen.core.whole_state import ShardedTable, parts_of
 from tf_helen.layers import Embedding
 from tf_helen.training import settle
 
-Table: TypeAlias = Embedding | keras.Variable | np.ndarray
+Table: TypeAlias = Embedding | keras.Variable | ShardedTable | np.ndarray
 
 
 def row_norms(table: Table) -> np.ndarray:
@@ -37,10 +38,10 @@ def row_norms(table: Table) -> np.ndarray:
     """
     if isinstance(table, Embedding):
         table = table.embeddings
-    if not isinstance(table, keras.Variable):
+    if not isinstance(table, keras.Variable | ShardedTable):
         rows = np.asarray(table, np.float64)
         return np.linalg.norm(rows.reshape(len(rows), -1), axis=1)
-    settle_variables([table])
+    settle_variables(parts_of(table))
     return np.concatenate([row_norms(rows) for _, rows in table_chunks(table)])
 
 

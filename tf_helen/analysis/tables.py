@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_helen import keras_access
-from tf_helen.core import replicas
 from tf_helen.core.checks import nearest
+from tf_helen.core.whole_state import ShardedTable, read_whole
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import CHUNK_ROWS
 
@@ -173,11 +174,11 @@ def table_counts(
     return total
 
 
-def table_chunks(variable: keras.Variable) -> Iterator[tuple[int, np.ndarray]]:
+def table_chunks(table: keras.Variable | ShardedTable) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the rows of a table in chunks, to avoid a copy of the table in memory.
 
     Args:
-        variable: `[rows, ...]`, without a pending decay.
+        table: `[rows, ...]`, without a pending decay.
 
     Yields:
         The number of the first row, and an array of rows.
@@ -186,7 +187,6 @@ def table_chunks(variable: keras.Variable) -> Iterator[tuple[int, np.ndarray]]:
         >>> [(first, rows.shape) for first, rows in table_chunks(keras.Variable(np.ones((3, 2))))]
         [(0, (3, 2))]
     """
-    stored = replicas.copies(variable)[0]
-    for start in range(0, variable.shape[0], CHUNK_ROWS):
-        stop = min(start + CHUNK_ROWS, variable.shape[0])
-        yield start, stored.sparse_read(np.arange(start, stop)).numpy()
+    for start in range(0, table.shape[0], CHUNK_ROWS):
+        stop = min(start + CHUNK_ROWS, table.shape[0])
+        yield start, read_whole(table, tf.range(start, stop, dtype=tf.int64)).numpy()

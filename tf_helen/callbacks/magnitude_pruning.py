@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,8 +14,8 @@ from tf_helen.analysis.tables import tables_of
 from tf_helen.callbacks.slot_check import check_slots
 from tf_helen.core import replicas
 from tf_helen.core.checks import nearest, number_in_range, whole_number
-from tf_helen.core.rows import write_rows
-from tf_helen.core.tables import Table, of
+from tf_helen.core.tables import Table
+from tf_helen.core.whole_state import group_of, parts_of, write_whole
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import CHUNK_ROWS
 from tf_helen.training import loss_scaling
@@ -138,18 +139,14 @@ class MagnitudePruning(keras.callbacks.Callback):
             self.pruned = []
         self._model_before, self._applied = self.model, ()
         is_new = False
-        for table, layer in self._tables():
+        for table in (table for layer in self._embeddings for table in _members(layer)):
             if table.kept is None:
                 is_new = True
                 with self.model.distribute_strategy.scope():
-                    table.kept = tf.Variable(tf.ones(layer.embeddings.shape[0]), trainable=False)
+                    table.kept = tf.Variable(tf.ones(table.rows), trainable=False)
         if is_new:
             # A step that was traced before does not multiply by `kept`.
             self.model.make_train_function(force=True)
-
-    def _tables(self) -> list[tuple[Table, Embedding]]:
-        found = [(of(layer.embeddings), layer) for layer in self._embeddings]
-        return [(table, layer) for table, layer in found if table is not None]
 
     def on_epoch_begin(self, epoch, logs=None):
         self._applied = ()  # another callback, such as `MEDA`, may have set all rows
@@ -169,27 +166,31 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._keep_at_zero()
         optimizer = loss_scaling.unwrap(self.model.optimizer)
         for layer, mask in zip(self._embeddings, masks, strict=True):
+            parts = parts_of(layer.embeddings)
+
+            def reset(rank: int, ids: tf.Tensor, _: tf.Tensor, parts: Any = parts) -> None:
+                optimizer.reset_slots(parts[rank], ids)
+
             for ids in _chunks(mask):
-                optimizer.reset_slots(layer.embeddings, ids)
+                group_of(layer.embeddings).send(ids, ids, reset)
 
     def on_train_end(self, logs=None):
-        for table, _ in self._tables():
-            _assign(table.kept, np.ones(table.rows, np.float32))
+        for layer in self._embeddings:
+            _assign_kept(layer, np.ones(_rows(layer), np.float32))
 
     def _masks(self) -> list[np.ndarray]:
         """Returns whether each row is pruned, bool `[rows]` for each table."""
-        sizes = [table.rows for table, _ in self._tables()]
+        sizes = [_rows(layer) for layer in self._embeddings]
         if not self.pruned:
             return [np.zeros(size, bool) for size in sizes]
         packed = zip(self.pruned, sizes, strict=True)
         return [np.unpackbits(bits, count=size).astype(bool) for bits, size in packed]
 
     def _keep_at_zero(self) -> None:
-        for (table, layer), mask in zip(self._tables(), self._masks(), strict=True):
-            _assign(table.kept, (~mask).astype(np.float32))
+        for layer, mask in zip(self._embeddings, self._masks(), strict=True):
+            _assign_kept(layer, (~mask).astype(np.float32))
             for ids in _chunks(mask):
-                for copy in replicas.copies(layer.embeddings):
-                    write_rows(copy, ids, tf.zeros((len(ids), layer.output_dim)))
+                write_whole(layer.embeddings, ids, tf.zeros((len(ids), layer.output_dim)))
         self._applied = (self.pruned,)
 
 
@@ -209,6 +210,15 @@ def _chunks(mask: np.ndarray) -> Iterator[tf.Tensor]:
         yield tf.constant(rows[start : start + CHUNK_ROWS])
 
 
-def _assign(kept: tf.Variable, values: np.ndarray) -> None:
-    for copy in replicas.copies(kept):
-        copy.assign(values)
+def _rows(layer: Embedding) -> int:
+    return int(layer.offsets[-1])
+
+
+def _members(layer: Embedding) -> list[Table]:
+    return group_of(layer.embeddings).members
+
+
+def _assign_kept(layer: Embedding, values: np.ndarray) -> None:
+    for table in _members(layer):
+        for copy in replicas.copies(table.kept):
+            copy.assign(table.group.part(values, table.rank))

@@ -6,6 +6,7 @@ import keras
 
 from tf_helen import keras_access
 from tf_helen.callbacks.slot_check import check_slots
+from tf_helen.core.whole_state import parts_of
 from tf_helen.layers import Embedding
 from tf_helen.layers.initializing import draw
 from tf_helen.training import loss_scaling
@@ -77,7 +78,8 @@ class MEDA(keras.callbacks.Callback):
             initializer = _reseeded(layer.embeddings_initializer, hash((self.seed, epoch, i)))
             draw(layer.embeddings, initializer)
             if optimizer.built:
-                optimizer.reset_slots(layer.embeddings)
+                for part in parts_of(layer.embeddings):
+                    optimizer.reset_slots(part)
 
 
 def _reseeded(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +14,8 @@ import tensorflow as tf
 
 from tf_helen.callbacks.state_files import SavedState
 from tf_helen.core import replicas
+from tf_helen.core.rows import write_rows
+from tf_helen.core.whole_state import WholeVariable, whole_variables
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.training import loss_scaling
 
@@ -28,7 +33,8 @@ class TrainingState:
     """The variables of a model, its optimizer, its random layers and its metrics, by name.
 
     This includes the seeds of dropout, which `tf.train.Checkpoint(model=...)` does not save. If the
-    replicas of a variable differ, as in metrics, each one is included.
+    replicas of a variable differ, as in metrics, each one is included. The shards of a table and of
+    its slots are written as they are, and can be loaded into another number of shards.
 
     Args:
         model: built, compiled Keras model.
@@ -49,21 +55,36 @@ class TrainingState:
         kinds = [("model", model.variables), ("optimizer", model.optimizer.variables)]
         if metrics:
             kinds.append(("metric", model.metrics_variables))
-        self.variables: dict[str, tf.Variable] = {}
+        self._entries: dict[str, _Entry] = {}
         for kind, variables in kinds:
-            for place, variable in enumerate(variables):
-                self._add(f"{kind}_{place:04d}_{variable.path}", variable.value)
+            for place, whole in enumerate(whole_variables(variables)):
+                self._add(f"{kind}_{place:04d}_{whole.path}", whole)
         self._epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
         self._checkpoint = tf.train.Checkpoint(epoch=self._epoch, state=self.variables)
 
-    def _add(self, key: str, variable: tf.Variable) -> None:
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """The variables that are written, by name."""
+        return {
+            _shard_name(name, rank, len(entry.parts)): part
+            for name, entry in self._entries.items()
+            for rank, part in enumerate(entry.parts)
+        }
+
+    def _add(self, name: str, whole: WholeVariable) -> None:
+        values = tuple(part.value for part in whole.parts)
+        if whole.group is not None:
+            parts, equal = (values, ()) if whole.by_row else (values[:1], values[1:])
+            self._entries[name] = _Entry(whole.shape, parts, equal)
+            return
+        variable = values[0]
         apart = getattr(variable, "synchronization", None) == tf.VariableSynchronization.ON_READ
         if not apart or not isinstance(variable, tf.distribute.DistributedValues):
-            self.variables[key] = variable
+            self._entries[name] = _Entry(tuple(variable.shape), values)
             return
         # TensorFlow would save the sum and restore an equal part of it on each replica.
         for number, copy in enumerate(replicas.copies(variable)):
-            self.variables[f"{key}@{number}"] = copy
+            self._entries[f"{name}@{number}"] = _Entry(tuple(copy.shape), (copy,))
 
     def checkpoint(self, epoch: int) -> tf.train.Checkpoint:
         """Returns the checkpoint to write after a number of epochs."""
@@ -74,43 +95,91 @@ class TrainingState:
         """Sets all variables to the values of a state.
 
         Args:
-            saved: intact `SavedState`.
+            saved: intact `SavedState`, with any number of shards of a table.
 
         Raises:
             ValueError: if it belongs to another model or optimizer; then nothing is changed.
         """
         shapes = saved.shapes()
-        keys = {_key(name): variable for name, variable in self.variables.items()}
-        known = {key for key in shapes if key.startswith("state/")}
-        for key in sorted(keys.keys() | known):
-            name = _plain(key)
-            if key not in shapes:
+        found = _keys_by_name(shapes)
+        for name in sorted(self._entries.keys() | found.keys()):
+            if name not in found:
                 raise ValueError(
                     f"{saved.path} has no {name}; build the model and the optimizer as before"
                 )
-            if key not in keys:
+            if name not in self._entries:
                 raise ValueError(
                     f"{saved.path} has {name}, which is not part of this training; build the model "
                     "as before, with the same names of layers"
                 )
-            if list(keys[key].shape) != list(shapes[key]):
+            shape, wanted = _whole_shape(shapes, found[name]), self._entries[name].shape
+            if shape != wanted:
                 raise ValueError(
-                    f"{saved.path} has {name} of shape {tuple(shapes[key])}, the model has shape "
-                    f"{tuple(keys[key].shape)}; build the model as before"
+                    f"{saved.path} has {name} of shape {shape}, the model has shape {wanted}; "
+                    "build the model as before"
                 )
         reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
-        for key, variable in keys.items():
-            variable.assign(reader.get_tensor(key))
+        for name, entry in self._entries.items():
+            entry.assign([functools.partial(reader.get_tensor, key) for key in found[name]])
 
 
-def _key(name: str) -> str:
-    """Returns the key of a variable in `tf.train.Checkpoint(state={name: ...})`."""
-    return f"state/{name.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A variable of a state, or the shards of a table or slot.
+
+    Attributes:
+        shape: tuple of ints, shape of the variable or whole table.
+        parts: tuple of variables that are written, by rank.
+        equal: tuple of variables that have the same value, and are not written.
+    """
+
+    shape: tuple[int, ...]
+    parts: tuple[tf.Variable, ...]
+    equal: tuple[tf.Variable, ...] = ()
+
+    def assign(self, read: Sequence[Callable[[], np.ndarray]]) -> None:
+        """Sets the variables to the values of the shards in a file, one function per shard."""
+        if len(read) == len(self.parts):
+            for part, value in zip(self.parts, read, strict=True):
+                part.assign(value())
+            for part in self.equal:
+                part.assign(read[0]())
+            return
+        number = len(self.parts)
+        for part in self.parts:
+            part.assign(tf.zeros(part.shape, part.dtype))  # also ends a pending decay
+        for rank, value in enumerate(read):  # only one shard of the file in memory
+            values = value()
+            rows = rank + len(read) * np.arange(len(values))
+            for i, part in enumerate(self.parts):
+                mine = rows % number == i
+                for copy in replicas.copies(part):
+                    write_rows(copy, tf.constant(rows[mine] // number), values[mine])
 
 
-def _plain(key: str) -> str:
-    name = key.removeprefix("state/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-    return name.replace(".S", "/").replace("..", ".")
+_SHARD = re.compile(r"(.+)@shard-(\d+)-of-(\d+)")
+
+
+def _shard_name(name: str, rank: int, shards: int) -> str:
+    return name if shards == 1 else f"{name}@shard-{rank}-of-{shards}"
+
+
+def _keys_by_name(shapes: Iterable[str]) -> dict[str, list[str]]:
+    """Returns the keys of each variable of a file, one per shard, by rank."""
+    found: dict[str, dict[int, str]] = {}
+    for key in shapes:
+        if key.startswith("state/"):
+            name = key.removeprefix("state/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
+            name = name.replace(".S", "/").replace("..", ".")
+            shard = _SHARD.fullmatch(name)
+            name, rank = (shard[1], int(shard[2])) if shard else (name, 0)
+            found.setdefault(name, {})[rank] = key
+    return {name: [keys[rank] for rank in sorted(keys)] for name, keys in found.items()}
+
+
+def _whole_shape(shapes: Mapping[str, Sequence[int]], keys: Sequence[str]) -> tuple[int, ...]:
+    first = tuple(shapes[keys[0]])
+    return first if len(keys) == 1 else (sum(shapes[key][0] for key in keys), *first[1:])
 
 
 def epoch_state(model: keras.Model) -> list[int]:

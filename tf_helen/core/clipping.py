@@ -23,6 +23,7 @@ def _shrink(block: RowBlock, norm: tf.Tensor, limit: float) -> RowBlock:
 def clip_blocks(
     blocks: Sequence[RowBlock],
     *,
+    tables: Sequence[Sequence[int]] | None = None,
     clipnorm: float | None = None,
     global_clipnorm: float | None = None,
     clipvalue: float | None = None,
@@ -31,6 +32,8 @@ def clip_blocks(
 
     Args:
         blocks: sequence of `RowBlock`, one summed gradient per variable.
+        tables: positions of the blocks that belong to the same table, see
+            `tf_helen.core.tables.grouped`. Defaults to `None`: each block is alone.
         clipnorm: float, maximum norm of each variable's gradient. Defaults to `None`.
         global_clipnorm: float, maximum norm over all variables together. Defaults to `None`.
         clipvalue: float, maximum absolute value of each entry. Defaults to `None`.
@@ -39,7 +42,12 @@ def clip_blocks(
         List of the clipped blocks.
     """
     if clipnorm is not None and clipnorm > 0:
-        return [_shrink(block, tf.sqrt(squared_norm(block)), clipnorm) for block in blocks]
+        clipped = list(blocks)
+        for places in tables or [[place] for place in range(len(blocks))]:
+            norm = tf.sqrt(tf.add_n([squared_norm(blocks[place]) for place in places]))
+            for place in places:
+                clipped[place] = _shrink(blocks[place], norm, clipnorm)
+        return clipped
     if global_clipnorm is not None and global_clipnorm > 0:
         squares = [tf.cast(squared_norm(block), tf.float32) for block in blocks]
         norm = tf.sqrt(tf.add_n(squares))

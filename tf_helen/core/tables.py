@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_helen.core import replicas, whole_reads
+from tf_helen.core.table_group import TableGroup
 
 # Attribute of a variable of tf_keras: the `keras.Variable` of `tf_helen.legacy` for it.
 ADAPTED = "_tf_helen_variable"
@@ -55,7 +55,7 @@ class RowDecay(Protocol):
 
 
 class Table(tf.Module):
-    """The rows of one variable, by field, and their pending decay.
+    """The rows of one variable, a table or one of its shards, and their pending decay.
 
     It is a `tf.Module`, so that a model that is exported during training tracks the variables that
     its lookups need.
@@ -67,20 +67,25 @@ class Table(tf.Module):
     otherwise it raises an error.
 
     Args:
-        field_sizes: dict from field to its number of rows, in the order of the table.
+        field_sizes: dict from field to its number of rows, in the order of the table; or the
+            `TableGroup` of a shard.
+        rank: int, rank of the shard. Defaults to 0.
 
     Attributes:
-        offsets: int64 `[fields + 1]`, the first row of each field, and the number of rows.
+        group: `TableGroup`, the whole table; with one shard, unless another was passed.
         decay: the `RowDecay` that was attached last, or `None`.
         state: int64 scalar variable, see above; `None` until a layer marks its variable.
         kept: float32 variable `[rows]`, 0 for rows that stay zero and 1 for the others, or `None`.
             Lookups multiply by it, so that rows that stay zero get no gradient.
     """
 
-    def __init__(self, field_sizes: Mapping[str, int]):
+    def __init__(self, field_sizes: Mapping[str, int] | TableGroup, rank: int = 0):
         super().__init__()
-        self.fields = tuple(field_sizes)
-        self.offsets = np.concatenate([[0], np.cumsum(list(field_sizes.values()))]).astype(np.int64)
+        if not isinstance(field_sizes, TableGroup):
+            field_sizes = TableGroup(field_sizes)
+        self.group: TableGroup = field_sizes
+        self.group.members.append(self)
+        self.rank = rank
         self.decay: RowDecay | None = None
         self.state: tf.Variable | None = None
         self.kept: tf.Variable | None = None
@@ -90,14 +95,12 @@ class Table(tf.Module):
 
     @property
     def rows(self) -> int:
-        return int(self.offsets[-1])
+        """The number of rows of the variable."""
+        return self.group.size(self.rank)
 
-    def field_of_rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the field number of each row, int32 `[n]`."""
-        if len(self.fields) == 1:
-            return tf.zeros_like(ids, tf.int32)
-        bounds = tf.constant(self.offsets[1:], ids.dtype)
-        return tf.searchsorted(bounds, ids, side="right")
+    def rows_of(self, local: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of the whole table of some rows of the variable."""
+        return self.group.rows_of(self.rank, local)
 
     # Reads.
 
@@ -250,6 +253,32 @@ def of(variable: keras.Variable) -> Table | None:
 def of_or_single(variable: keras.Variable) -> Table:
     """Returns the `Table` of a variable, or a new one with all rows in one field."""
     return of(variable) or Table({variable.name: variable.shape[0]})
+
+
+def grouped(variables: Sequence[keras.Variable]) -> list[list[int]]:
+    """Returns the positions of variables that are one table, by rank; others are alone.
+
+    Args:
+        variables: sequence of Keras variables.
+
+    Returns:
+        List of lists of positions, in the order of their first variable.
+
+    Example:
+        >>> from tf_helen.core import tables
+        >>> layer = tf_helen.layers.Embedding(5, 2, shards=2)
+        >>> layer.build()
+        >>> tables.grouped([keras.Variable(1.0), *layer.trainable_variables])
+        [[0], [1, 2]]
+    """
+    found: dict[int, list[int]] = {}
+    for place, variable in enumerate(variables):
+        table = of(variable)
+        found.setdefault(id(variable if table is None else table.group), []).append(place)
+    for places in found.values():
+        if len(places) > 1:
+            places.sort(key=lambda place: of_or_single(variables[place]).rank)
+    return list(found.values())
 
 
 def note_sweeper(variable: keras.Variable, decay: RowDecay | None) -> None:

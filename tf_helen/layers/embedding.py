@@ -10,10 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.core import checks, tables
+from tf_helen.core.table_group import TableGroup
+from tf_helen.core.whole_state import ShardedTable, whole_variables
 from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field
 from tf_helen.layers.ids import as_integers, check_dtype, whole_numbers
 from tf_helen.layers.initializing import draw_in_chunks, is_drawn_in_chunks
 from tf_helen.layers.pooling import in_order, pooled
+from tf_helen.layers.shards import ShardInitializer, checked_shards, number_of_shards
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -42,7 +45,15 @@ class Embedding(keras.layers.Layer):
         l2: float, not negative; adds `l2 * sum ||e_k||^2` over the distinct rows of the batch to
             the training loss. Under replicas, each replica adds its rows, and the replicas are
             averaged. Defaults to 0.
+        shards: int, number of variables that the table is divided into, or "auto": as many as the
+            current strategy has parameter servers. Row r is in the shard `r mod N`. Each shard has
+            its own slots, so a strategy places the shards on different servers. Initial values,
+            training and saved files do not depend on it. Defaults to 1.
         **kwargs: Keras's layer arguments.
+
+    Attributes:
+        embeddings: the Keras variable `[rows, output_dim]`; with several shards, a table with
+            `shape`, `numpy()`, `assign(value)` and `variables`, the shards.
 
     Input shape:
         Integers `[batch, sum of lengths]`, ids from 0 within each field; any shape if `fields` is
@@ -54,7 +65,8 @@ class Embedding(keras.layers.Layer):
         zeros for padding.
 
     Raises:
-        ValueError: on a size, length or `output_dim` below 1, a negative l2, or an unknown pooling.
+        ValueError: on a size, length or `output_dim` below 1, a negative l2, an unknown pooling, or
+            more shards than rows.
         TypeError: when called with ids that are not integers.
         tf.errors.InvalidArgumentError: in a lookup, on an id outside [0, size); names the field,
             the id and the size. (On GPUs, a plain gather returns zeros instead.)
@@ -76,6 +88,7 @@ class Embedding(keras.layers.Layer):
         embeddings_initializer: Any = "uniform",
         embeddings_constraint: Any = None,
         l2: float = 0.0,
+        shards: int | str = 1,
         **kwargs: Any,
     ):
         # With autocast, Keras would cast floats to the layer's precision before they are checked.
@@ -100,14 +113,19 @@ class Embedding(keras.layers.Layer):
         self.supports_jit = False
         self.shared = checked_sharing(shared or {}, self.fields)
         owned = {name: size for name, size in self.fields.items() if name not in self.shared}
-        self._table = tables.Table(owned)
-        first_row = dict(zip(owned, self._table.offsets, strict=False))
+        self.shards = checked_shards(shards, sum(owned.values()))
+        self._group = TableGroup(owned, number_of_shards(self.shards, sum(owned.values())))
+        self._table = tables.Table(self._group)
+        if self._group.shards > 1:
+            # An attribute, for the tracking of an exported model.
+            self._others = [tables.Table(self._group, i) for i in range(1, self._group.shards)]
+        first_row = dict(zip(owned, self._group.offsets, strict=False))
         self._first_rows = np.array([first_row[self.shared.get(f, f)] for f in self.fields])
 
     @property
     def offsets(self) -> np.ndarray:
         """The first row of each field with own rows, and the number of rows, int64."""
-        return self._table.offsets
+        return self._group.offsets
 
     def build(self, input_shape=None):
         columns = sum(self.lengths.values())
@@ -116,19 +134,30 @@ class Embedding(keras.layers.Layer):
                 f"Embedding {self.name!r} needs {columns} columns of ids (fields "
                 f"{', '.join(self.fields)}). Received: input shape {tuple(input_shape)}."
             )
-        in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._table.rows)
-        # Autocast would copy the whole table in mixed precision.
-        self.embeddings = self.add_weight(
-            shape=(self._table.rows, self.output_dim),
-            initializer="zeros" if in_chunks else self.embeddings_initializer,
+        in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._group.rows)
+        self._variables = tuple(self._add_shard(table, in_chunks) for table in self._group.members)
+        self.embeddings = self._variables[0]
+        if self._group.shards > 1:
+            self.embeddings = ShardedTable(self._variables, self._group)
+        if in_chunks:
+            draw_in_chunks(self.embeddings, self.embeddings_initializer)
+        self.built = True
+
+    def _add_shard(self, table: tables.Table, in_chunks: bool) -> keras.Variable:
+        initializer = self.embeddings_initializer
+        if self._group.shards > 1:
+            initializer = ShardInitializer(initializer, self._group, table.rank)
+        # Autocast would copy the whole table in mixed precision. All shards have the same name, so
+        # that what is chosen by the path of a table is chosen for all of them.
+        variable = self.add_weight(
+            shape=(table.rows, self.output_dim),
+            initializer="zeros" if in_chunks else initializer,
             constraint=self.embeddings_constraint,
             name="embeddings",
             autocast=False,
         )
-        if in_chunks:
-            draw_in_chunks(self.embeddings, self.embeddings_initializer)
-        tables.mark(self.embeddings, self._table)
-        self.built = True
+        tables.mark(variable, table)
+        return variable
 
     def __call__(self, inputs, *args, **kwargs):
         if hasattr(inputs, "dtype"):  # checked before TensorFlow converts the array
@@ -177,7 +206,7 @@ class Embedding(keras.layers.Layer):
         return in_order(single, several, many)
 
     def _read(self, rows: tf.Tensor, training: bool | None) -> tf.Tensor:
-        values = self._table.read(self.embeddings, rows)
+        values = self._group.lookup(rows, self._read_shard)
         if self.l2 and training:
             distinct, positions = tf.unique(rows)
             ones = tf.ones_like(rows, values.dtype)
@@ -186,6 +215,9 @@ class Embedding(keras.layers.Layer):
             # Counts each row once: its square is divided among its occurrences.
             self.add_loss(self.l2 * tf.reduce_sum(squares / tf.gather(times, positions)))
         return tf.cast(values, self.compute_dtype)
+
+    def _read_shard(self, rank: int, local: tf.Tensor) -> tf.Tensor:
+        return self._group.members[rank].read(self._variables[rank], local)
 
     def _checked(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the ids, and raises an error if one is outside its field."""
@@ -235,7 +267,7 @@ class Embedding(keras.layers.Layer):
         ids = tf.convert_to_tensor(inputs)
         if self._takes_floats and ids.dtype.is_floating:
             ids = whole_numbers(ids, what, max(self.fields.values()))
-        return as_integers(ids, what, self._table.rows)
+        return as_integers(ids, what, self._group.rows)
 
     def quantize(self, mode=None, **kwargs):
         raise NotImplementedError(
@@ -244,8 +276,21 @@ class Embedding(keras.layers.Layer):
         )
 
     def save_own_variables(self, store):
-        self._table.settle()
-        super().save_own_variables(store)
+        for table in self._group.members:
+            table.settle()
+        if self._group.shards == 1:
+            super().save_own_variables(store)
+            return
+        for i, variable in enumerate(whole_variables(self.variables)):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        found = whole_variables(self.variables)
+        if self._group.shards == 1 or not self.built or len(store.keys()) != len(found):
+            super().load_own_variables(store)  # also raises Keras's errors
+            return
+        for i, variable in enumerate(found):
+            variable.assign(store[str(i)])
 
     def compute_output_spec(self, inputs, training=False, pool=True):
         self._check_dtype(inputs.dtype)
@@ -270,6 +315,7 @@ class Embedding(keras.layers.Layer):
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
             "l2": self.l2,
+            "shards": self.shards,
             "takes_floats": self._takes_floats,
         }
 

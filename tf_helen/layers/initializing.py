@@ -5,8 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tf_helen.core import replicas
-from tf_helen.core.rows import write_rows
+from tf_helen.core.whole_state import ShardedTable, write_whole
 
 CHUNK_ROWS = 1 << 17
 _LARGE = 1 << 20
@@ -27,29 +26,30 @@ def is_drawn_in_chunks(initializer: keras.initializers.Initializer, rows: int) -
     return drawn and rows > _LARGE and tf.executing_eagerly()
 
 
-def draw_in_chunks(variable: keras.Variable, initializer: keras.initializers.Initializer) -> None:
+def draw_in_chunks(
+    table: keras.Variable | ShardedTable, initializer: keras.initializers.Initializer
+) -> None:
     """Writes random initial values to a table, in chunks of rows.
 
     A random initializer has temporaries of the size of its result, so that the initialization of a
     table would need more memory than its training.
 
     Args:
-        variable: Keras variable, table `[rows, dim]`.
+        table: Keras variable, table `[rows, dim]`, or `ShardedTable`.
         initializer: Keras initializer for which `is_drawn_in_chunks` is true.
     """
-    rows, width = variable.shape
+    rows, width = table.shape
     for number, start in enumerate(range(0, rows, CHUNK_ROWS)):
-        ids = tf.range(start, min(start + CHUNK_ROWS, rows))
+        ids = tf.range(start, min(start + CHUNK_ROWS, rows), dtype=tf.int64)
         # An initializer draws the same values for the same seed, so each chunk has its own seed.
         config = {**initializer.get_config(), "seed": initializer.seed + number}
-        values = type(initializer).from_config(config)((len(ids), width), variable.dtype)
-        for copy in replicas.copies(variable):
-            write_rows(copy, ids, values)
+        values = type(initializer).from_config(config)((len(ids), width), table.dtype)
+        write_whole(table, ids, values)
 
 
-def draw(variable: keras.Variable, initializer: keras.initializers.Initializer) -> None:
+def draw(table: keras.Variable | ShardedTable, initializer: keras.initializers.Initializer) -> None:
     """Re-initializes a table, in chunks if it is large."""
-    if is_drawn_in_chunks(initializer, variable.shape[0]):
-        draw_in_chunks(variable, initializer)
+    if is_drawn_in_chunks(initializer, table.shape[0]):
+        draw_in_chunks(table, initializer)
     else:
-        variable.assign(initializer(tuple(variable.shape), variable.dtype))
+        table.assign(initializer(tuple(table.shape), table.dtype))

@@ -333,11 +333,12 @@ class AbsentRows(StillRows):
         def sweep_chunk(start):
             # The last chunk overlaps the one before: XLA needs one size, and rows that are up to
             # date do not change.
-            ids = tf.minimum(start, total - chunk) + tf.range(chunk)
+            ids = tf.minimum(start, total - chunk) + tf.range(chunk, dtype=tf.int64)
             self._settle(target, records, ids, done)
             return [start + chunk]
 
-        tf.while_loop(lambda start: start < total, sweep_chunk, [0], parallel_iterations=1)
+        first = tf.constant(0, tf.int64)  # int32 could overflow
+        tf.while_loop(lambda start: start < total, sweep_chunk, [first], parallel_iterations=1)
 
     # `alpha="auto"`, from the length of an epoch.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -229,20 +228,5 @@ class DelegatingOptimizer(RowSparseOptimizer):
 
     # Keras also stores the inner optimizers, so `variables` would be stored twice.
 
-    def save_own_variables(self, store):
-        self._settle_known_tables()
-        for i, variable in enumerate(keras_access.own_variables(self)):
-            store[str(i)] = variable.numpy()
-
-    def load_own_variables(self, store):
-        own = keras_access.own_variables(self)
-        if len(store.keys()) != len(own):
-            # As in Keras: a file may contain an optimizer that was not built.
-            warnings.warn(
-                f"Skipping the state of {self.name!r}: it has {len(own)} variables, "
-                f"the file {len(store.keys())}.",
-                stacklevel=2,
-            )
-            return
-        for i, variable in enumerate(own):
-            variable.assign(store[str(i)])
+    def saved_variables(self):
+        return keras_access.own_variables(self)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_helen.core import replicas, tables
 from tf_helen.core.rows import RowBlock, sum_duplicates, write_rows
+from tf_helen.core.table_group import TableGroup
 from tf_helen.optimizers.slots import HISTORY
 
 # Counts are computed in float64, which represents every 4-byte count exactly.
@@ -22,8 +23,8 @@ class StoredCounts:
     """Counts of one table, on this replica.
 
     Attributes:
-        read: function from ids `[n]` to counts, uint32 `[n]`.
-        write: function of ids and counts; `None`: the optimizer with the records adds batches.
+        read: function from rows of the whole table, `[n]`, to their counts, int64 `[n]`.
+        write: function of rows and counts; `None`: the optimizer with the records adds batches.
         maximum: float64 variable `[fields]`, maximum count of each field.
     """
 
@@ -33,18 +34,26 @@ class StoredCounts:
 
 
 def counts_of(
-    owner: Any, variable: keras.Variable, maximum: tf.Variable, write: bool
+    owner: Any, shards: Sequence[keras.Variable], maximum: tf.Variable, write: bool
 ) -> StoredCounts:
-    """Returns the counts in the row records that an optimizer, `owner`, has of a variable."""
+    """Returns the counts in the row records that an optimizer, `owner`, has of a table."""
+    variable, group = shards[0], tables.of_or_single(shards[0]).group
     if owner is None:
         raise ValueError(
             f"`frequency='running'` needs an optimizer of tf_helen for {variable.path!r}, which is "
             "trained by an optimizer of Keras. Use `frequency='batch'` or another optimizer."
         )
-    records = replicas.local(owner.slots_of(variable)[HISTORY])
+    records = [replicas.local(owner.slots_of(shard)[HISTORY]) for shard in shards]
+
+    def read_shard(rank: int, ids: tf.Tensor) -> tf.Tensor:
+        return tf.cast(owner.stored_history(shards[rank], ids)["count"], tf.int64)
+
+    def write_shard(rank: int, ids: tf.Tensor, counts: tf.Tensor) -> None:
+        write_rows(records[rank], ids, counts[:, None])
+
     return StoredCounts(
-        read=lambda ids: owner.stored_history(variable, ids)["count"],
-        write=(lambda ids, counts: write_rows(records, ids, counts[:, None])) if write else None,
+        read=lambda ids: group.lookup(ids, read_shard),
+        write=(lambda ids, counts: group.send(ids, counts, write_shard)) if write else None,
         maximum=maximum,
     )
 
@@ -62,24 +71,24 @@ def check_loaded(optimizer: Any, variables: Sequence[keras.Variable]) -> None:
         )
 
 
-def field_maximum(counts: tf.Tensor, table: tables.Table, ids: tf.Tensor) -> tf.Tensor:
+def field_maximum(counts: tf.Tensor, group: TableGroup, ids: tf.Tensor) -> tf.Tensor:
     """Returns the maximum count of the given rows by field, at least 0, float64 `[fields]`."""
-    field = table.field_of_rows(ids)
-    largest = tf.math.unsorted_segment_max(counts, field, len(table.fields))
+    field = group.field_of_rows(ids)
+    largest = tf.math.unsorted_segment_max(counts, field, len(group.fields))
     return tf.maximum(largest, 0)  # for a field without rows, TensorFlow returns the lowest number
 
 
 def relative_frequency(
     block: RowBlock,
-    table: tables.Table,
+    group: TableGroup,
     stored: StoredCounts | None,
     include_batch: bool,
 ) -> tf.Tensor:
     """Returns `N_k / max_k' N_k'`, with the maximum over the rows of the field of row k.
 
     Args:
-        block: `RowBlock`, the rows of this batch with their counts.
-        table: `Table` with the rows of each field.
+        block: `RowBlock`, the rows of this batch in the whole table, with their counts.
+        group: `TableGroup` with the rows of each field.
         stored: `StoredCounts` of earlier batches or of the data set; `None`: this batch only.
         include_batch: boolean, whether to add this batch to the stored counts.
 
@@ -91,63 +100,70 @@ def relative_frequency(
         counts += tf.cast(block.counts, tf.float64)
     if stored is not None:
         counts += tf.cast(stored.read(block.ids), tf.float64)
-    largest = field_maximum(counts, table, block.ids)
+    largest = field_maximum(counts, group, block.ids)
     if stored is not None:
         largest = tf.maximum(largest, stored.maximum.read_value())
-    share = tf.math.divide_no_nan(counts, tf.gather(largest, table.field_of_rows(block.ids)))
+    share = tf.math.divide_no_nan(counts, tf.gather(largest, group.field_of_rows(block.ids)))
     return tf.cast(share, tf.float32)
 
 
-def add_batch(gradient: tf.IndexedSlices, table: tables.Table, stored: StoredCounts) -> None:
-    """Adds the occurrences of a global batch to the field maxima, and to stored counts."""
-    ones = tf.ones([tf.shape(gradient.indices)[0], 1], tf.float64)
-    occurrences = tf.IndexedSlices(ones, gradient.indices, dense_shape=tf.constant([table.rows, 1]))
+def add_batch(rows: tf.Tensor, group: TableGroup, stored: StoredCounts) -> None:
+    """Adds the occurrences of a global batch to the field maxima, and to stored counts.
+
+    Args:
+        rows: int `[n]`, rows of the whole table, one per occurrence.
+        group: `TableGroup`.
+        stored: `StoredCounts` of the table.
+    """
+    ones = tf.ones([tf.shape(rows)[0], 1], tf.float64)
+    shape = tf.constant([group.rows, 1], rows.dtype)
+    occurrences = tf.IndexedSlices(ones, rows, dense_shape=shape)
     block = sum_duplicates(replicas.all_reduce_sum([occurrences])[0])
-    counts = stored.read(block.ids) + tf.cast(block.counts, tf.uint32)
+    counts = stored.read(block.ids) + tf.cast(block.counts, tf.int64)
     if stored.write is not None:
         stored.write(block.ids, counts)
-    largest = field_maximum(tf.cast(counts, tf.float64), table, block.ids)
+    largest = field_maximum(tf.cast(counts, tf.float64), group, block.ids)
     known = stored.maximum.read_value()
     stored.maximum.assign(tf.maximum(known, largest), read_value=False)
 
 
 def keys_of(
-    variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
+    variable: keras.Variable, given: Mapping[str, np.ndarray], group: TableGroup
 ) -> list[str]:
     """Returns the keys of the counts of a table: the end of its path, or all its fields."""
     by_path = [key for key in given if f"/{variable.path}".endswith("/" + key)]
     if by_path:
         return [max(by_path, key=len)]
     has_fields = tables.of(variable) is not None
-    return list(table.fields) if has_fields and all(f in given for f in table.fields) else []
+    return list(group.fields) if has_fields and all(f in given for f in group.fields) else []
 
 
 def counts_for(
-    variable: keras.Variable, given: Mapping[str, np.ndarray], table: tables.Table
+    variable: keras.Variable, given: Mapping[str, np.ndarray], group: TableGroup
 ) -> np.ndarray:
     """Returns the counts of a table among those that the user gave.
 
     Args:
-        variable: Keras variable of the table.
+        variable: Keras variable of the table, or of any of its shards.
         given: dict from variable path (or its end) or field name to counts.
-        table: `Table` with the fields.
+        group: `TableGroup` with the fields.
 
     Returns:
-        float64 `[rows]`.
+        float64 `[rows]`, of the whole table.
 
     Raises:
         ValueError: if there are no counts for the table, or they have the wrong length or values.
     """
-    keys = keys_of(variable, given, table)
+    keys = keys_of(variable, given, group)
     if not keys:
         raise ValueError(
-            f"`frequency` has no counts for the table {variable.path!r} (rows: {table.rows}, "
-            f"fields: {', '.join(table.fields[:20])}). Given: {', '.join(list(given)[:20])}. Use "
+            f"`frequency` has no counts for the table {variable.path!r} (rows: {group.rows}, "
+            f"fields: {', '.join(group.fields[:20])}). Given: {', '.join(list(given)[:20])}. Use "
             "the variable's path or all its field names as keys."
         )
     parts = [np.asarray(given[key], np.float64).ravel() for key in keys]
     if len(keys) > 1:
-        for field, size, part in zip(keys, np.diff(table.offsets), parts, strict=True):
+        for field, size, part in zip(keys, np.diff(group.offsets), parts, strict=True):
             if len(part) != size:
                 raise ValueError(
                     f"`frequency` has {len(part)} counts for field {field!r}, which has {size} "
@@ -155,9 +171,9 @@ def counts_for(
                 )
     counts = np.concatenate(parts)
     whole = np.all((counts >= 0) & (counts < 2**32) & (counts == np.floor(counts)))
-    if len(counts) != table.rows or not whole:
+    if len(counts) != group.rows or not whole:
         raise ValueError(
-            f"`frequency` for {variable.path!r} must be {table.rows} integers in "
+            f"`frequency` for {variable.path!r} must be {group.rows} integers in "
             f"[0, 2^32). Received {len(counts)} values, such as {counts[:3].tolist()}"
         )
     return counts

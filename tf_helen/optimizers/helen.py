@@ -142,13 +142,13 @@ class Helen(SAM):
         elif self.frequency == "running":
             self.ask_history("count")
         super().build(variables)
-        for variable in variables if self.frequency != "batch" else ():
+        for places in tables.grouped(variables) if self.frequency != "batch" else ():
+            variable = variables[places[0]]  # of a table with shards, the first has the maxima
             if len(variable.shape) == 0:  # a TensorShape is true for every rank
                 continue
-            slots = self.slots_of(variable)
-            table = tables.of_or_single(variable)
-            slots["field_maximum"] = add_slot(
-                self, variable, "field_maximum", (len(table.fields),), "float64", 0
+            fields = len(tables.of_or_single(variable).group.fields)
+            self.slots_of(variable)["field_maximum"] = add_slot(
+                self, variable, "field_maximum", (fields,), "float64", 0, of_table=True
             )
         if self._given_counts is not None:
             # Keras may build an optimizer while it traces a step, which must not include this.
@@ -159,15 +159,19 @@ class Helen(SAM):
         self, given: Mapping[str, np.ndarray], variables: Sequence[keras.Variable]
     ) -> None:
         used = set()
-        for variable in variables:
-            table, slots = tables.of_or_single(variable), self.slots_of(variable)
-            keys = frequencies.keys_of(variable, given, table)
+        for places in tables.grouped(variables):
+            variable = variables[places[0]]
+            group = tables.of_or_single(variable).group
+            keys = frequencies.keys_of(variable, given, group)
             used.update(keys)
             # Without `tf_helen.layers.Embedding`, a matrix may be a dense kernel without counts.
             if keys or (tables.of(variable) is not None and self._is_embedding(True, variable)):
-                counts = frequencies.counts_for(variable, given, table)
-                slots[HISTORY].assign(counts[:, None])
-                slots["field_maximum"].assign(np.maximum.reduceat(counts, table.offsets[:-1]))
+                counts = frequencies.counts_for(variable, given, group)
+                for rank, place in enumerate(places):
+                    slot = self.slots_of(variables[place])[HISTORY]
+                    slot.assign(group.part(counts, rank)[:, None])
+                maximum = np.maximum.reduceat(counts, group.offsets[:-1])
+                self.slots_of(variable)["field_maximum"].assign(maximum)
         if not used:
             raise ValueError(
                 f"`frequency` names no table of the model: {', '.join(given)}. Tables "
@@ -190,9 +194,13 @@ class Helen(SAM):
         embedding = [self._is_embedding(block.is_sparse, v) for block, v in pairs]
         epsilons = [None] * len(blocks)
         last_table_norm = None
-        for i, (block, variable) in enumerate(pairs):
-            if embedding[i]:
-                epsilons[i], last_table_norm = self._perturb_table(block, variable)
+        for places in tables.grouped(variables):
+            if not embedding[places[0]]:
+                continue
+            shards = [variables[i] for i in places]
+            parts, last_table_norm = self._perturb_table([blocks[i] for i in places], shards)
+            for i, epsilon in zip(places, parts, strict=True):
+                epsilons[i] = epsilon
         if self.perturb_dense:
             dense = [i for i, is_embedding in enumerate(embedding) if not is_embedding]
             weights = [rows_of(variables[i], blocks[i]) for i in dense if self.adaptive]
@@ -205,22 +213,26 @@ class Helen(SAM):
         return epsilons
 
     def _perturb_table(
-        self, block: RowBlock, variable: keras.Variable
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        table = tables.of_or_single(variable)
+        self, blocks: Sequence[RowBlock], shards: Sequence[keras.Variable]
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Returns the perturbations of a table's blocks, and the norm of its last field."""
+        members = [tables.of_or_single(shard) for shard in shards]
+        group = members[0].group
+        block = group.join(blocks, [member.rank for member in members])
         share = frequencies.relative_frequency(
-            block, table, self._stored(variable), include_batch=self.frequency != "given"
+            block, group, self._stored(shards), include_batch=self.frequency != "given"
         )
         norms = row_norms(block.values)
         radius = self.rho * tf.cast(tf.maximum(share, self.lower_bound), norms.dtype)
-        field = table.field_of_rows(block.ids)
+        field = group.field_of_rows(block.ids)
         field_norms = tf.sqrt(
-            tf.math.unsorted_segment_sum(tf.square(norms), field, len(table.fields))
+            tf.math.unsorted_segment_sum(tf.square(norms), field, len(group.fields))
         )
         if self.norm == "table":
             norms = tf.gather(field_norms, field)
         scale = radius * unit_scale(norms)
-        return scaled(block.values, per_row(scale, block.values)), field_norms[-1]
+        epsilon = scaled(block.values, per_row(scale, block.values))
+        return group.split(epsilon, blocks), field_norms[-1]
 
     def _dense_scale(
         self,
@@ -244,24 +256,29 @@ class Helen(SAM):
             ]
         return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)
 
-    def _stored(self, variable: keras.Variable) -> frequencies.StoredCounts | None:
+    def _stored(self, shards: Sequence[keras.Variable]) -> frequencies.StoredCounts | None:
         if self.frequency == "batch":
             return None
+        variable = shards[0]
         maximum = replicas.local(self.slots_of(variable)["field_maximum"])
         if self._counts_here:
-            return frequencies.counts_of(self, variable, maximum, write=True)
-        return frequencies.counts_of(self.record_owner(variable), variable, maximum, write=False)
+            return frequencies.counts_of(self, shards, maximum, write=True)
+        return frequencies.counts_of(self.record_owner(variable), shards, maximum, write=False)
 
     def before_base(self, grads, variables):
         if self.frequency != "running":
             return
-        for gradient, variable in zip(grads, variables, strict=True):
-            if isinstance(gradient, tf.IndexedSlices):
-                table = tables.of_or_single(variable)
-                gradient = self.plain_gradient(gradient, variable)
-                stored = self._stored(variable)
+        for places in tables.grouped(variables):
+            if all(isinstance(grads[i], tf.IndexedSlices) for i in places):
+                shards = [variables[i] for i in places]
+                members = [tables.of_or_single(shard) for shard in shards]
+                rows = [
+                    member.rows_of(self.plain_gradient(grads[i], variables[i]).indices)
+                    for i, member in zip(places, members, strict=True)
+                ]
+                stored = self._stored(shards)
                 assert stored is not None
-                frequencies.add_batch(gradient, table, stored)
+                frequencies.add_batch(tf.concat(rows, 0), members[0].group, stored)
 
     def _gradients_to_apply(self, first, second, variables):
         if self.perturb_dense:

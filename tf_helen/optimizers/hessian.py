@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tf_helen.core import tables
 from tf_helen.core.replicas import Gradient
 from tf_helen.core.rows import RowBlock, values_of, with_values
 from tf_helen.core.rule import compute_dtype
@@ -19,7 +21,7 @@ def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -
     A row that occurs twice in a batch, or in the batches of two replicas, has the same signs.
 
     Args:
-        ids: int `[n]`, row numbers.
+        ids: int `[n]`, row numbers of the whole table.
         width: int, numbers per row.
         salt: uint32 scalar, different for every step and variable.
         dtype: dtype of the result.
@@ -28,7 +30,11 @@ def random_signs(ids: tf.Tensor, width: int, salt: tf.Tensor, dtype: tf.DType) -
         `[n, width]`, +1 or -1.
     """
     words = -(-width // 32)
-    hashed = _mixed(tf.cast(ids, tf.uint32)[:, None] * _uint(0x9E3779B1) + salt)
+    keys = tf.cast(ids, tf.uint32) * _uint(0x9E3779B1)
+    if ids.dtype == tf.int64:  # of rows beyond 2^32
+        above = tf.bitwise.right_shift(ids, tf.constant(32, tf.int64))
+        keys += tf.cast(above, tf.uint32) * _uint(0xC2B2AE3D)
+    hashed = _mixed(keys[:, None] + salt)
     hashed = _mixed(hashed + tf.cast(tf.range(words), tf.uint32) * _uint(0x85EBCA77))
     shifts = tf.cast(tf.range(32), tf.uint32)
     bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(hashed[:, :, None], shifts), _uint(1))
@@ -49,12 +55,16 @@ def _uint(number: int) -> tf.Tensor:
 
 def _signs_like(gradient: Gradient, variable: keras.Variable, salt: tf.Tensor) -> tf.Tensor:
     shape = tuple(variable.shape)
-    dtype = gradient.dtype
+    dtype, table = gradient.dtype, tables.of(variable)
+
+    def whole(rows):  # the shards of a table have the signs of its rows
+        return rows if table is None else table.rows_of(rows)
+
     if isinstance(gradient, tf.IndexedSlices):
-        signs = random_signs(gradient.indices, math.prod(shape[1:]), salt, dtype)
+        signs = random_signs(whole(gradient.indices), math.prod(shape[1:]), salt, dtype)
         return tf.reshape(signs, tf.shape(gradient.values))
     rows = tf.range(shape[0]) if shape else tf.zeros([1], tf.int32)
-    return tf.reshape(random_signs(rows, math.prod(shape[1:]), salt, dtype), shape)
+    return tf.reshape(random_signs(whole(rows), math.prod(shape[1:]), salt, dtype), shape)
 
 
 def gradients_and_diagonals(
@@ -83,7 +93,10 @@ def gradients_and_diagonals(
             loss = closure()
             scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
         gradients = inner.gradient(scaled, variables)
-        salts = [_mixed(salt + _uint(i)) for i in range(len(variables))]
+        salts: list[Any] = [None] * len(variables)
+        for i, places in enumerate(tables.grouped(variables)):
+            for place in places:
+                salts[place] = _mixed(salt + _uint(i))
         dots = [
             tf.reduce_sum(values_of(g) * _signs_like(g, v, s))
             for g, v, s in zip(gradients, variables, salts, strict=True)

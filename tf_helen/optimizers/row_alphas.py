@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas, tables
 from tf_helen.core.history import RowHistory
+from tf_helen.core.table_group import TableGroup
 from tf_helen.optimizers.frequency import keys_of
 from tf_helen.optimizers.slots import HISTORY
 from tf_helen.rules.interval_decay import OTHERS
@@ -50,12 +51,13 @@ class RowAlphas:
         unused = set(given) - {OTHERS}
         for variable in (variable for variable in variables if len(variable.shape)):
             table = tables.of_or_single(variable)
-            keys = keys_of(variable, given, table)
+            keys = keys_of(variable, given, table.group)
             unused.difference_update(keys)
             keys = keys or [key for key in given if key == OTHERS]
             # A matrix without a layer of this package may be a dense kernel, which has no alpha.
             if keys or tables.of(variable) is not None:
-                self._write(variable, _alphas_of(variable, given, keys, table))
+                alphas = _alphas_of(variable, given, keys, table.group)
+                self._write(variable, table.group.part(alphas, table.rank))
         if unused:
             raise ValueError(
                 f"`alpha` has entries without a table: {', '.join(sorted(unused))}. Variables of "
@@ -98,17 +100,17 @@ def _alphas_of(
     variable: keras.Variable,
     given: Mapping[str, np.ndarray],
     keys: list[str],
-    table: tables.Table,
+    group: TableGroup,
 ) -> np.ndarray:
-    """Returns the alpha of every row, float32 `[rows]`."""
+    """Returns the alpha of every row of the whole table, float32 `[rows]`."""
     if not keys:
         raise ValueError(
-            f"`alpha` has no entry for the table {variable.path!r} (rows: {table.rows}, "
-            f"fields: {', '.join(table.fields[:20])}). Given: "
+            f"`alpha` has no entry for the table {variable.path!r} (rows: {group.rows}, "
+            f"fields: {', '.join(group.fields[:20])}). Given: "
             f"{', '.join(list(given)[:20])}. Use the variable's path or all its field "
             "names as keys, or '*' for all other tables, with 0 for no decay."
         )
-    sizes = np.diff(table.offsets) if keys == list(table.fields) else [table.rows]
+    sizes = np.diff(group.offsets) if keys == list(group.fields) else [group.rows]
     for key, size in zip(keys, sizes, strict=True):
         shape = given[key].shape
         if shape not in ((), (size,)):

@@ -16,6 +16,7 @@ from tf_helen.core.clipping import clip_blocks
 from tf_helen.core.history import RowHistory, as_columns, ordered
 from tf_helen.core.rows import RowBlock, read_rows
 from tf_helen.core.rule import Rule, compute_dtype, settings
+from tf_helen.core.whole_state import ShardedTable
 from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
 from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
 from tf_helen.optimizers.dense_averages import DenseAverages
@@ -25,10 +26,13 @@ from tf_helen.optimizers.refused import refuse, refuse_float8
 from tf_helen.optimizers.rule_settings import RuleSettings
 from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, make_slots, reset_slots
 from tf_helen.optimizers.update import prepared, update_variable
+from tf_helen.optimizers.whole_files import SavesWholeTables
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
-class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimizer):
+class RowSparseOptimizer(
+    SavesWholeTables, ClosureTraining, RuleSettings, keras.optimizers.Optimizer
+):
     """Base class of Keras optimizers whose step costs O(rows in the batch).
 
     The update is a `Rule`, a pure function of a block of rows. This class sums the duplicates of an
@@ -218,6 +222,7 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         """Performs a step with the same gradients on every replica."""
         blocks = clip_blocks(
             prepared(self, blocks, variables),
+            tables=tables.grouped(variables),
             clipnorm=self.clipnorm,
             global_clipnorm=self.global_clipnorm,
             clipvalue=self.clipvalue,
@@ -298,11 +303,12 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         record = read_rows(replicas.local(self.slots_of(variable)[HISTORY]), ids)
         return RowHistory(self.history_columns(), record)
 
-    def row_history(self, variable: keras.Variable) -> dict[str, np.ndarray]:
+    def row_history(self, variable: keras.Variable | ShardedTable) -> dict[str, np.ndarray]:
         """Returns the occurrences of each row, for example to evict rows.
 
         Args:
-            variable: Keras variable of an embedding table that this optimizer trains.
+            variable: Keras variable of an embedding table that this optimizer trains, or
+                `layer.embeddings` of a table with several shards.
 
         Returns:
             Dict with those of the following that are kept (all with `track_rows=True`): `count`,
@@ -322,6 +328,9 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
             >>> history["count"].tolist(), history["idle"].tolist()
             ([0, 4, 0], [2, 0, 2])
         """
+        if isinstance(variable, ShardedTable):
+            parts = [self.row_history(part) for part in variable.variables]
+            return {name: variable.group.whole([p[name] for p in parts]) for name in parts[0]}
         owner = self.record_owner(variable)
         if owner is None or not owner.history_columns():
             raise ValueError(
@@ -360,16 +369,6 @@ class RowSparseOptimizer(ClosureTraining, RuleSettings, keras.optimizers.Optimiz
         reset_slots(self, variable, ids)
 
     # Files.
-
-    def save_own_variables(self, store: Any) -> None:
-        self._settle_known_tables()
-        super().save_own_variables(store)
-
-    def _settle_known_tables(self) -> None:
-        """Applies the pending decay, because layers also save their tables up to date."""
-        if self.built:
-            variables = keras_access.trained_variables(self)
-            self.absent_rows.finalize([v for v in variables if tables.of(v) is not None])
 
     def get_config(self) -> dict[str, Any]:
         rate, named = self._embedding_rate, inspect.signature(type(self)).parameters

@@ -13,6 +13,7 @@ from tf_helen.core import replicas
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rows import write_rows
 from tf_helen.core.rule import compute_dtype, settings
+from tf_helen.core.whole_state import note_slot
 
 HISTORY = "history"
 
@@ -50,16 +51,34 @@ def add_slot(
     shape: Sequence[int],
     dtype: str,
     initial: float,
+    of_table: bool = False,
 ) -> keras.Variable:
-    """Creates a slot, on the device of its variable and with its name."""
+    """Creates a slot, on the device of its variable and with its name.
+
+    Args:
+        optimizer: the optimizer of the slot.
+        variable: the variable that is trained.
+        name: string, name of the slot.
+        shape: sequence of ints, one row per row of `variable`, or `()`.
+        dtype: string, dtype of the slot.
+        initial: float, initial value.
+        of_table: boolean, whether only one of the shards of a table has the slot, which may then
+            have any shape. Defaults to `False`.
+
+    Returns:
+        The slot.
+    """
     with keras_access.strategy_of(optimizer).extended.colocate_vars_with(variable.value):
-        return optimizer.add_variable(
+        slot = optimizer.add_variable(
             shape=shape,
             dtype=dtype,
             # Keras's Constant converts to float32, which rounds 0.1.
             initializer=lambda shape, dtype: tf.fill(shape, tf.constant(initial, dtype)),
             name=f"{variable.path.replace('/', '_')}_{name}",
         )
+    if not of_table:
+        note_slot(slot, variable, (id(optimizer), name))
+    return slot
 
 
 def fill(slot: keras.Variable, value: float, ids: tf.Tensor | None = None) -> None:

@@ -207,7 +207,7 @@ def test_helen_learns_the_fields():
     layer.build()
     table = tables.of(layer.embeddings)
     np.testing.assert_array_equal(
-        table.field_of_rows(tf.constant([0, 9, 10, 14, 15])), [0, 0, 1, 1, 2]
+        table.group.field_of_rows(tf.constant([0, 9, 10, 14, 15])), [0, 0, 1, 1, 2]
     )
 
 
