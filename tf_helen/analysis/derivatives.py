@@ -67,11 +67,11 @@ class RowDerivatives:
             )
         self._model, self._data, self._layer, self._loss = model, data, layer, loss
         self._group = group_of(layer.embeddings)
-        self._variables = [replicas.copies(part)[0] for part in parts_of(layer.embeddings)]
+        self._shards = [replicas.copies(part)[0] for part in parts_of(layer.embeddings)]
         self._rows = tf.constant(rows, tf.int64)
         self.width = layer.output_dim
         self._vectors = tf.Variable(
-            tf.zeros((len(rows), self.width), self._variables[0].dtype), trainable=False
+            tf.zeros((len(rows), self.width), self._shards[0].dtype), trainable=False
         )
         self._samples = 0
         self._gradient_step = tf.function(self._gradient_of_batch, reduce_retracing=True)
@@ -168,9 +168,9 @@ class RowDerivatives:
 
     def _gradient_of_batch(self, x, y, weight):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._variables)
+            tape.watch(self._shards)
             loss = self._mean_loss(x, y, weight)
-        gradient = self._slices(tape.gradient(loss, self._variables))
+        gradient = self._slices(tape.gradient(loss, self._shards))
         places, values, counts = self._summed(gradient)
         bounds = tf.constant(self._layer.offsets[1:-1], tf.int64)
         field = tf.searchsorted(bounds, tf.cast(gradient.indices, tf.int64), side="right")
@@ -180,15 +180,15 @@ class RowDerivatives:
 
     def _product_of_batch(self, direction, x, y, weight):
         with tf.GradientTape(watch_accessed_variables=False) as outer:
-            outer.watch(self._variables)
+            outer.watch(self._shards)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
-                inner.watch(self._variables)
+                inner.watch(self._shards)
                 loss = self._mean_loss(x, y, weight)
-            gradient = self._slices(inner.gradient(loss, self._variables))
+            gradient = self._slices(inner.gradient(loss, self._shards))
             places, found = self._places(gradient.indices)
             vectors = tf.where(found[:, None], tf.gather(self._vectors, places) * direction, 0)
             total = tf.reduce_sum(values_of(gradient) * vectors)
-        product = outer.gradient(total, self._variables)
+        product = outer.gradient(total, self._shards)
         if product[0] is None:  # the loss is linear in the rows
             return tf.zeros([0], tf.int32), tf.zeros([0, self.width], self._vectors.dtype)
         return self._summed(self._slices(product))[:2]

@@ -135,10 +135,10 @@ class Embedding(keras.layers.Layer):
                 f"{', '.join(self.fields)}). Received: input shape {tuple(input_shape)}."
             )
         in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._group.rows)
-        self._variables = tuple(self._add_shard(table, in_chunks) for table in self._group.members)
-        self.embeddings = self._variables[0]
+        self._shards = tuple(self._add_shard(table, in_chunks) for table in self._group.members)
+        self.embeddings = self._shards[0]
         if self._group.shards > 1:
-            self.embeddings = ShardedTable(self._variables, self._group)
+            self.embeddings = ShardedTable(self._shards, self._group)
         if in_chunks:
             draw_in_chunks(self.embeddings, self.embeddings_initializer)
         self.built = True
@@ -217,7 +217,7 @@ class Embedding(keras.layers.Layer):
         return tf.cast(values, self.compute_dtype)
 
     def _read_shard(self, rank: int, local: tf.Tensor) -> tf.Tensor:
-        return self._group.members[rank].read(self._variables[rank], local)
+        return self._group.members[rank].read(self._shards[rank], local)
 
     def _checked(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the ids, and raises an error if one is outside its field."""
