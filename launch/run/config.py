@@ -219,11 +219,18 @@ class RunConfig:
             before |= {"optimizer_args": arguments, "callbacks": [*named]}
         now = _plain(dataclasses.asdict(self))
         for name, value in now.items():
-            if name not in _MAY_CHANGE and before.get(name) != value:
+            if name not in _MAY_CHANGE and _fixed(before.get(name)) != _fixed(value):
                 raise DataError(
                     f"the run in {self.out} has {name}={before.get(name)!r}. Received: "
                     f"{name}={value!r}; resume with the old value, or name another folder"
                 )
+
+
+def _fixed(value: Any) -> Any:
+    """Returns a setting without what may change when a run is resumed: the shards of tables."""
+    if isinstance(value, dict):
+        return {key: each for key, each in value.items() if key != "shards"}
+    return value
 
 
 def files_of_a_run(folder: str) -> list[str]:

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from zoo_cases import SCHEMA, batch
+from zoo_cases import BCE, SCHEMA, batch, small
 
+import tf_helen
 import zoo
+from tf_helen.core.whole_state import whole_variables
 from zoo.layers import FieldEmbedding
 
 NUMBERS = zoo.Schema("numbers", [], [zoo.Numeric("a"), zoo.Numeric("b")])
@@ -58,3 +60,39 @@ def test_bad_settings_are_named(name, settings, message):
 def test_numbers_enter_in_one_of_two_ways():
     with pytest.raises(ValueError, match="numeric"):
         FieldEmbedding(NUMBERS, 4, numeric="raw")
+
+
+def test_shards_change_neither_the_initial_values_nor_the_outputs():
+    def model(shards):
+        keras.utils.set_random_seed(0)
+        return zoo.DeepFM(SCHEMA, 4, hidden_units=(5,), shards=shards)
+
+    one, many = model(1), model(5)
+    np.testing.assert_allclose(one(batch()[0]), many(batch()[0]), atol=1e-6)
+    # "item" and "seen" share 8 rows; a table has at most as many shards as rows.
+    few = zoo.Schema("few", [zoo.Categorical("item", 3)])
+    assert len(zoo.FM(few, 4, shards=20).embedding.trainable_variables) == 3
+    assert len(many.embedding.trainable_variables) == 6  # and the vectors of the numbers
+    assert many.get_config()["shards"] == 5
+    with pytest.raises(ValueError, match="`shards` must be an integer >= 1"):
+        zoo.DNN(SCHEMA, shards=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [entry.name for entry in zoo.list_models()])
+def test_every_model_trains_shards_as_one_table(name):
+    states = []
+    for shards in (1, 5):
+        keras.utils.set_random_seed(0)
+        model = small(name, shards=1)  # with the weights of one table
+        weights = [variable.numpy() for variable in whole_variables(model.weights)]
+        model = small(name, shards=shards)
+        for variable, value in zip(whole_variables(model.weights), weights, strict=True):
+            variable.assign(value)
+        model.compile(tf_helen.Helen(0.01), BCE)
+        x, y = batch()
+        keras.utils.set_random_seed(1)
+        model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+        states.append([variable.numpy() for variable in whole_variables(model.weights)])
+    for one, many in zip(*states, strict=True):
+        np.testing.assert_allclose(one, many, atol=1e-6)

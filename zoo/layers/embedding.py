@@ -36,6 +36,8 @@ class FieldEmbedding(keras.layers.Layer):
         l2: float, strength of the L2 penalty on the distinct rows of the batch. Defaults to 0.
         initializer: Keras initializer of the table and the vectors. Defaults to `None`: normal with
             standard deviation 0.01.
+        shards: int, variables per table, at most its rows; or "auto", see
+            `tf_helen.layers.Embedding`. Defaults to 1.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -47,7 +49,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     Raises:
         ValueError: on features that do not fit the schema, an unknown column, or, without
-            `flat=True`, different widths or no column with a vector.
+            `flat=True`, different widths or no column with a vector; on shards below 1.
 
     Example:
         >>> import numpy as np, zoo
@@ -66,6 +68,7 @@ class FieldEmbedding(keras.layers.Layer):
         numeric: str = "embedded",
         l2: float = 0.0,
         initializer: Any = None,
+        shards: int | str = 1,
         **kwargs: Any,
     ):
         # Otherwise Keras casts raw numbers to half precision before they are standardized.
@@ -92,12 +95,15 @@ class FieldEmbedding(keras.layers.Layer):
         groups: dict[int, list] = {}
         for field in schema.categorical:
             groups.setdefault(self.widths[field.name], []).append(field)
-        self.tables = {width: self._table(fields, l2) for width, fields in groups.items()}
+        self.tables = {width: self._table(fields, l2, shards) for width, fields in groups.items()}
         only = len(self.tables) == 1
         for width, table in self.tables.items():
             table.name = "table" if only else f"table_{width}"
 
-    def _table(self, fields: list, l2: float) -> Embedding:
+    def _table(self, fields: list, l2: float, shards: int | str) -> Embedding:
+        if isinstance(shards, int):
+            owned = sum(field.size for field in fields if field.shares is None)
+            shards = min(shards, max(owned, 1))
         return Embedding(
             {field.name: field.size for field in fields},
             self.widths[fields[0].name],
@@ -106,6 +112,7 @@ class FieldEmbedding(keras.layers.Layer):
             shared={field.name: field.shares for field in fields if field.shares is not None},
             embeddings_initializer=self._drawn(f"table_{self.widths[fields[0].name]}"),
             l2=l2,
+            shards=shards,
             dtype=self.dtype_policy,
         )
 

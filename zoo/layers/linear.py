@@ -19,6 +19,7 @@ class Linear(keras.layers.Layer):
         schema: `zoo.Schema`, the columns. The weights of all ids are in one table of width 1.
         l2: float, strength of the L2 penalty on the distinct rows of the batch. Defaults to 0.
         use_bias: boolean; adds b. Defaults to `True`.
+        shards: int or "auto", see `zoo.layers.FieldEmbedding`. Defaults to 1.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -36,13 +37,27 @@ class Linear(keras.layers.Layer):
         TensorShape([1, 1])
     """
 
-    def __init__(self, schema: Schema, *, l2: float = 0.0, use_bias: bool = True, **kwargs: Any):
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        l2: float = 0.0,
+        use_bias: bool = True,
+        shards: int | str = 1,
+        **kwargs: Any,
+    ):
         # float32, because half precision loses accuracy and saves nothing here.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.schema = schema
         self.use_bias = use_bias
         self.terms = FieldEmbedding(
-            schema, 1, l2=l2, initializer="zeros", dtype="float32", name="weights"
+            schema,
+            1,
+            l2=l2,
+            initializer="zeros",
+            shards=shards,
+            dtype="float32",
+            name="weights",
         )
 
     def build(self, input_shape: Any = None) -> None:

@@ -13,5 +13,6 @@ class ModelArguments(TypedDict, total=False):
     numeric: str
     embedding_l2: float
     embeddings_initializer: Any
+    shards: int | str
     name: str | None
     dtype: Any

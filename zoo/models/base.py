@@ -43,6 +43,9 @@ class ClickModel(tf_helen.Model):
             standard deviation 0.01. "zeros" logs a warning unless the model has a
             `bias_initializer` that is not zeros: behind a ReLU whose biases start at zero, such
             embeddings never receive a gradient.
+        shards: int, number of variables that each table is divided into, at most its rows; or
+            "auto", see `tf_helen.layers.Embedding`. Training and files do not depend on it.
+            Defaults to 1.
         name: string, the model's name. Defaults to `None`: the class's name in snake case.
         dtype: Keras dtype policy, such as "mixed_bfloat16". Defaults to `None`: the global policy.
 
@@ -90,6 +93,7 @@ class ClickModel(tf_helen.Model):
         numeric: str = "embedded",
         embedding_l2: float = 0.0,
         embeddings_initializer: Any = None,
+        shards: int | str = 1,
         name: str | None = None,
         dtype: Any = None,
     ):
@@ -115,6 +119,7 @@ class ClickModel(tf_helen.Model):
             "numeric": numeric,
             "embedding_l2": embedding_l2,
             "embeddings_initializer": embeddings_initializer,
+            "shards": shards,
         }
         self.vocabularies: dict[str, str] = {}
 
@@ -184,13 +189,14 @@ class ClickModel(tf_helen.Model):
             l2=self.settings["embedding_l2"],
             initializer=self.settings["embeddings_initializer"],
             numeric=self.numeric,
+            shards=self.settings["shards"],
             **options,
         )
 
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Creates the linear part, with the same L2 penalty as the embeddings."""
-        l2 = self.settings["embedding_l2"]
-        return Linear(self.schema, l2=l2, use_bias=use_bias, name="linear")
+        l2, shards = self.settings["embedding_l2"], self.settings["shards"]
+        return Linear(self.schema, l2=l2, use_bias=use_bias, shards=shards, name="linear")
 
     def deep_part(
         self,

@@ -34,3 +34,10 @@ def test_a_run_of_version_0_1_with_meda_among_the_arguments_goes_on(tmp_path):
     RunConfig("data", str(tmp_path), callbacks=("meda",), resume=True).check_folder()
     with pytest.raises(DataError, match="callbacks"):
         RunConfig("data", str(tmp_path), resume=True).check_folder()
+
+
+def test_a_run_may_go_on_with_another_number_of_shards(tmp_path):
+    RunConfig("data", str(tmp_path), model_args={"shards": 4, "dropout": 0.5}).save()
+    RunConfig("data", str(tmp_path), model_args={"dropout": 0.5}, resume=True).check_folder()
+    with pytest.raises(DataError, match="has model_args="):
+        RunConfig("data", str(tmp_path), model_args={"shards": 4}, resume=True).check_folder()
