@@ -74,7 +74,10 @@ def parameter_servers() -> int:
     strategy = tf.distribute.get_strategy()
     if not isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
         return 0
-    return strategy.cluster_resolver.cluster_spec().num_tasks("ps")
+    # The strategy connects to the cluster, whose devices are then known; its `cluster_resolver` is
+    # `None` in TensorFlow 2.21.
+    devices = (tf.DeviceSpec.from_string(x.name) for x in tf.config.list_logical_devices())
+    return len({device.task for device in devices if device.job == "ps"})
 
 
 class ShardInitializer(keras.initializers.Initializer):
