@@ -24,6 +24,7 @@ class Damage:
             True.
         misfit: True if the record is intact but the schema does not allow its content. Defaults to
             False.
+        rows: number of rows of the record, as far as known. Defaults to 1.
 
     Example:
         >>> Damage(123, "data checksum").reason
@@ -34,6 +35,7 @@ class Damage:
     reason: str
     exact: bool = True
     misfit: bool = False
+    rows: int = 1
 
 
 @dataclass
@@ -42,10 +44,11 @@ class FileAccount:
 
     Args:
         file: path of the file.
-        read: records that can be read.
-        lost: records that cannot be read.
+        read: rows that can be read.
+        lost: rows that cannot be read.
         exact: False if `lost` is only a lower bound.
         damages: the damaged places.
+        blocks: whether a record holds many rows. Defaults to False.
 
     Example:
         >>> FileAccount("a.tfrecord", read=9, lost=1, damages=[Damage(70, "data checksum")]).line()
@@ -57,6 +60,7 @@ class FileAccount:
     lost: int = 0
     exact: bool = True
     damages: list[Damage] = field(default_factory=list)
+    blocks: bool = False
 
     def line(self) -> str:
         """Returns one readable line about this file."""
@@ -65,13 +69,13 @@ class FileAccount:
             return f"{name}: no damage, {self.read:,} rows read"
         at_least = "" if self.exact else "at least "
         records = "record" if self.lost == 1 else "records"
+        what = f"{at_least}{self.lost:,} damaged {records}"
+        if self.blocks:
+            what = f"damaged blocks of {at_least}{self.lost:,} row{'s' * (self.lost != 1)}"
         places = ", ".join(f"byte {d.offset} ({d.reason})" for d in self.damages[:_SHOWN])
         if len(self.damages) > _SHOWN:
             places += f" and {len(self.damages) - _SHOWN} more places"
-        return (
-            f"{name}: {at_least}{self.lost:,} damaged {records} skipped at {places}, "
-            f"{self.read:,} rows read"
-        )
+        return f"{name}: {what} skipped at {places}, {self.read:,} rows read"
 
 
 def mismatch(file: str, damage: Damage) -> str:
@@ -125,12 +129,12 @@ class Ledger:
 
     @property
     def total_read(self) -> int:
-        """Number of records that can be read, over all files."""
+        """Number of rows that can be read, over all files."""
         return sum(account.read for account in self._accounts.values())
 
     @property
     def total_lost(self) -> int:
-        """Number of records lost, over all files; a lower bound if that of any file is one."""
+        """Number of rows lost, over all files; a lower bound if that of any file is one."""
         return sum(account.lost for account in self._accounts.values())
 
     @property
@@ -155,7 +159,7 @@ class Ledger:
         """
         accounts, total = self._accounts.values(), self.total_read + self.total_lost
         misfits = [(a.file, damage) for a in accounts for damage in a.damages if damage.misfit]
-        if len(misfits) > max_lost * total:
+        if sum(damage.rows for _, damage in misfits) > max_lost * total:
             raise SchemaMismatchError(mismatch(*misfits[0]))
         damaged = [account.line() for account in accounts if account.damages]
         if not self.total_read:
@@ -165,9 +169,10 @@ class Ledger:
             )
         if self.total_lost > max_lost * total:
             at_least = "" if self.exact else "at least "
+            what = "rows" if any(account.blocks for account in accounts) else "records"
             go_on = ", or raise max_lost" if self.total_lost < total / 2 else ""
             raise DataError(
-                f"{at_least}{self.total_lost:,} of {total:,} records are lost, a share of "
+                f"{at_least}{self.total_lost:,} of {total:,} {what} are lost, a share of "
                 f"{self.total_lost / total:.2g}, allowed is max_lost={max_lost:.2g}: "
                 f"{'; '.join(damaged[:_SHOWN])}. Copy the files or prepare the data again{go_on}"
             )

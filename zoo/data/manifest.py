@@ -26,8 +26,9 @@ class Split:
         files: file names relative to the data folder, in order.
         rows: rows written to each file; None without a manifest.
         positives: sum of the labels, rounded; None without a manifest.
-        compression: "" or "GZIP".
-        layout: "packed" or "columns", see `zoo.data.record_layout`; None without a manifest.
+        compression: "" or "GZIP"; of each record with the layout "blocks", else of each file.
+        layout: "blocks", "packed" or "columns", see `zoo.data.tfrecords.write_tfrecords`; None
+            without a manifest.
         bytes: size of each file; None without a manifest.
         sha256: checksum of each file, in hexadecimal; None without a manifest.
         unused: files of another version of the split, which may exist while it is replaced.

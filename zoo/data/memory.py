@@ -6,6 +6,7 @@ import os
 
 import tensorflow as tf
 
+from zoo.data.block_order import BlockRows, RowNumbers, ordered_rows
 from zoo.data.ledger import MAX_LOST, Ledger
 from zoo.data.record_order import Order, ordered_numbers
 from zoo.data.schema import Schema
@@ -48,16 +49,21 @@ class RowsInMemory:
         max_lost: float = MAX_LOST,
         group: bool = False,
     ):
-        files, parse = open_split(directory, split, schema, ledger, max_lost, group)
-        parts, self._sizes = [], []
+        opened = open_split(directory, split, schema, ledger, max_lost, group)
+        self._blocks, self._sizes = opened.blocks, []
+        parts: list[tuple] = []
         with tf.device("CPU"):  # where the input pipeline runs
-            for path, compression in files:
-                records = tf.data.TFRecordDataset(path, compression).batch(_READ)
-                found = list(records.map(parse, num_parallel_calls=tf.data.AUTOTUNE))
-                self._sizes.append(sum(len(part[1]) for part in found))
-                parts += found
+            if opened.blocks is not None:
+                rows = BlockRows(opened.blocks, opened.schema)
+                parts += ordered_rows(opened.blocks, rows, Order(), _READ, False).map(opened.parse)
+            else:
+                for path, compression in opened.files:
+                    records = tf.data.TFRecordDataset(path, compression).batch(_READ)
+                    found = list(records.map(opened.parse, num_parallel_calls=tf.data.AUTOTUNE))
+                    self._sizes.append(sum(len(part[1]) for part in found))
+                    parts += found
             self._columns = tf.nest.map_structure(lambda *columns: tf.concat(columns, 0), *parts)
-        self.rows = sum(self._sizes)
+        self.rows = sum(len(part[1]) for part in parts)
 
     def batches(
         self,
@@ -73,9 +79,16 @@ class RowsInMemory:
             >>> rows = RowsInMemory("data/frappe", "train")  # doctest: +SKIP
             >>> rows.batches(512, shuffle=True, seed=1)  # doctest: +SKIP
         """
-        data = ordered_numbers(self._sizes, Order(shuffle, seed), batch_size, drop_remainder)
-        if skip_batches:
-            data = data.skip(skip_batches)
+        order = Order(shuffle, seed)
+        if self._blocks is not None:
+            data = ordered_rows(
+                self._blocks, RowNumbers(self._blocks), order, batch_size, drop_remainder,
+                skip_batches,
+            )  # fmt: skip
+        else:
+            data = ordered_numbers(self._sizes, order, batch_size, drop_remainder)
+            if skip_batches:
+                data = data.skip(skip_batches)
 
         def gather(numbers: tf.Tensor) -> tuple:
             return tf.nest.map_structure(lambda column: tf.gather(column, numbers), self._columns)

@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from zoo.data.block_check import count_rows, explain_block
 from zoo.data.files import DataError, join
 from zoo.data.ledger import Damage, FileAccount, mismatch
 from zoo.data.record_file import copy_good_records
+from zoo.data.record_layout import BLOCKS
 from zoo.data.record_parse import explain_record, good_records
 from zoo.data.record_survey import followed_length, largest_content, largest_record, survey
 from zoo.data.schema import Schema, SchemaMismatchError
@@ -34,8 +36,8 @@ class Expected:
 
     Args:
         schema: columns of the records.
-        layout: "packed" or "columns".
-        compression: "" or "GZIP".
+        layout: "blocks", "packed" or "columns".
+        compression: "" or "GZIP", of the file as a whole.
 
     Example:
         >>> Expected(Schema("tiny", [Categorical("user", 10)]), "packed", "").layout
@@ -45,6 +47,11 @@ class Expected:
     schema: Schema
     layout: str
     compression: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a record holds many rows."""
+        return self.layout == BLOCKS
 
 
 def usable_file(
@@ -66,7 +73,7 @@ def usable_file(
         path: TFRecord file, local or remote.
         expected: the expected form of its records.
         rows: number of rows in the manifest, or None.
-        most: number of records that may be lost because of their content; the check stops beyond
+        most: number of rows that may be lost because of their content; the check stops beyond
             it.
         written: the file's SHA-256 in the manifest, in hexadecimal, or None.
         others: dict from SHA-256 to the names of the files of the data folder.
@@ -75,7 +82,7 @@ def usable_file(
         Path to read (the file itself or the copy), its compression, and its counts.
 
     Raises:
-        SchemaMismatchError: if more than `most` intact records do not match the schema.
+        SchemaMismatchError: if intact records with more than `most` rows do not match the schema.
         DataError: if the file holds more rows than the manifest says, or its records are intact but
             not those that were written.
 
@@ -102,7 +109,8 @@ def usable_file(
         # Without a number of rows the walk is needed: TensorFlow accepts a file that ends within
         # the first bytes of a record, and some truncated gzip streams, as complete.
         if counted is not None and counted == rows:
-            result = path, expected.compression, FileAccount(path, counted)
+            account = FileAccount(path, counted, blocks=expected.blocks)
+            result = path, expected.compression, account
         else:
             result = _repaired(path, expected, rows, most, state, limit)
         if not as_written and not result[2].lost and not result[2].damages:
@@ -169,18 +177,19 @@ def _repaired(
     key = hashlib.sha256(repr((path, state, expected)).encode())
     name = f"{key.hexdigest()[:16]}-{os.path.basename(path)}.repaired"
     copy = join(_repair_folder(), name)
-    misfits = 0
+    misfits = good = 0
 
     def screen(offsets: list[int], records: list[bytes]) -> list[Damage]:
-        nonlocal misfits
-        found = _misfits(offsets, records, expected)
-        misfits += len(found)
+        nonlocal misfits, good
+        found, fitting = _misfits(offsets, records, expected)
+        misfits += sum(damage.rows for damage in found)
+        good += fitting
         if misfits > most:
             raise SchemaMismatchError(mismatch(path, found[0]))
         return found
 
     content = largest_content(expected.schema, expected.layout, rows)
-    good, damages = copy_good_records(path, expected.compression, copy, screen, limit, content)
+    _, damages = copy_good_records(path, expected.compression, copy, screen, limit, content)
     misfits = sum(damage.misfit for damage in damages)  # including those that are too long
     if rows is not None and good + misfits > rows:
         os.remove(copy)
@@ -190,20 +199,23 @@ def _repaired(
         )
     if not damages and good == (good if rows is None else rows):
         os.remove(copy)
-        return path, expected.compression, FileAccount(path, good)
+        return path, expected.compression, FileAccount(path, good, blocks=expected.blocks)
     if rows is None:
-        lost, exact = len(damages), all(damage.exact for damage in damages)
+        lost = sum(damage.rows for damage in damages)
+        exact = all(damage.exact and not expected.blocks for damage in damages)
     else:
         lost, exact = rows - good, True
         if lost and not damages:
             damages = [Damage(state[0], "file ends early", exact=False)]
-    account = FileAccount(path, good, lost, exact, damages)
+    account = FileAccount(path, good, lost, exact, damages, expected.blocks)
     logging.warning("%s", account.line())  # once per process, not per epoch
     return copy, "", account
 
 
 def _native_count(path: str, expected: Expected, longest: int) -> int | None:
     """Returns the number of rows of a file without damage, else None."""
+    if expected.blocks:
+        return count_rows(path, expected.schema, longest)
     size = max(1, min(_BATCH, _BATCH_BYTES // longest))
     fits, rows = good_records(expected.schema, expected.layout), 0
     # A `map` in the pipeline would be compiled for each file, which takes some 30 ms.
@@ -218,15 +230,27 @@ def _native_count(path: str, expected: Expected, longest: int) -> int | None:
     return rows
 
 
-def _misfits(offsets: list[int], records: list[bytes], expected: Expected) -> list[Damage]:
-    """Returns the records that do not match the schema; only these are parsed one by one."""
-    found = []
+def _misfits(
+    offsets: list[int], records: list[bytes], expected: Expected
+) -> tuple[list[Damage], int]:
+    """Returns the records that do not match the schema, and the number of rows of the others."""
+    found: list[Damage] = []
+    if expected.blocks:
+        good = 0
+        for offset, record in zip(offsets, records, strict=True):
+            rows, trouble = explain_block(record, expected.schema)
+            if trouble is None:
+                good += rows
+            else:
+                found.append(Damage(offset, trouble, misfit=True, rows=rows))
+        return found, good
+    # Only these are parsed one by one.
     for index in np.flatnonzero(~_fitting(records, expected)):
         reason = explain_record(records[index], expected.schema, expected.layout)
         # A record that protobuf can parse and TensorFlow cannot.
         reason = reason or "a tf.train.Example that TensorFlow cannot parse"
         found.append(Damage(offsets[index], reason, misfit=True))
-    return found
+    return found, len(records) - len(found)
 
 
 def _fitting(records: list[bytes], expected: Expected) -> np.ndarray:

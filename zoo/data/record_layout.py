@@ -1,4 +1,4 @@
-"""The features of a row's `tf.train.Example`, in each of the two layouts."""
+"""The features of a row's `tf.train.Example`, in each of the layouts with one record per row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from zoo.data.columns import SchemaError
 from zoo.data.files import DataError
 from zoo.data.schema import Schema
 
-LAYOUTS = ("packed", "columns")
+BLOCKS = "blocks"  # many rows per record, see `zoo.data.block_layout`
+LAYOUTS = (BLOCKS, "packed", "columns")
 GROUP = "group_id"  # the group's feature in "columns": the group's own name may be a field
 
 
@@ -46,7 +47,7 @@ class Feature:
 
 
 def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
-    """Lists the features of a record.
+    """Lists the features of a record with one row.
 
     - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, as far as they
     exist.
@@ -71,8 +72,7 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
         >>> [feature.key for feature in record_layout(schema, "columns")]
         ['user', 'tags', 'label']
     """
-    if layout not in LAYOUTS:
-        raise DataError(f"layout={layout!r}; use one of {', '.join(LAYOUTS)}")
+    check_layout(layout)
     features = []
     if layout == "packed":
         for part, width in (("ids", schema.ids_width), ("numeric", len(schema.numeric))):
@@ -96,3 +96,19 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
             )
         features.append(Feature(GROUP if columns else "group", "group", 0, 1))
     return tuple(features)
+
+
+def check_layout(layout: str) -> None:
+    """Raises `DataError` unless a layout is known.
+
+    Args:
+        layout: the value received.
+
+    Raises:
+        DataError: names the layouts.
+
+    Example:
+        >>> check_layout("packed")
+    """
+    if layout not in LAYOUTS:
+        raise DataError(f"layout={layout!r}; use one of {', '.join(LAYOUTS)}")

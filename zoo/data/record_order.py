@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-_SHUFFLE_BUFFER = 100_000  # records, for shuffle=True
+SHUFFLE_ROWS = 100_000  # for shuffle=True
 _OPEN_FILES = 16  # shards read in turn when shuffled
 _BLOCK = 64  # records read from each shard in turn; reading 1 is half as fast
-_EPOCH = 1_000_003  # between the seeds of two epochs, so that nearby seeds do not overlap
+EPOCH_SEEDS = 1_000_003  # between the seeds of two epochs, so that nearby seeds do not overlap
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ def _ordered(
     batch_size: int,
     drop_remainder: bool,
 ) -> tf.data.Dataset:
-    workers = _workers()
+    several = workers()
     # All workers must use the same order, or they repeat some rows and miss others.
-    seed = 0 if workers > 1 and order.seed is None else order.seed
+    seed = 0 if several > 1 and order.seed is None else order.seed
     # Sharding by file, TensorFlow's default, fails with fewer files than workers.
     policies = tf.data.experimental.AutoShardPolicy
-    policy = policies.AUTO if 1 < len(files) >= workers else policies.DATA
+    policy = policies.AUTO if 1 < len(files) >= several else policies.DATA
     skip = None
     if order.shard is not None:
         policy, (index, count) = policies.OFF, order.shard
@@ -101,7 +101,7 @@ def _ordered(
     def epoch(seed: int | tf.Tensor | None) -> tf.data.Dataset:
         data = read(seed) if kept is None else kept
         if order.shuffle:
-            buffer = _SHUFFLE_BUFFER if order.shuffle is True else order.shuffle
+            buffer = SHUFFLE_ROWS if order.shuffle is True else order.shuffle
             data = data.shuffle(buffer, seed=seed)
         return data.batch(batch_size, drop_remainder=drop_remainder)
 
@@ -109,7 +109,7 @@ def _ordered(
         # TensorFlow pairs the seed of a shuffle with the global seed and compares both in Python,
         # which fails for a tensor if the global seed is 0. This graph belongs to the function.
         tf.compat.v1.get_default_graph().seed = None
-        return epoch(seed + number * _EPOCH)
+        return epoch(seed + number * EPOCH_SEEDS)
 
     options = tf.data.Options()
     if order.repeat and order.shuffle and seed is not None:
@@ -158,7 +158,12 @@ def _records(
     )
 
 
-def _workers() -> int:
-    """Returns the number of workers in `TF_CONFIG`, 0 without it."""
+def workers() -> int:
+    """Returns the number of workers in `TF_CONFIG`, 0 without it.
+
+    Example:
+        >>> workers()
+        0
+    """
     cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
     return len(cluster.get("worker", [])) + len(cluster.get("chief", []))

@@ -15,8 +15,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from zoo.data.block_layout import BlockLayout
 from zoo.data.record_frame import FOOTER, HEADER, header
-from zoo.data.record_layout import record_layout
+from zoo.data.record_layout import BLOCKS, record_layout
 from zoo.data.schema import Schema
 
 _CHUNK = 1 << 20  # bytes per read
@@ -97,17 +98,19 @@ def largest_record(schema: Schema, layout: str) -> int:
 
     Args:
         schema: columns of the records.
-        layout: "packed" or "columns".
+        layout: "blocks", "packed" or "columns".
 
     Returns:
         Eight times the largest size of the values, and at least 256 KiB, because other programs may
-        add features that are not read here.
+        add features that are not read here. For "blocks": the size of the largest block.
 
     Example:
         >>> from zoo.data.schema import Categorical
         >>> largest_record(Schema("s", [Categorical("user", 5)]), "packed")
         262144
     """
+    if layout == BLOCKS:
+        return BlockLayout(schema).most_bytes
     return max(_SPARE, _TIMES * _needed(schema, layout))
 
 
@@ -116,18 +119,21 @@ def largest_content(schema: Schema, layout: str, rows: int | None) -> int | None
 
     Args:
         schema: columns of the records.
-        layout: "packed" or "columns".
+        layout: "blocks", "packed" or "columns".
         rows: number of rows in the manifest, or None.
 
     Returns:
-        Eight times the largest size of the rows, and at least 1 GiB; None if `rows` is None.
+        Eight times the largest size of the rows, and at least 1 GiB; None if `rows` is None, and
+        for "blocks", whose files are not compressed as a whole.
 
     Example:
         >>> from zoo.data.schema import Categorical
         >>> largest_content(Schema("s", [Categorical("user", 5)]), "packed", 3)
         1073741824
     """
-    return None if rows is None else max(_SMALL, _TIMES * rows * _needed(schema, layout))
+    if rows is None or layout == BLOCKS:
+        return None
+    return max(_SMALL, _TIMES * rows * _needed(schema, layout))
 
 
 def _needed(schema: Schema, layout: str) -> int:

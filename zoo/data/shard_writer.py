@@ -13,12 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data.batch_check import Rows, checked_batch
+from zoo.data.block_bytes import BlockBytes
+from zoo.data.block_layout import BlockLayout
 from zoo.data.example_bytes import RecordBytes
 from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.manifest import COMPRESSIONS, Split, shard_name
+from zoo.data.record_layout import BLOCKS, check_layout
 from zoo.data.schema import Schema
 
-_BLOCK = 4096  # rows serialized and written at once: some 2 MB, which fits in the cache
+_AT_ONCE = 4096  # rows serialized and written at once: some 2 MB, which fits in the cache
 _GZIP_LEVEL = 6  # zlib's default, as in TensorFlow's writer
 
 
@@ -79,6 +82,7 @@ def write_shards(
     compression: str | None = None,
     first: int = 0,
     version: int = 0,
+    block_rows: int | None = None,
 ) -> Iterator[Shard]:
     """Writes record files one after another; each is complete or absent under its final name.
 
@@ -93,10 +97,12 @@ def write_shards(
             `first` on; a batch may span shards.
         bounds: tuple of (first row, row after the last) of each shard, as returned by
             `shard_bounds`; the last shard may end with `None`, the end of the rows.
-        layout: "packed" or "columns", see `zoo.data.record_layout.record_layout`.
+        layout: "blocks", "packed" or "columns", see `zoo.data.tfrecords.write_tfrecords`.
         compression: None, "" or "GZIP".
         first: number of the first shard to write.
         version: version in the names, see `zoo.data.manifest.shard_name`.
+        block_rows: rows of a record with the layout "blocks". Defaults to None, see
+            `zoo.data.block_layout.BlockLayout.default_rows`.
 
     Yields:
         A `Shard` for each file, after it has its final name.
@@ -119,13 +125,24 @@ def write_shards(
         raise DataError(f"compression={compression!r}; use None or 'GZIP'")
     if not 0 <= first <= len(bounds):
         raise DataError(f"first={first!r}; use a shard from 0 to {len(bounds)}")
-    to_bytes, source = RecordBytes(schema, layout), _Source(batches, schema, split, bounds, first)
+    check_layout(layout)
+    source = _Source(batches, schema, split, bounds, first)
+    to_bytes: RecordBytes | BlockBytes
+    size = None
+    if layout == BLOCKS:
+        size = BlockLayout(schema).checked_rows(block_rows)
+        # The records are compressed, not the file, so that damage loses one of them.
+        to_bytes, compression = BlockBytes(schema, compressed=bool(compression)), ""
+    elif block_rows is not None:
+        raise DataError(f"block_rows={block_rows!r} is for layout='blocks'; remove it")
+    else:
+        to_bytes = RecordBytes(schema, layout)
     for index in range(first, len(bounds)):
         name = shard_name(split, index, len(bounds), compression, version)
         with complete_or_absent(join(directory, name)) as temporary:
             with _Sink(temporary, compression) as sink:
                 count, positives = 0, 0.0
-                for rows in source.until(bounds[index][1]):
+                for rows in _in_blocks(source.until(bounds[index][1]), size):
                     sink.write(to_bytes.of(rows))
                     count += len(rows.label)
                     positives += float(rows.label.sum(dtype=np.float64))
@@ -139,7 +156,7 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
 
     Args:
         shards: all its files, in order.
-        layout: "packed" or "columns".
+        layout: "blocks", "packed" or "columns".
         compression: None, "" or "GZIP".
 
     Returns:
@@ -158,6 +175,42 @@ def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> S
         bytes=tuple(shard.bytes for shard in shards),
         sha256=tuple(shard.sha256 for shard in shards),
     )
+
+
+def _in_blocks(parts: Iterable[Rows], size: int | None) -> Iterator[Rows]:
+    """Cuts and joins rows so that each part but the last has `size` rows; None keeps the parts."""
+    if size is None:
+        yield from parts
+        return
+    waiting: list[Rows] = []
+    missing = size
+    for rows in parts:
+        start, count = 0, len(rows.label)
+        while count - start >= missing:
+            yield _joined([*waiting, rows.between(start, start + missing)])
+            start, missing, waiting = start + missing, size, []
+        if start < count:
+            waiting.append(rows.between(start, count))
+            missing -= count - start
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    return Rows(
+        np.concatenate([rows.ids for rows in parts]),
+        np.concatenate([rows.numeric for rows in parts]),
+        np.concatenate([rows.label for rows in parts]),
+        _joined_column([rows.weight for rows in parts]),
+        _joined_column([rows.group for rows in parts]),
+    )
+
+
+def _joined_column(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
 class _Source:
@@ -189,7 +242,7 @@ class _Source:
                     "announced; pass the actual number of rows"
                 )
             left = len(rows.label) - self._used
-            count = min(_BLOCK, left, left if stop is None else stop - self._row)
+            count = min(_AT_ONCE, left, left if stop is None else stop - self._row)
             yield rows.between(self._used, self._used + count)
             self._used += count
             self._row += count

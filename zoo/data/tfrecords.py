@@ -1,16 +1,21 @@
-"""Writes and reads the TFRecord files of a split: one `tf.train.Example` per row."""
+"""Writes and reads the TFRecord files of a split."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from zoo.data.block_index import Blocks, find_blocks, is_block_file
+from zoo.data.block_order import BlockRows, ordered_rows
+from zoo.data.block_parse import block_parser
 from zoo.data.files import DataError, join
 from zoo.data.ledger import MAX_LOST, Ledger
 from zoo.data.manifest import Split, find_split, load_manifest
 from zoo.data.record_check import Expected, check_lengths, usable_file
+from zoo.data.record_layout import BLOCKS
 from zoo.data.record_order import Order, ordered_batches
 from zoo.data.record_parse import Parsed, parser
 from zoo.data.replacement import remove_abandoned, replacing
@@ -28,6 +33,7 @@ def write_tfrecords(
     compression: str | None = None,
     layout: str = "packed",
     rows: int | None = None,
+    block_rows: int | None = None,
 ) -> Split:
     """Writes one split as TFRecord files and enters it in `schema.json` and `manifest.json`.
 
@@ -44,10 +50,13 @@ def write_tfrecords(
             "weight" [n] floats and "group" [n] integers (if the schema has them).
         shards: number of files, at least 1. Defaults to 1.
         compression: None or "GZIP". Defaults to None.
-        layout: "packed" (one list per kind of column; fast) or "columns" (one feature per column,
-            as in TFX), see `zoo.data.record_layout.record_layout`. Defaults to "packed".
+        layout: "blocks" (a record holds many rows, column by column; the fastest), or one
+            `tf.train.Example` per row: "packed" (one list per kind of column) or "columns" (one
+            feature per column, as in TFX). Defaults to "packed".
         rows: number of rows over all batches; required with several shards unless `batches` is a
             list. Defaults to None.
+        block_rows: rows of a record with the layout "blocks"; damage to a record loses all of
+            them. Defaults to None: 1024, or fewer if they have more than 262,144 values.
 
     Returns:
         A `Split`: the files with their rows, sizes and checksums.
@@ -83,7 +92,7 @@ def write_tfrecords(
         written = list(
             write_shards(
                 replacement.partial, schema, split, batches, bounds, layout, compression,
-                version=replacement.version,
+                version=replacement.version, block_rows=block_rows,
             )
         )  # fmt: skip
         if not sum(shard.rows for shard in written):
@@ -127,8 +136,11 @@ def read_tfrecords(
         split: split name, such as "train".
         schema: the expected `Schema`. Defaults to None: the folder's own schema.
         batch_size: rows per batch. Defaults to 1024.
-        shuffle: False, True (buffer of 100,000 records) or the buffer's size in records; the order
-            of the files is shuffled too, and up to 16 of them are read in turn. Defaults to False.
+        shuffle: False, True (100,000 rows) or the number of rows among which rows are shuffled.
+            With the layout "blocks", the blocks of all files are shuffled, and then the rows of
+            each so many consecutive rows, of at least 16 blocks. Otherwise the rows are those of a
+            buffer; the order of the files is shuffled too, and up to 16 of them are read in turn.
+            Defaults to False.
         seed: int, makes the order reproducible. Defaults to None; with several workers
             (`TF_CONFIG`) None means 0.
         drop_remainder: drops a last, smaller batch. Defaults to False.
@@ -141,11 +153,14 @@ def read_tfrecords(
         group: whether to return the group ids as `features["group"]`, int64 [B, 1]. Defaults to
             False.
         shard: `(index, count)`: reads the part of worker `index` of `count`, instead of
-            TensorFlow's automatic sharding. The part is whole files if their number is a multiple
-            of `count`, else every `count`-th row of each file. Defaults to None.
-        layout: layout of the records in a folder without a manifest. Defaults to None: "packed".
-        skip_batches: number of batches to skip at the start, to continue an interrupted pass; their
-            records are read and shuffled but not parsed. Defaults to 0.
+            TensorFlow's automatic sharding. With the layout "blocks", the part is a contiguous
+            range of the rows. Otherwise it is whole files if their number is a multiple of
+            `count`, else every `count`-th row of each file. Defaults to None.
+        layout: layout of the records in a folder without a manifest. Defaults to None: "blocks" if
+            the first record is one, else "packed".
+        skip_batches: number of batches to skip at the start, to continue an interrupted pass. With
+            the layout "blocks" their records are not read, except some for the first batch that
+            is; otherwise they are read and shuffled but not parsed. Defaults to 0.
 
     Returns:
         A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
@@ -177,13 +192,33 @@ def read_tfrecords(
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise DataError(f"shard={shard!r}; use (index, count) with index from 0 to count - 1")
-    files, parse = open_split(directory, split, schema, ledger, max_lost, group, layout, verify)
+    opened = open_split(directory, split, schema, ledger, max_lost, group, layout, verify)
     order = Order(shuffle, seed, repeat, cache, shard)
-    data = ordered_batches(files, order, batch_size, drop_remainder)
-    if skip_batches:
-        data = data.skip(skip_batches)
+    if opened.blocks is not None:
+        content = BlockRows(opened.blocks, opened.schema, keep=cache)
+        data = ordered_rows(opened.blocks, content, order, batch_size, drop_remainder, skip_batches)
+    else:
+        data = ordered_batches(opened.files, order, batch_size, drop_remainder)
+        if skip_batches:
+            data = data.skip(skip_batches)
     # Parsing whole batches is several times faster than single records.
-    return data.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return data.map(opened.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+class Opened(NamedTuple):
+    """A split whose records are checked.
+
+    Attributes:
+        schema: columns of the rows.
+        files: path and compression of the files to read.
+        blocks: the blocks of the files; None for the layouts with one record per row.
+        parse: parser of a batch of records, or, of blocks, of decoded rows.
+    """
+
+    schema: Schema
+    files: list[tuple[str, str]]
+    blocks: Blocks | None
+    parse: Callable[[tf.Tensor], Parsed]
 
 
 def open_split(
@@ -195,18 +230,18 @@ def open_split(
     group: bool = False,
     layout: str | None = None,
     verify: bool = True,
-) -> tuple[list[tuple[str, str]], Callable[[tf.Tensor], Parsed]]:
+) -> Opened:
     """Checks the records of a split; for the arguments see `read_tfrecords`.
 
     Returns:
-        Path and compression of the files to read, and the parser of a batch of their records.
+        What to read.
 
     Raises:
         DataError: if data are missing, or too many records are lost.
         SchemaMismatchError: if the folder's schema differs from `schema`.
 
     Example:
-        >>> files, parse = open_split("data/frappe", "train", None, None, 0.0)  # doctest: +SKIP
+        >>> opened = open_split("data/frappe", "train", None, None, 0.0)  # doctest: +SKIP
     """
     found = find_split(directory, split)
     if schema is None:
@@ -220,21 +255,30 @@ def open_split(
             f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
             f"{found.layout!r}; remove it"
         )
-    expected = Expected(schema, found.layout or layout or "packed", found.compression)
-    files = [(join(directory, name), found.compression) for name in found.files]
+    files = [join(directory, name) for name in found.files]
+    layout = found.layout or layout
+    if layout is None:
+        layout = BLOCKS if not found.compression and is_block_file(files[0]) else "packed"
+    # The records of blocks are compressed, not the files.
+    compression = "" if layout == BLOCKS else found.compression
+    expected = Expected(schema, layout, compression)
+    pairs = [(path, compression) for path in files]
     if verify:
         others = {
             sha256: name
             for split in load_manifest(directory).values()
             for sha256, name in zip(split.sha256 or (), split.files, strict=False)
         }
-        files = _usable(
-            files, found, expected, others, Ledger() if ledger is None else ledger, max_lost
+        pairs = _usable(
+            pairs, found, expected, others, Ledger() if ledger is None else ledger, max_lost
         )
     else:
-        for path, _ in files:
+        for path in files:
             check_lengths(path, expected)
-    return files, parser(schema, expected.layout, group)
+    if layout == BLOCKS:
+        blocks = find_blocks([path for path, _ in pairs], schema)
+        return Opened(schema, pairs, blocks, block_parser(schema, group))
+    return Opened(schema, pairs, None, parser(schema, layout, group))
 
 
 def _usable(

@@ -62,5 +62,5 @@ def test_the_report_and_the_file_tell_every_loss(tmp_path):
     saved = json.loads((tmp_path / "ledger.json").read_text())
     assert (saved["total_read"], saved["total_lost"], saved["exact"]) == (19_990, 10, True)
     assert saved["files"][1]["damages"] == [
-        {"offset": 70, "reason": "data checksum", "exact": True, "misfit": False}
+        {"offset": 70, "reason": "data checksum", "exact": True, "misfit": False, "rows": 1}
     ]

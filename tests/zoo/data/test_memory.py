@@ -17,9 +17,17 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("schema", "shards"), [(SCHEMA, 1), (SCHEMA, 5), (WEIGHTED, 3)])
-def test_batches_are_those_of_the_files(tmp_path, schema, shards, options):
-    write_tfrecords(tmp_path, schema, "train", [make_rows(1111)], shards)
+@pytest.mark.parametrize(
+    ("schema", "shards", "layout"),
+    [
+        (SCHEMA, 1, "packed"),
+        (SCHEMA, 5, "packed"),
+        (WEIGHTED, 3, "packed"),
+        (WEIGHTED, 3, "blocks"),
+    ],
+)
+def test_batches_are_those_of_the_files(tmp_path, schema, shards, layout, options):
+    write_tfrecords(tmp_path, schema, "train", [make_rows(1111)], shards, layout=layout)
     tf.random.set_seed(1)
     expected = read_tfrecords(tmp_path, "train", batch_size=100, **options)
     rows = RowsInMemory(tmp_path, "train", schema)

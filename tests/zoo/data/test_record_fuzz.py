@@ -84,14 +84,20 @@ def promise(folder, names: list[str], compression: str, layout: str = "packed", 
     (folder / "manifest.json").write_text(json.dumps({"version": 2, "splits": {"train": entry}}))
 
 
-@pytest.mark.parametrize("compression", ["", "GZIP"])
-def test_what_is_read_of_mutated_files(tmp_path, monkeypatch, compression):
+@pytest.mark.parametrize(
+    ("layout", "compression"),
+    [("packed", ""), ("packed", "GZIP"), ("blocks", ""), ("blocks", "GZIP")],
+)
+def test_what_is_read_of_mutated_files(tmp_path, monkeypatch, layout, compression):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # copies of the good records
     rows = make_rows(ROWS)
-    write_tfrecords(tmp_path / "sound", SCHEMA, "train", [rows], compression=compression)
+    size = 3 if layout == "blocks" else None
+    write_tfrecords(
+        tmp_path / "sound", SCHEMA, "train", [rows], 1, compression, layout, block_rows=size
+    )
     content = next((tmp_path / "sound").glob("train-*")).read_bytes()
     names = [f"{seed:05d}.tfrecord" for seed in range(READ)]
-    promise(tmp_path, names, compression)
+    promise(tmp_path, names, compression, layout)
     for seed, name in enumerate(names):
         (tmp_path / name).write_bytes(mutate(content, random.Random(seed)))
     while True:
@@ -102,7 +108,7 @@ def test_what_is_read_of_mutated_files(tmp_path, monkeypatch, compression):
         except DataError as error:  # a run of records that stands twice
             refused = re.search(r"(\d+\.tfrecord) holds \d+ rows, its manifest says 12", str(error))
             names.remove(refused[1])
-            promise(tmp_path, names, compression)
+            promise(tmp_path, names, compression, layout)
     assert len(names) > READ * 0.8
     known = list(zip(*(rows[key].tolist() for key in ("ids", "numeric", "label")), strict=True))
     read = collect(data)
@@ -114,10 +120,13 @@ def test_what_is_read_of_mutated_files(tmp_path, monkeypatch, compression):
     assert ledger.total_read == len(found) and READ < ledger.total_lost < 11 * READ
 
 
-@pytest.mark.parametrize("layout", ["packed", "columns"])
+@pytest.mark.parametrize("layout", ["packed", "columns", "blocks"])
 def test_sound_frames_with_mutated_contents(tmp_path, monkeypatch, layout):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    write_tfrecords(tmp_path / "sound", SCHEMA, "train", [make_rows(ROWS)], layout=layout)
+    size = 1 if layout == "blocks" else None
+    write_tfrecords(
+        tmp_path / "sound", SCHEMA, "train", [make_rows(ROWS)], layout=layout, block_rows=size
+    )
     source = tf.data.TFRecordDataset(str(next((tmp_path / "sound").glob("train-*"))))
     originals = list(source.as_numpy_iterator())
     records = [mutate(originals[seed % ROWS], random.Random(seed)) for seed in range(CONTENTS)]

@@ -75,9 +75,15 @@ def test_shards_of_workers_are_disjoint_and_complete(tmp_path, files, count, shu
 
 @pytest.mark.parametrize("cache", [False, True])
 @pytest.mark.parametrize("stop", [0, 3, 14])  # batches: none, in the first epoch, in the second
-def test_an_iterator_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cache, stop):
+@pytest.mark.parametrize(("layout", "block_rows"), [("packed", None), ("blocks", 1)])
+def test_an_iterator_goes_on_from_its_checkpoint(
+    tmp_path, monkeypatch, cache, stop, layout, block_rows
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    split = write_tfrecords(tmp_path / "data", SCHEMA, "train", [make_rows(1000)], 3)
+    split = write_tfrecords(
+        tmp_path / "data", SCHEMA, "train", [make_rows(1000)], 3,
+        layout=layout, block_rows=block_rows,
+    )  # fmt: skip
     damaged = tmp_path / "data" / split.files[1]
     content = bytearray(damaged.read_bytes())
     content[1000] ^= 1

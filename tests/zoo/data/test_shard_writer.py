@@ -32,7 +32,7 @@ def test_bounds_of_nonsense_are_refused(rows, shards):
 
 
 @pytest.mark.parametrize("compression", [None, "GZIP"])
-@pytest.mark.parametrize("layout", ["packed", "columns"])
+@pytest.mark.parametrize("layout", ["packed", "columns", "blocks"])
 def test_the_same_bytes_whatever_the_batches(tmp_path, compression, layout):
     rows, bounds = make_rows(10_000), shard_bounds(10_000, 3)
     options = {"layout": layout, "compression": compression}
