@@ -21,6 +21,7 @@ from launch.preparation.report import summary, write_report
 from launch.preparation.workspace import Workspace, check_free, fingerprint
 from zoo.data.files import DataError
 from zoo.data.manifest import save_split
+from zoo.data.record_layout import DEFAULT_LAYOUT, LAYOUTS
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import split_of
 
@@ -34,7 +35,7 @@ def prepare(
     shards: int = 1,
     compression: str | None = None,
     overwrite: bool = False,
-    layout: str = "packed",
+    layout: str = DEFAULT_LAYOUT,
     max_lost: float = MOST_LOST,
     key: str = "",
 ) -> str:
@@ -50,8 +51,9 @@ def prepare(
         shards: int, number of record files per split. Defaults to 1.
         compression: `None` or "GZIP". Defaults to `None`.
         overwrite: boolean, whether to replace a prepared folder. Defaults to `False`.
-        layout: "packed" (ids and numbers as two vectors) or "columns" (one feature per column).
-            Defaults to "packed".
+        layout: "blocks" (a record holds many rows), or one `tf.train.Example` per row: "packed"
+            (ids and numbers as two vectors) or "columns" (one feature per column). Defaults to
+            "blocks".
         max_lost: float, maximum share of damaged raw rows, in [0, 1]. Defaults to 1e-4.
         key: string, values other than the files and the schema that determine the rows, such as
             a seed. Defaults to "".
@@ -147,7 +149,12 @@ def _define_flags() -> None:
     )
     flags.DEFINE_integer("shards", 1, "Number of record files per split.", lower_bound=1)
     flags.DEFINE_enum("compression", None, ["GZIP"], "Compression of the record files.")
-    flags.DEFINE_enum("layout", "packed", ["packed", "columns"], "Layout of the records.")
+    flags.DEFINE_enum(
+        "layout",
+        DEFAULT_LAYOUT,
+        LAYOUTS,
+        "Layout of the records: many rows per record (blocks), or a tf.train.Example per row.",
+    )
     flags.DEFINE_integer(
         "min_count",
         None,

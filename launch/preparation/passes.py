@@ -21,6 +21,7 @@ from launch.preparation.rows import prefetched, sliced_rows
 from launch.preparation.workspace import Workspace
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
+from zoo.data.record_layout import DEFAULT_LAYOUT
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, shard_bounds, write_shards
 from zoo.data.vocabulary import check_file_names, load_vocabulary, save_vocabulary
@@ -62,16 +63,16 @@ class Files:
     Args:
         shards: int, number of files per split, at least 1. Defaults to 1.
         compression: `None` or "GZIP". Defaults to `None`.
-        layout: "packed" or "columns". Defaults to "packed".
+        layout: "blocks", "packed" or "columns". Defaults to "blocks".
 
     Example:
         >>> Files(shards=4).layout
-        'packed'
+        'blocks'
     """
 
     shards: int = 1
     compression: str | None = None
-    layout: str = "packed"
+    layout: str = DEFAULT_LAYOUT
 
 
 def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:

@@ -101,7 +101,7 @@ def test_every_encoding_weight_and_group_reach_the_records(tmp_path):
         group="who",
     )
     raw = tiny(schema, train=table, valid=table)
-    for layout in ("packed", "columns"):
+    for layout in ("packed", "columns", "blocks"):
         out = tmp_path / layout
         prepare(raw, out, layout=layout)
         features, label, weight = next(iter(read_tfrecords(out, "train", group=True)))

@@ -1,5 +1,7 @@
 """Rows to write and read in the tests of record files."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +15,10 @@ SCHEMA = zoo.Schema(
 WEIGHTED = zoo.Schema(
     "weighted", SCHEMA.categorical, SCHEMA.numeric, label="clicked", weight="cost", group="row"
 )
+
+
+# For tests of damage to single rows: a record of the default layout holds many.
+write_packed = functools.partial(zoo.write_tfrecords, layout="packed")
 
 
 def make_rows(count: int, seed: int = 0) -> dict[str, np.ndarray]:

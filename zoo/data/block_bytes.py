@@ -30,7 +30,7 @@ class BlockBytes:
         >>> schema = Schema("tiny", [Categorical("user", 10)])
         >>> rows = checked_batch({"ids": [[3]], "label": [1]}, schema, first_row=0)
         >>> len(BlockBytes(schema).of(rows))
-        40
+        88
     """
 
     def __init__(self, schema: Schema, compressed: bool = False):

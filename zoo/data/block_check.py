@@ -27,7 +27,7 @@ def count_rows(path: str, schema: Schema, longest: int) -> int | None:
         The number of rows; None if a record is damaged or does not match.
 
     Example:
-        >>> count_rows("train-00000-of-00001.tfrecord", schema, 40)  # doctest: +SKIP
+        >>> count_rows("train-00000-of-00001.tfrecord", schema, 72)  # doctest: +SKIP
         2
     """
     size = max(1, _BATCH_BYTES // max(1, longest))
@@ -52,8 +52,8 @@ def explain_block(record: bytes, schema: Schema) -> tuple[int, str | None]:
         schema: columns of the rows.
 
     Returns:
-        The number of rows, as far as the header is usable, else 1; and a string with the first
-        problem, or None.
+        The number of rows, or 1 if the size of the record does not confirm it; and a string with
+        the first problem, or None.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -66,23 +66,19 @@ def explain_block(record: bytes, schema: Schema) -> tuple[int, str | None]:
         return 1, f"not a block of rows ({size})"
     if not 1 <= head.rows <= layout.most_rows:
         return 1, f"a block of {head.rows:,} rows, allowed are 1 to {layout.most_rows:,}"
-    return head.rows, _trouble(record, head, layout)
-
-
-def _trouble(record: bytes, head: BlockHead, layout: BlockLayout) -> str | None:
-    schema, rows = layout.schema, head.rows
-    fixed = layout.columns * rows
-    most = fixed + sum(length for _, length in layout.ragged) * rows
+    fixed = layout.columns * head.rows
+    most = fixed + sum(length for _, length in layout.ragged) * head.rows
     if not fixed <= head.words <= most:
-        return (
-            f"a block of {rows:,} rows with {head.words:,} words, expected {fixed:,}"
-            + (f" to {most:,}" if most > fixed else "")
-            + f" for {layout.columns:,} columns"
-        )
+        expected = f"{fixed:,}" + (f" to {most:,}" if most > fixed else "")
+        return 1, f"a block of {head.rows:,} rows with {head.words:,} words, expected {expected}"
     body = _body(record, head)
     if body is None:
-        return f"a block whose content does not have the {4 * head.words:,} bytes of its header"
-    words = np.frombuffer(body, "<i4")
+        return 1, f"a block whose content does not have the {4 * head.words:,} bytes of its header"
+    return head.rows, _trouble(np.frombuffer(body, "<i4"), head.rows, layout)
+
+
+def _trouble(words: np.ndarray, rows: int, layout: BlockLayout) -> str | None:
+    schema, fixed = layout.schema, layout.columns * rows
     columns = words[:fixed].reshape(layout.columns, rows)
     fields = len(schema.categorical)
     ids, numbers = columns[:fields], columns[fields:].view("<f4")
@@ -95,8 +91,8 @@ def _trouble(record: bytes, head: BlockHead, layout: BlockLayout) -> str | None:
             return f"field {field.name!r} has {ids[place, row]} values, allowed are {field.length}"
         return _bad_id(schema, int(place), int(ids[place, row]))
     used = ids[[place for place, _ in layout.ragged]].sum(axis=1, dtype=np.int64)
-    if used.sum() != head.words - fixed:
-        return f"a block with {head.words - fixed:,} values of fields, expected {used.sum():,}"
+    if used.sum() != len(words) - fixed:
+        return f"a block with {len(words) - fixed:,} values of fields, expected {used.sum():,}"
     start = fixed
     for (place, _), count in zip(layout.ragged, used.tolist(), strict=True):
         values = words[start : start + count]

@@ -88,7 +88,7 @@ def _blocks_of(path: str, layout: BlockLayout) -> list[tuple[int, int, int]]:
             head = BlockHead.of(frame[HEADER:])
             if frame[:HEADER] != header(size) or after > end or size > layout.most_bytes:
                 raise _damaged(path, place, "a damaged header")
-            if head is None or not 1 <= head.rows <= layout.most_rows:
+            if size < HEAD.size or head is None or not 1 <= head.rows <= layout.most_rows:
                 raise _damaged(path, place, "a record that is not a block of rows")
             blocks.append((place, head.rows, int(head.compressed)))
             place = after

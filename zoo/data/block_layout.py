@@ -1,8 +1,8 @@
 """The layout `blocks`: a record holds a block of rows, column by column, in words of 4 bytes.
 
-A record is a header of 16 bytes (`MAGIC`, a version and flags, the number of rows n, and the number
-of words of the body) and the body, which a flag says is compressed with gzip. The body contains
-little-endian words of 4 bytes:
+A record is a header of 64 bytes (`MAGIC`, a version and flags, the number of rows n, the number of
+words of the body, and zeros) and the body, which is compressed with gzip if a flag says so. The
+body contains little-endian words of 4 bytes:
 
 1. per categorical field, in the order of the schema, n words: the id of each row, or, for a field
    longer than 1, the number of its values;
@@ -25,7 +25,7 @@ from zoo.data.schema import Schema
 MAGIC = 0x42484654  # the bytes "TFHB"; a tf.train.Example begins with another byte
 VERSION = 1
 COMPRESSED = 1 << 16  # flag in the second word of the header
-HEAD = struct.Struct("<IIII")
+HEAD = struct.Struct("<IIII48x")  # 64 bytes: TensorFlow copies what is not aligned so
 _ROWS, _WORDS = 1024, 1 << 18  # rows of a block, or fewer if they take more than this many words
 _MOST_WORDS = 1 << 22  # of a block that is read, padding included; 16 MiB
 _GZIP_SPARE = 1 << 12  # bytes that gzip adds to incompressible content, at most, and 1/1000

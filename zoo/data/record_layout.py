@@ -10,6 +10,7 @@ from zoo.data.schema import Schema
 
 BLOCKS = "blocks"  # many rows per record, see `zoo.data.block_layout`
 LAYOUTS = (BLOCKS, "packed", "columns")
+DEFAULT_LAYOUT = BLOCKS
 GROUP = "group_id"  # the group's feature in "columns": the group's own name may be a field
 
 

@@ -18,7 +18,7 @@ from zoo.data.block_layout import BlockLayout
 from zoo.data.example_bytes import RecordBytes
 from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.manifest import COMPRESSIONS, Split, shard_name
-from zoo.data.record_layout import BLOCKS, check_layout
+from zoo.data.record_layout import BLOCKS, DEFAULT_LAYOUT, check_layout
 from zoo.data.schema import Schema
 
 _AT_ONCE = 4096  # rows serialized and written at once: some 2 MB, which fits in the cache
@@ -78,7 +78,7 @@ def write_shards(
     split: str,
     batches: Iterable[Mapping[str, np.ndarray]],
     bounds: Sequence[tuple[int, int | None]],
-    layout: str = "packed",
+    layout: str = DEFAULT_LAYOUT,
     compression: str | None = None,
     first: int = 0,
     version: int = 0,

@@ -15,7 +15,7 @@ from zoo.data.files import DataError, join
 from zoo.data.ledger import MAX_LOST, Ledger
 from zoo.data.manifest import Split, find_split, load_manifest
 from zoo.data.record_check import Expected, check_lengths, usable_file
-from zoo.data.record_layout import BLOCKS
+from zoo.data.record_layout import BLOCKS, DEFAULT_LAYOUT
 from zoo.data.record_order import Order, ordered_batches
 from zoo.data.record_parse import Parsed, parser
 from zoo.data.replacement import remove_abandoned, replacing
@@ -31,7 +31,7 @@ def write_tfrecords(
     batches: Iterable[Mapping[str, np.ndarray]],
     shards: int = 1,
     compression: str | None = None,
-    layout: str = "packed",
+    layout: str = DEFAULT_LAYOUT,
     rows: int | None = None,
     block_rows: int | None = None,
 ) -> Split:
@@ -52,7 +52,7 @@ def write_tfrecords(
         compression: None or "GZIP". Defaults to None.
         layout: "blocks" (a record holds many rows, column by column; the fastest), or one
             `tf.train.Example` per row: "packed" (one list per kind of column) or "columns" (one
-            feature per column, as in TFX). Defaults to "packed".
+            feature per column, as in TFX). Defaults to "blocks".
         rows: number of rows over all batches; required with several shards unless `batches` is a
             list. Defaults to None.
         block_rows: rows of a record with the layout "blocks"; damage to a record loses all of

@@ -71,7 +71,7 @@ def tables(draw) -> tuple[Schema, dict[str, np.ndarray]]:
     return schema, rows
 
 
-@examples(60)
+@examples(30)
 @given(tables(), st.booleans())
 def test_rows_of_any_schema_come_back_bit_for_bit(table, compressed):
     schema, rows = table
@@ -87,7 +87,7 @@ def test_rows_of_any_schema_come_back_bit_for_bit(table, compressed):
         assert value.numpy().reshape(expected.shape).tobytes() == expected.tobytes(), key
 
 
-@examples(60)
+@examples(30)
 @given(st.data(), st.booleans())
 def test_mutated_contents_are_refused_or_still_allowed(data, compressed):
     record = bytearray(record_of(WEIGHTED, make_rows(7), compressed))
@@ -163,7 +163,7 @@ def readings(draw) -> dict:
     }
 
 
-@examples(5)
+@examples(3)
 @given(readings())
 def test_every_row_once_per_epoch_and_from_any_batch_on(how):
     blocks, batch, total = how["blocks"], how["batch"], int(how["blocks"].rows.sum())
@@ -195,12 +195,9 @@ def test_every_row_once_per_epoch_and_from_any_batch_on(how):
         assert sorted(all_rows) == list(range(total))
 
 
-@pytest.mark.parametrize("compression", [None, "GZIP"])
-def test_files_are_read_as_their_row_numbers_are(tmp_path, compression):
+def test_files_are_read_in_an_exact_order(tmp_path):
     rows = make_rows(1000)
-    write_tfrecords(
-        tmp_path, SCHEMA, "train", cut(rows, 130), 3, compression, "blocks", block_rows=17
-    )
+    write_tfrecords(tmp_path, SCHEMA, "train", cut(rows, 130), 3, "GZIP", "blocks", block_rows=17)
     read = collect(read_tfrecords(tmp_path, "train", batch_size=64))
     for key, value in read.items():
         np.testing.assert_array_equal(value, rows[key])

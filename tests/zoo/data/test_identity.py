@@ -13,7 +13,7 @@ from zoo.data.identity import check_identity, data_identity
 from zoo.data.vocabulary import save_vocabulary
 
 
-def write_data(folder, users=("ann", "bob"), label=1.0, layout="packed", **schema):
+def write_data(folder, users=("ann", "bob"), label=1.0, layout="blocks", **schema):
     given = {"categorical": [zoo.Categorical("user", 3)], "numeric": [zoo.Numeric("x", 1.0)]}
     schema = zoo.Schema("tiny", **{**given, **schema})
     for split in ("train", "valid"):

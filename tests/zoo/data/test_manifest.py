@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def test_version_1_is_still_read(tmp_path):
-    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(9)])
+    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(9)], layout="packed")
     path = tmp_path / "manifest.json"
     content = json.loads(path.read_text())
     content["version"] = 1
@@ -91,7 +91,7 @@ def test_a_split_without_a_file_is_refused(folder):
 def test_an_unknown_layout_is_refused(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"columns"', '"rows"'))
-    with pytest.raises(DataError, match=r"layout='rows'; use one of packed, columns"):
+    with pytest.raises(DataError, match=r"layout='rows'; use one of blocks, packed, columns"):
         read_tfrecords(folder, "train")
 
 

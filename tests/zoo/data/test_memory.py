@@ -16,14 +16,14 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize(
-    ("schema", "shards", "layout"),
+    ("schema", "shards", "layout", "options"),
     [
-        (SCHEMA, 1, "packed"),
-        (SCHEMA, 5, "packed"),
-        (WEIGHTED, 3, "packed"),
-        (WEIGHTED, 3, "blocks"),
+        *((SCHEMA, shards, "packed", options) for shards in (1, 5) for options in OPTIONS),
+        *((WEIGHTED, 3, "packed", options) for options in OPTIONS),
+        (WEIGHTED, 3, "blocks", OPTIONS[0]),
+        (WEIGHTED, 3, "blocks", OPTIONS[3]),
+        pytest.param(WEIGHTED, 3, "blocks", OPTIONS[2], marks=pytest.mark.slow),
     ],
 )
 def test_batches_are_those_of_the_files(tmp_path, schema, shards, layout, options):
@@ -52,7 +52,7 @@ def test_every_epoch_has_the_order_of_the_files(tmp_path):
 
 
 def test_damaged_records_are_counted_and_left_out(tmp_path):
-    split = write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(400)], 2)
+    split = write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(400)], 2, layout="packed")
     path = tmp_path / split.files[0]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF

@@ -13,6 +13,7 @@ from record_rows import (
     make_rows,
     order,
     packed_examples,
+    write_packed,
     write_records,
 )
 
@@ -81,7 +82,7 @@ WEIGHTY = Schema("weighty", SCHEMA.categorical, SCHEMA.numeric, weight="weight")
 def spoilt_folder(folder, misfit: bytes, compression: str = ""):
     """Six rows, of which the fourth is replaced; gives the file and where the fourth stands."""
     rows = make_rows(6)
-    write_tfrecords(folder, WEIGHTY, "train", [rows], compression=compression)
+    write_packed(folder, WEIGHTY, "train", [rows], compression=compression)
     path = next(folder.glob("train-*"))
     records = packed_examples(*(rows[key] for key in ("ids", "numeric", "label", "weight")))
     records[3] = misfit
@@ -121,7 +122,7 @@ def test_misfits_of_compressed_files_and_without_a_manifest(tmp_path, compressio
 
 
 def test_an_id_beyond_32_bits_is_not_taken_for_another(tmp_path):
-    write_tfrecords(tmp_path, LARGE, "train", [{"ids": [[7], [8]], "label": [0, 1]}])
+    write_packed(tmp_path, LARGE, "train", [{"ids": [[7], [8]], "label": [0, 1]}])
     path = next(tmp_path.glob("train-*"))
     records = []
     for user in (7, 2**32 + 8):
@@ -170,7 +171,7 @@ def test_many_misfits_among_many_records_are_found_natively(tmp_path, monkeypatc
     count = 20_000
     schema = Schema("wide", [], [Numeric("x")])
     numbers = np.arange(count, dtype=np.float32)[:, None]
-    split = write_tfrecords(tmp_path, schema, "train", [{"numeric": numbers, "label": [0] * count}])
+    split = write_packed(tmp_path, schema, "train", [{"numeric": numbers, "label": [0] * count}])
     path = tmp_path / split.files[0]
     records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     for row in (5, 6, 7777, 19_999):
@@ -205,7 +206,7 @@ def test_damage_and_misfits_are_counted_together(tmp_path):
 
 def test_a_file_that_changes_is_checked_again(tmp_path):
     """Within a second, and with its size as before."""
-    write_tfrecords(tmp_path, SCHEMA, "train", [make_rows(6)])
+    write_packed(tmp_path, SCHEMA, "train", [make_rows(6)])
     path = next(tmp_path.glob("train-*"))
     content = path.read_bytes()
     offsets = [offset for offset, _ in walk(content)]

@@ -10,8 +10,9 @@ import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
 from properties import examples
+from record_rows import write_packed
 
-from zoo import Categorical, DataError, Ledger, Schema, read_tfrecords, write_tfrecords
+from zoo import Categorical, DataError, Ledger, Schema, read_tfrecords
 from zoo.data.ledger import Damage
 from zoo.data.record_file import walk
 from zoo.data.record_frame import masked_crc32c
@@ -25,7 +26,7 @@ def write(folder: Path, compression: str = "", manifest: bool = True) -> Path:
     rows = np.arange(COUNT)
     ids = np.stack([rows, 999_999 - rows * 7], axis=1)
     batch = {"ids": ids, "label": rows % 2}
-    split = write_tfrecords(folder, SCHEMA, "train", [batch], compression=compression)
+    split = write_packed(folder, SCHEMA, "train", [batch], compression=compression)
     if not manifest:
         (folder / "manifest.json").unlink()
     return folder / split.files[0]
@@ -195,7 +196,7 @@ def test_a_damaged_record_within_a_sound_gzip_stream(tmp_path):
 def test_only_the_damaged_shard_is_replaced_and_each_is_accounted(tmp_path):
     rows = np.arange(400)
     batch = {"ids": np.stack([rows, rows], axis=1), "label": rows % 2}
-    split = write_tfrecords(tmp_path, SCHEMA, "train", [batch], shards=4)
+    split = write_packed(tmp_path, SCHEMA, "train", [batch], shards=4)
     offset, _ = frames(tmp_path / split.files[1])[5]
     flip(tmp_path / split.files[1], offset + 13)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("train-*")}

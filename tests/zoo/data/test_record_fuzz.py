@@ -51,7 +51,7 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
 def sound(tmp_path_factory):
     """A small data folder and its single file."""
     folder = tmp_path_factory.mktemp("sound")
-    split = write_tfrecords(folder, SCHEMA, "train", [make_rows(ROWS)])
+    split = write_tfrecords(folder, SCHEMA, "train", [make_rows(ROWS)], layout="packed")
     return folder, (folder / split.files[0]).read_bytes()
 
 

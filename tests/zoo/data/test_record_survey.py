@@ -9,9 +9,9 @@ import tempfile
 import numpy as np
 import pytest
 import tensorflow as tf
-from record_rows import SCHEMA, make_rows, order, write_records
+from record_rows import SCHEMA, make_rows, order, write_packed, write_records
 
-from zoo import DataError, Ledger, SchemaMismatchError, read_tfrecords, write_tfrecords
+from zoo import DataError, Ledger, SchemaMismatchError, read_tfrecords
 from zoo.data import record_survey as module
 from zoo.data.record_frame import header, masked_crc32c
 from zoo.data.record_survey import survey
@@ -31,7 +31,7 @@ def own_copies(tmp_path_factory, monkeypatch):
 
 def written(folder, compression="", shards=1):
     """A data folder; gives its first file and the content of it, decompressed."""
-    split = write_tfrecords(folder, SCHEMA, "train", [make_rows(ROWS)], shards, compression)
+    split = write_packed(folder, SCHEMA, "train", [make_rows(ROWS)], shards, compression)
     path = folder / split.files[0]
     content = path.read_bytes()
     return path, gzip.decompress(content) if compression else content
@@ -149,7 +149,7 @@ def test_a_shard_in_the_place_of_another_is_named(tmp_path, compression, shards)
 
 def test_a_shard_of_another_split_is_named(tmp_path):
     path, _ = written(tmp_path)
-    valid = write_tfrecords(tmp_path, SCHEMA, "valid", [make_rows(7)]).files[0]
+    valid = write_packed(tmp_path, SCHEMA, "valid", [make_rows(7)]).files[0]
     shutil.copy(tmp_path / valid, path)
     with pytest.raises(DataError, match=rf"{path.name} is a copy of {valid}"):
         read_tfrecords(tmp_path, "train", max_lost=1.0)
@@ -158,7 +158,7 @@ def test_a_shard_of_another_split_is_named(tmp_path):
 @pytest.mark.parametrize("compression", ["", "GZIP"])
 def test_sound_records_that_were_not_written_are_refused(tmp_path, compression):
     path, _ = written(tmp_path / "data", compression)
-    write_tfrecords(tmp_path / "o", SCHEMA, "train", [make_rows(ROWS, 1)], compression=compression)
+    write_packed(tmp_path / "o", SCHEMA, "train", [make_rows(ROWS, 1)], compression=compression)
     shutil.copy(tmp_path / "o" / path.name, path)
     with pytest.raises(DataError, match=rf"{path.name} has the SHA-256 .*20 rows are intact"):
         read_tfrecords(tmp_path / "data", "train", max_lost=1.0)
@@ -204,6 +204,6 @@ def test_a_manifest_of_version_1_has_no_checksums_to_compare(tmp_path):
     content["version"] = 1
     content["splits"]["train"]["files"] = [{"file": path.name, "rows": ROWS}]
     manifest.write_text(json.dumps(content))
-    other = write_tfrecords(tmp_path / "o", SCHEMA, "train", [make_rows(ROWS, 1)]).files[0]
+    other = write_packed(tmp_path / "o", SCHEMA, "train", [make_rows(ROWS, 1)]).files[0]
     shutil.copy(tmp_path / "o" / other, path)
     np.testing.assert_array_equal(read(tmp_path)[0], np.arange(ROWS))

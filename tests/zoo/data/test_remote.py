@@ -144,7 +144,7 @@ def test_data_folders_may_be_remote(remote, compression):
 
 
 def test_damage_in_remote_files_is_counted(remote):
-    split = zoo.write_tfrecords(remote, SCHEMA, "train", [rows_of(50)])
+    split = zoo.write_tfrecords(remote, SCHEMA, "train", [rows_of(50)], layout="packed")
     path = join(remote, split.files[0])
     with tf.io.gfile.GFile(path, "rb") as file:
         content = bytearray(file.read())

@@ -74,7 +74,7 @@ def test_weights_and_groups(tmp_path, layout):
         read_tfrecords(tmp_path / "none", "train", group=True)
 
 
-def test_both_layouts_are_plain_examples(tmp_path):
+def test_layouts_of_one_row_per_record_are_plain_examples(tmp_path):
     rows = make_rows(50)
     rows["ids"][0] = [99_999, 127, 128, -1]
     rows["ids"][1, 1:] = -1
@@ -106,7 +106,7 @@ def test_both_layouts_are_plain_examples(tmp_path):
 def test_a_column_named_as_the_group_is_refused_in_columns(tmp_path):
     schema = Schema("s", [Categorical("group_id", 5)], group="group_id")
     rows = {"ids": [[1]], "label": [1], "group": [7]}
-    write_tfrecords(tmp_path / "packed", schema, "t", [rows])
+    write_tfrecords(tmp_path / "packed", schema, "t", [rows], layout="packed")
     with pytest.raises(SchemaError, match=r"'group_id'.*rename"):
         write_tfrecords(tmp_path / "columns", schema, "t", [rows], layout="columns")
 
