@@ -1,18 +1,26 @@
-"""Rows per second of the TFRecord writer, of the reader, and of training DeepFM.
+"""What input costs: rows per second of writing, checking and reading, beside training.
 
     python benchmarks/input_pipeline.py [--rows=400000] [--batch_size=4096] [--rounds=5]
+        [--data=PREPARED_FOLDER] [--peers=PYTHON]
 
-Writes generated rows of Criteo's shape (26 categorical fields, 13 numbers) to temporary folders, in
-both layouts, plain and GZIP. Then, in turn, it reads each as training does (shuffled, parsed,
-batched), checks it as the first reading does, and trains DeepFM on a batch in memory. Targets with
-the packed layout: the reader is at least three times as fast as training, so that it does not slow
-down training, and the writer reaches 150,000 rows/s on one core.
+1. Writes rows to temporary folders in each layout, plain and GZIP. Then, in turn, it reads each as
+   training does (shuffled, parsed, batched), checks it as the first reading does, and trains DeepFM
+   with Adam on batches in memory. Goal with the default layout: reading alone gives 10 times the
+   rows per second of training.
+2. Trains epochs of `launch.train` on the default layout; after each, the same number of steps of the
+   same model on batches in memory. Goal: an epoch takes at most 1.10 times its steps.
+
+The rows are generated with Criteo's shape (26 categorical fields, 13 numbers), or are those of the
+split train of `--data`. `--peers` names the Python of an environment with torch and, if possible,
+fuxictr, whose loaders read the same rows in turn with the others.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,14 +36,22 @@ from absl import app, flags
 import tf_helen
 import zoo
 import zoo.data.manifest
+from launch.run.config import RunConfig
+from launch.run.training import train
 
 _ROWS = flags.DEFINE_integer("rows", 400_000, "Rows to write.")
 _BATCH = flags.DEFINE_integer("batch_size", 4096, "Rows per batch.")
 _SHARDS = flags.DEFINE_integer("shards", 4, "Record files.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds, reader and training in turn.")
+_DATA = flags.DEFINE_string("data", None, "Prepared folder whose training rows are used.")
+_PEERS = flags.DEFINE_string("peers", None, "Python with torch and fuxictr.")
+_MODELS = flags.DEFINE_list("models", ["deepfm", "dnn"], "Models whose epochs are timed.")
 
 FIELDS, NUMBERS, FIELD_SIZE = 26, 13, 40_000
-KINDS = [(layout, gzip) for layout in ("packed", "columns") for gzip in (None, "GZIP")]
+LAYOUTS = ("blocks", "packed", "columns")
+KINDS = [(layout, gzip) for layout in LAYOUTS for gzip in (None, "GZIP")]
+PEERS = pathlib.Path(__file__).parent / "peers" / "loaders.py"
+IN_MEMORY = 16  # batches of the bare steps
 
 
 def generated(rows: int):
@@ -50,86 +66,172 @@ def generated(rows: int):
         }
 
 
+def source() -> tuple[zoo.Schema, list]:
+    """The schema and the rows, in batches."""
+    if not _DATA.value:
+        fields = [zoo.Categorical(f"c{i}", FIELD_SIZE) for i in range(FIELDS)]
+        schema = zoo.Schema("generated", fields, [zoo.Numeric(f"n{i}") for i in range(NUMBERS)])
+        return schema, list(generated(_ROWS.value))
+    found = zoo.Schema.load(_DATA.value)
+    schema = zoo.Schema(found.name, found.categorical, found.numeric, found.label, found.weight)
+    data = zoo.read_tfrecords(_DATA.value, "train", batch_size=50_000).as_numpy_iterator()
+    batches = []
+    for features, label, *weight in data:
+        batches.append({**features, "label": label[:, 0]})
+        batches[-1] |= {"weight": weight[0][:, 0]} if weight else {}
+    return schema, batches
+
+
 def read_once(folder: str) -> float:
     """Rows per second of one shuffled pass."""
     data = zoo.read_tfrecords(
         folder, "train", batch_size=_BATCH.value, shuffle=True, seed=1, verify=False
     )
     start, rows = time.perf_counter(), 0
-    for _, label in data:
+    for _, label, *_rest in data:
         rows += label.shape[0]
     return rows / (time.perf_counter() - start)
 
 
-def check_once(folder: str) -> float:
+def check_once(folder: str, rows: int) -> float:
     """Rows per second of the check before the first epoch."""
     for path in pathlib.Path(folder).glob("*.tfrecord*"):
         path.touch()  # the result of a check is stored with the time of the last change
     start = time.perf_counter()
     zoo.read_tfrecords(folder, "train")
-    return _ROWS.value / (time.perf_counter() - start)
+    return rows / (time.perf_counter() - start)
 
 
-class Trainer:
-    """DeepFM with Adam on one batch in memory."""
+class Steps:
+    """The steps of `fit` on batches in memory, without input and callbacks."""
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, model: str):
         schema = zoo.Schema.load(folder)
-        data = zoo.read_tfrecords(folder, "train", batch_size=_BATCH.value, verify=False)
-        self.batch = next(iter(data))
-        self.model = zoo.get("deepfm")(schema)
+        data = zoo.read_tfrecords(
+            folder, "train", batch_size=_BATCH.value, shuffle=True, seed=1, drop_remainder=True,
+            verify=False,
+        )  # fmt: skip
+        batches = list(data.take(IN_MEMORY))
+        stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches)
+        self._batches = iter(tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(2))
+        self._model = zoo.get(model)(schema)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        self.model.compile(tf_helen.Adam(), loss)
-        self.step = tf.function(lambda x, y: self.model.train_step((x, y)))
-        self.train(3)
+        self._model.compile(tf_helen.Adam(), loss)
+        self._model.make_train_function()
+        self.seconds(3)
 
-    def train(self, steps: int) -> float:
-        """Rows per second over some steps."""
+    def seconds(self, steps: int) -> float:
+        """Seconds of some steps."""
         start = time.perf_counter()
         for _ in range(steps):
-            self.step(*self.batch)
-        return steps * _BATCH.value / (time.perf_counter() - start)
+            logs = self._model.train_function(self._batches)
+        float(logs["loss"])
+        return time.perf_counter() - start
 
 
-def write_once(folder: str, layout: str, compression: str | None, batches: list) -> float:
-    """Rows per second of the writer."""
-    fields = [zoo.Categorical(f"c{i}", FIELD_SIZE) for i in range(FIELDS)]
-    schema = zoo.Schema("generated", fields, [zoo.Numeric(f"n{i}") for i in range(NUMBERS)])
-    start = time.perf_counter()
-    zoo.write_tfrecords(folder, schema, "train", batches, _SHARDS.value, compression, layout)
-    return _ROWS.value / (time.perf_counter() - start)
+def peer_rates(folder: str) -> dict[str, float]:
+    """Rows per second of the loaders of other libraries, in a process of their own."""
+    done = subprocess.run(
+        [_PEERS.value, str(PEERS), folder, str(_BATCH.value)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr)
+        return {}
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def main(_) -> None:
-    with tempfile.TemporaryDirectory() as parent:
-        batches = list(generated(_ROWS.value))
-        folders = {kind: f"{parent}/{kind[0]}-{kind[1]}" for kind in KINDS}
-        written = {kind: write_once(folders[kind], *kind, batches) for kind in KINDS}
-        trainer, trained = Trainer(folders[KINDS[0]]), []
-        read, checked, ratios = ({kind: [] for kind in KINDS} for _ in range(3))
+def save_for_peers(folder: str, schema: zoo.Schema, batches: list) -> None:
+    """Writes the rows as arrays, which the other libraries read into memory."""
+    columns, start = {}, 0
+    for field in schema.categorical:
+        stop = start + field.length
+        values = np.concatenate([batch["ids"][:, start:stop] for batch in batches])
+        columns[field.name] = values[:, 0] if field.length == 1 else np.maximum(values, 0)
+        start = stop
+    for place, column in enumerate(schema.numeric):
+        columns[column.name] = np.concatenate([batch["numeric"][:, place] for batch in batches])
+    columns[schema.label] = np.concatenate([batch["label"] for batch in batches])
+    np.savez(f"{folder}/train.npz", **columns)
+    (pathlib.Path(folder) / "columns.json").write_text(
+        json.dumps({
+            "sizes": {field.name: field.size for field in schema.categorical},
+            "numeric": [column.name for column in schema.numeric],
+            "label": schema.label,
+        })
+    )  # fmt: skip
+
+
+def compare_layouts(parent: str, schema: zoo.Schema, batches: list, rows: int) -> None:
+    folders = {kind: f"{parent}/{kind[0]}-{kind[1]}" for kind in KINDS}
+    written = {}
+    for (layout, gzip), folder in folders.items():
+        start = time.perf_counter()
+        zoo.write_tfrecords(folder, schema, "train", batches, _SHARDS.value, gzip, layout)
+        written[layout, gzip] = rows / (time.perf_counter() - start)
+    if _PEERS.value:
+        save_for_peers(parent, schema, batches)
+    steps, trained = Steps(folders[KINDS[0]], "deepfm"), []
+    read, checked, ratios = ({kind: [] for kind in KINDS} for _ in range(3))
+    peers: dict[str, list] = {}
+    for kind in KINDS:
+        read_once(folders[kind])  # fills the cache of the file system
+    for _ in range(_ROUNDS.value):
+        before = 20 * _BATCH.value / steps.seconds(20)
         for kind in KINDS:
-            read_once(folders[kind])  # fills the cache of the file system
-        for _ in range(_ROUNDS.value):
-            trained.append(trainer.train(20))
-            for kind in KINDS:
-                read[kind].append(read_once(folders[kind]))
-                checked[kind].append(check_once(folders[kind]))
-                ratios[kind].append(read[kind][-1] / trained[-1])
-        sizes = {
-            kind: sum(zoo.data.manifest.load_manifest(f)["train"].bytes)
-            for kind, f in folders.items()
-        }
-    print(f"{FIELDS} + {NUMBERS} columns, batch {_BATCH.value}, {_SHARDS.value} files; medians")
+            read[kind].append(read_once(folders[kind]))
+            checked[kind].append(check_once(folders[kind], rows))
+        for name, rate in (peer_rates(parent) if _PEERS.value else {}).items():
+            peers.setdefault(name, []).append(rate)
+        trained.append((before + 20 * _BATCH.value / steps.seconds(20)) / 2)
+        for kind in KINDS:
+            ratios[kind].append(read[kind][-1] / trained[-1])
+    print(f"{schema.name}: {rows:,} rows, batch {_BATCH.value}, {_SHARDS.value} files; medians")
     print(f"DeepFM with Adam trains {np.median(trained):,.0f} rows/s")
     print("layout   gzip  bytes/row  written/s  checked/s     read/s  read / trained")
-    for kind in KINDS:
+    for kind, folder in folders.items():
+        size = sum(zoo.data.manifest.load_manifest(folder)["train"].bytes) / rows
         rates = (written[kind], np.median(checked[kind]), np.median(read[kind]))
         figures = "".join(f"{rate:>11,.0f}" for rate in rates)
-        size = sizes[kind] / _ROWS.value
         print(
             f"{kind[0]:<9}{kind[1] or '-':<5}{size:>10.0f}{figures}{np.median(ratios[kind]):>16.2f}"
         )
-    print("targets: packed written at 150,000 rows/s, and read / trained at least 3")
+    for name, rates in peers.items():
+        ratio = np.median(np.array(rates) / np.array(trained))
+        print(f"{name:<46}{np.median(rates):>11,.0f}{ratio:>16.2f}")
+
+
+def time_epochs(parent: str, schema: zoo.Schema, batches: list, rows: int) -> None:
+    folder = f"{parent}/epochs"
+    zoo.write_tfrecords(folder, schema, "train", batches, _SHARDS.value)
+    zoo.write_tfrecords(folder, schema, "valid", batches[:1])
+    for model in _MODELS.value:
+        bare, ratios = Steps(folder, model), []
+
+        def after_epoch(epoch, bare=bare, ratios=ratios) -> None:
+            if epoch.epoch > 1:  # the first one traces the step
+                ratios.append(epoch.seconds / bare.seconds(-(-rows // _BATCH.value)))
+
+        config = RunConfig(
+            folder, f"{parent}/run-{model}", model=model, epochs=1 + _ROUNDS.value,
+            batch_size=_BATCH.value, evaluate_test=False, save_models=False, progress=False,
+        )  # fmt: skip
+        train(config, after_epoch=after_epoch)
+        print(
+            f"{model}: an epoch of launch.train takes {np.median(ratios):.3f} times its steps "
+            f"({', '.join(f'{ratio:.3f}' for ratio in ratios)})"
+        )
+
+
+def main(_) -> None:
+    schema, batches = source()
+    rows = sum(len(batch["label"]) for batch in batches)
+    with tempfile.TemporaryDirectory() as parent:
+        compare_layouts(parent, schema, batches, rows)
+        time_epochs(parent, schema, batches, rows)
+    print("goals: blocks read / trained at least 10, epochs at most 1.10 times their steps")
 
 
 if __name__ == "__main__":
