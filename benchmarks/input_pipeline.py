@@ -7,8 +7,8 @@
    training does (shuffled, parsed, batched), checks it as the first reading does, and trains DeepFM
    with Adam on batches in memory. Goal with the default layout: reading alone gives 10 times the
    rows per second of training.
-2. Trains epochs of `launch.train` on the default layout; after each, the same number of steps of the
-   same model on batches in memory. Goal: an epoch takes at most 1.10 times its steps.
+2. Trains epochs of `launch.train` on the default layout; after each, the same number of steps of
+   the same model on batches in memory. Goal: an epoch takes at most 1.10 times its steps.
 
 The rows are generated with Criteo's shape (26 categorical fields, 13 numbers), or are those of the
 split train of `--data`. `--peers` names the Python of an environment with torch and, if possible,
