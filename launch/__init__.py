@@ -15,8 +15,7 @@ if _IS_COMMAND:  # before the imports, which take seconds
 def _check_keras() -> None:
     """Checks the version of Keras before a module of this package imports it.
 
-    The check is loaded from its path: `import tf_helen` would import the whole package, and
-    `launch.predict` needs nothing of this project.
+    The check is loaded from its path: `import tf_helen` would import the whole package.
     """
     package = importlib.util.find_spec("tf_helen")
     if package is None:

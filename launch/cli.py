@@ -112,7 +112,7 @@ def _check_words(given: Sequence[str], words: Sequence[str]) -> None:
 def _is_trainer_error(error: RuntimeError) -> bool:
     """Returns whether the error says that an optimizer such as SAM needs `tf_helen.Model`.
 
-    `tf_helen` is not imported here, because `launch.predict` runs without this project.
+    `tf_helen` is not imported here, which takes seconds.
     """
     passes = sys.modules.get("tf_helen.optimizers.passes")
     return passes is not None and isinstance(error, passes.TrainerError)

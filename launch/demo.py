@@ -103,7 +103,7 @@ def write_raw_rows(raw: RawData, rows: int, path: str) -> list[float]:
 
 
 def score_in_clean_process(saved_model: str, rows: str) -> list[float]:
-    """Scores a CSV file in a new process that imports only TensorFlow.
+    """Scores a CSV file in a new process.
 
     Args:
         saved_model: string, folder that `launch.export` wrote.

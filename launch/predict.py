@@ -1,72 +1,114 @@
-"""Scores raw rows of a CSV file with a SavedModel; needs only TensorFlow.
+"""Scores raw rows of a table with a SavedModel.
 
 Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
-The file's header names the columns; columns that the model does not use, such as the label, are
-ignored. Several values of one field are joined by its separator ("|" unless the schema names
-another); empty values are missing.
+Rows are read as `launch.prepare` reads them: CSV, TSV or Parquet files, compressed or not; columns
+that the model does not use, such as the label, are ignored; empty values, and numbers that are not
+finite numbers, are missing. A row with a wrong number of columns or with invalid UTF-8 is an error
+that names its line, or, with `--damaged=empty`, has an empty line in the output.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import itertools
 import os
 import re
-import signal
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import polars as pl
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
+
+from launch import cli
+from launch.datasets.damaged_rows import damage, damaged_rows
+from launch.datasets.raw import RowAccount
+from launch.datasets.table_types import as_text
+from launch.datasets.tables import column_names, table_rows
+from launch.preparation.rows import check_type
+from launch.preparation.texts import as_texts, finite_numbers, note_unread, unread
+from launch.quiet import quiet
+from tf_helen.core.checks import one_of
+from zoo.data.files import DataError
+from zoo.serving.input_names import input_name
 
 _FLAGS = flags.FLAGS
 _ROWS = 4096  # rows per batch
+DAMAGED = ("error", "empty")
 
 
-def _input_name(column: str) -> str:
-    """Same as `zoo.serving.input_names.input_name`, which this module cannot import."""
-    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
-    return name if re.match("[A-Za-z]", name) else f"column_{name}"
+@dataclass(frozen=True)
+class _Column:
+    """A column that the model takes, its type, and the separator of several values, or ""."""
+
+    name: str
+    dtype: tf.DType
+    separator: str
 
 
-def predict(saved_model: str, rows: str) -> Iterator[float]:
-    """Scores the rows of a CSV file, in order.
+def predict(
+    saved_model: str,
+    rows: str,
+    damaged: str = "error",
+    changed: Counter[str] | None = None,
+) -> Iterator[float | None]:
+    """Scores the rows of a table, in order.
 
     Args:
         saved_model: string, folder that `launch.export` wrote.
-        rows: string, CSV file with a header, `.gz` or plain.
+        rows: string, CSV, TSV or Parquet file with a header, also compressed.
+        damaged: "error": a row that `launch.prepare` counts as damaged is an error, before the
+            first score; "empty": its score is `None`. Defaults to "error".
+        changed: `Counter` that receives the number of values that are read as missing although
+            they are not empty, by reason. Defaults to `None`.
 
     Yields:
-        A probability per row.
+        A probability per row; blank lines are no rows.
 
     Raises:
-        ValueError: if a folder, file or column is missing, the file cannot be read to its end, or a
-            value is not a number.
+        ValueError: if a folder, file or column is missing or ambiguous, the file cannot be read to
+            its end, or a row is damaged.
 
     Example:
         >>> list(predict("out/frappe/saved_model", "rows.csv"))  # doctest: +SKIP
         [0.27, 0.91]
     """
+    one_of("damaged", damaged, DAMAGED)
+    changed = Counter() if changed is None else changed
     loaded = _loaded(saved_model)  # kept alive, because it owns the lookup tables
     if "serving_default" not in loaded.signatures:
-        raise ValueError(f"{saved_model} has no signature serving_default; export the model again")
+        raise DataError(f"{saved_model} has no signature serving_default; export the model again")
     serve = loaded.signatures["serving_default"]
-    specs = serve.structured_input_signature[1]
-    names = _names(loaded, specs)
-    reader = _read(rows, names)
-    line = 2
-    while batch := list(itertools.islice(reader, _ROWS)):
-        columns = {
-            name: _column(batch, names[name], spec.dtype, rows, line)
-            for name, spec in specs.items()
-        }
-        yield from serve(**columns)["probability"].numpy().tolist()
-        line += len(batch)
+    columns = _columns(loaded, serve.structured_input_signature[1])
+    if "://" not in rows and not os.path.isfile(rows):
+        raise DataError(f"no file {rows}; name a CSV, TSV or Parquet file with a header")
+    found = _header(rows, columns)
+    bad = _damage(rows)
+    if bad and damaged == "error":
+        raise DataError(
+            f"{damage(rows, bad)}; correct the file, or pass --damaged=empty for empty scores"
+        )
+    number = 0
+    for frame in table_rows([rows])(RowAccount()):
+        for start in range(0, frame.height, _ROWS):
+            part = frame[start : start + _ROWS]
+            inputs = {
+                name: _tensor(part[found[column.name]], column, changed)
+                for name, column in columns.items()
+            }
+            for score in serve(**inputs)["probability"].numpy().tolist():
+                while number in bad:
+                    number += 1
+                    yield None
+                number += 1
+                yield score
+    while number in bad:
+        number += 1
+        yield None
 
 
-def _loaded(folder: str):
+def _loaded(folder: str) -> Any:
     found = _found(folder)
     try:
         return tf.saved_model.load(found)
@@ -74,10 +116,10 @@ def _loaded(folder: str):
         # The message of an assertion, without its position in TensorFlow's graph.
         text = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
         if text:
-            raise ValueError(text[1].replace("] [", " ")) from None
-        raise ValueError(f"{found} cannot be loaded: {error.message}; export it again") from None
+            raise DataError(text[1].replace("] [", " ")) from None
+        raise DataError(f"{found} cannot be loaded: {error.message}; export it again") from None
     except Exception as error:  # TensorFlow raises various errors for damaged files
-        raise ValueError(
+        raise DataError(
             f"{found} is damaged ({type(error).__name__}: {error}); export it again"
         ) from None
 
@@ -91,124 +133,128 @@ def _found(folder: str) -> str:
     for place in (folder, os.path.join(parent, f".{name}.replaced")):
         if tf.io.gfile.exists(f"{place}/saved_model.pb"):  # local or remote
             return place
-    raise ValueError(f"no SavedModel in {folder}; write one with launch.export")
+    raise DataError(f"no SavedModel in {folder}; write one with launch.export")
 
 
-def _names(loaded, inputs: Iterable[str]) -> dict[str, str]:
-    """Returns the column of each input; older SavedModels do not contain it."""
-    if not hasattr(loaded, "columns"):
-        return {name: name for name in inputs}
-    table = loaded.columns()
-    columns, names = ([x.decode() for x in table[key].numpy()] for key in ("column", "input"))
-    return dict(zip(names, columns, strict=True))
+def _columns(loaded: Any, specs: Mapping[str, tf.TensorSpec]) -> dict[str, _Column]:
+    """Returns the column of each input; older SavedModels do not contain their names."""
+    tensors = loaded.columns() if hasattr(loaded, "columns") else {}
+    told = {key: [text.decode() for text in values.numpy()] for key, values in tensors.items()}
+    inputs = told.get("input", [*specs])
+    names = told.get("column", inputs)
+    # Before version 0.3, the separators are unknown; they are needed for lists only.
+    separators = told.get("separator", ["|"] * len(inputs))
+    return {
+        key: _Column(name, specs[key].dtype, separator)
+        for key, name, separator in zip(inputs, names, separators, strict=True)
+    }
 
 
-def _read(path: str, names: Mapping[str, str]) -> Iterator[dict]:
-    """Yields the rows of a CSV file as dicts by column; errors name the file.
+def _header(path: str, columns: Mapping[str, _Column]) -> dict[str, str]:
+    """Returns the file's column for each column of the model.
 
     If the header lacks a column, the name of its input is accepted.
     """
-    try:
-        with _open(path) as file:
-            reader = csv.DictReader(file)
-            header = list(reader.fieldnames or ())
-            absent = {name: column for name, column in names.items() if column not in header}
-            reader.fieldnames = [
-                name if name in names.values() else absent.get(_input_name(name), name)
-                for name in header
-            ]
-            missing = sorted(set(absent.values()) - set(reader.fieldnames))
-            if not missing:
-                yield from reader
-    except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {error}") from None
+    header = column_names(path)  # raises if a name occurs twice
+    found, missing = {}, []
+    needed = [column.name for column in columns.values()]
+    known = set(header)
+    others = [name for name in header if name not in set(needed)]
+    inputs: dict[str, list[str]] = {}
+    for other in others:
+        inputs.setdefault(input_name(other), []).append(other)
+    for key, name in zip(columns, needed, strict=True):
+        fitting = [name] if name in known else inputs.get(key, [])
+        if len(fitting) > 1:
+            raise DataError(
+                f"{path}: the columns {' and '.join(map(repr, fitting))} both fit the model's "
+                f"column {name!r}; rename one to {name!r}"
+            )
+        if fitting:
+            found[name] = fitting[0]
+        else:
+            missing.append(name)
     if missing:
-        raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}; the model needs "
-            f"{', '.join(names.values())}"
+        raise DataError(
+            f"{path} lacks the columns {', '.join(sorted(missing))}; the model needs "
+            f"{', '.join(needed)}"
         )
+    return found
 
 
-def _open(path: str):
-    if not os.path.isfile(path):
-        raise ValueError(f"no file {path}; name a CSV file with a header")
-    opener = gzip.open if path.endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")  # skips a byte order mark
+def _damage(path: str) -> dict[int, str]:
+    """Returns the damaged rows, see `damaged_rows`; reads the whole file."""
+    account = RowAccount()
+    for _ in table_rows([path])(account):
+        pass
+    return damaged_rows(path) if account.total_damaged else {}
 
 
-def _column(batch: list[dict], name: str, dtype: tf.DType, path: str, line: int) -> tf.Tensor:
-    values = [row[name] or "" for row in batch]
-    if dtype == tf.string:
-        return tf.constant(values)
-    numbers = []
-    for offset, value in enumerate(values):
-        try:
-            numbers.append(float(value) if value.strip() else float("nan"))
-        except ValueError:
-            raise ValueError(
-                f"{path}, line {line + offset}: {name}={value!r} is not a number; leave it empty "
-                "if it is missing"
-            ) from None
-    return tf.constant(numbers, dtype)
+def _tensor(column: pl.Series, wanted: _Column, changed: Counter[str]) -> tf.Tensor:
+    """Returns the input of the model for a column, as the preparation reads it."""
+    if column.dtype == pl.Binary:
+        column = as_text(column.to_frame(), RowAccount(), [column.name]).to_series()
+    is_text = wanted.dtype == tf.string
+    check_type(wanted.name, column.dtype, several=bool(wanted.separator), text=is_text)
+    if is_text:
+        return tf.constant(as_texts(column, wanted.separator).to_list(), tf.string)
+    values = finite_numbers(column, pl.Float32)
+    _, no_number = unread(column, values)
+    note_unread(wanted.name, 0, no_number, changed)
+    return tf.constant(values.cast(pl.Float32).fill_null(float("nan")).to_numpy())
 
 
-def _write(probabilities: Iterator[float], path: str | None) -> None:
-    lines = (f"{probability:.9g}\n" for probability in probabilities)
+def _write(scores: Iterator[float | None], path: str | None) -> None:
+    first = next(scores, "end")  # raises before anything is written
+    lines = ("" if score is None else f"{score:.9g}" for score in _chained(first, scores))
+    text = (f"{line}\n" for line in lines)
     if not path:
         sys.stdout.write("probability\n")
-        sys.stdout.writelines(lines)
+        sys.stdout.writelines(text)
         return
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write("probability\n")
-            file.writelines(lines)
+            file.writelines(text)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
 
 
+def _chained(first: Any, rest: Iterator[float | None]) -> Iterator[float | None]:
+    if first != "end":
+        yield first
+    yield from rest
+
+
 def _main(argv: Sequence[str]) -> None:
-    try:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # see launch/__init__.py
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if len(argv) > 1:
-            raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
-        if not _FLAGS.saved_model or not _FLAGS.input:
-            raise ValueError("pass --saved_model=FOLDER and --input=rows.csv")
-        _write(predict(_FLAGS.saved_model, _FLAGS.input), _FLAGS.output)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the output is closed, as in ... | head -1
-        _discard_output()
-        sys.exit(141)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        line = " ".join(str(error).split())
-        print("error: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr)
-        try:
-            sys.stdout.flush()
-        except OSError:  # a full disk, which Python would report again at exit
-            _discard_output()
-        sys.exit(1)
-
-
-def _discard_output() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    del argv
+    if not _FLAGS.saved_model or not _FLAGS.input:
+        raise ValueError("pass --saved_model=FOLDER and --input=rows.csv")
+    changed: Counter[str] = Counter()
+    _write(predict(_FLAGS.saved_model, _FLAGS.input, _FLAGS.damaged, changed), _FLAGS.output)
+    sys.stdout.flush()
+    for reason, count in changed.items():
+        print(f"{count:,} {reason}", file=sys.stderr)
 
 
 def _define_flags() -> None:
+    quiet()
     flags.DEFINE_string(
         "saved_model", None, "Folder of the SavedModel, written by launch.export or launch.train."
     )
-    flags.DEFINE_string("input", None, "CSV file with a header, plain or .gz.")
+    flags.DEFINE_string("input", None, "CSV, TSV or Parquet file with a header, also compressed.")
     flags.DEFINE_string("output", None, "CSV file to write; by default the standard output.")
+    flags.DEFINE_enum(
+        "damaged",
+        "error",
+        DAMAGED,
+        "Rows with a wrong number of columns or invalid UTF-8: an error, or an empty score.",
+    )
 
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(_main)
+    cli.run(_main)

@@ -71,13 +71,33 @@ def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) ->
         ([('a',)], 1)
     """
     texts = dict.fromkeys(columns, pl.String)
-    try:
+    good = valid_utf8(frame, columns)
+    if good is None:
         return frame.cast(texts)
+    account.damaged["invalid UTF-8"] += int((~good).sum())
+    return frame.filter(good).cast(texts)
+
+
+def valid_utf8(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series | None:
+    """Returns which rows are valid UTF-8.
+
+    Args:
+        frame: polars `DataFrame`, the rows.
+        columns: names of the columns of bytes.
+
+    Returns:
+        Booleans `[n]`; `None` if all are valid.
+
+    Example:
+        >>> valid_utf8(pl.DataFrame({"word": [b"a", b"\\xff"]}), ["word"]).to_list()
+        [True, False]
+    """
+    try:
+        frame.cast(dict.fromkeys(columns, pl.String))
     except pl.exceptions.ComputeError:
         rows = frame.select(columns).iter_rows()
-        good = pl.Series([all(map(_is_utf8, row)) for row in rows])
-        account.damaged["invalid UTF-8"] += int((~good).sum())
-        return frame.filter(good).cast(texts)
+        return pl.Series([all(map(_is_utf8, row)) for row in rows])
+    return None
 
 
 def check_same_types(

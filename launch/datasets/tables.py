@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from launch.datasets.raw import RowAccount, Rows
-from launch.datasets.table_types import as_text, check_same_types, plain_types
+from launch.datasets.table_types import as_text, check_same_types, plain_types, valid_utf8
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
 
@@ -99,7 +99,7 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
         ['label', 'user']
     """
     try:
-        if _ending(path) in _PARQUET:
+        if is_parquet(path):
             with RawFile(path).open_random() as file:
                 found = parquet.ParquetFile(file).schema_arrow.names
         else:
@@ -131,12 +131,22 @@ def is_table(path: str) -> bool:
     return _ending(path) in (*_SEPARATORS, *_PARQUET)
 
 
+def is_parquet(path: str) -> bool:
+    """Returns whether a file is a Parquet file, according to its name."""
+    return _ending(path) in _PARQUET
+
+
+def separator_of(path: str, separator: str | None = None) -> str:
+    """Returns the separator of a CSV file's columns: the given one, or that of the file name."""
+    return separator or _SEPARATORS.get(_ending(path), ",")
+
+
 def _read(
     path: str, names: Sequence[str] | None, separator: str | None, account: RowAccount
 ) -> Iterator[pl.DataFrame]:
     reading = (
         _read_parquet(path, account)
-        if _ending(path) in _PARQUET
+        if is_parquet(path)
         else _read_csv(path, names, separator, account)
     )
     try:
@@ -192,8 +202,41 @@ def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
             yield plain_types(pl.from_arrow(batch))
 
 
+def read_csv(
+    path: str,
+    names: Sequence[str] | None,
+    separator: str | None,
+    account: RowAccount,
+    damaged: dict[int, str] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Streams the rows of a CSV file.
+
+    Args:
+        path: string, the file.
+        names: sequence of strings, names of the columns. Defaults to `None`: the file has a header.
+        separator: string, separator of the columns. Defaults to `None`: that of the file name.
+        account: `RowAccount` that receives the counts.
+        damaged: dict that receives the number of each skipped row, from 0, and the reason. Defaults
+            to `None`: they are only counted, which is faster.
+
+    Yields:
+        The other rows, as text.
+
+    Raises:
+        DataError: if the file is missing or unreadable.
+    """
+    try:
+        yield from _read_csv(path, names, separator, account, damaged)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+
+
 def _read_csv(
-    path: str, names: Sequence[str] | None, separator: str | None, account: RowAccount
+    path: str,
+    names: Sequence[str] | None,
+    separator: str | None,
+    account: RowAccount,
+    damaged: dict[int, str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     header = column_names(path, separator) if names is None else list(names)
     before = account.bytes_read
@@ -201,23 +244,46 @@ def _read_csv(
         reader = csv.open_csv(
             file.stream,
             read_options=csv.ReadOptions(
-                block_size=_BLOCK, column_names=None if names is None else header
+                block_size=_BLOCK,
+                column_names=None if names is None else header,
+                use_threads=damaged is None,  # with threads, Arrow does not number the rows
             ),
             # Arrow reports rows of a wrong length; polars raises, pads or cuts them.
-            parse_options=_parsing(path, separator, account),
+            parse_options=_parsing(path, separator, account, damaged, names is None),
             # Read as bytes, because invalid UTF-8 in a text column would end the stream.
             convert_options=csv.ConvertOptions(
                 column_types={name: pa.binary() for name in header}, strings_can_be_null=False
             ),
         )
+        row = 0
         for batch in reader:
             account.bytes_read = before + file.position()
             frame = pl.from_arrow(batch)  # also names columns without a name
+            if damaged is not None:
+                row = _note_other_bytes(frame, row, damaged)
             yield as_text(frame, account, frame.columns)
 
 
-def _parsing(path: str, separator: str | None, account: RowAccount | None) -> csv.ParseOptions:
-    separator = separator or _SEPARATORS.get(_ending(path), ",")
+def _note_other_bytes(frame: pl.DataFrame, row: int, damaged: dict[int, str]) -> int:
+    """Adds the rows with invalid UTF-8; returns the number of the next row."""
+    good = valid_utf8(frame, frame.columns)
+    for place in range(frame.height):
+        while row in damaged:  # has a wrong number of columns, and is not in the frame
+            row += 1
+        if good is not None and not good[place]:
+            damaged[row] = "invalid UTF-8"
+        row += 1
+    return row
+
+
+def _parsing(
+    path: str,
+    separator: str | None,
+    account: RowAccount | None,
+    damaged: dict[int, str] | None = None,
+    has_header: bool = True,
+) -> csv.ParseOptions:
+    separator = separator_of(path, separator)
 
     _ignore_rows_of_other_bytes()
 
@@ -225,6 +291,11 @@ def _parsing(path: str, separator: str | None, account: RowAccount | None) -> cs
         if account is not None:
             # A quotation mark without an end joins all lines up to the next one into one row.
             account.damaged["wrong number of columns"] += 1 + row.text.rstrip("\n").count("\n")
+        if damaged is not None:
+            damaged[row.number - 1 - has_header] = (
+                f"wrong number of columns ({row.actual_columns}, the header has "
+                f"{row.expected_columns})"
+            )
         return "skip"
 
     # Files with tabs are written without quotes, so quotation marks are plain characters.

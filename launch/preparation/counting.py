@@ -11,7 +11,7 @@ from absl import logging
 
 from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
 from launch.preparation.rows import in_parallel
-from launch.preparation.texts import finite_numbers, log_squares, texts
+from launch.preparation.texts import bucket_numbers, finite_numbers, log_squares, texts
 from zoo.data.columns import Categorical, Numeric
 from zoo.data.files import DataError
 from zoo.data.schema import Schema
@@ -171,7 +171,7 @@ class _QuantileCounter:
         self._missing = 0
 
     def add(self, column: pl.Series, field: Categorical) -> None:
-        numbers = finite_numbers(column)
+        numbers = bucket_numbers(column)
         self._missing += numbers.null_count()
         self._waiting.append(numbers.drop_nulls())
         if sum(map(len, self._waiting)) > max(1 << 20, self._known.height):

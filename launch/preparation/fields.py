@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from launch.preparation.texts import (
-    finite_numbers,
+    bucket_numbers,
     log_squares,
     note_unread,
     texts,
@@ -142,7 +142,7 @@ class FieldEncoder:
         self._unread[codes] = np.where(squares == "", np.where(absent, 1, 2), 0)
 
     def _buckets(self, column: pl.Series, changed: Counter[str]) -> np.ndarray:
-        values = finite_numbers(column)
+        values = bucket_numbers(column)
         note_unread(self.field.name, *unread(column, values), changed)
         places = np.searchsorted(
             flush_array(self.field.boundaries), values.fill_null(0.0), side="right"

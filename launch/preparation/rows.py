@@ -83,6 +83,33 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
             yield split, rest.rechunk()
 
 
+def check_type(name: str, kind: pl.DataType, several: bool, text: bool) -> None:
+    """Raises unless a column of a type can be read.
+
+    Args:
+        name: string, name of the column.
+        kind: polars dtype.
+        several: boolean, whether the column may hold several values per row.
+        text: boolean, whether the values are read as text.
+
+    Raises:
+        DataError: names the column, its type and what is allowed.
+
+    Example:
+        >>> check_type("tags", pl.List(pl.String), several=True, text=True)
+    """
+    inner = kind.inner if isinstance(kind, pl.List) else kind
+    if inner.is_nested() or inner in (pl.Object, pl.Duration):
+        fix = "use text, numbers or lists of them"
+    elif inner is not kind and not several:
+        fix = "lists need a field with a length of 2 or more"
+    elif inner.is_temporal() and not text:
+        fix = "use numbers, or a field with a vocabulary"
+    else:
+        return
+    raise DataError(f"column {name!r} has the type {kind}; {fix}")
+
+
 def prefetched(items: Iterable[_Item], ahead: int = 1) -> Iterator[_Item]:
     """Iterates in a separate thread while the caller works on earlier items.
 
@@ -156,17 +183,7 @@ def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
     several = {field.name for field in schema.categorical if field.length > 1}
     texts = {f.name for f in schema.categorical if f.encoding in ("vocabulary", "hash")}
     for name in _wanted(schema):
-        kind = types[name]
-        inner = kind.inner if isinstance(kind, pl.List) else kind
-        if inner.is_nested() or inner in (pl.Object, pl.Duration):
-            fix = "use text, numbers or lists of them"
-        elif inner is not kind and name not in several:
-            fix = "lists need a field with a length of 2 or more"
-        elif inner.is_temporal() and name not in texts and name != schema.group:
-            fix = "use numbers, or a field with a vocabulary"
-        else:
-            continue
-        raise DataError(f"column {name!r} has the type {kind}; {fix}")
+        check_type(name, types[name], name in several, name in texts or name == schema.group)
 
 
 def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataFrame:

@@ -52,9 +52,7 @@ def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts
         [0, 0]
     """
     if field.length == 1:
-        if column.dtype.is_float():
-            column = column.fill_nan(None)
-        return Texts(_clean(column.cast(pl.String).fill_null(""), field, changed))
+        return Texts(_clean(as_texts(column), field, changed))
     values, rows = _apart(column, field)
     starts = np.searchsorted(rows, np.arange(len(column)))
     places = np.arange(len(rows)) - starts[rows]
@@ -64,6 +62,52 @@ def texts(column: pl.Series, field: Categorical, changed: Counter[str]) -> Texts
     )
     values = _clean(values.filter(pl.Series(kept)), field, changed)
     return Texts(values, rows[kept], places[kept])
+
+
+def as_texts(column: pl.Series, separator: str = "") -> pl.Series:
+    """Converts raw values to the texts that a served model takes.
+
+    Args:
+        column: polars `Series` `[n]`, raw values: text, numbers, booleans, or lists.
+        separator: string that joins the values of a list. Defaults to "".
+
+    Returns:
+        Texts `[n]`; "" is missing. Booleans are "true" and "false", as text they keep their case.
+
+    Example:
+        >>> as_texts(pl.Series([1.0, float("nan"), None])).to_list()
+        ['1.0', '', '']
+        >>> as_texts(pl.Series([["a", None, "b"], []]), "|").to_list()
+        ['a|b', '']
+    """
+    if isinstance(column.dtype, (pl.List, pl.Array)):
+        if column.dtype.inner.is_float():  # NaN is missing, as in a column of single values
+            column = column.cast(pl.List(column.dtype.inner))
+            column = column.list.eval(pl.element().fill_nan(None))
+        # Joined as in the input of a served model, where a separator within a value splits it.
+        column = column.cast(pl.List(pl.String)).list.join(separator, ignore_nulls=True)
+    elif column.dtype.is_float():
+        column = column.fill_nan(None)
+    return column.cast(pl.String).fill_null("")
+
+
+def bucket_numbers(column: pl.Series) -> pl.Series:
+    """Reads the numbers of a field with `encoding="buckets"`, as a served model reads their texts.
+
+    Args:
+        column: polars `Series` `[n]`, raw values.
+
+    Returns:
+        float64 `[n]`, see `finite_numbers`. float32 values are read as their shortest text, and
+        booleans are not numbers.
+
+    Example:
+        >>> bucket_numbers(pl.Series([0.1], dtype=pl.Float32)).to_list()
+        [0.1]
+    """
+    # Integers and float64 are the same number as their text.
+    plain = column.dtype.is_integer() or column.dtype == pl.Float64
+    return finite_numbers(column if plain else as_texts(column))
 
 
 def finite_numbers(column: pl.Series, dtype: type[pl.DataType] = pl.Float64) -> pl.Series:
@@ -168,15 +212,7 @@ def log_squares(column: pl.Series) -> pl.Series:
 
 def _apart(column: pl.Series, field: Categorical) -> tuple[pl.Series, np.ndarray]:
     """Returns all values that are not empty, and the row of each."""
-    if isinstance(column.dtype, (pl.List, pl.Array)):
-        if column.dtype.inner.is_float():  # NaN is missing, as in a column of single values
-            column = column.cast(pl.List(column.dtype.inner))
-            column = column.list.eval(pl.element().fill_nan(None))
-        # Joined as in the input of a served model, where a separator within a value splits it.
-        joined = column.cast(pl.List(pl.String)).list.join(field.separator, ignore_nulls=True)
-    else:
-        joined = column.cast(pl.String)
-    column = joined.fill_null("").str.split(field.separator)
+    column = as_texts(column, field.separator).str.split(field.separator)
     frame = pl.DataFrame({"row": np.arange(len(column)), "value": column})
     frame = frame.filter(pl.col("value").list.len() > 0).explode("value")
     frame = frame.filter(pl.col("value").fill_null("") != "")

@@ -18,6 +18,7 @@ from zoo.data.folders import (
 )
 from zoo.data.locks import FolderLock
 from zoo.data.remote import check_reachable
+from zoo.data.schema import Schema
 from zoo.models import ClickModel
 from zoo.serving.encoding import ids_from_text, lookup_table
 from zoo.serving.input_names import input_names
@@ -159,7 +160,7 @@ def _export(model: ClickModel, data: str, out: str) -> str:
             served = tf.Module()  # what the signatures need, without the training state
             served.variables_ = [variable.value for variable in model.variables]
             served.tables = scorer.tables
-            served.columns = _told(scorer.inputs)
+            served.columns = _told(scorer.inputs, scorer.schema)
             tf.saved_model.save(served, partial, signatures=signatures)
             publish_folder(partial, out, last=_MARKER)
         finally:
@@ -168,14 +169,20 @@ def _export(model: ClickModel, data: str, out: str) -> str:
     return given
 
 
-def _told(inputs: Mapping[str, str]) -> tf.types.experimental.PolymorphicFunction:
-    """Returns a function that lists the columns and their input names, for clients."""
+def _told(inputs: Mapping[str, str], schema: Schema) -> tf.types.experimental.PolymorphicFunction:
+    """Returns a function that lists the columns, for clients.
+
+    It gives their names, their input names, and the separators of fields of several values ("" for
+    other columns).
+    """
+    separators = {f.name: f.separator for f in schema.categorical if f.length > 1}
 
     @tf.function(input_signature=[])
     def columns():
         return {
             "column": tf.constant(list(inputs), tf.string),
             "input": tf.constant(list(inputs.values()), tf.string),
+            "separator": tf.constant([separators.get(name, "") for name in inputs], tf.string),
         }
 
     return columns
