@@ -17,6 +17,7 @@ from launch import cli
 from launch.export import export_run
 from launch.quiet import quiet
 from launch.run.arguments import CALLBACKS, parse_arguments, split_outside_brackets
+from launch.run.cluster import read_cluster
 from launch.run.config import RunConfig
 from launch.run.flags import (
     define_progressive_flags,
@@ -36,6 +37,8 @@ from launch.run.published import (
     published_of,
     save_scores,
 )
+from launch.run.serving_tasks import serve
+from launch.run.strategies import STRATEGIES
 from launch.run.training import train
 from zoo.data.files import join
 from zoo.data.locks import FolderLock
@@ -48,6 +51,11 @@ _OF_EPOCHS, _OF_A_PASS = "adam", "adagrad"  # default optimizers
 def _main(argv: Sequence[str]) -> None:
     del argv
     config = RunConfig(**_settings())
+    if config.strategy == "parameter_server":
+        cluster = read_cluster(config.strategy)
+        if cluster.task_type != "chief":
+            serve(cluster, config.cluster_wait)
+            return
     schema = zoo.Schema.load(config.data)
     if config.preset is not None:
         preset = zoo.preset(config.preset)
@@ -110,6 +118,7 @@ def _settings() -> dict[str, Any]:
         "patience": _FLAGS.patience,
         "reduce_lr": _FLAGS.reduce_lr,
         "eval_test_each_epoch": _FLAGS.eval_test_each_epoch,
+        "cluster_wait": _FLAGS.cluster_wait,
     }
     if _FLAGS.preset is None:
         return settings | _progressive()
@@ -119,7 +128,12 @@ def _settings() -> dict[str, Any]:
 
 def _define_flags() -> None:
     quiet()
-    define_run_flags()
+    define_run_flags(STRATEGIES)
+    flags.DEFINE_float(
+        "cluster_wait",
+        60.0,
+        "Seconds that the tasks of a cluster wait for each other (--strategy=parameter_server).",
+    )
     flags.DEFINE_string(
         "preset",
         None,

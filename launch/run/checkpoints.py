@@ -128,9 +128,21 @@ class Checkpoints(ExactResume):
                 "of the first run, or name another folder"
             ) from None
 
-    def begin_epoch(self, progress: Progress, steps: int) -> None:
-        """Sets the progress bar and the number of steps of the epoch that `fit` trains next."""
+    def begin_epoch(self, progress: Progress, steps: int, trainer: object | None = None) -> None:
+        """Sets the progress bar and the number of steps of the epoch that `fit` trains next.
+
+        Args:
+            progress: `Progress` of the epoch.
+            steps: int, steps of the epoch.
+            trainer: object whose `fit` trains the model. Defaults to `None`: the model.
+        """
         self._progress, self._steps, self.trained = progress, steps, False
+        self._trainer = trainer
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a state is due, or the process received SIGTERM."""
+        return self._is_due()
 
     @property
     def terminating(self) -> bool:

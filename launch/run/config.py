@@ -12,7 +12,7 @@ import tensorflow as tf
 from launch.run.arguments import make_callbacks, split_callbacks
 from launch.run.progressive_settings import Progressive
 from launch.run.strategies import STRATEGIES
-from tf_helen.core.checks import one_of, whole_number
+from tf_helen.core.checks import number_above_zero, one_of, whole_number
 from zoo.data.files import DataError, join, read_text, write_json
 from zoo.data.ledger import MAX_LOST
 from zoo.data.remote import check_reachable
@@ -46,6 +46,7 @@ _MAY_CHANGE = (
     "eval_test_each_epoch",
     "evaluate_test",
     "progress",
+    "cluster_wait",
 )
 
 
@@ -69,9 +70,11 @@ class RunConfig:
         batch_size: int, rows per step, over all replicas. Defaults to 512.
         seed: int, seed of the initial weights, the order of the rows and dropout. Defaults to 0.
         precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
-        strategy: "none" or "mirrored". Defaults to "none".
+        strategy: "none", "mirrored" or "parameter_server", see docs/scale.md. Defaults to "none".
         cpu_replicas: int, number of logical CPUs that "mirrored" uses instead of GPUs; 0: GPUs.
             Defaults to 0.
+        cluster_wait: float, seconds that the tasks of a cluster wait for each other. Defaults to
+            60.
         max_lost: float, maximum share of damaged records per split, in [0, 1].
         resume: boolean, whether to continue the run in `out`, if any. Defaults to `False`.
         overwrite: boolean, whether to replace the run in `out`, if any, when the new run begins.
@@ -118,6 +121,7 @@ class RunConfig:
     precision: str = "float32"
     strategy: str = "none"
     cpu_replicas: int = 0
+    cluster_wait: float = 60.0
     max_lost: float = MAX_LOST
     resume: bool = False
     overwrite: bool = False
@@ -159,6 +163,21 @@ class RunConfig:
             self._check_progressive()
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
+        number_above_zero("cluster_wait", self.cluster_wait)
+        if self.strategy == "parameter_server":
+            self._check_servers()
+
+    def _check_servers(self) -> None:
+        if self.cpu_replicas:
+            raise ValueError(
+                f"cpu_replicas={self.cpu_replicas} has no effect with strategy=parameter_server, "
+                "whose workers have one replica each; add workers to TF_CONFIG"
+            )
+        if self.progressive is not None:
+            raise ValueError(
+                "a progressive run trains its rows in order, and with "
+                "strategy=parameter_server several workers train at once; use strategy=none"
+            )
 
     def _check_progressive(self) -> None:
         if isinstance(self.progressive, Mapping):

@@ -8,19 +8,31 @@ from absl import flags
 from launch.run.arguments import parse_arguments
 from launch.run.config import PRECISIONS
 from launch.run.progressive_settings import Progressive
-from launch.run.strategies import STRATEGIES
+from launch.run.strategies import ONE_PROCESS
 from zoo.data.ledger import MAX_LOST
 
 _FLAGS = flags.FLAGS
 
 
-def define_run_flags() -> None:
-    """Defines the flags of a run, except those of the optimizer and the seed."""
+_STRATEGIES = {
+    "none": "one device",
+    "mirrored": "all GPUs",
+    "parameter_server": "the workers and servers of TF_CONFIG (docs/scale.md)",
+}
+
+
+def define_run_flags(strategies: Sequence[str] = ONE_PROCESS) -> None:
+    """Defines the flags of a run, except those of the optimizer and the seed.
+
+    Args:
+        strategies: the allowed values of `--strategy`. Defaults to those in one process.
+    """
     flags.DEFINE_string("data", None, "Prepared data folder, written by launch.prepare.")
     flags.DEFINE_string("model_args", "", "Model arguments, e.g. hidden_units=(64,32),dropout=0.1")
     flags.DEFINE_integer("batch_size", 512, "Rows per step, over all replicas.")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Dtype policy.")
-    flags.DEFINE_enum("strategy", "none", STRATEGIES, "none: one device; mirrored: all GPUs.")
+    meanings = "; ".join(f"{name}: {_STRATEGIES[name]}" for name in strategies)
+    flags.DEFINE_enum("strategy", "none", strategies, f"{meanings}.")
     flags.DEFINE_integer(
         "cpu_replicas",
         0,

@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from tf_helen.core.checks import one_of
 
-STRATEGIES = ("none", "mirrored")
+ONE_PROCESS = ("none", "mirrored")
+STRATEGIES = (*ONE_PROCESS, "parameter_server")
 
 
 def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
-    """Creates the distribution strategy of a run.
+    """Creates the distribution strategy of a run in one process.
 
     Args:
         name: "none" (one device) or "mirrored" (one replica per GPU or logical CPU).
@@ -30,7 +31,7 @@ def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
         >>> make_strategy("none").num_replicas_in_sync
         1
     """
-    one_of("strategy", name, STRATEGIES)
+    one_of("strategy", name, ONE_PROCESS)
     if name == "none":
         if cpu_replicas:
             raise ValueError(

@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 import zoo
@@ -22,12 +24,14 @@ from launch.advice import divergence_line, smaller_steps
 from launch.cleaning import clean_run
 from launch.run.arguments import make_callbacks
 from launch.run.checkpoints import Checkpoints
+from launch.run.cluster import read_cluster
 from launch.run.config import LEDGER, RunConfig
 from launch.run.counts import training_counts
 from launch.run.evaluation import DivergedError, Evaluator
 from launch.run.files import begin_run, load_best, resume_run, save_best
 from launch.run.history import Epoch, History, best_of, save_history
 from launch.run.memory import DataMemory
+from launch.run.parameter_servers import Chief
 from launch.run.plateau import Plateau
 from launch.run.progress import Progress
 from launch.run.splits import RunData
@@ -90,7 +94,25 @@ def _train(
     if config.progressive is not None:
         raise ValueError("`progressive` is set; use launch.run.progressive.train_progressively")
     schema, identity = checked_data(config, memory)
-    strategy = checked_strategy(config)
+    if config.strategy != "parameter_server":
+        strategy = checked_strategy(config)
+        return _train_in(strategy, None, config, ledger, memory, after_epoch, schema, identity)
+    with Chief(read_cluster(config.strategy), config.cluster_wait) as chief:
+        return _train_in(
+            chief.strategy, chief, config, ledger, memory, after_epoch, schema, identity
+        )
+
+
+def _train_in(
+    strategy: tf.distribute.Strategy,
+    chief: Chief | None,
+    config: RunConfig,
+    ledger: zoo.Ledger,
+    memory: DataMemory | None,
+    after_epoch: Callable[[Epoch], None] | None,
+    schema: zoo.Schema,
+    identity: Mapping[str, Any],
+) -> History:
     several = strategy.num_replicas_in_sync > 1
     try:
         data = RunData(config, schema, ledger, drop_remainder=several, memory=memory)
@@ -111,13 +133,14 @@ def _train(
         checkpoints = Checkpoints(config.out, model, config.checkpoint_every, callbacks)
     done = resume_run(config, model, checkpoints) if config.resume else 0
     begin_run(config, identity, ledger)
-    evaluate = Evaluator(model, strategy)
+    # The chief of a cluster evaluates by itself, with the variables of the servers.
+    evaluate = Evaluator(model, strategy if chief is None else None)
     epochs = checkpoints.epochs
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):
             break
         plateau.set_rate(epochs)
-        epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints))
+        epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints, chief))
         if config.save_models:
             # Written first, because the other files can be restored from it.
             checkpoints.save(number)
@@ -132,7 +155,9 @@ def _train(
     return history
 
 
-def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoints) -> Epoch:
+def _train_epoch(
+    model, data, config: RunConfig, number: int, evaluate, checkpoints, chief: Chief | None
+) -> Epoch:
     title = f"epoch {number}/{config.epochs}"
     steps, step = data.steps, checkpoints.step
     if step > steps:
@@ -149,7 +174,7 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
         loss = float(keras.ops.convert_to_numpy(model.get_metrics_result()["loss"]))
         seconds, checkpoints.step = checkpoints.seconds, 0
     else:
-        loss = _fit(model, data, config, number, checkpoints, progress)
+        loss = _fit(model, data, config, number, checkpoints, progress, chief)
         seconds = progress.seconds
     if not math.isfinite(loss):
         raise DivergedError(
@@ -188,20 +213,26 @@ def _train_epoch(model, data, config: RunConfig, number: int, evaluate, checkpoi
     return epoch
 
 
-def _fit(model, data, config: RunConfig, number: int, checkpoints, progress: Progress) -> float:
+def _fit(
+    model, data, config: RunConfig, number: int, checkpoints, progress: Progress,
+    chief: Chief | None,
+) -> float:  # fmt: skip
     """Trains the rest of an epoch; returns the loss of the whole epoch."""
     callbacks = [progress, *checkpoints.others]
-    if config.save_models:
-        callbacks.insert(0, checkpoints)
     rows = data.train(number, skip=checkpoints.step)
-    checkpoints.begin_epoch(progress, data.steps)
+    checkpoints.begin_epoch(progress, data.steps, chief)
+    saved = [checkpoints] if config.save_models else []
     epochs = {"initial_epoch": number - 1, "epochs": number}
     # Closes the bar before the message of an interruption, which must be the last line.
     with contextlib.closing(progress):
-        fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
-    logs = {name: float(values[-1]) for name, values in fitted.history.items()}
+        if chief is None:
+            callbacks = [*saved, *callbacks]
+            fitted = model.fit(rows, **epochs, callbacks=callbacks, shuffle=False, verbose=0)
+            logs = {name: float(values[-1]) for name, values in fitted.history.items()}
+        else:
+            logs = chief.fit(model, rows, number - 1, callbacks, *saved)
     checkpoints.measured = {name: value for name, value in logs.items() if name != "loss"}
-    return fitted.history["loss"][-1]
+    return logs["loss"]
 
 
 def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:

@@ -12,7 +12,9 @@ from launch.prepare import prepare
 SMALL = {"embedding_dim": 4, "hidden_units": (8,)}
 
 
-def prepare_clicks(folder, test: bool = True, seed: int = 0, valid: bool = True) -> str:
+def prepare_clicks(
+    folder, test: bool = True, seed: int = 0, valid: bool = True, train_rows: int = 400
+) -> str:
     """Writes rows of two fields whose users differ in how often they click; returns the folder."""
     random = np.random.default_rng(seed)
 
@@ -24,7 +26,7 @@ def prepare_clicks(folder, test: bool = True, seed: int = 0, valid: bool = True)
             {"label": clicks, "user": [f"u{u}" for u in user], "item": [f"i{i}" for i in item]}
         )
 
-    splits = {"train": table(400), "valid": table(200), "test": table(200)}
+    splits = {"train": table(train_rows), "valid": table(200), "test": table(200)}
     for name, wanted in (("valid", valid), ("test", test)):
         if not wanted:
             del splits[name]

@@ -110,6 +110,7 @@ class ExactResume(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
         self._listening: tuple[Any, ...] | None = None
         self._terminating = False
+        self._trainer: object | None = None  # the object whose `fit` trains, if not the model
 
     def facts(self) -> dict[str, Any]:
         """Returns the part of the state that is saved as JSON."""
@@ -281,7 +282,8 @@ class ExactResume(keras.callbacks.Callback):
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model:
+            trains = frame.f_locals.get("self") in (self.model, self._trainer)
+            if frame.f_code.co_name == "fit" and trains:
                 self._terminating = True  # after the current step
                 return
             frame = frame.f_back

@@ -45,8 +45,17 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
 
-class _EpochNotifier(keras.callbacks.Callback):
-    """Tells the optimizer where passes over the data begin and end."""
+class EpochNotifier(keras.callbacks.Callback):
+    """Tells the optimizer where passes over the data begin and end.
+
+    `fit` adds it itself; a loop of your own that calls callbacks needs it among them.
+
+    Example:
+        >>> model = tf_helen.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> callbacks = keras.callbacks.CallbackList([EpochNotifier()], model=model)
+        >>> callbacks.on_epoch_begin(0)
+    """
 
     def on_train_begin(self, logs=None):
         self.model._take_tables()
@@ -111,7 +120,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         given.pop("self")
         callbacks = given.pop("callbacks", None)
-        notifier = _EpochNotifier()
+        notifier = EpochNotifier()
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(notifier)
             notifier.set_model(self)
