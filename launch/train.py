@@ -17,6 +17,7 @@ from launch import cli
 from launch.export import export_run
 from launch.quiet import quiet
 from launch.run.arguments import CALLBACKS, parse_arguments, split_outside_brackets
+from launch.run.checkpoint_scores import score_checkpoints
 from launch.run.cluster import read_cluster
 from launch.run.config import RunConfig
 from launch.run.flags import (
@@ -53,6 +54,9 @@ def _main(argv: Sequence[str]) -> None:
     config = RunConfig(**_settings())
     if config.strategy == "parameter_server":
         cluster = read_cluster(config.strategy)
+        if cluster.task_type == "evaluator":
+            score_checkpoints(config, cluster, config.cluster_wait)
+            return
         if cluster.task_type != "chief":
             serve(cluster, config.cluster_wait)
             return

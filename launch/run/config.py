@@ -32,6 +32,7 @@ FILES = (
     "progressive.json",
     "progressive.png",
     "predictions.npz",
+    "evaluations.csv",
 )
 _MAY_CHANGE = (
     "out",

@@ -43,9 +43,7 @@ def tasks(settings, workers, ps, at_step=None, kill=None, number=signal.SIGKILL,
 
     counts = {"ps": ps, "worker": workers, "chief": 1}
     ports = free_ports(sum(counts.values()))
-    addresses = {
-        kind: [f"localhost:{ports.pop()}" for _ in range(n)] for kind, n in counts.items()
-    }
+    addresses = {kind: [f"localhost:{ports.pop()}" for _ in range(n)] for kind, n in counts.items()}
     processes: dict[str, int] = {}
     for kind, count in counts.items():
         for index in range(count):
