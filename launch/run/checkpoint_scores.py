@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
 import time
 
 import keras
@@ -41,6 +42,8 @@ def score_checkpoints(config: RunConfig, cluster: Cluster, seconds: float) -> No
     Raises:
         ValueError: if the chief does not start.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):  # each line is written when it is complete
+        signal.signal(number, signal.SIG_DFL)
     scorer = _Scorer(config)
     (chief,) = cluster.addresses["chief"]
     seen, last = False, time.monotonic()

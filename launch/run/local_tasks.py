@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -19,6 +20,7 @@ from typing import IO
 from launch.run.cluster import task_name
 
 _GRACE = 10.0  # seconds from a signal to SIGKILL
+_LAST_SCORES = 60.0  # seconds for the evaluator to score the last checkpoint
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _LINE = re.compile(rb"[^\r\n]*[\r\n]+|[^\r\n]+$")
 
@@ -121,7 +123,8 @@ class LocalCluster:
     def wait(self) -> int:
         """Waits for the chief, or for worker 0 of a cluster without a chief.
 
-        Other processes that end earlier with an error are reported.
+        Other processes that end earlier with an error are reported. After success, the evaluator
+        may score the last checkpoint, for a minute.
 
         Returns:
             Int, its exit code as a shell counts: 128 + the number of the signal that ended it.
@@ -133,6 +136,9 @@ class LocalCluster:
                 if code and name not in reported and name != self._leader:
                     self._write(sys.stderr, f"{name} ended with exit code {code}".encode())
                     reported.add(name)
+        if "evaluator" in self.tasks and leader.returncode == 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.tasks["evaluator"].process.wait(_LAST_SCORES)
         return leader.returncode if leader.returncode >= 0 else 128 - leader.returncode
 
     def send(self, number: int) -> None:

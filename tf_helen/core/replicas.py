@@ -28,6 +28,12 @@ def count() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def is_asynchronous() -> bool:
+    """Returns whether several workers change the same variables at the same time."""
+    strategy = tf.distribute.get_strategy()
+    return isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy)
+
+
 def share_of(amount: tf.Tensor) -> tf.Tensor:
     """Returns the factor that weights this replica's mean loss by its share of the batch.
 

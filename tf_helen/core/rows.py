@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_helen.core import whole_reads
+from tf_helen.core import replicas, whole_reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,29 @@ def write_rows(variable: tf.Variable, ids: tf.Tensor | None, rows: tf.Tensor) ->
         variable.assign(rows, read_value=False)
     else:
         tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=ids, updates=rows)
+
+
+def change_rows(
+    variable: tf.Variable, ids: tf.Tensor | None, before: tf.Tensor, after: tf.Tensor
+) -> None:
+    """Changes distinct rows of a variable by the result of a step (all rows if `ids` is `None`).
+
+    With parameter servers, the difference is added: other workers may change the rows between
+    the read and the write of this step, and their updates must not be lost.
+
+    Args:
+        variable: plain variable.
+        ids: int vector of distinct rows, or `None`.
+        before: the rows as they were read.
+        after: the new rows, of any float dtype.
+    """
+    after = tf.cast(after, variable.dtype)
+    if not replicas.is_asynchronous():
+        write_rows(variable, ids, after)
+    elif ids is None:
+        variable.assign_add(after - before, read_value=False)
+    else:
+        tf.raw_ops.ResourceScatterAdd(resource=variable.handle, indices=ids, updates=after - before)
 
 
 def per_row(vector: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas, tables
 from tf_helen.core.history import RowHistory
-from tf_helen.core.rows import RowBlock, densify, per_row, read_rows, write_rows
+from tf_helen.core.rows import RowBlock, change_rows, densify, per_row, read_rows, write_rows
 from tf_helen.core.rule import Step
 from tf_helen.optimizers.slots import HISTORY
 
@@ -49,6 +49,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     slot_variables = {n: replicas.local(v) for n, v in optimizer.slots_of(variable).items()}
     slots = {name: read_rows(slot, block.ids) for name, slot in slot_variables.items()}
     record, dtype = slots.pop(HISTORY, None), block.values.dtype
+    slots_before = dict(slots)
     curvature = block.curvature
     if curvature is not None and coupled:
         curvature = curvature + coupled
@@ -63,7 +64,8 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
         curvature=curvature,
         counts=block.counts,
     )
-    rows = tf.cast(read_rows(target, block.ids), dtype)
+    rows_before = read_rows(target, block.ids)
+    rows = tf.cast(rows_before, dtype)
     if is_table:
         absent.check_alphas(variable)
         settled = rule.settle(rows, step.history, step.table_step, absent.found_alpha)
@@ -78,9 +80,9 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     rows, slots = rule.update(rows, gradient, slots, step)
     if variable.constraint is not None:
         rows = variable.constraint(rows)
-    write_rows(target, block.ids, rows)
+    change_rows(target, block.ids, rows_before, rows)
     for name, value in slots.items():
-        write_rows(slot_variables[name], block.ids, value)
+        change_rows(slot_variables[name], block.ids, slots_before[name], value)
     if is_table and step.history is not None:
         record = rule.records_after(step, block.counts).record
         write_rows(slot_variables[HISTORY], block.ids, record)
