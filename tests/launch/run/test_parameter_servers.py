@@ -1,5 +1,6 @@
 """Training on parameter servers, in real processes on the loopback interface."""
 
+import csv
 import json
 import os
 import signal
@@ -137,11 +138,17 @@ def test_the_commands_write_the_files_of_a_run(data, tmp_path, capfd):
         f"--out={tmp_path}/out", "--epochs=1", "--batch_size=64", "--cluster_wait=120",
         "--model_args=embedding_dim=4,hidden_units=(8,)",
     ]  # fmt: skip
-    with LocalCluster(command, workers=1, ps=1) as cluster:
+    command += ["--optimizer=adamar", "--optimizer_args=alpha=0.05"]
+    with LocalCluster(command, workers=1, ps=1, evaluator=True) as cluster:
         assert cluster.wait() == 0
     found = set(os.listdir(tmp_path / "out"))
     assert {"history.csv", "best.keras", "scores.json", "curves.png", "saved_model"} <= found
-    assert "[chief] epoch 1/1: loss" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "[chief] epoch 1/1: loss" in printed and "[evaluator] after epoch 1: valid" in printed
+    with open(tmp_path / "out" / "evaluations.csv", encoding="utf-8") as file:
+        (scored,) = csv.DictReader(file)
+    (epoch,) = load_history(str(tmp_path / "out"))
+    assert float(scored["valid_logloss"]) == pytest.approx(epoch.valid_logloss, abs=1e-6)
 
 
 def test_a_task_that_does_not_come_is_named(data, tmp_path):
