@@ -161,6 +161,15 @@ def record_loss(model: keras.Model, loss: tf.Tensor, rows: tf.Tensor) -> None:
     model._loss_tracker.update_state(loss, sample_weight=rows)
 
 
+def stored_value(variable: keras.Variable) -> tf.Variable | tf.Tensor:
+    """Returns the TensorFlow variable of a Keras variable, also within a `StatelessScope`.
+
+    `variable.value` is the value in the scope, in the dtype of autocasting. A variable that is not
+    initialized has a plain tensor.
+    """
+    return variable.value if variable._value is None else variable._value
+
+
 class BuildsWithOneReplica(ModelMixin):
     """Mixin for Keras model classes that builds the model with the batch of one replica.
 

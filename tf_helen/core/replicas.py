@@ -12,6 +12,8 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
+from tf_helen import keras_access
+
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
@@ -57,9 +59,13 @@ def all_replicas(condition: tf.Tensor) -> tf.Tensor:
     return tf.equal(all_reduce_sum([failed])[0], 0.0)
 
 
+def _value_of(variable: keras.Variable | tf.Variable) -> tf.Variable:
+    return keras_access.stored_value(variable) if isinstance(variable, keras.Variable) else variable
+
+
 def copies(variable: keras.Variable | tf.Variable) -> tuple[tf.Variable, ...]:
     """Returns the plain variables of a variable, one per local replica."""
-    value = variable.value if isinstance(variable, keras.Variable) else variable
+    value = _value_of(variable)
     if isinstance(value, tf.distribute.DistributedValues):
         return tuple(value.values)
     return (value,)
@@ -71,7 +77,7 @@ def local(variable: keras.Variable | tf.Variable) -> tf.Variable:
     Mirrored variables do not support scatters within a replica. In cross-replica context, the first
     copy is returned.
     """
-    value = variable.value if isinstance(variable, keras.Variable) else variable
+    value = _value_of(variable)
     if isinstance(value, tf.distribute.DistributedValues):
         if tf.distribute.in_cross_replica_context():
             return value.values[0]

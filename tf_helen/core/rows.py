@@ -22,12 +22,15 @@ class RowBlock:
         ids: int `[rows]`, distinct row numbers; `None`: the block is the whole variable.
         counts: int32 `[rows]`, occurrences of each row in the batch; `None` for a dense gradient.
         curvature: `[rows, ...]`, an estimate of the Hessian's diagonal, or `None`.
+        lookups: the indices of the slices that were summed, `[n]`, and the position of each in
+            `ids`; `None` if they are not known.
     """
 
     values: tf.Tensor
     ids: tf.Tensor | None = None
     counts: tf.Tensor | None = None
     curvature: tf.Tensor | None = None
+    lookups: tuple[tf.Tensor, tf.Tensor] | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -59,7 +62,20 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
     rows = tf.shape(ids)[0]
     values = tf.math.unsorted_segment_sum(gradient.values, positions, rows)
     counts = tf.math.unsorted_segment_sum(tf.ones_like(positions), positions, rows)
-    return RowBlock(values, ids, tf.cast(counts, tf.int32))
+    lookups = (gradient.indices, positions)
+    return RowBlock(values, ids, tf.cast(counts, tf.int32), lookups=lookups)
+
+
+def equal_indices(indices: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Returns whether two vectors of row numbers are equal, also in length."""
+    if not indices.shape.is_compatible_with(others.shape):
+        return tf.constant(False)
+    indices = tf.cast(indices, others.dtype)
+    return tf.cond(
+        tf.equal(tf.size(indices), tf.size(others)),
+        lambda: tf.reduce_all(tf.equal(indices, others)),
+        lambda: tf.constant(False),
+    )
 
 
 def values_of(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:

@@ -16,7 +16,7 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
-from tf_helen.core import replicas, whole_reads
+from tf_helen.core import overlay, replicas, whole_reads
 from tf_helen.core.table_group import TableGroup
 
 # Attribute of a variable of tf_keras: the `keras.Variable` of `tf_helen.legacy` for it.
@@ -119,7 +119,12 @@ class Table(tf.Module):
             # In the symbolic build of a subclassed model, a new variable is a plain tensor.
             return tf.gather(stored, ids)
         self._guard(variable)
-        rows = self._settled(stored.sparse_read(ids), ids, variable.path)
+        layer = overlay.layer_of(stored)
+        if layer is None:
+            rows = self._settled(stored.sparse_read(ids), ids, variable.path)
+        else:  # the perturbation is added to the rows that the first pass has read
+            rows = self._settled(layer.stored_rows(ids), ids, variable.path)
+            rows = layer.plus_rows(rows, ids)
         if self.kept is None or self._plain_reads:
             return rows
         return rows * tf.cast(replicas.local(self.kept).sparse_read(ids), rows.dtype)[:, None]

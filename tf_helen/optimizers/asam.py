@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_helen.core import checks
 from tf_helen.optimizers.arguments import LearningRate
-from tf_helen.optimizers.sam import SAM, rows_of
+from tf_helen.optimizers.sam import SAM
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
@@ -72,7 +72,7 @@ class ASAM(SAM):
         weights = []
         for block, variable in zip(blocks, variables, strict=True):
             if len(variable.shape) > 1 or self.adapt_bias:
-                weights.append(tf.abs(rows_of(variable, block)) + self.eta)
+                weights.append(tf.abs(self.rows_now(variable, block)) + self.eta)
             else:
                 weights.append(None)
         return self._perturbations_by_weight(blocks, weights)

@@ -13,7 +13,7 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.rows import RowBlock, per_row, row_norms
 from tf_helen.optimizers import frequency as frequencies
 from tf_helen.optimizers.arguments import LearningRate
-from tf_helen.optimizers.sam import SAM, rows_of, scaled, total_norm, unit_scale
+from tf_helen.optimizers.sam import SAM, scaled, total_norm, unit_scale
 from tf_helen.optimizers.slots import HISTORY, add_slot
 
 # Replaces counts in a config; they are saved with the state of the optimizer.
@@ -32,7 +32,7 @@ class Helen(SAM):
     The base optimizer applies the gradient at the perturbed weights to the original weights.
     Frequent features, which have the sharpest minima, are perturbed most. N is the number of
     occurrences of a row, and the maximum is over the rows of the same field. Only rows of the batch
-    are perturbed; they are restored bit for bit. Like `tf_helen.SAM`, it needs `tf_helen.Model`,
+    are perturbed, within the second pass only. Like `tf_helen.SAM`, it needs `tf_helen.Model`,
     `tf_helen.enable` or `minimize`.
 
     There are two versions. The **paper** (Eq. 7, 8) has N over the training set (counts as
@@ -203,7 +203,7 @@ class Helen(SAM):
                 epsilons[i] = epsilon
         if self.perturb_dense:
             dense = [i for i, is_embedding in enumerate(embedding) if not is_embedding]
-            weights = [rows_of(variables[i], blocks[i]) for i in dense if self.adaptive]
+            weights = [self.rows_now(variables[i], blocks[i]) for i in dense if self.adaptive]
             scale = self._dense_scale(blocks, variables, dense, last_table_norm)
             for position, i in enumerate(dense):
                 epsilon = scaled(blocks[i].values, scale)
@@ -251,7 +251,7 @@ class Helen(SAM):
         used = [blocks[i] for i in dense] if self.dense_norm == "dense" else list(blocks)
         if self.adaptive and self.dense_norm == "global":
             used = [
-                block.with_values(block.values * tf.abs(rows_of(variable, block)))
+                block.with_values(block.values * tf.abs(self.rows_now(variable, block)))
                 for block, variable in zip(blocks, variables, strict=True)
             ]
         return self.rho * unit_scale(total_norm(used)) if used else tf.constant(0.0)

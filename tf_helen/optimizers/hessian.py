@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_helen import keras_access
 from tf_helen.core import tables
 from tf_helen.core.replicas import Gradient
 from tf_helen.core.rows import RowBlock, values_of, with_values
@@ -88,11 +89,12 @@ def gradients_and_diagonals(
         The loss; the gradients, and the products `z * (H z)`, both multiplied by `loss_scale`.
     """
     variables = list(variables)
+    stored = [keras_access.stored_value(variable) for variable in variables]
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
             loss = closure()
             scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
-        gradients = inner.gradient(scaled, variables)
+        gradients = inner.gradient(scaled, stored)
         salts: list[Any] = [None] * len(variables)
         for i, places in enumerate(tables.grouped(variables)):
             for place in places:
@@ -103,7 +105,7 @@ def gradients_and_diagonals(
             if g is not None
         ]
         total = tf.add_n([tf.cast(dot, scaled.dtype) for dot in dots])
-    products = outer.gradient(total, variables)
+    products = outer.gradient(total, stored)
     return (
         loss,
         gradients,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_helen import keras_access
 from tf_helen.core.mixins import OptimizerMixin
 from tf_helen.core.replicas import Gradient
 from tf_helen.core.rows import RowBlock, as_block
@@ -33,7 +34,8 @@ def gradients_of(
     with tf.GradientTape() as tape:
         loss = closure()
         scaled = loss if loss_scale is None else loss * tf.cast(loss_scale, loss.dtype)
-    return loss, tape.gradient(scaled, list(variables))
+    # Keras variables themselves have no handle within a `StatelessScope`.
+    return loss, tape.gradient(scaled, [keras_access.stored_value(v) for v in variables])
 
 
 def scale_of(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | None:

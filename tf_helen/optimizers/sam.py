@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from tf_helen.core import checks, replicas
+from tf_helen import keras_access
+from tf_helen.core import checks, replicas, tables
 from tf_helen.core.clipping import squared_norm
+from tf_helen.core.overlay import Overlay, OverlayLayer
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import Needs, gradients_of, summed_blocks
-from tf_helen.optimizers.second_pass import LaterPass
+from tf_helen.optimizers.second_pass import LaterPass, values_before
 from tf_helen.optimizers.wrapping import WrappingOptimizer
 
 _TINY = 1e-12  # added to norms in the papers
@@ -41,13 +44,14 @@ class SAM(WrappingOptimizer):
     pass 1 at w:            g
     eps = rho * g / (||g||_2 + 1e-12)            # one norm over all weights and all rows
     pass 2 at w + eps:      g'
-    w restored bit for bit; the base optimizer applies g'
+    the base optimizer applies g' to w
     ```
 
     Only the rows of the batch are perturbed, so the cost of a step, two passes, does not depend on
-    the size of the table. Use `tf_helen.Model`, `tf_helen.enable(model)` or
-    `optimizer.minimize(closure, variables)`; under a plain `keras.Model`, the optimizer raises an
-    error.
+    the size of the table. The second pass reads `w + eps`, and no variable is changed for it, so
+    other workers of a parameter server do not see the perturbation. Use `tf_helen.Model`,
+    `tf_helen.enable(model)` or `optimizer.minimize(closure, variables)`; under a plain
+    `keras.Model`, the optimizer raises an error.
 
     Args:
         learning_rate: float or schedule of the base optimizer. Defaults to `None`: the default of
@@ -95,6 +99,8 @@ class SAM(WrappingOptimizer):
         self.rho = checks.number_in_range("rho", rho)
         self.adaptive = bool(adaptive)
         self.perturbation = checks.one_of("perturbation", perturbation, ("global", "replica"))
+        # Indices of the variables whose stored values the second pass reads.
+        self._reads_stored: set[int] = set()
 
     needs = Needs.TWO_GRADIENTS
     fixed_settings: tuple[str, ...] = ("rho", "adaptive", "perturbation")
@@ -117,7 +123,7 @@ class SAM(WrappingOptimizer):
         if not self.adaptive:
             return self._perturbations_by_weight(blocks, [None] * len(blocks))
         weights = [
-            tf.abs(rows_of(variable, block))
+            tf.abs(self.rows_now(variable, block))
             for variable, block in zip(variables, blocks, strict=True)
         ]
         return self._perturbations_by_weight(blocks, weights)
@@ -141,33 +147,78 @@ class SAM(WrappingOptimizer):
     def compute_gradients(self, closure, variables, loss_scale=None, pass_state=()):
         variables = list(variables)
         self.build(variables)
-        second_pass = LaterPass(variables, pass_state)
+        state = values_before(pass_state)
         loss, first = gradients_of(closure, variables, loss_scale)
         used = [(g, v) for g, v in zip(first, variables, strict=True) if g is not None]
         gradients, perturbed = [g for g, _ in used], [v for _, v in used]
         if self.perturbation == "global":
             gradients = replicas.all_reduce_sum(gradients)
         blocks = summed_blocks(gradients, perturbed, loss_scale)
-        # The state of layers (batch-norm statistics, seeds) is updated by the first pass only.
-        with self._perturbed(blocks, perturbed), second_pass:
-            _, second = self._base_gradients(closure, variables, loss_scale)
-        return loss, self._gradients_to_apply(first, second, variables)
 
-    def _base_gradients(self, closure, variables, loss_scale):
-        # The base optimizer may need more than one gradient at the perturbed weights.
-        return driver_of(self.base_optimizer).compute_gradients(closure, variables, loss_scale)
+        def second_pass():
+            # The state of layers (batch-norm statistics, seeds) is updated by the first pass only.
+            with LaterPass(variables, state):
+                # The base optimizer may need more than one gradient at the perturbed weights.
+                driver = driver_of(self.base_optimizer)
+                return driver.compute_gradients(closure, variables, loss_scale)[1]
+
+        return loss, self._gradients_to_apply(
+            first, self._at_perturbed(second_pass, blocks, perturbed), variables
+        )
+
+    def _at_perturbed(
+        self,
+        run: Callable[[], list],
+        blocks: Sequence[RowBlock],
+        variables: Sequence[keras.Variable],
+    ) -> list:
+        """Returns the result of a function that reads the weights `w + eps`, and writes none."""
+        epsilons = self.perturbations(blocks, variables)
+        changes = []
+        for block, variable, epsilon in zip(blocks, variables, epsilons, strict=True):
+            if epsilon is None and block.is_sparse and tables.sweeper_of(variable) is not None:
+                epsilon = tf.zeros_like(block.values)  # the second pass sees its pending decay
+            if epsilon is not None:
+                changes.append((block, variable, epsilon))
+        while True:
+            written = [change for change in changes if self._is_written(change[1])]
+            layers = {
+                id(variable): OverlayLayer(
+                    replicas.local(variable), block, self._difference(block, variable, epsilon)
+                )
+                for block, variable, epsilon in changes
+                if not self._is_written(variable)
+            }
+            with Overlay(list(layers.values())), self._written(written):
+                result = run()
+            unread = [v for _, v, _ in changes if id(v) in layers and not layers[id(v)].is_read]
+            if not unread:
+                return result
+            # The pass has read the stored values in a way that an overlay does not see.
+            _warn_of_writes(self, unread)
+            self._reads_stored.update(keras_access.index_of(self, v) for v in unread)
+
+    def _is_written(self, variable: keras.Variable) -> bool:
+        # Layers of tf_keras assign to their weights, which a later pass must undo.
+        is_adapted = isinstance(variable, keras_access.ExistingVariable)
+        return is_adapted or keras_access.index_of(self, variable) in self._reads_stored
+
+    def _difference(
+        self, block: RowBlock, variable: keras.Variable, epsilon: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns what is added to the rows that a lookup reads."""
+        if not block.is_sparse or tables.sweeper_of(variable) is None:
+            return epsilon  # lookups of `tf_helen.layers.Embedding` apply the pending decay
+        stored = tf.cast(read_rows(replicas.local(variable), block.ids), epsilon.dtype)
+        return self.rows_now(variable, block) + epsilon - stored
 
     @contextlib.contextmanager
-    def _perturbed(self, blocks, variables):
+    def _written(self, changes):
         # Rows are saved, because adding and subtracting the perturbation is not exact. The decay
         # that is applied here is also reverted, because the step may be skipped.
         saved = []
-        for block, variable in zip(blocks, variables, strict=True):
+        for block, variable, epsilon in changes:
             saved += self.bring_up_to_date(block, variable)
-        epsilons = self.perturbations(blocks, variables)
-        for block, variable, epsilon in zip(blocks, variables, epsilons, strict=True):
-            if epsilon is None:
-                continue
             target = replicas.local(variable)
             rows = tf.identity(read_rows(target, block.ids))
             saved.append((target, block.ids, rows))
@@ -177,6 +228,14 @@ class SAM(WrappingOptimizer):
         finally:
             for target, ids, rows in reversed(saved):
                 write_rows(target, ids, rows)
+
+    def rows_now(self, variable: keras.Variable, block: RowBlock) -> tf.Tensor:
+        """Returns the rows of a block as the forward pass reads them, in the dtype of the block."""
+        if block.is_sparse and self.built:
+            rows = self.rows_as_read(variable, block.ids)
+        else:
+            rows = read_rows(replicas.local(variable), block.ids)
+        return tf.cast(rows, block.values.dtype)
 
     def _gradients_to_apply(
         self, first: list, second: list, variables: Sequence[keras.Variable]
@@ -209,6 +268,12 @@ def _refuse_sharpness_inside(outer: SAM, inner: keras.optimizers.Optimizer) -> N
             _refuse_sharpness_inside(outer, optimizer)
 
 
-def rows_of(variable: keras.Variable, block: RowBlock) -> tf.Tensor:
-    rows = read_rows(replicas.local(variable), block.ids)
-    return tf.cast(rows, block.values.dtype)
+def _warn_of_writes(optimizer: SAM, variables: Sequence[keras.Variable]) -> None:
+    logging.warning(
+        "%s writes its perturbation to %s during the second pass, and restores the values after "
+        "it, because the loss reads them in a `tf.function` of its own or from a `tf.Variable`. "
+        "Other workers of a parameter server see the perturbed values. Read the weights by "
+        "`variable.value` or by a Keras layer.",
+        type(optimizer).__name__,
+        ", ".join(variable.path for variable in variables),
+    )
