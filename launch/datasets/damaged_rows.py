@@ -9,13 +9,19 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from launch.datasets.raw import RowAccount
-from launch.datasets.tables import is_parquet, read_csv, separator_of
+from launch.datasets.tables import Reasons, is_parquet, read_csv, separator_of
 from launch.raw.files import RawFile
 
 _SHOWN = 10  # lines in a message
 
 
-def damaged_rows(path: str | os.PathLike[str], separator: str | None = None) -> dict[int, str]:
+def damaged_rows(
+    path: str | os.PathLike[str],
+    separator: str | None = None,
+    *,
+    reasons: Reasons | None = None,
+    most: int | None = None,
+) -> dict[int, str]:
     """Returns the rows of a file that are damaged, with the reason.
 
     The file is read by the reader of `table_rows`.
@@ -23,6 +29,10 @@ def damaged_rows(path: str | os.PathLike[str], separator: str | None = None) -> 
     Args:
         path: string, CSV file with a header, or Parquet file.
         separator: string, separator of the columns. Defaults to `None`: that of the file name.
+        reasons: callable that takes rows (polars `DataFrame` of texts) and returns the reasons of
+            those that are damaged, by their position. Defaults to `None`: rows are damaged only by
+            a wrong number of columns or invalid UTF-8.
+        most: int, number of rows after which the search ends. Defaults to `None`: all.
 
     Returns:
         Dict from the number of a row, from 0 and without the header and blank lines, to such as
@@ -42,9 +52,10 @@ def damaged_rows(path: str | os.PathLike[str], separator: str | None = None) -> 
     path = os.fspath(path)
     found: dict[int, str] = {}
     if not is_parquet(path):
-        for _ in read_csv(path, None, separator, RowAccount(), found):
-            pass
-    return dict(sorted(found.items()))
+        for _ in read_csv(path, None, separator, RowAccount(), found, reasons):
+            if most is not None and len(found) >= most:
+                break
+    return dict(sorted(found.items())[:most])
 
 
 def lines_of(

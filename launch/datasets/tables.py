@@ -6,8 +6,9 @@ import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -16,6 +17,8 @@ from launch.datasets.raw import RowAccount, Rows
 from launch.datasets.table_types import as_text, check_same_types, plain_types, valid_utf8
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
+
+Reasons = Callable[[pl.DataFrame], dict[int, str]]
 
 _BLOCK = 1 << 24  # bytes per block of a CSV file
 _PARQUET_ROWS = 1 << 16
@@ -208,6 +211,7 @@ def read_csv(
     separator: str | None,
     account: RowAccount,
     damaged: dict[int, str] | None = None,
+    reasons: Reasons | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Streams the rows of a CSV file.
 
@@ -218,6 +222,8 @@ def read_csv(
         account: `RowAccount` that receives the counts.
         damaged: dict that receives the number of each skipped row, from 0, and the reason. Defaults
             to `None`: they are only counted, which is faster.
+        reasons: callable that takes rows and returns the reasons of damaged ones by their position;
+            they are added to `damaged` and still yielded. Defaults to `None`.
 
     Yields:
         The other rows, as text.
@@ -226,7 +232,7 @@ def read_csv(
         DataError: if the file is missing or unreadable.
     """
     try:
-        yield from _read_csv(path, names, separator, account, damaged)
+        yield from _read_csv(path, names, separator, account, damaged, reasons)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
 
@@ -237,6 +243,7 @@ def _read_csv(
     separator: str | None,
     account: RowAccount,
     damaged: dict[int, str] | None = None,
+    reasons: Reasons | None = None,
 ) -> Iterator[pl.DataFrame]:
     header = column_names(path, separator) if names is None else list(names)
     before = account.bytes_read
@@ -260,18 +267,27 @@ def _read_csv(
             account.bytes_read = before + file.position()
             frame = pl.from_arrow(batch)  # also names columns without a name
             if damaged is not None:
-                row = _note_other_bytes(frame, row, damaged)
+                row = _note(frame, row, damaged, reasons)
             yield as_text(frame, account, frame.columns)
 
 
-def _note_other_bytes(frame: pl.DataFrame, row: int, damaged: dict[int, str]) -> int:
-    """Adds the rows with invalid UTF-8; returns the number of the next row."""
+def _note(frame: pl.DataFrame, row: int, damaged: dict[int, str], reasons: Reasons | None) -> int:
+    """Adds the damaged rows of a frame; returns the number of the next row."""
     good = valid_utf8(frame, frame.columns)
-    for place in range(frame.height):
-        while row in damaged:  # has a wrong number of columns, and is not in the frame
+    places = np.arange(frame.height)
+    found = {}
+    if good is not None:
+        found = dict.fromkeys(np.flatnonzero(~good.to_numpy()).tolist(), "invalid UTF-8")
+        places, frame = places[good.to_numpy()], frame.filter(good)
+    if reasons is not None:
+        texts = frame.cast(dict.fromkeys(frame.columns, pl.String))
+        found |= {int(places[place]): reason for place, reason in reasons(texts).items()}
+    skipped = set(damaged)  # they have a wrong number of columns and are not in the frame
+    for place in range(frame.height if good is None else len(good)):
+        while row in skipped:
             row += 1
-        if good is not None and not good[place]:
-            damaged[row] = "invalid UTF-8"
+        if place in found:
+            damaged[row] = found[place]
         row += 1
     return row
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from launch.datasets.raw import RawData, RowAccount
 from launch.preparation.counting import TrainingCounts
+from launch.preparation.damaged_lines import damaged_lines
 from launch.preparation.encoding import RowEncoder
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.preparation.rows import prefetched, sliced_rows
@@ -39,6 +40,7 @@ class Counted:
         rows: dict from split to its number of valid rows.
         damaged: dict from reason to the number of rows that could not be read.
         left_out: dict from reason to the number of rows that the data set's rules leave out.
+        lines: list of strings, the lines of the first damaged rows, if the files have lines.
 
     Example:
         >>> Counted({"train": 8}, {"wrong number of columns": 2}, {}).share_lost
@@ -48,6 +50,7 @@ class Counted:
     rows: dict[str, int]
     damaged: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
     @property
     def share_lost(self) -> float:
@@ -102,7 +105,9 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
             rows[split] += part.height
             bar.update(account.bytes_read - bar.n)
             bar.set_postfix_str(f"{sum(rows.values()):,} rows")
-    found = Counted(dict(rows), _positive(account.damaged), _positive(account.left_out))
+    damaged = _positive(account.damaged)
+    lines = damaged_lines(raw.files, raw.schema) if damaged else []
+    found = Counted(dict(rows), damaged, _positive(account.left_out), lines)
     _check(raw, found, max_lost)
     schema, vocabularies = counts.finish()
     del counts  # takes half of the memory if there are many ids
@@ -244,8 +249,8 @@ def _check(raw: RawData, found: Counted, max_lost: float) -> None:
     usable = sum(found.rows.values())
     if found.share_lost > max_lost:
         raise DataError(
-            f"data set {name!r}: {found.share_lost:.4%} of the rows are damaged ({reasons}), at "
-            f"most {max_lost:.4%} are allowed; {_advice(raw.schema, found)}"
+            f"data set {name!r}: {found.share_lost:.4%} of the rows are damaged ({reasons}"
+            f"{_first(found)}), at most {max_lost:.4%} are allowed; {_advice(raw.schema, found)}"
         )
     empty = [split for split in ("train", *raw.splits) if not found.rows.get(split)]
     if empty:
@@ -265,6 +270,10 @@ def _check(raw: RawData, found: Counted, max_lost: float) -> None:
         raise DataError(
             f"data set {name!r} has no usable {empty[0]} rows (usable rows: {counts}{lost}); {what}"
         )
+
+
+def _first(found: Counted) -> str:
+    return f"; the first: {found.lines[0]}" if found.lines else ""
 
 
 def _advice(schema: Schema, found: Counted) -> str:

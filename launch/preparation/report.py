@@ -42,6 +42,7 @@ def write_report(
         "features": sum(_features(f) for f in schema.categorical if f.shares is None),
         "fields": {field.name: _features(field) for field in schema.categorical},
         "damaged_rows": counted.damaged,
+        "damaged_lines": counted.lines,
         "left_out_rows": counted.left_out,
         "changed_values": dict(sorted(changed.items())),
     }
@@ -82,6 +83,7 @@ def summary(report: Mapping[str, Any], schema: Schema) -> str:
             f"{column.std:.6g}"
         )
     lines += _listed("skipped {:,} damaged rows: {}", report["damaged_rows"])
+    lines += [f"  {line}" for line in report["damaged_lines"]]
     lines += _listed("left out {:,} rows: {}", report["left_out_rows"])
     lines += _listed("changed {:,} {}", report["changed_values"])
     lines += _comparison(report)

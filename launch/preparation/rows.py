@@ -186,19 +186,47 @@ def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
         check_type(name, types[name], name in several, name in texts or name == schema.group)
 
 
+def damaged_labels(frame: pl.DataFrame, schema: Schema) -> dict[int, str]:
+    """Returns the rows whose label or weight cannot be used.
+
+    Args:
+        frame: polars `DataFrame`, raw rows.
+        schema: `Schema`, the columns.
+
+    Returns:
+        Dict from the position of a row to the reason.
+
+    Example:
+        >>> schema = Schema("tiny", [zoo.Categorical("user")])
+        >>> damaged_labels(pl.DataFrame({"label": ["1", "no"]}), schema)
+        {1: 'label is not a number from 0 to 1'}
+    """
+    _, damage = _roles(frame, schema)
+    return {place: reason for reason, bad in damage.items() for place in bad.arg_true().to_list()}
+
+
 def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataFrame:
+    columns, damage = _roles(frame, schema)
+    frame = frame.with_columns(columns)
+    good = pl.repeat(True, frame.height, eager=True)
+    for reason, bad in damage.items():
+        account.damaged[reason] += int(bad.sum())
+        good &= ~bad
+    return frame if good.all() else frame.filter(good)
+
+
+def _roles(frame: pl.DataFrame, schema: Schema) -> tuple[list[pl.Series], dict[str, pl.Series]]:
+    """Returns label and weight as float32, and which rows are damaged by them, by reason."""
     label = _number(frame[schema.label]).cast(pl.Float32)
     good = label.is_between(0, 1).fill_null(False)  # NaN is not between
-    account.damaged[f"{schema.label} is not a number from 0 to 1"] += int((~good).sum())
     columns = [label.alias(schema.label)]
+    damage = {f"{schema.label} is not a number from 0 to 1": ~good}
     if schema.weight is not None:
         weight = _number(frame[schema.weight]).cast(pl.Float32)
         usable = (weight.is_finite() & (weight >= 0)).fill_null(False)
-        account.damaged[f"{schema.weight} is not a number >= 0"] += int((~usable & good).sum())
         columns.append(weight.alias(schema.weight))
-        good &= usable
-    frame = frame.with_columns(columns)
-    return frame if good.all() else frame.filter(good)
+        damage[f"{schema.weight} is not a number >= 0"] = ~usable & good
+    return columns, damage
 
 
 def _number(column: pl.Series) -> pl.Series:

@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import json
 import sys
 from collections import Counter
 
@@ -24,6 +25,7 @@ from launch.datasets.tables import table_rows
 from launch.predict import predict
 from launch.preparation.encoding import RowEncoder
 from launch.preparation.rows import sliced_rows
+from launch.prepare import prepare
 from zoo.data.vocabulary import save_vocabulary
 from zoo.serving.export import export_saved_model
 
@@ -86,15 +88,30 @@ def scores_of(made, batch, folder):
 
 
 def served_scores(loaded, frame):
-    """Scores of the texts and numbers of a file's rows, as a client would send them."""
-    raw = {name: tf.constant(frame[name].to_list(), tf.string) for name in NAMES[: len(FIELDS)]}
+    """Scores of the texts and numbers of a file's rows, as two clients would send them."""
+    raw = {name: frame[name].to_list() for name in NAMES[: len(FIELDS)]}
     for name in NAMES[len(FIELDS) :]:
         values = frame[name].str.strip_chars().cast(pl.Float64, strict=False)
         numbers = values.fill_null(float("nan")).to_numpy()
         with np.errstate(over="ignore"):
             numbers = np.where(np.abs(numbers) < 2.0**-126, 0, numbers).astype(np.float32)
-        raw[name] = tf.constant(numbers)
-    return loaded.signatures["serving_default"](**raw)["probability"].numpy()
+        raw[name] = numbers
+    serialized = []
+    for row in zip(*raw.values(), strict=True):
+        example = tf.train.Example()
+        for name, value in zip(NAMES, row, strict=True):
+            feature = example.features.feature[name]
+            if not isinstance(value, str):
+                feature.float_list.value.append(value)
+            else:
+                values = value.split("|") if name == "tags" else [value]
+                feature.bytes_list.value.extend(each.encode() for each in values)
+        serialized.append(example.SerializeToString())
+    tensors = {name: tf.constant(values) for name, values in raw.items()}
+    return [
+        loaded.signatures["serving_default"](**tensors)["probability"].numpy().tolist(),
+        loaded.signatures["examples"](tf.constant(serialized))["probability"].numpy().tolist(),
+    ]
 
 
 VALUES = st.one_of(
@@ -165,7 +182,7 @@ def test_every_reader_gives_the_same_bits_and_names_the_same_rows(
         trained = scores_of(made, batch, str(folder))
         assert [score for score in predicted if score is not None] == trained.tolist()
         (frame,) = table_rows([str(path)])(RowAccount())
-        assert served_scores(loaded, frame).tolist() == trained.tolist()
+        assert served_scores(loaded, frame) == [trained.tolist()] * 2
 
     agree()
 
@@ -257,3 +274,25 @@ def test_separators_quotes_and_blank_lines(tmp_path):
     list(table_rows([str(path)])(account))
     assert list(damaged_rows(path)) == [1] and lines_of(path, [1]) == {1: 4}
     assert account.damaged == Counter({"wrong number of columns": 2})
+
+
+def test_the_preparation_names_the_lines_that_it_skips(tmp_path):
+    rows = [f"{number % 2},ann" for number in range(40)]
+    rows[3], rows[7], rows[20] = "1", "yes,bob", "7,bob"
+    content = "\n".join(["label,user", *rows]).encode() + b"\n1,\xff\n"
+    (tmp_path / "train.csv").write_bytes(content)
+    schema = zoo.Schema("clicks", [zoo.Categorical("user")])
+    path = str(tmp_path / "train.csv")
+    raw = RawData(schema, {"train": table_rows([path])}, (path,))
+    with pytest.raises(ValueError, match=r"9\.7561% .*; the first: .*train\.csv, line 5: wrong n"):
+        prepare(raw, str(tmp_path / "out"))
+    text = prepare(raw, str(tmp_path / "out"), max_lost=0.1)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["damaged_lines"] == [
+        f"{path}, line 5: wrong number of columns (1, the header has 2)",
+        f"{path}, line 9: label is not a number from 0 to 1",
+        f"{path}, line 22: label is not a number from 0 to 1",
+        f"{path}, line 42: invalid UTF-8",
+    ]
+    assert sum(report["damaged_rows"].values()) == 4
+    assert all(f"  {line}" in text.splitlines() for line in report["damaged_lines"])
