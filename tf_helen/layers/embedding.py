@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -121,6 +121,7 @@ class Embedding(keras.layers.Layer):
             self._others = [tables.Table(self._group, i) for i in range(1, self._group.shards)]
         first_row = dict(zip(owned, self._group.offsets, strict=False))
         self._first_rows = np.array([first_row[self.shared.get(f, f)] for f in self.fields])
+        self.lookup: Callable[[tf.Tensor, bool], tf.Tensor] | None = None  # see `replaced_lookups`
 
     @property
     def offsets(self) -> np.ndarray:
@@ -165,6 +166,8 @@ class Embedding(keras.layers.Layer):
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=False, pool=True):
+        if self.lookup is not None:
+            return self.lookup(inputs, pool)
         ids = self._as_ids(inputs)
         if self.single:
             ids = self._checked(ids[..., None])

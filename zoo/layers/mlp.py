@@ -119,7 +119,11 @@ class MLP(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        for step in self.steps:
+        return self.following(inputs, first=0, training=training)
+
+    def following(self, inputs: tf.Tensor, first: int, training: bool = False) -> tf.Tensor:
+        """Applies the steps from number `first` on; 0 is the first linear map, 1 what follows."""
+        for step in self.steps[first:]:
             takes_training = isinstance(
                 step, (Dice, keras.layers.Dropout, keras.layers.BatchNormalization)
             )

@@ -2,123 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import fingerprint_pb2
 
 from tf_helen.core.folders import remove_folder
-from zoo.data.files import DataError
+from tf_helen.layers import Embedding
+from zoo.data.files import join, write_bytes
 from zoo.data.folders import (
     final_folder,
     partial_folder,
     publish_folder,
     restore_folder,
-    was_interrupted,
 )
 from zoo.data.locks import FolderLock
 from zoo.data.remote import check_reachable
 from zoo.data.schema import Schema
 from zoo.models import ClickModel
-from zoo.serving.encoding import ids_from_text, lookup_table
-from zoo.serving.input_names import input_names
-
-_MARKER = "saved_model.pb"
-
-
-class RawScorer(tf.Module):
-    """A model with its vocabularies, which takes raw features and returns probabilities.
-
-    Args:
-        model: a trained `zoo.ClickModel`.
-        data: string, folder with the vocabularies that the model was trained with.
-
-    Raises:
-        DataError: if a vocabulary is missing, its size differs from that of the model's field, or
-            it is not the one that the model was trained with.
-
-    Example:
-        >>> scorer = RawScorer(model, "data/frappe")  # doctest: +SKIP
-    """
-
-    def __init__(self, model: ClickModel, data: str):
-        super().__init__()
-        self.model = model
-        self.schema = model.schema
-        self.inputs = input_names(column.name for column in self.schema.columns)
-        known = model.vocabularies
-        tables = {
-            field.name: lookup_table(data, field, known.get(field.name))
-            for field in self.schema.categorical
-        }
-        self.tables = {name: table for name, table in tables.items() if table is not None}
-
-    def specs(self) -> dict[str, tf.TensorSpec]:
-        """Input specs by name: strings `[B]` for fields, float32 `[B]` for numbers."""
-        dtypes = {field.name: tf.string for field in self.schema.categorical}
-        dtypes |= {column.name: tf.float32 for column in self.schema.numeric}
-        return {
-            self.inputs[name]: tf.TensorSpec([None], dtype, self.inputs[name])
-            for name, dtype in dtypes.items()
-        }
-
-    def score(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scores raw features.
-
-        Args:
-            raw: dict by input name: strings `[B]` for fields (several values joined by the field's
-                separator; "" is missing) and numbers `[B]` (NaN is missing and becomes the column's
-                `missing_value`). See `zoo.serving.encoding`.
-
-        Returns:
-            `{"probability": float32 [B]}`.
-        """
-        features = {}
-        if self.schema.categorical:
-            columns = [
-                ids_from_text(field, raw[self.inputs[field.name]], self.tables.get(field.name))
-                for field in self.schema.categorical
-            ]
-            features["ids"] = tf.concat(columns, axis=1)
-        if self.schema.numeric:
-            numbers = [(raw[self.inputs[c.name]], c.missing_value) for c in self.schema.numeric]
-            columns = [tf.where(tf.math.is_finite(x), x, missing) for x, missing in numbers]
-            features["numeric"] = tf.stack(columns, axis=1)
-        logits = self.model(features, training=False)
-        return {"probability": tf.sigmoid(tf.reshape(logits, [-1]))}
-
-    def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Scores serialized `tf.train.Example`s `[B]` that hold raw features.
-
-        A multi-valued field is a list of bytes; absent features are missing values.
-        """
-        wanted: dict = {}
-        for field in self.schema.categorical:
-            several = tf.io.RaggedFeature(tf.string)
-            wanted[field.name] = several if field.length > 1 else _one(tf.string, "")
-        for column in self.schema.numeric:
-            wanted[column.name] = _one(tf.float32, column.missing_value)
-        raw = tf.io.parse_example(serialized, wanted)
-        for field in self.schema.categorical:
-            if field.length > 1:
-                raw[field.name] = tf.strings.reduce_join(
-                    raw[field.name], axis=1, separator=field.separator
-                )
-        return self.score({self.inputs[name]: values for name, values in raw.items()})
+from zoo.serving.model_card import write_card
+from zoo.serving.replaceable import EXPORT, check_replaceable
+from zoo.serving.scorer import RawScorer
+from zoo.serving.stored_tables import StoredTable
+from zoo.serving.warmup import WARMUP_REQUESTS, check_warmup, write_warmup
 
 
-def export_saved_model(model: ClickModel, data: str, out: str) -> str:
+def export_saved_model(
+    model: ClickModel,
+    data: str,
+    out: str,
+    *,
+    stored: Mapping[Embedding, StoredTable] | None = None,
+    user: Sequence[str] = (),
+    warmup_requests: int = WARMUP_REQUESTS,
+    card: Mapping[str, Any] | None = None,
+) -> str:
     """Writes a SavedModel that serves raw features.
 
-    It has two signatures, each with the output `probability` float32 `[B]`. `serving_default` takes
+    Each signature has the outputs `probability` and `logit`, float32 `[B]`. `serving_default` takes
     a tensor `[B]` per column of the schema, named by `input_names` (characters other than letters,
-    digits and "_" become "_"). `examples` takes serialized `tf.train.Example`s `[B]`. The
-    SavedModel contains the vocabularies as assets and no optimizer state.
+    digits and "_" become "_"). `serve_examples` takes serialized `tf.train.Example`s `[B]`;
+    `examples` is its name in version 0.2. `serve_ids` takes encoded features. `user_once`, with
+    `user`, takes the user's columns as `[1]` and the others as `[N]`. The SavedModel contains the
+    vocabularies as assets, warm-up requests for TensorFlow Serving, `model_card.json`, and no
+    optimizer state.
 
     Args:
         model: a trained `zoo.ClickModel`.
         data: string, folder with the vocabularies that the model was trained with.
         out: string, folder to write, completely or not at all; replaces an existing SavedModel.
+        stored: dict, the result of `stored_tables`, for quantized tables or tables without rows of
+            zeros. Defaults to `None`: all rows in float32.
+        user: names of the user's columns. Defaults to `()`: no signature `user_once`.
+        warmup_requests: int from 0 to 1000, number of warm-up requests; see
+            `zoo.serving.warmup`. Defaults to 12.
+        card: dict that is added to `model_card.json`, such as the scores. Defaults to `None`.
 
     Returns:
         `out`.
@@ -126,47 +67,89 @@ def export_saved_model(model: ClickModel, data: str, out: str) -> str:
     Raises:
         DataError: if a vocabulary is missing or does not fit, or `out` holds anything other than a
             SavedModel.
+        ValueError: if `user` names an unknown column or all columns, or on a wrong number of
+            warm-up requests.
 
     Example:
         >>> export_saved_model(model, "data/frappe", "served")  # doctest: +SKIP
     """
+    check_warmup(warmup_requests)
     with FolderLock(final_folder(out)):
-        return _export(model, data, out)
+        given, out = out, final_folder(out)
+        restore_folder(out, EXPORT)
+        check_replaceable(out, EXPORT, "a SavedModel")
+        partial = partial_folder(out)
+        if tf.io.gfile.exists(partial):  # left by a killed process
+            remove_folder(partial)
+        with model.settled():
+            scorer = RawScorer(model, data, stored=stored, user=user)
+            try:
+                _save(scorer, partial)
+                write_card(partial, scorer, data, card or {})
+                write_warmup(partial, scorer, data, warmup_requests)
+                publish_folder(partial, out, last=EXPORT)
+            finally:
+                if tf.io.gfile.exists(partial):
+                    remove_folder(partial)
+    return given
 
 
-def _export(model: ClickModel, data: str, out: str) -> str:
-    given, out = out, final_folder(out)
-    restore_folder(out, _MARKER)
-    _check_replaceable(out)
-    partial = partial_folder(out)
-    if tf.io.gfile.exists(partial):  # left by a killed process
-        remove_folder(partial)
-    with model.settled():
-        scorer = RawScorer(model, data)
+def _save(scorer: RawScorer, folder: str) -> None:
+    served = tf.Module()  # what the signatures need, without the training state
+    replaced = {id(variable) for layer in scorer.stored for variable in layer.variables}
+    served.variables_ = [
+        variable.value for variable in scorer.model.variables if id(variable) not in replaced
+    ]
+    served.stored = [table.parts for table in scorer.stored.values()]
+    served.kernels = scorer.once.kernels if scorer.once is not None else []
+    served.tables = scorer.tables
+    served.columns = _told(scorer.inputs, scorer.schema)
+    tf.saved_model.save(served, folder, signatures=_signatures(scorer))
+    _set_fingerprint(folder)
+
+
+def _set_fingerprint(folder: str) -> None:
+    """Replaces the random identifier of a SavedModel, so that equal exports have equal bytes."""
+    path = join(folder, "fingerprint.pb")
+    if not tf.io.gfile.exists(path):
+        return
+    content = fingerprint_pb2.FingerprintDef()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content.ParseFromString(file.read())
+    content.uuid = ""
+    known = hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()
+    content.uuid = str(uuid.UUID(known[:32]))
+    write_bytes(path, content.SerializeToString(deterministic=True))
+
+
+def _signatures(scorer: RawScorer) -> dict[str, Any]:
+    @tf.function
+    def serving_default(**raw):
+        return scorer.score(raw)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def serve_examples(examples):
+        return scorer.score_examples(examples)
+
+    @tf.function
+    def serve_ids(**features):
+        return scorer.score_ids(features)
+
+    examples = serve_examples.get_concrete_function()
+    signatures = {
+        "serving_default": serving_default.get_concrete_function(**scorer.specs()),
+        "serve_examples": examples,
+        "examples": examples,
+        "serve_ids": serve_ids.get_concrete_function(**scorer.feature_specs()),
+    }
+    if scorer.once is not None:
 
         @tf.function
-        def serving_default(**raw):
-            return scorer.score(raw)
+        def user_once(**raw):
+            return scorer.score_user_once(raw)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-        def examples(examples):
-            return scorer.score_examples(examples)
-
-        signatures = {
-            "serving_default": serving_default.get_concrete_function(**scorer.specs()),
-            "examples": examples.get_concrete_function(),
-        }
-        try:
-            served = tf.Module()  # what the signatures need, without the training state
-            served.variables_ = [variable.value for variable in model.variables]
-            served.tables = scorer.tables
-            served.columns = _told(scorer.inputs, scorer.schema)
-            tf.saved_model.save(served, partial, signatures=signatures)
-            publish_folder(partial, out, last=_MARKER)
-        finally:
-            if tf.io.gfile.exists(partial):
-                remove_folder(partial)
-    return given
+        signatures["user_once"] = user_once.get_concrete_function(**scorer.user_specs())
+    return signatures
 
 
 def _told(inputs: Mapping[str, str], schema: Schema) -> tf.types.experimental.PolymorphicFunction:
@@ -188,10 +171,6 @@ def _told(inputs: Mapping[str, str], schema: Schema) -> tf.types.experimental.Po
     return columns
 
 
-def _one(dtype: tf.DType, default: Any) -> tf.io.FixedLenFeature:
-    return tf.io.FixedLenFeature([], dtype, default_value=default)
-
-
 def check_export(out: str) -> None:
     """Raises unless `export_saved_model` can write to a folder.
 
@@ -205,14 +184,4 @@ def check_export(out: str) -> None:
         >>> check_export("served")
     """
     check_reachable(out)
-    _check_replaceable(final_folder(out))
-
-
-def _check_replaceable(out: str) -> None:
-    if not tf.io.gfile.exists(out):
-        return
-    if not tf.io.gfile.isdir(out):
-        raise DataError(f"{out} is a file; name a folder")
-    is_export = tf.io.gfile.exists(f"{out}/{_MARKER}") or was_interrupted(out, _MARKER)
-    if tf.io.gfile.listdir(out) and not is_export:
-        raise DataError(f"{out} holds files other than a SavedModel; name another folder")
+    check_replaceable(final_folder(out), EXPORT, "a SavedModel")
