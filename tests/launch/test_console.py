@@ -16,6 +16,7 @@ def test_its_commands_are_the_modules_that_run_as_scripts():
     assert console.commands() == sorted(
         [
             "analyze",
+            "apply_delta",
             "compare",
             "demo",
             "evaluate",

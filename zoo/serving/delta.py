@@ -1,0 +1,323 @@
+"""Deltas between two exports: the rows of tables that changed, and other files that changed.
+
+A delta is a folder with `delta.json`, which names every file of the new export with its SHA-256;
+`files/`, the files that differ; and `rows.bin` and `ids.bin`, the changed rows of all tensors and
+their numbers. `apply_delta` gives the files of the new export, byte by byte, and checks them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import posixpath
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError, join, read_json, write_json
+from zoo.data.folders import final_folder, partial_folder, publish_folder, restore_folder
+from zoo.data.locks import FolderLock
+from zoo.serving.replaceable import EXPORT, check_replaceable
+from zoo.serving.tensor_places import TensorPlace, tensor_places
+
+FILE = "delta.json"
+VERSION = 1
+_INDEX = "variables/variables.index"
+_DATA = "variables/variables.data-00000-of-00001"
+_CHUNK = 1 << 24  # bytes that are compared at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class DeltaSize:
+    """The size of a delta.
+
+    Attributes:
+        rows: int, number of rows of all tensors.
+        changed_rows: int, number of rows that the delta contains.
+        bytes_export: int, size of the new export.
+        bytes: int, size of the delta.
+    """
+
+    rows: int
+    changed_rows: int
+    bytes_export: int
+    bytes: int
+
+
+def write_delta(base: str, new: str, out: str) -> DeltaSize:
+    """Writes the difference between two exports.
+
+    Args:
+        base: string, folder of the earlier export.
+        new: string, folder of the new one.
+        out: string, folder to write, completely or not at all; replaces an existing delta.
+
+    Returns:
+        `DeltaSize`.
+
+    Raises:
+        DataError: if a folder is no export, or `out` holds anything other than a delta.
+
+    Example:
+        >>> write_delta("served/1", "served/2", "delta")  # doctest: +SKIP
+    """
+    for folder in (base, new):
+        check_export_folder(folder)
+    out = final_folder(out)
+    with FolderLock(out):
+        restore_folder(out, FILE)
+        check_replaceable(out, FILE, "a delta")
+        partial = partial_folder(out)
+        if tf.io.gfile.exists(partial):
+            remove_folder(partial)
+        try:
+            size = _write(base, new, partial)
+            publish_folder(partial, out, last=FILE)
+        finally:
+            if tf.io.gfile.exists(partial):
+                remove_folder(partial)
+    return size
+
+
+def _write(base: str, new: str, partial: str) -> DeltaSize:
+    before, after = _checksums(base), _checksums(new)
+    tf.io.gfile.makedirs(partial)
+    content: dict[str, Any] = {"version": VERSION, "files": after, "base": before}
+    rows = changed = 0
+    for name, checksum in after.items():
+        if before.get(name) == checksum:
+            continue
+        if name == _DATA and name in before:
+            content["tensors"] = _write_rows(base, new, partial)
+            rows = sum(tensor["rows"] for tensor in content["tensors"])
+            changed = sum(tensor["changed"] for tensor in content["tensors"])
+        else:
+            _copy(join(new, name), join(partial, "files", name))
+    write_json(join(partial, FILE), content)
+    sizes = (sum(_size(join(folder, name)) for name in _names(folder)) for folder in (new, partial))
+    return DeltaSize(rows, changed, *sizes)
+
+
+def _write_rows(base: str, new: str, partial: str) -> list[dict[str, Any]]:
+    earlier = {place.key: place for place in tensor_places(join(base, _INDEX))}
+    tensors = []
+    with (
+        _open(join(base, _DATA)) as old,
+        _open(join(new, _DATA)) as now,
+        _open(join(partial, "rows.bin"), "wb") as values,
+        _open(join(partial, "ids.bin"), "wb") as ids,
+    ):
+        for place in _contiguous(join(new, _INDEX), _size(join(new, _DATA))):
+            known = _comparable(place, earlier.get(place.key))
+            changed = 0
+            for first, block in _blocks(now, place):
+                rows = np.arange(first, first + len(block))
+                if known is not None and first < known.rows:
+                    same = _read(old, known, first, min(len(block), known.rows - first))
+                    differs = np.ones(len(block), bool)
+                    differs[: len(same)] = (block[: len(same)] != same).any(axis=1)
+                    rows, block = rows[differs], block[differs]
+                ids.write(rows.astype("<i8").tobytes())
+                values.write(block.tobytes())
+                changed += len(rows)
+            tensors.append(
+                {
+                    "key": place.key,
+                    "rows": place.rows,
+                    "row_bytes": place.row_bytes,
+                    "changed": changed,
+                    "base_rows": 0 if known is None else known.rows,
+                    "base_offset": 0 if known is None else known.offset,
+                }
+            )
+    return tensors
+
+
+def apply_delta(base: str, delta: str, out: str) -> str:
+    """Writes the new export that a delta describes.
+
+    Args:
+        base: string, folder of the earlier export.
+        delta: string, folder that `write_delta` wrote.
+        out: string, folder to write, completely or not at all; replaces an existing SavedModel.
+            It may be `base`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: if `base` is not the export that the delta was made with, a file is damaged, or
+            `out` holds anything other than a SavedModel.
+
+    Example:
+        >>> apply_delta("served/1", "delta", "served/2")  # doctest: +SKIP
+    """
+    content = _load(delta)
+    given, out = out, final_folder(out)
+    check_export_folder(base)
+    with FolderLock(out):
+        restore_folder(out, EXPORT)
+        check_replaceable(out, EXPORT, "a SavedModel")
+        found = _checksums(base)
+        for name, checksum in content["base"].items():
+            if found.get(name) != checksum:
+                raise DataError(
+                    f"{join(base, name)} is not the file that {delta} was made with; name the "
+                    "export that was given to launch.export --since"
+                )
+        partial = partial_folder(out)
+        if tf.io.gfile.exists(partial):
+            remove_folder(partial)
+        try:
+            _apply(base, delta, partial, content)
+            publish_folder(partial, out, last=EXPORT)
+        finally:
+            if tf.io.gfile.exists(partial):
+                remove_folder(partial)
+    return given
+
+
+def _apply(base: str, delta: str, partial: str, content: dict[str, Any]) -> None:
+    for name, checksum in content["files"].items():
+        path, own = join(partial, name), join(delta, "files", name)
+        if tf.io.gfile.exists(own):
+            _copy(own, path)
+        elif name == _DATA and "tensors" in content:
+            _join_rows(base, delta, path, content["tensors"])
+        else:
+            _copy(join(base, name), path)
+        if _checksum(path) != checksum:
+            raise DataError(f"{delta} is damaged: {name} gets a wrong checksum; write it again")
+
+
+def _join_rows(base: str, delta: str, path: str, tensors: list[dict[str, Any]]) -> None:
+    tf.io.gfile.makedirs(posixpath.dirname(path))
+    with (
+        _open(join(base, _DATA)) as old,
+        _open(join(delta, "rows.bin")) as values,
+        _open(join(delta, "ids.bin")) as ids,
+        _open(path, "wb") as file,
+    ):
+        for tensor in tensors:
+            width, changed = tensor["row_bytes"], tensor["changed"]
+            numbers = np.frombuffer(_exactly(ids, 8 * changed), "<i8")
+            earlier = TensorPlace("", 0, tensor["base_rows"], width, tensor["base_offset"])
+            step = max(_CHUNK // max(width, 1), 1)
+            for first in range(0, tensor["rows"], step):
+                last = min(first + step, tensor["rows"])
+                block = np.zeros((last - first, width), np.uint8)
+                kept = max(min(last, earlier.rows) - first, 0)
+                if kept:
+                    block[:kept] = _read(old, earlier, first, kept)
+                start, stop = np.searchsorted(numbers, [first, last])
+                new = np.frombuffer(_exactly(values, int(stop - start) * width), np.uint8)
+                block[numbers[start:stop] - first] = new.reshape(-1, width)
+                file.write(block.tobytes())
+
+
+def check_export_folder(folder: str) -> None:
+    """Raises `DataError` unless a folder is a SavedModel.
+
+    Args:
+        folder: string.
+
+    Raises:
+        DataError: names the folder.
+
+    Example:
+        >>> check_export_folder("served")  # doctest: +SKIP
+    """
+    if not tf.io.gfile.exists(join(folder, EXPORT)):
+        raise DataError(f"no SavedModel in {folder}; name a folder that launch.export wrote")
+
+
+def _load(delta: str) -> dict[str, Any]:
+    path = join(delta, FILE)
+    if not tf.io.gfile.exists(path):
+        raise DataError(f"no delta in {delta}; write one with launch.export --since=EXPORT")
+    try:
+        content = read_json(path)
+        if content["version"] != VERSION:
+            raise ValueError(f"version {content['version']!r}")
+        for name in (*content["files"], *content["base"]):
+            if name.startswith("/") or ".." in name.split("/"):
+                raise ValueError(f"a file outside the folder: {name}")
+        return content
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error!r}); write the delta again") from None
+
+
+def _comparable(place: TensorPlace, earlier: TensorPlace | None) -> TensorPlace | None:
+    """Returns the earlier tensor if its rows have the same form."""
+    if earlier is None or not place.row_bytes:
+        return None
+    same = (earlier.dtype, earlier.row_bytes) == (place.dtype, place.row_bytes)
+    return earlier if same else None
+
+
+def _contiguous(index: str, size: int) -> list[TensorPlace]:
+    places, end = tensor_places(index), 0
+    places = [place for place in places if place.size]
+    for place in places:
+        if place.offset != end:
+            raise DataError(f"{index}: {place.key} does not follow the tensor before it")
+        end += place.size
+    if end != size:
+        raise DataError(f"{index} describes {end} bytes of {size}; export the model again")
+    return places
+
+
+def _blocks(file: IO[bytes], place: TensorPlace) -> Iterator[tuple[int, np.ndarray]]:
+    step = max(_CHUNK // max(place.row_bytes, 1), 1)
+    for first in range(0, place.rows, step):
+        yield first, _read(file, place, first, min(step, place.rows - first))
+
+
+def _read(file: IO[bytes], place: TensorPlace, first: int, rows: int) -> np.ndarray:
+    file.seek(place.offset + first * place.row_bytes)
+    content = file.read(rows * place.row_bytes)
+    return np.frombuffer(content, np.uint8).reshape(rows, place.row_bytes)
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    content = file.read(size)
+    if len(content) != size:
+        raise DataError(f"{file.name} is too short; write the delta again")
+    return content
+
+
+def _open(path: str, mode: str = "rb") -> IO[bytes]:
+    return tf.io.gfile.GFile(path, mode)
+
+
+def _names(folder: str) -> list[str]:
+    folder = folder.rstrip("/")
+    return sorted(
+        posixpath.join(parent, name)[len(folder) :].lstrip("/")
+        for parent, _, names in tf.io.gfile.walk(folder)
+        for name in names
+    )
+
+
+def _checksums(folder: str) -> dict[str, str]:
+    return {name: _checksum(join(folder, name)) for name in _names(folder)}
+
+
+def _checksum(path: str) -> str:
+    digest = hashlib.sha256()
+    with _open(path) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _size(path: str) -> int:
+    return tf.io.gfile.stat(path).length
+
+
+def _copy(source: str, target: str) -> None:
+    tf.io.gfile.makedirs(posixpath.dirname(target))
+    tf.io.gfile.copy(source, target, overwrite=True)
