@@ -1,0 +1,1 @@
+"""What `launch.export` adds to an export: the loss of quantization, and facts of the run."""
