@@ -29,6 +29,7 @@ from tf_helen.analysis import frequency_buckets
 from tf_helen.core.scores import auc_by_group, calibration_bins
 from zoo.data.files import DataError, write_json
 from zoo.data.identity import data_identity
+from zoo.serving.export import export_saved_model
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,21 +95,6 @@ def rows_of(data, model, split="test"):
         columns.append((label[:, 0], weight[:, 0], group, features["ids"], logits))
     label, weight, *others = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     return [label, weight.astype(np.float64), *others]
-
-
-def saved_model(model, out):
-    """A SavedModel with the signature for encoded rows."""
-    served = tf.Module()
-    served.variables_ = [variable.value for variable in model.variables]
-    width = model.schema.ids_width
-
-    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.int32, "ids")])
-    def serve_ids(ids):
-        return {"logit": tf.reshape(model({"ids": ids}, training=False), [-1])}
-
-    with model.settled():
-        tf.saved_model.save(served, str(out), signatures={"serve_ids": serve_ids})
-    return str(out)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +195,7 @@ def test_equal_models_do_not_differ_and_intervals_cover():
 
 def test_a_saved_model_scores_as_its_run(data, runs, tmp_path):
     folder, model = runs["adam"]
-    served = saved_model(model, tmp_path / "served")
+    served = export_saved_model(model, data, str(tmp_path / "served"), warmup_requests=1)
     found, text = evaluate([folder, served], data=data, split="valid", samples=5, progress=False)
     assert found.labels == ["adam", served]
     gap = found.differences[served]["auc"]
@@ -217,9 +203,8 @@ def test_a_saved_model_scores_as_its_run(data, runs, tmp_path):
     with pytest.raises(DataError, match=r"is a SavedModel; name the data by --data"):
         evaluate([served])
     other = prepare_clicks(tmp_path / "other")
-    schema = json.loads(Path(data, "schema.json").read_text())
-    card = {"schema": schema, "vocabularies": {"user": "0"}}
-    write_json(f"{served}/model_card.json", card)
+    card = json.loads(Path(served, "model_card.json").read_text())
+    write_json(f"{served}/model_card.json", {**card, "vocabularies": {"user": "0"}})
     with pytest.raises(DataError, match="vocabulary"):
         evaluate([served], data=data, samples=0, progress=False)
     with pytest.raises(ValueError, match="weight"):
