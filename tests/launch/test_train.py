@@ -284,7 +284,7 @@ def test_a_diverging_run_ends_in_advice(data, tmp_path):
 
 def test_damaged_records_are_left_out_and_counted(raw, tmp_path):
     folder = tmp_path / "data"
-    prepare(raw, folder)
+    prepare(raw, folder, layout="packed")
     file = next(folder.glob("train-*"))
     content = bytearray(file.read_bytes())
     content[2000] ^= 0xFF
