@@ -19,6 +19,7 @@ from launch.datasets.raw import Options, RawData
 from launch.preparation.passes import Files, count_pass, write_pass
 from launch.preparation.report import summary, write_report
 from launch.preparation.workspace import Workspace, check_free, fingerprint
+from launch.raw.header import parse_separator
 from zoo.data.files import DataError
 from zoo.data.manifest import save_split
 from zoo.data.record_layout import DEFAULT_LAYOUT, LAYOUTS
@@ -91,7 +92,12 @@ def prepare(
 def _main(argv: Sequence[str]) -> None:
     del argv
     if _FLAGS.infer:
-        print(own_table.propose(_FLAGS.source, _FLAGS.schema, _FLAGS.label, _FLAGS.overwrite))
+        separator = parse_separator(_FLAGS.separator)
+        print(
+            own_table.propose(
+                _FLAGS.source, _FLAGS.schema, _FLAGS.label, _FLAGS.overwrite, separator
+            )
+        )
         return
     if bool(_FLAGS.dataset) == bool(_FLAGS.schema) or not _FLAGS.out:
         raise ValueError(
@@ -100,7 +106,7 @@ def _main(argv: Sequence[str]) -> None:
         )
     check_free(_FLAGS.out.rstrip("/"), _FLAGS.overwrite)  # before a long read of the source
     options = Options(_FLAGS.source, _FLAGS.rows, _FLAGS.seed, _FLAGS.min_count)
-    shares = own_table.parse_shares(_FLAGS.split)
+    shares = own_table.parse_shares(_FLAGS.split) if _FLAGS.split else None
     raw = _own(options, shares) if _FLAGS.schema else _known(options)
     text = prepare(
         raw,
@@ -110,16 +116,17 @@ def _main(argv: Sequence[str]) -> None:
         _FLAGS.overwrite,
         _FLAGS.layout,
         _FLAGS.max_lost,
-        key=repr((_FLAGS.dataset, options, shares, _FLAGS.split_by)),
+        key=repr((_FLAGS.dataset, options, shares, _FLAGS.split_by, _FLAGS.separator)),
     )
     print(text)
     print(f"written to {_FLAGS.out}")
 
 
-def _own(options: Options, shares: dict[str, float]) -> RawData:
+def _own(options: Options, shares: dict[str, float] | None) -> RawData:
     if options.rows is not None:
         raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; remove it")
-    return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by)
+    separator = parse_separator(_FLAGS.separator)
+    return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by, separator)
 
 
 def _known(options: Options) -> RawData:
@@ -143,7 +150,17 @@ def _define_flags() -> None:
         "infer", False, "Propose a schema for --source and write it to --schema, for editing."
     )
     flags.DEFINE_string("label", None, "Name of the label column, for --infer.")
-    flags.DEFINE_string("split", "0.8,0.1,0.1", "Shares of train, valid and test (with --schema).")
+    flags.DEFINE_string(
+        "split",
+        None,
+        "Shares of train, valid and test (with --schema), 0.8,0.1,0.1 unless files are named after "
+        "splits.",
+    )
+    flags.DEFINE_string(
+        "separator",
+        None,
+        "Separator of the columns of CSV files: a character or tab (with --schema or --infer).",
+    )
     flags.DEFINE_enum(
         "split_by", None, ["random", "time"], "How to split the rows (with --schema)."
     )

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from launch.datasets.raw import RowAccount
 from launch.datasets.tables import Reasons, is_parquet, read_csv, separator_of
@@ -21,6 +21,7 @@ def damaged_rows(
     *,
     reasons: Reasons | None = None,
     most: int | None = None,
+    needed: Collection[str] | None = None,
 ) -> dict[int, str]:
     """Returns the rows of a file that are damaged, with the reason.
 
@@ -33,6 +34,7 @@ def damaged_rows(
             those that are damaged, by their position. Defaults to `None`: rows are damaged only by
             a wrong number of columns or invalid UTF-8.
         most: int, number of rows after which the search ends. Defaults to `None`: all.
+        needed: names of the columns that are used, as in `table_rows`. Defaults to `None`: all.
 
     Returns:
         Dict from the number of a row, from 0 and without the header and blank lines, to such as
@@ -52,7 +54,7 @@ def damaged_rows(
     path = os.fspath(path)
     found: dict[int, str] = {}
     if not is_parquet(path):
-        for _ in read_csv(path, None, separator, RowAccount(), found, reasons):
+        for _ in read_csv(path, None, separator, RowAccount(), found, reasons, needed):
             if most is not None and len(found) >= most:
                 break
     return dict(sorted(found.items())[:most])

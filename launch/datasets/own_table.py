@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 import polars as pl
 import tensorflow as tf
+from absl import logging
 
-from launch.datasets.raw import Options, RawData, RowAccount
+from launch.datasets.raw import Options, RawData, RowAccount, Rows
 from launch.datasets.splitting import random_splits, time_splits
+from launch.datasets.table_types import used_columns
 from launch.datasets.tables import is_table, table_rows
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.raw.files import list_raw
@@ -27,23 +29,36 @@ _SPLITS = {
     "test": "test",
 }
 _SAMPLE = 200_000  # rows that are read to propose a schema
+SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
+ENCODING = (
+    "If the files are Latin-1, iconv -f LATIN1 -t UTF-8 FILE > NEW converts them; if the number of "
+    "columns is wrong, check the separator, --separator"
+)
 
 
 def load(
-    schema: str, options: Options, shares: Mapping[str, float], split_by: str | None = None
+    schema: str,
+    options: Options,
+    shares: Mapping[str, float] | None = None,
+    split_by: str | None = None,
+    separator: str | None = None,
 ) -> RawData:
     """Reads tables that a schema file describes.
 
     Files or folders whose names begin with train, valid (validation, val) and test are these
-    splits. Otherwise all files are one table, which is split by `shares`.
+    splits. Otherwise all files are one table, which is split by `shares`; so are train files alone
+    if `shares` are given.
 
     Args:
         schema: string, schema file (`.json`).
         options: `Options`; `source` is a file, folder or pattern, and `min_count`, if not `None`,
             replaces that of every field with a vocabulary.
         shares: dict from split to its share of the rows, in order of time if split by time.
+            Defaults to `None`: 0.8, 0.1 and 0.1 for train, valid and test.
         split_by: "random" or "time". Defaults to `None`: "time" if the schema has a time column,
             else "random".
+        separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
+            file name.
 
     Returns:
         `RawData`.
@@ -72,15 +87,32 @@ def load(
         )
     files = _tables(options.source)
     named = _by_split(files, options.source)
-    if named and split_by is None:
+
+    def read(group: list[str]) -> Rows:
+        return table_rows(group, separator=separator, needed=used_columns(found))
+
+    alone = set(named) == {"train"}
+    if named and split_by is None and not (alone and shares):
         if None in named:
             raise DataError(
                 f"{options.source} holds train files and others ({', '.join(named[None][:5])}); "
                 "rename every file after its split, or pass --split_by"
             )
-        splits = {split: table_rows(group) for split, group in named.items()}
+        if shares:
+            raise DataError(
+                f"--split has no effect: the files of {options.source} are named after the splits "
+                f"{', '.join(filter(None, named))}; remove it, or pass --split_by=random to join "
+                "and divide all rows"
+            )
+        if alone:
+            logging.warning(
+                "%s is named after the split train, so all its rows are training rows, and "
+                "training also needs the split valid; to divide the rows, pass --split=0.8,0.1,0.1",
+                options.source,
+            )
+        splits = {split: read(group) for split, group in named.items() if split is not None}
         return RawData(found, splits, tuple(files))
-    rows = table_rows(files)
+    shares, rows = shares or SHARES, read(files)
     if split_by is None:
         split_by = "random" if found.time is None else "time"
     if split_by == "time":
@@ -91,7 +123,11 @@ def load(
 
 
 def propose(
-    source: str | None, schema: str | None, label: str | None = None, overwrite: bool = False
+    source: str | None,
+    schema: str | None,
+    label: str | None = None,
+    overwrite: bool = False,
+    separator: str | None = None,
 ) -> str:
     """Writes a proposed schema for tables, for review and editing.
 
@@ -100,6 +136,8 @@ def propose(
         schema: string, schema file (`.json`) to write.
         label: string, name of the label column. Defaults to `None`: found by its name or values.
         overwrite: boolean, whether to replace an existing file. Defaults to `False`.
+        separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
+            file name.
 
     Returns:
         String to print: the proposal and its reason for each column.
@@ -116,19 +154,26 @@ def propose(
         raise DataError(f"--schema={schema} exists; name another file or add --overwrite")
     files = _tables(source)
     groups = _by_split(files, source)
-    sample, rows = [], 0
-    for frame in table_rows(groups.get("train") or files)(RowAccount()):
+    sample, rows, account = [], 0, RowAccount()
+    for frame in table_rows(groups.get("train") or files, separator=separator)(account):
         sample.append(frame)
         rows += frame.height
         if rows >= _SAMPLE:
             break
+    damaged = account.describe()
+    if not rows and damaged:
+        raise DataError(f"{source} has no readable row: {damaged}. {ENCODING}")
     if not rows:
         raise DataError(f"{source} holds no rows; name files with rows")
     table = pl.concat(sample, how="vertical_relaxed").head(_SAMPLE)
     name = posixpath.basename(schema).removesuffix(".json")
     proposed, notes = infer_schema(table, name, label)
     write_text(schema, schema_to_text(proposed))
+    if damaged:
+        notes.append(f"rows that were left out: {damaged}")
     source_text = f"--schema={schema} --source={source} --out=DIRECTORY"
+    if separator is not None:
+        source_text += f" --separator={'tab' if separator == chr(9) else repr(separator)}"
     notes.append(
         f"written to {schema}; read and edit it, then: python -m launch.prepare {source_text}"
     )

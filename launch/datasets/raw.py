@@ -22,6 +22,7 @@ class RowAccount:
         left_out: `Counter`, rows that the rules of the data set leave out, by reason.
         changed: `Counter`, values that were replaced, by reason.
         bytes_read: int, bytes of the files read so far, for the progress bar. Defaults to 0.
+        examples: dict from a reason to the first place in the files where it occurred.
 
     Example:
         >>> account = RowAccount()
@@ -34,11 +35,41 @@ class RowAccount:
     left_out: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_damaged(self) -> int:
         """Number of damaged rows, for all reasons."""
         return sum(self.damaged.values())
+
+    def describe(self) -> str:
+        """Returns the number of damaged rows by reason, with the first place of each if known.
+
+        Example:
+            >>> account = RowAccount()
+            >>> account.damaged["wrong number of columns"] += 2
+            >>> account.describe()
+            '2 wrong number of columns'
+        """
+        return describe_damage(self.damaged, self.examples)
+
+
+def describe_damage(damaged: Mapping[str, int], examples: Mapping[str, str]) -> str:
+    """Returns the number of damaged rows by reason.
+
+    Args:
+        damaged: dict from reason to number.
+        examples: dict from reason to the first place.
+
+    Example:
+        >>> describe_damage({"invalid UTF-8": 3}, {"invalid UTF-8": "byte 0xff in column 'city'"})
+        "3 invalid UTF-8 (first: byte 0xff in column 'city')"
+    """
+    return ", ".join(
+        f"{count:,} {reason}" + (f" (first: {examples[reason]})" if reason in examples else "")
+        for reason, count in damaged.items()
+        if count
+    )
 
 
 # A pass over a split: yields tables of any size, in the same order each time. Columns are named as

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from launch.datasets.raw import RowAccount
 from zoo.data.files import DataError
+from zoo.data.schema import Schema
+
+_UTF8 = "invalid UTF-8"
+_SHOWN = 40  # bytes of a value in a message
 
 
 def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
@@ -36,6 +40,25 @@ def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(changed)
 
 
+def used_columns(schema: Schema) -> frozenset[str]:
+    """Returns the columns of a table that a schema names.
+
+    Args:
+        schema: `Schema`.
+
+    Returns:
+        Frozen set of the names of features, label, weight, group and time.
+
+    Example:
+        >>> from zoo import Categorical
+        >>> sorted(used_columns(Schema("tiny", [Categorical("user")], time="day")))
+        ['day', 'label', 'user']
+    """
+    roles = (schema.label, schema.weight, schema.group, schema.time)
+    features = (column.name for column in schema.columns)
+    return frozenset([*filter(None, roles), *features])
+
+
 def as_numbers(column: pl.Series) -> pl.Series:
     """Reads a column as numbers.
 
@@ -54,13 +77,20 @@ def as_numbers(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64, strict=False)
 
 
-def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) -> pl.DataFrame:
+def as_text(
+    frame: pl.DataFrame,
+    account: RowAccount,
+    columns: Sequence[str],
+    needed: Collection[str] | None = None,
+) -> pl.DataFrame:
     """Converts columns of bytes to text; rows with invalid UTF-8 are skipped.
 
     Args:
         frame: polars `DataFrame`, the rows.
         account: `RowAccount` that receives the number of skipped rows.
         columns: names of the columns of bytes.
+        needed: names of the columns that are used; in others, U+FFFD replaces invalid bytes, and no
+            row is skipped. Defaults to `None`: all.
 
     Returns:
         The other rows.
@@ -71,11 +101,22 @@ def as_text(frame: pl.DataFrame, account: RowAccount, columns: Sequence[str]) ->
         ([('a',)], 1)
     """
     texts = dict.fromkeys(columns, pl.String)
-    good = valid_utf8(frame, columns)
-    if good is None:
+    if valid_utf8(frame, columns) is None:
         return frame.cast(texts)
-    account.damaged["invalid UTF-8"] += int((~good).sum())
-    return frame.filter(good).cast(texts)
+    good, replaced = pl.repeat(True, frame.height, eager=True), []
+    for name in columns:
+        valid = valid_utf8(frame, [name])
+        if valid is None:
+            continue
+        if needed is not None and name not in needed:
+            values = [(value or b"").decode("utf-8", "replace") for value in frame[name]]
+            replaced.append(pl.Series(name, values))
+            continue
+        account.examples.setdefault(_UTF8, _bad_byte(name, frame[name].filter(~valid)[0]))
+        good &= valid
+    if not good.all():
+        account.damaged[_UTF8] += int((~good).sum())
+    return frame.with_columns(replaced).filter(good).cast(texts)
 
 
 def valid_utf8(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series | None:
@@ -138,6 +179,17 @@ def _compatible(first: pl.DataType, second: pl.DataType) -> bool:
         return _compatible(first.inner, second.inner)
     integers = first.is_integer() and second.is_integer()
     return first == second or pl.Null in (first, second) or integers
+
+
+def _bad_byte(name: str, value: bytes) -> str:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = value[error.start]
+        start = max(0, error.start - _SHOWN // 2)
+        text = value[start : start + _SHOWN].decode("latin-1")
+        return f"byte 0x{byte:02x} in column {name!r}, {text!r} in Latin-1"
+    raise AssertionError(value)
 
 
 def _is_utf8(value: bytes | None) -> bool:

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from pyarrow import csv, parquet
 from launch.datasets.raw import RowAccount, Rows
 from launch.datasets.table_types import as_text, check_same_types, plain_types, valid_utf8
 from launch.raw.files import RawFile
+from launch.raw.header import check_separator, warn_of_data
 from zoo.data.files import DataError
 
 Reasons = Callable[[pl.DataFrame], dict[int, str]]
@@ -40,13 +41,18 @@ _NO_TEXT = {
 
 
 def table_rows(
-    files: Sequence[str], *, names: Sequence[str] | None = None, separator: str | None = None
+    files: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    separator: str | None = None,
+    needed: Collection[str] | None = None,
 ) -> Rows:
     """Streams the rows of files with the same columns, one file after another.
 
     All CSV columns are text; the schema determines how they are read. Rows with a wrong number of
-    columns or with invalid UTF-8 are skipped and counted. Columns of Parquet files keep their
-    types, except that dictionaries become text and arrays of fixed length become lists.
+    columns or with invalid UTF-8 in a needed column are skipped and counted. Columns of Parquet
+    files keep their types, except that dictionaries become text and arrays of fixed length become
+    lists.
 
     Args:
         files: paths of `.csv`, `.tsv`, `.tab` or `.txt` (tabs) files, each also compressed (`.gz`,
@@ -55,6 +61,7 @@ def table_rows(
             have a header.
         separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
             file name.
+        needed: names of the columns that are used. Defaults to `None`: all.
 
     Returns:
         A stream of rows.
@@ -75,7 +82,7 @@ def table_rows(
         types: dict[str, pl.DataType] = {}
         for path in files:
             before = account.bytes_read
-            for frame in _read(path, names, separator, account):
+            for frame in _read(path, names, separator, needed, account):
                 check_same_types(path, frame, files[0], types or dict(frame.schema))
                 types |= {n: t for n, t in frame.schema.items() if types.get(n, pl.Null) == pl.Null}
                 yield frame
@@ -112,9 +119,16 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
                 found = reader.schema.names
     except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from None
+    is_csv = not is_parquet(path)
+    if is_csv:
+        check_separator(path, found, separator_of(path, separator))
+        warn_of_data(path, found)
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: the column {twice[0]!r} occurs twice in its header; rename one")
+        fix = "; if it has no header, insert a line with the names" if is_csv else ""
+        raise DataError(
+            f"{path}: the column {twice[0]!r} occurs twice in its header; rename one{fix}"
+        )
     return found
 
 
@@ -145,12 +159,16 @@ def separator_of(path: str, separator: str | None = None) -> str:
 
 
 def _read(
-    path: str, names: Sequence[str] | None, separator: str | None, account: RowAccount
+    path: str,
+    names: Sequence[str] | None,
+    separator: str | None,
+    needed: Collection[str] | None,
+    account: RowAccount,
 ) -> Iterator[pl.DataFrame]:
     reading = (
         _read_parquet(path, account)
         if is_parquet(path)
-        else _read_csv(path, names, separator, account)
+        else _read_csv(path, names, separator, account, needed=needed)
     )
     try:
         yield from reading
@@ -212,6 +230,7 @@ def read_csv(
     account: RowAccount,
     damaged: dict[int, str] | None = None,
     reasons: Reasons | None = None,
+    needed: Collection[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Streams the rows of a CSV file.
 
@@ -224,6 +243,7 @@ def read_csv(
             to `None`: they are only counted, which is faster.
         reasons: callable that takes rows and returns the reasons of damaged ones by their position;
             they are added to `damaged` and still yielded. Defaults to `None`.
+        needed: names of the columns that are used, as in `table_rows`. Defaults to `None`: all.
 
     Yields:
         The other rows, as text.
@@ -232,7 +252,7 @@ def read_csv(
         DataError: if the file is missing or unreadable.
     """
     try:
-        yield from _read_csv(path, names, separator, account, damaged, reasons)
+        yield from _read_csv(path, names, separator, account, damaged, reasons, needed)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
 
@@ -244,6 +264,7 @@ def _read_csv(
     account: RowAccount,
     damaged: dict[int, str] | None = None,
     reasons: Reasons | None = None,
+    needed: Collection[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     header = column_names(path, separator) if names is None else list(names)
     before = account.bytes_read
@@ -267,12 +288,20 @@ def _read_csv(
             account.bytes_read = before + file.position()
             frame = pl.from_arrow(batch)  # also names columns without a name
             if damaged is not None:
-                row = _note(frame, row, damaged, reasons)
-            yield as_text(frame, account, frame.columns)
+                row = _note(frame, row, damaged, reasons, needed)
+            yield as_text(frame, account, frame.columns, needed)
 
 
-def _note(frame: pl.DataFrame, row: int, damaged: dict[int, str], reasons: Reasons | None) -> int:
+def _note(
+    frame: pl.DataFrame,
+    row: int,
+    damaged: dict[int, str],
+    reasons: Reasons | None,
+    needed: Collection[str] | None,
+) -> int:
     """Adds the damaged rows of a frame; returns the number of the next row."""
+    if needed is not None:
+        frame = frame.select(name for name in frame.columns if name in needed)
     good = valid_utf8(frame, frame.columns)
     places = np.arange(frame.height)
     found = {}

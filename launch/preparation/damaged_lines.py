@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launch.datasets.damaged_rows import damaged_rows, lines_of
+from launch.datasets.table_types import used_columns
 from launch.datasets.tables import column_names, is_parquet, is_table
 from launch.preparation.rows import damaged_labels
 from zoo.data.files import DataError
@@ -36,7 +37,10 @@ def damaged_lines(files: Sequence[str], schema: Schema, most: int = _MOST) -> li
         if len(found) >= most or not _has_columns(path, schema):
             continue
         rows = damaged_rows(
-            path, reasons=lambda frame: damaged_labels(frame, schema), most=most - len(found)
+            path,
+            reasons=lambda frame: damaged_labels(frame, schema),
+            most=most - len(found),
+            needed=used_columns(schema),
         )
         lines = lines_of(path, rows)
         found += [

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from launch.datasets.raw import RawData, RowAccount
+from launch.datasets.raw import RawData, RowAccount, describe_damage
 from launch.preparation.counting import TrainingCounts
 from launch.preparation.damaged_lines import damaged_lines
 from launch.preparation.encoding import RowEncoder
@@ -41,6 +41,7 @@ class Counted:
         damaged: dict from reason to the number of rows that could not be read.
         left_out: dict from reason to the number of rows that the data set's rules leave out.
         lines: list of strings, the lines of the first damaged rows, if the files have lines.
+        examples: dict from reason to the first place where it occurred.
 
     Example:
         >>> Counted({"train": 8}, {"wrong number of columns": 2}, {}).share_lost
@@ -51,6 +52,7 @@ class Counted:
     damaged: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def share_lost(self) -> float:
@@ -105,9 +107,9 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
             rows[split] += part.height
             bar.update(account.bytes_read - bar.n)
             bar.set_postfix_str(f"{sum(rows.values()):,} rows")
-    damaged = _positive(account.damaged)
+    damaged, left_out = _positive(account.damaged), _positive(account.left_out)
     lines = damaged_lines(raw.files, raw.schema) if damaged else []
-    found = Counted(dict(rows), damaged, _positive(account.left_out), lines)
+    found = Counted(dict(rows), damaged, left_out, lines, account.examples)
     _check(raw, found, max_lost)
     schema, vocabularies = counts.finish()
     del counts  # takes half of the memory if there are many ids
@@ -245,7 +247,7 @@ def _bytes_bar(raw: RawData) -> tqdm:
 
 def _check(raw: RawData, found: Counted, max_lost: float) -> None:
     name = raw.schema.name
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.damaged.items())
+    reasons = describe_damage(found.damaged, found.examples)
     usable = sum(found.rows.values())
     if found.share_lost > max_lost:
         raise DataError(

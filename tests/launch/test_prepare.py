@@ -208,9 +208,8 @@ SCHEMA = Schema(
 
 
 def own(tmp_path: Path, source: Path, **options) -> RawData:
-    shares = {"train": 0.8, "valid": 0.1, "test": 0.1}
     schema = SCHEMA.save(tmp_path / "described")
-    split_by = options.pop("split_by", None)
+    shares, split_by = options.pop("shares", None), options.pop("split_by", None)
     return own_table.load(schema, Options(source=str(source), **options), shares, split_by)
 
 
