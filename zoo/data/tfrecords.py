@@ -272,7 +272,7 @@ def open_split(
         pairs = _usable(
             pairs, found, expected, others, Ledger() if ledger is None else ledger, max_lost
         )
-    else:
+    elif layout != BLOCKS:  # `find_blocks` checks the lengths
         for path in files:
             check_lengths(path, expected)
     if layout == BLOCKS:
