@@ -10,6 +10,9 @@
 2. Trains epochs of `launch.train` on the default layout; after each, the same number of steps of
    the same model on batches in memory. Goal: an epoch takes at most 1.10 times its steps.
 
+Each ratio is given twice: of rows per second, and of rows per CPU second (all threads), which other
+work on the machine changes less.
+
 The rows are generated with Criteo's shape (26 categorical fields, 13 numbers), or are those of the
 split train of `--data`. `--peers` names the Python of an environment with torch and, if possible,
 fuxictr, whose loaders read the same rows in turn with the others.
@@ -82,15 +85,29 @@ def source() -> tuple[zoo.Schema, list]:
     return schema, batches
 
 
-def read_once(folder: str) -> float:
-    """Rows per second of one shuffled pass."""
+class Clock:
+    """Seconds, and CPU seconds of all threads, since it was made."""
+
+    def __init__(self):
+        self._start = self._now()
+
+    def read(self) -> np.ndarray:
+        return self._now() - self._start
+
+    @staticmethod
+    def _now() -> np.ndarray:
+        return np.array([time.perf_counter(), time.process_time()])
+
+
+def read_once(folder: str) -> np.ndarray:
+    """Rows per second, and per CPU second, of one shuffled pass."""
     data = zoo.read_tfrecords(
         folder, "train", batch_size=_BATCH.value, shuffle=True, seed=1, verify=False
     )
-    start, rows = time.perf_counter(), 0
+    clock, rows = Clock(), 0
     for _, label, *_rest in data:
         rows += label.shape[0]
-    return rows / (time.perf_counter() - start)
+    return rows / clock.read()
 
 
 def check_once(folder: str, rows: int) -> float:
@@ -120,13 +137,13 @@ class Steps:
         self._model.make_train_function()
         self.seconds(3)
 
-    def seconds(self, steps: int) -> float:
-        """Seconds of some steps."""
-        start = time.perf_counter()
+    def seconds(self, steps: int) -> np.ndarray:
+        """Seconds, and CPU seconds, of some steps."""
+        clock = Clock()
         for _ in range(steps):
             logs = self._model.train_function(self._batches)
         float(logs["loss"])
-        return time.perf_counter() - start
+        return clock.read()
 
 
 def peer_rates(folder: str) -> dict[str, float]:
@@ -179,27 +196,32 @@ def compare_layouts(parent: str, schema: zoo.Schema, batches: list, rows: int) -
     for kind in KINDS:
         read_once(folders[kind])  # fills the cache of the file system
     for _ in range(_ROUNDS.value):
-        before = 20 * _BATCH.value / steps.seconds(20)
+        before = steps.seconds(20)
         for kind in KINDS:
             read[kind].append(read_once(folders[kind]))
             checked[kind].append(check_once(folders[kind], rows))
         for name, rate in (peer_rates(parent) if _PEERS.value else {}).items():
             peers.setdefault(name, []).append(rate)
-        trained.append((before + 20 * _BATCH.value / steps.seconds(20)) / 2)
+        trained.append(40 * _BATCH.value / (before + steps.seconds(20)))
         for kind in KINDS:
             ratios[kind].append(read[kind][-1] / trained[-1])
     print(f"{schema.name}: {rows:,} rows, batch {_BATCH.value}, {_SHARDS.value} files; medians")
-    print(f"DeepFM with Adam trains {np.median(trained):,.0f} rows/s")
-    print("layout   gzip  bytes/row  written/s  checked/s     read/s  read / trained")
+    per_second, per_cpu_second = np.median(trained, axis=0)
+    print(
+        f"DeepFM with Adam trains {per_second:,.0f} rows/s, {per_cpu_second:,.0f} rows per CPU "
+        "second"
+    )
+    print(
+        "layout   gzip  bytes/row  written/s  checked/s     read/s  read / trained  of CPU seconds"
+    )
     for kind, folder in folders.items():
         size = sum(zoo.data.manifest.load_manifest(folder)["train"].bytes) / rows
-        rates = (written[kind], np.median(checked[kind]), np.median(read[kind]))
+        rates = (written[kind], np.median(checked[kind]), np.median(read[kind], axis=0)[0])
         figures = "".join(f"{rate:>11,.0f}" for rate in rates)
-        print(
-            f"{kind[0]:<9}{kind[1] or '-':<5}{size:>10.0f}{figures}{np.median(ratios[kind]):>16.2f}"
-        )
+        ratio, of_cpu = np.median(ratios[kind], axis=0)
+        print(f"{kind[0]:<9}{kind[1] or '-':<5}{size:>10.0f}{figures}{ratio:>16.2f}{of_cpu:>16.2f}")
     for name, rates in peers.items():
-        ratio = np.median(np.array(rates) / np.array(trained))
+        ratio = np.median(np.array(rates) / np.array(trained)[:, 0])
         print(f"{name:<46}{np.median(rates):>11,.0f}{ratio:>16.2f}")
 
 
@@ -212,7 +234,7 @@ def time_epochs(parent: str, schema: zoo.Schema, batches: list, rows: int) -> No
 
         def after_epoch(epoch, bare=bare, ratios=ratios) -> None:
             if epoch.epoch > 1:  # the first one traces the step
-                ratios.append(epoch.seconds / bare.seconds(-(-rows // _BATCH.value)))
+                ratios.append(epoch.seconds / bare.seconds(-(-rows // _BATCH.value))[0])
 
         config = RunConfig(
             folder, f"{parent}/run-{model}", model=model, epochs=1 + _ROUNDS.value,

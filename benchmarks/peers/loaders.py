@@ -34,6 +34,9 @@ def fuxictr_loader(folder: pathlib.Path, known: dict, batch_size: int):
     class FeatureMap:
         features, labels = columns, [known["label"]]
 
+        def get_column_index(self, name: str) -> int:
+            return [*self.features, *self.labels].index(name)
+
     return NpzDataLoader(
         FeatureMap(), str(folder / "train.npz"), split="train", batch_size=batch_size, shuffle=True
     )
