@@ -290,6 +290,9 @@ gauc = np.average([roc_auc_score(y[group == g], z[group == g]) for g in range(7)
 base = log_loss(y, np.full(1001, y.mean()))
 for metric, wanted in zip(metrics, (gauc, p.sum() / y.sum(), loss / base)):
     assert abs(float(metric.result()) - wanted) < 1e-6, (metric.name, wanted)
+metrics[1].merge_state([Calibration(from_logits=True), metrics[1]])  # under replicas too
+assert abs(float(metrics[1].result()) - p.sum() / y.sum()) < 1e-6
+assert metrics[1].by_bin().weight.sum() == 2 * 1001
 print("replicas agree")
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_helen.core.checks import one_of, whole_number
@@ -98,7 +97,7 @@ class Calibration(Mergeable):
     def by_bin(self) -> CalibrationBins:
         """Returns the weight, the predicted and the observed sum of each bin."""
         if self.kept is None:
-            return CalibrationBins(*(np.asarray(variable.value) for variable in self._sums))
+            return CalibrationBins(*self.state())
         labels, probabilities, weights = self.kept.columns()
         return calibration_bins(
             labels, probabilities, bins=self.bins, binning="quantile", sample_weight=weights

@@ -37,9 +37,9 @@ class KeptRows:
     def add(self, *columns: tf.Tensor) -> None:
         """Adds a batch: tensors `[B]`, one per column."""
         if tf.executing_eagerly():
-            self._append(*(column.numpy() for column in columns))
+            self.append(*(column.numpy() for column in columns))
         else:
-            tf.numpy_function(self._append, columns, tf.int32)
+            tf.numpy_function(self.append, columns, tf.int32)
 
     def columns(self) -> list[np.ndarray]:
         """Returns all rows: one array `[n]` per column, floats as float64."""
@@ -56,19 +56,13 @@ class KeptRows:
         value = tf.numpy_function(lambda: np.asarray(function(), np.float64), [], tf.float64)
         return tf.ensure_shape(value, shape)
 
-    def merge(self, other: KeptRows) -> None:
-        """Adds the rows of `other`."""
-        with other._lock:
-            parts = list(other._parts)
-        with self._lock:
-            self._parts += parts
-
     def clear(self) -> None:
         """Removes all rows."""
         with self._lock:
             self._parts.clear()
 
-    def _append(self, *columns: np.ndarray) -> np.int32:
+    def append(self, *columns: np.ndarray) -> np.int32:
+        """Adds a batch: arrays `[B]`, one per column; returns 0."""
         small = tuple(_small(column) for column in columns)
         with self._lock:
             self._parts.append(small)
@@ -115,10 +109,40 @@ class Mergeable(keras.metrics.Metric):
                     f"Received: {type(other).__name__} with {theirs}"
                 )
         for other in others:
-            for variable, added in zip(self.variables, other.variables, strict=True):
-                variable.assign_add(tf.convert_to_tensor(added.value))
-            if self.kept is not None and other.kept is not None:
-                self.kept.merge(other.kept)
+            self.add_state(other.state())
+
+    def state(self) -> list[np.ndarray]:
+        """Returns the state as arrays, such as for `np.savez` in another process.
+
+        Returns:
+            List of arrays: the sums, then the columns of the rows, if the metric keeps rows.
+        """
+        sums = [np.asarray(tf.convert_to_tensor(variable.value)) for variable in self.variables]
+        kept = [] if self.kept is None else self.kept.columns()
+        return sums + [as_names(column) for column in kept]
+
+    def add_state(self, state: Sequence[np.ndarray]) -> None:
+        """Adds the `state` of another metric of the same class with the same settings.
+
+        Args:
+            state: sequence of arrays, the result of `state`.
+
+        Raises:
+            ValueError: if it has another number of arrays, or their shapes differ.
+        """
+        known = self.state()
+        sums = len(self.variables)
+        shapes = [array.shape for array in known[:sums]]
+        if len(state) != len(known) or [np.shape(array) for array in state[:sums]] != shapes:
+            raise ValueError(
+                f"`state` must be that of a {type(self).__name__} with the same settings: "
+                f"{len(known)} arrays, with the shapes {shapes} first. Received: {len(state)} "
+                f"arrays, with the shapes {[np.shape(array) for array in state[:sums]]} first."
+            )
+        for variable, own, added in zip(self.variables, known, state, strict=False):
+            variable.assign(own + added)  # under replicas, `assign_add` raises an error
+        if self.kept is not None and len(state[sums]):
+            self.kept.append(*state[sums:])
 
     def reset_state(self) -> None:
         """Sets the metric to its initial state."""

@@ -147,7 +147,7 @@ def columns(kind, seed=0, number=200):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_merges_and_resets(kind):
+def test_batches_merges_and_resets(kind, tmp_path):
     values, named = columns(kind)
     whole = make(kind)
     whole.update_state(*values, **named)
@@ -160,6 +160,14 @@ def test_batches_merges_and_resets(kind):
         metric.update_state(*(column[part] for column in values), **given_)
     first.merge_state([second, third])
     assert np.asarray(first.result()) == pytest.approx(expected, nan_ok=True)
+    loaded = make(kind)
+    for metric in (first, make(kind)):  # the second one adds nothing
+        np.savez(tmp_path / "state.npz", *metric.state())
+        with np.load(tmp_path / "state.npz") as file:
+            loaded.add_state([*file.values()])
+    assert np.asarray(loaded.result()) == pytest.approx(expected, nan_ok=True)
+    with pytest.raises(ValueError, match="arrays"):
+        loaded.add_state(first.state()[1:])
     first.reset_state()
     fill(first, *values, **named)
     assert np.asarray(first.result()) == pytest.approx(expected, nan_ok=True)
@@ -187,6 +195,10 @@ def test_groups_of_text_and_of_one_class():
     metric.update_state([[1], [0]], [[0.4], [0.3]], group=[["ann"], ["zoë"]])
     # ann: 0.2 is above 0.1 and below 0.4; bob and zoë have one class.
     assert float(metric.result()) == 0.5 and metric.by_group().weight.tolist() == [3, 1, 1]
+    again = GAUC()
+    again.add_state(metric.state())
+    again.merge_state([metric])
+    assert again.by_group().weight.tolist() == [6, 2, 2]
     areas = auc_by_group([0, 1], [0.1, 0.2], [5, 5])
     assert areas.sums().tolist() == [2.0, 2.0]
 
