@@ -33,6 +33,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import tf_helen
+from launch.quiet import quiet
 from launch.run.cluster import read_cluster
 from launch.run.local_tasks import LocalCluster
 from launch.run.parameter_servers import Chief
@@ -180,7 +181,7 @@ def _table(time_of: Callable[[int, str], float]) -> dict[str, dict[str, float]]:
 
 
 def run_case(case: str) -> dict[str, dict[str, float]]:
-    """Measures a case in processes of its own."""
+    """Measures a case in processes of its own; empty if they fail."""
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "times.json")
         # `__main__` is this file, so that the flags are those of this process.
@@ -191,7 +192,8 @@ def run_case(case: str) -> dict[str, dict[str, float]]:
         else:
             code = subprocess.run([sys.executable, *command], check=False).returncode
         if code:
-            raise RuntimeError(f"the case {case} ended with exit code {code}")
+            print(f"the case {case} ended with exit code {code}", file=sys.stderr)
+            return {}
         return json.loads(pathlib.Path(result).read_text(encoding="utf-8"))
 
 
@@ -205,7 +207,10 @@ def report(times: dict[str, dict[str, dict[str, float]]]) -> str:
         for case, found in times.items():
             cells = []
             for rows in _ROWS.value:
-                spent = found[name][rows]
+                spent = found.get(name, {}).get(rows)
+                if spent is None:
+                    cells.append("failed")
+                    continue
                 one = times.get("one", {}).get(name, {}).get(rows)
                 cells.append(f"{spent:.1f}" + (f" ({one / spent:.2f})" if one else ""))
             lines.append(f"| {case} | " + " | ".join(cells) + " |")
@@ -227,8 +232,9 @@ def main(argv: list[str]) -> None:
     times: dict[str, dict[str, dict[str, float]]] = {}
     for _ in range(_REPEATS.value):
         for case in _CASES.value:
+            times.setdefault(case, {})
             for name, found in run_case(case).items():
-                best = times.setdefault(case, {}).setdefault(name, {})
+                best = times[case].setdefault(name, {})
                 for rows, spent in found.items():
                     best[rows] = min(spent, best.get(rows, float("inf")))
     print(report(times))
@@ -240,4 +246,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    quiet()
     app.run(main)
