@@ -143,6 +143,8 @@ class Chief:
     def _step(self, model: keras.Model, spec: Any) -> Callable:
         """Returns the training step of a model, traced once."""
         if self._steps is None or self._steps[0] is not model:
+            counters = [v for v in model.optimizer.variables if v.name == "iteration"]
+            _add_on_server([*model.metrics_variables, *counters])
             step = tf.function(
                 tf.autograph.experimental.do_not_convert(model.train_step), input_signature=[spec]
             )
@@ -159,6 +161,19 @@ class Chief:
         if isinstance(found, Exception):
             raise found
         return {name: float(number) for name, number in found.items()}
+
+
+def _add_on_server(variables: Sequence[keras.Variable]) -> None:
+    """Makes `assign_add` of Keras variables one operation of their server.
+
+    Keras reads the value and assigns the sum, which loses what another worker adds meanwhile.
+    """
+
+    def added(variable: keras.Variable) -> Callable[[Any], tf.Tensor]:
+        return lambda value: variable.value.assign_add(tf.cast(value, variable.dtype))
+
+    for variable in variables:
+        variable.assign_add = added(variable)
 
 
 class _Results:

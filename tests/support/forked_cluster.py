@@ -84,6 +84,7 @@ def _kill_at(step, process, number) -> None:
 
 def _work(settings) -> None:
     from launch import cli
+    from launch.quiet import quiet
     from launch.run.cluster import read_cluster
     from launch.run.config import RunConfig
     from launch.run.serving_tasks import serve
@@ -99,7 +100,8 @@ def _work(settings) -> None:
     sys.argv = ["train"]
     code = 70
     try:
-        cli.run(main)
+        quiet()
+        cli.run(main, "continue with --resume")
     except SystemExit as error:
         code = error.code or 0
     finally:
