@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.backend.tensorflow import trainer
 from keras.src.models import cloning
 
 # The base class of `tf_helen.Model(inputs, outputs)`, which Keras does not export.
@@ -168,6 +169,30 @@ def stored_value(variable: keras.Variable) -> tf.Variable | tf.Tensor:
     initialized has a plain tensor.
     """
     return variable.value if variable._value is None else variable._value
+
+
+def _reduce_scalars(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes Keras's reduction over replicas accept scalars under several workers.
+
+    Keras averages the results of a step over an axis 0 that scalars do not have, an error in every
+    `fit` under `MultiWorkerMirroredStrategy` (keras#20585). There is no hook: the step calls the
+    function of the module. Other cases are left to it.
+    """
+
+    @functools.wraps(reduce)
+    def reduce_per_replica(values, strategy, reduction):
+        if reduction in ("auto", "mean") and isinstance(
+            strategy, tf.distribute.MultiWorkerMirroredStrategy
+        ):
+            return keras.tree.map_structure(
+                lambda value: strategy.reduce("MEAN", value, axis=None), values
+            )
+        return reduce(values, strategy, reduction)
+
+    return reduce_per_replica
+
+
+trainer.reduce_per_replica = _reduce_scalars(trainer.reduce_per_replica)
 
 
 class BuildsWithOneReplica(ModelMixin):

@@ -6,23 +6,102 @@ updates its copy of each variable by the same rule, so the copies remain equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 
 from tf_helen import keras_access
+from tf_helen.core import rows
 
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
 def all_reduce_sum(gradients: Sequence[Gradient]) -> list[Gradient]:
-    """Sums gradients over the replicas; slices are concatenated, including duplicates."""
+    """Sums gradients over the replicas.
+
+    The rows of each replica are summed before they are sent, so that a replica sends each row once,
+    with its number of occurrences. The result has one slice per row and replica.
+
+    Args:
+        gradients: sequence of gradients of this replica.
+
+    Returns:
+        List of gradients, equal on every replica; sparse ones are `CountedSlices`.
+    """
     context = tf.distribute.get_replica_context()
     if context is None or count() == 1 or not gradients:
         return list(gradients)
-    return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients)))
+    sent = [rows_to_send(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    received = context.all_reduce(tf.distribute.ReduceOp.SUM, sent)
+    return [
+        _with_counts(total, gradient) if isinstance(gradient, tf.IndexedSlices) else total
+        for total, gradient in zip(received, gradients, strict=True)
+    ]
+
+
+def rows_to_send(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Returns what a replica sends of a sparse gradient: each row once, with its occurrences.
+
+    Args:
+        gradient: `tf.IndexedSlices` of a table.
+
+    Returns:
+        Slices `[rows, width + 1]` with distinct indices; the last column is the number of
+        occurrences.
+
+    Example:
+        >>> slices = tf.IndexedSlices(tf.constant([[1.0], [2.0], [3.0]]), tf.constant([4, 7, 4]))
+        >>> rows_to_send(slices).values.numpy().tolist()
+        [[4.0, 2.0], [2.0, 1.0]]
+    """
+    block = rows.sum_duplicates(gradient)
+    values = tf.cast(block.values, _sent_dtype(gradient.dtype))
+    values = tf.reshape(values, [-1, math.prod(gradient.values.shape[1:])])
+    counts = tf.cast(block.counts, values.dtype)[:, None]
+    shape = gradient.dense_shape
+    if shape is not None:
+        shape = tf.stack([shape[0], tf.cast(values.shape[1] + 1, shape.dtype)])
+    return tf.IndexedSlices(tf.concat([values, counts], 1), block.ids, shape)
+
+
+def _with_counts(total: tf.IndexedSlices, gradient: tf.IndexedSlices) -> rows.CountedSlices:
+    """Returns the slices of `rows_to_send`, with their counts apart, in the dtype of `gradient`."""
+    values = tf.cast(total.values[:, :-1], gradient.dtype)
+    values = tf.reshape(values, [-1, *gradient.values.shape[1:]])
+    slices = tf.IndexedSlices(values, total.indices, gradient.dense_shape)
+    return rows.CountedSlices(slices, tf.cast(total.values[:, -1], tf.int32))
+
+
+def _sent_dtype(dtype: tf.DType) -> tf.DType:
+    # Counts have to be exact, which they are up to 2^24 in float32.
+    return dtype if dtype in (tf.float32, tf.float64) else tf.float32
+
+
+@contextlib.contextmanager
+def same_on_every_worker(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """A context for creating variables with the same constant on every worker.
+
+    `MultiWorkerMirroredStrategy` sends initial values from the first worker to the others, which it
+    cannot do for unsigned integers, and which constants do not need. The private name
+    `_num_workers` is what decides about it; TensorFlow has no public option.
+
+    Args:
+        strategy: the strategy in whose scope the variables are created.
+    """
+    extended = strategy.extended
+    workers = getattr(extended, "_num_workers", 1)
+    if workers == 1:
+        yield
+        return
+    extended._num_workers = 1
+    try:
+        yield
+    finally:
+        extended._num_workers = workers
 
 
 def count() -> int:

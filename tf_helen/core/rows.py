@@ -40,6 +40,26 @@ class RowBlock:
         return dataclasses.replace(self, values=values)
 
 
+class CountedSlices(tf.IndexedSlices):
+    """Slices that are sums, with the number of occurrences of the row that each is the sum of.
+
+    Args:
+        slices: `tf.IndexedSlices` with `n` slices.
+        counts: int32 `[n]`.
+    """
+
+    def __init__(self, slices: tf.IndexedSlices, counts: tf.Tensor):
+        super().__init__(slices.values, slices.indices, slices.dense_shape)
+        self.counts = counts
+
+
+def occurrences(gradient: tf.IndexedSlices) -> tf.Tensor:
+    """Returns how many occurrences of its row each slice has, int32 `[n]`: 1, unless summed."""
+    if isinstance(gradient, CountedSlices):
+        return gradient.counts
+    return tf.ones_like(gradient.indices, tf.int32)
+
+
 def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
     """Sums slices of the same row, and counts them.
 
@@ -61,7 +81,7 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
     ids, positions = tf.unique(gradient.indices)
     rows = tf.shape(ids)[0]
     values = tf.math.unsorted_segment_sum(gradient.values, positions, rows)
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(positions), positions, rows)
+    counts = tf.math.unsorted_segment_sum(occurrences(gradient), positions, rows)
     lookups = (gradient.indices, positions)
     return RowBlock(values, ids, tf.cast(counts, tf.int32), lookups=lookups)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import tables
 from tf_helen.core.replicas import Gradient
-from tf_helen.core.rows import RowBlock, values_of, with_values
+from tf_helen.core.rows import RowBlock, occurrences, values_of, with_values
 from tf_helen.core.rule import compute_dtype
 
 
@@ -217,7 +217,7 @@ def block_with_curvature(
         return tf.math.unsorted_segment_sum(values, tf.where(is_in, positions, -1), rows)
 
     values = tf.cast(gradient.values, dtype)
-    counts = summed(tf.ones_like(positions), ~marked)
+    counts = summed(occurrences(gradient), ~marked)
     return RowBlock(
         unscaled(summed(values, ~marked)),
         ids,

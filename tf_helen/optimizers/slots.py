@@ -68,7 +68,11 @@ def add_slot(
     Returns:
         The slot.
     """
-    with keras_access.strategy_of(optimizer).extended.colocate_vars_with(variable.value):
+    strategy = keras_access.strategy_of(optimizer)
+    with (
+        strategy.extended.colocate_vars_with(variable.value),
+        replicas.same_on_every_worker(strategy),
+    ):
         slot = optimizer.add_variable(
             shape=shape,
             dtype=dtype,

@@ -119,6 +119,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     def fit(self, *args, **kwargs):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         given.pop("self")
+        self._check_steps_per_execution()
         callbacks = given.pop("callbacks", None)
         notifier = EpochNotifier()
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -127,6 +128,15 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         else:
             callbacks = [*_as_list(callbacks), notifier]
         return super().fit(**given, callbacks=callbacks)
+
+    def _check_steps_per_execution(self) -> None:
+        strategy, steps = self.distribute_strategy, getattr(self, "steps_per_execution", 1)
+        if steps > 1 and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # TensorFlow fails in Keras's loop over the steps, with a message about placeholders.
+            raise ValueError(
+                "`fit` under MultiWorkerMirroredStrategy needs `steps_per_execution=1`. Received: "
+                f"steps_per_execution={steps}. Call `compile` with 1."
+            )
 
     def train_on_batch(self, *args, **kwargs):
         self._take_tables()
