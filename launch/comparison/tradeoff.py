@@ -47,7 +47,7 @@ def plot_tradeoff(
     lines: dict[str, list[str]] = {}
     for label in means:
         lines.setdefault(families.get(label) or label, []).append(label)
-    figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axis = plt.subplots(figsize=(9.5, 5), layout="constrained")
     for place, (name, labels) in enumerate(lines.items()):
         color = colors_of(len(lines))[place]
         shown = sorted((label for label in labels if means[label] >= end), key=shares.get)
@@ -67,6 +67,6 @@ def plot_tradeoff(
     axis.set_ylabel(f"AUC, {split} split, epoch chosen by validation")
     axis.ticklabel_format(axis="y", useOffset=False)
     axis.grid(alpha=0.3)
-    axis.legend()
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     axis.set_title(title)
     return save_figure(figure, path)
