@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import tensorflow as tf
 from absl import app, flags
@@ -98,6 +99,20 @@ def whole_numbers(flag: str, texts: Sequence[str]) -> list[int]:
                 f"--{flag}: {text!r} is not an integer; use such as 1,10,100"
             ) from None
     return found
+
+
+def end_at_once(error: Exception) -> NoReturn:
+    """Prints an error as `run` does, and ends the process with exit code 1 without cleaning up.
+
+    TensorFlow waits for lost tasks of a cluster when a process ends as usual.
+
+    Args:
+        error: the error.
+    """
+    try:
+        _stop(error)
+    finally:
+        os._exit(1)
 
 
 def _check_words(given: Sequence[str], words: Sequence[str]) -> None:

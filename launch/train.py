@@ -38,6 +38,7 @@ from launch.run.published import (
     published_of,
     save_scores,
 )
+from launch.run.server_watch import TaskLostError
 from launch.run.serving_tasks import serve
 from launch.run.strategies import STRATEGIES
 from launch.run.training import train
@@ -66,8 +67,11 @@ def _main(argv: Sequence[str]) -> None:
         print("\n".join(filter(None, (f"preset {preset.name}: {preset.source}", preset.note))))
         if warning := fit_warning(preset, schema):
             print(f"warning: {warning}", file=sys.stderr)
-    with FolderLock(config.out):
-        _run(config, schema)
+    try:
+        with FolderLock(config.out):
+            _run(config, schema)
+    except TaskLostError as error:
+        cli.end_at_once(error)
 
 
 def _run(config: RunConfig, schema: zoo.Schema) -> None:
