@@ -80,6 +80,12 @@ def parameter_servers() -> int:
     return len({device.task for device in devices if device.job == "ps"})
 
 
+def _is_constant(initializer: Any) -> bool:
+    if isinstance(initializer, keras.initializers.Constant):
+        return np.ndim(initializer.value) == 0
+    return isinstance(initializer, keras.initializers.Zeros | keras.initializers.Ones)
+
+
 class ShardInitializer(keras.initializers.Initializer):
     """The initial values of a shard: its rows of the initial values of the whole table.
 
@@ -95,5 +101,7 @@ class ShardInitializer(keras.initializers.Initializer):
         self._initializer, self._group, self._rank = initializer, group, rank
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        if _is_constant(self._initializer):
+            return self._initializer(shape, dtype=dtype)
         whole = self._initializer((self._group.rows, *shape[1:]), dtype=dtype)
         return whole[self._rank :: self._group.shards]
