@@ -1,5 +1,11 @@
 """Tables in several shards train, load and are analyzed as tables of one variable."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +18,9 @@ from tf_helen.callbacks.state_files import StateFiles
 from tf_helen.callbacks.training_state import TrainingState
 from tf_helen.core.whole_state import whole_variables
 
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "tests" / "support" / "sharded_runs.py"
+PATH = f"{ROOT}:{PROGRAM.parent}"
 FIELDS = {"user": 10, "genre": 5, "item": 7}
 COUNTS = {name: np.arange(size) + 1 for name, size in FIELDS.items()}
 RNG = np.random.default_rng(0)
@@ -312,13 +321,17 @@ def test_auto_is_one_shard_without_parameter_servers():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", KINDS)
-def test_replicas_train_shards_as_one(name):
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    states = []
-    for shards in (1, 3):
-        with strategy.scope():
-            model = model_of(shards, ENTRIES[name].make())
-            model.run_eagerly = False
-        states.append(whole_state(fit(model)))
-    assert_alike(*states)
+@pytest.mark.parametrize("how", ["replicas", "servers"])
+def test_shards_on_replicas_and_on_parameter_servers_train_as_one_table(how):
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), how, *KINDS],
+        # Servers in one process need several threads.
+        env={**os.environ, "TF_NUM_INTEROP_THREADS": "8", "PYTHONPATH": PATH},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.keys() == set(KINDS)
+    assert max(found.values()) <= 1e-6, found

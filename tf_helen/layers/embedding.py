@@ -137,6 +137,9 @@ class Embedding(keras.layers.Layer):
             )
         in_chunks = is_drawn_in_chunks(self.embeddings_initializer, self._group.rows)
         self._shards = tuple(self._add_shard(table, in_chunks) for table in self._group.members)
+        # After all shards: a strategy places new variables on its servers in turn.
+        for variable, table in zip(self._shards, self._group.members, strict=True):
+            tables.mark(variable, table)
         self.embeddings = self._shards[0]
         if self._group.shards > 1:
             self.embeddings = ShardedTable(self._shards, self._group)
@@ -157,7 +160,6 @@ class Embedding(keras.layers.Layer):
             name="embeddings",
             autocast=False,
         )
-        tables.mark(variable, table)
         return variable
 
     def __call__(self, inputs, *args, **kwargs):
