@@ -30,7 +30,7 @@ BATCHES = [
 ]
 
 
-def build(shards, make):
+def build(shards, make, run_eagerly=False):
     inputs = keras.Input((2,), dtype="int32")
     layer = tf_helen.layers.Embedding(
         {"user": 10, "item": 7},
@@ -42,8 +42,7 @@ def build(shards, make):
     seeded = keras.initializers.GlorotUniform(seed=5)
     model = tf_helen.Model(inputs, keras.layers.Dense(1, kernel_initializer=seeded)(x))
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(make(), loss, jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    model.compile(make(), loss, jit_compile=False, run_eagerly=run_eagerly)
     return model, layer
 
 
@@ -53,16 +52,11 @@ def weights(model):
 
 
 def fitted(make, shards, strategy=None):
-    keras.utils.clear_session()
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model, _ = build(shards, make)
-    x, y = (np.concatenate(parts) for parts in zip(*BATCHES, strict=True))
-    model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+        model, _ = build(shards, make, run_eagerly=strategy is not None)
+    whole = tuple(np.concatenate(parts) for parts in zip(*BATCHES, strict=True))
+    model.fit(tf.data.Dataset.from_tensor_slices(whole).batch(16), verbose=0)
     return weights(model)
-
-
-def on_replicas(make):
-    return fitted(make, 3, tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]))
 
 
 class Servers:
@@ -82,9 +76,9 @@ class Servers:
         self.coordinator = tf.distribute.coordinator.ClusterCoordinator(self.strategy)
 
     def train(self, make):
-        keras.utils.clear_session()
         with self.strategy.scope():
             model, layer = build("auto", make)
+            model.optimizer.build(model.trainable_variables)
         shards = layer.embeddings.variables
         assert len({variable.value.device for variable in shards}) == 2
         step = tf.function(lambda x, y: model.train_step((x, y)))
@@ -107,8 +101,15 @@ def free_port():
 def main(how, *names):
     if how == "replicas":
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        train = on_replicas
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        # For one optimizer per process: collectives of a second one have the same numbers.
+        strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+        def train(make):
+            return fitted(make, 3, strategy)
+
     else:
         train = Servers().train
     found = {}
