@@ -300,7 +300,8 @@ def index_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
 
 def is_known(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
     """Returns whether the optimizer was built with the variable."""
-    return optimizer._var_key(variable) in optimizer._trainable_variables_indices
+    # In a `StatelessScope`, `variable.value` is a tensor, which has no key.
+    return optimizer._var_key(stored_value(variable)) in optimizer._trainable_variables_indices
 
 
 def check_known(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:

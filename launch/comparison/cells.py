@@ -42,6 +42,7 @@ _WITHOUT_EFFECT = (
     "resume",
     "overwrite",
     "checkpoint_every",
+    "cluster_wait",
     "preset",
     "eval_test_each_epoch",
     "evaluate_test",

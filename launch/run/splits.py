@@ -9,6 +9,7 @@ import tensorflow as tf
 import zoo
 from launch.run.memory import DataMemory
 from zoo.data.manifest import load_manifest
+from zoo.data.tfrecords import open_split
 
 
 class RunData:
@@ -42,7 +43,7 @@ class RunData:
         self.test = self._read("test") if has_test else None
         known = zoo.Ledger()
         try:
-            self._read("train", known, **self._order(1))  # checks all records once
+            self._check("train", known)
         finally:
             for account in known.files.values():
                 ledger.add(account)
@@ -70,6 +71,14 @@ class RunData:
         how = {"verify": self._damaged, "skip_batches": skip, **self._order(epoch)}
         rows = self._read("train", zoo.Ledger(), **how)
         return rows.apply(tf.data.experimental.assert_cardinality(self.steps - skip))
+
+    def _check(self, split: str, ledger: zoo.Ledger) -> None:
+        """Checks all records once, without a pipeline that reads them."""
+        if self._memory is not None:
+            limit = self._config.max_lost
+            if self._memory.split(split, self._schema, ledger, limit) is not None:
+                return
+        open_split(self._config.data, split, self._schema, ledger, self._config.max_lost)
 
     def _order(self, epoch: int) -> dict:
         seed = (self._config.seed * 1_000_003 + epoch) % 2**31

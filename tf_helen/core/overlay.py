@@ -95,7 +95,9 @@ class OverlayLayer:
             ids_of_both = tf.concat([own_ids, tf.cast(ids, own_ids.dtype)], 0)
             rows = tf.size(own_ids)
             # Positions among the ids of the block come first; new ids have later ones.
-            positions = tf.minimum(tf.unique(ids_of_both)[1][rows:], rows)
+            # A slice of known size, because XLA bounds the length of `[rows:]` by that of both.
+            of_ids = tf.slice(tf.unique(ids_of_both)[1], [rows], [tf.size(ids)])
+            positions = tf.minimum(of_ids, rows)
             padding = [[0, 1]] + [[0, 0]] * (difference.shape.rank - 1)
             return tf.gather(tf.pad(difference, padding), positions)
 

@@ -67,6 +67,7 @@ WITHOUT_EFFECT = {
     "resume": True,
     "overwrite": True,
     "checkpoint_every": 1.0,
+    "cluster_wait": 1.0,
     "preset": "frappe/deepfm",
     "eval_test_each_epoch": True,
     "evaluate_test": False,
