@@ -129,6 +129,7 @@ def test_a_run_that_is_killed_twenty_times_ends_with_the_same_bits(
     check(runs, data, tmp_path, kills=20, seed=2, **KINDS[name], **devices)
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_one_line_and_143(runs, data, tmp_path):
     log, out = tmp_path / "log", tmp_path / "broken"
     assert runs.train(settings_for(data, tmp_path / "whole"), log=log) == 0

@@ -13,6 +13,7 @@ every_kind = pytest.mark.parametrize("name", cases())
 # Tracing a step takes longer than a short training: what does not depend on it runs eagerly, but
 # for a few entries that between them have every kind of step.
 TRACED = ("AdaHessian", "Helen(AdamAR)", "PerVariable")
+every_traced_kind = pytest.mark.parametrize("name", cases(ENTRIES, TRACED))
 FIELDS = {"user": 5, "item": 4}
 ROWS = sum(FIELDS.values())
 
@@ -143,7 +144,7 @@ def checkpoint(model):
     return tf.train.Checkpoint(model=model, optimizer=model.optimizer, seeds=seeds)
 
 
-@every_kind
+@every_traced_kind
 def test_checkpoint_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     ids, labels = sparse_batches()
     keras.utils.set_random_seed(1)
@@ -164,7 +165,7 @@ def test_checkpoint_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     assert_bit_equal(everything(second), everything(whole))
 
 
-@every_kind
+@every_traced_kind
 def test_keras_file_in_the_middle_resumes_bit_for_bit(name, tmp_path):
     ids, labels = sparse_batches()
     keras.utils.set_random_seed(1)
@@ -259,7 +260,7 @@ def test_a_plain_keras_model_raises_and_names_the_remedies(name):
     model.fit(ids, labels, verbose=0)
 
 
-@every_kind
+@every_traced_kind
 def test_weights_from_outside_are_never_stale(name, tmp_path):
     """What a lookup reads, `get_weights`, files and exports agree in the middle of an epoch."""
     ids, labels = sparse_batches(48)

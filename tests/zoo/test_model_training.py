@@ -104,7 +104,10 @@ def replicas(path, names):
 OTHERS = [name for name in MODELS if name not in KINDS]
 
 
-@pytest.mark.parametrize("names", [KINDS, pytest.param(OTHERS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "names",
+    [("deepfm",), *(pytest.param(each, marks=pytest.mark.slow) for each in (KINDS, OTHERS))],
+)
 def test_two_replicas_equal_one(names, tmp_path):
     found = replicas(tmp_path / "results.npz", names)
     assert sorted(found) == sorted(names)

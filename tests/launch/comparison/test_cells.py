@@ -103,7 +103,7 @@ def test_settings_that_mean_the_same_are_one_cell():
     assert cell_key(lists, {}) == cell_key(tuples, {})
 
 
-@pytest.mark.parametrize("rows", [0, 799, 800])
+@pytest.mark.parametrize("rows", [0, pytest.param(799, marks=pytest.mark.slow), 800])
 def test_a_cell_has_the_numbers_of_a_run_wherever_the_rows_are(data, tmp_path, rows):
     config = config_for(data, model="dnn", model_args=SMALL)
     cell = Cells(str(tmp_path / "cells"), DataMemory(data, rows)).compute(config, test=True)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds import some
 from optimizer_table import new_table
 
 import tf_helen
@@ -115,8 +116,10 @@ def test_fit_ends_with_averages_and_evaluation_does_not_apply_them():
         assert np.abs(one - other).max() > 1e-4
 
 
-@pytest.mark.parametrize("frequency", [None, 5])
-@pytest.mark.parametrize("form", ["keras", "weights", "checkpoint"])
+FORMS = [(form, n) for form in ("keras", "weights", "checkpoint") for n in (None, 5)]
+
+
+@pytest.mark.parametrize("form,frequency", some(FORMS, [("keras", 5), ("checkpoint", None)]))
 def test_training_goes_on_alike_after_a_file(form, frequency, tmp_path):
     def made():
         return compiled(tf_helen.AdamAR(0.05, **EMA, ema_overwrite_frequency=frequency))

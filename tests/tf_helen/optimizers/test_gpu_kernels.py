@@ -14,7 +14,7 @@ from optimizer_table import ENTRIES, cases
 import tf_helen
 
 pytestmark = pytest.mark.skipif(not is_known(), reason="TensorFlow is a CPU build")
-FAST = ("AdamAR", "Helen(AdamAR)")
+FAST = ("Helen(AdamAR)",)
 
 
 def traced(optimizer, dtype="float32"):

@@ -62,7 +62,7 @@ def results_of_workers(path, rows, names):
 @pytest.mark.parametrize(
     "rows,names",
     [
-        (192, ["Helen"]),
+        pytest.param(192, ["Helen"], marks=pytest.mark.slow),
         # Of the last of four batches, each worker has a part.
         pytest.param(233, ["Adam", "AdamAR", "Helen", "AdaHessian"], marks=pytest.mark.slow),
     ],
