@@ -158,6 +158,7 @@ class _Entry:
 
 
 _SHARD = re.compile(r"(.+)@shard-(\d+)-of-(\d+)")
+_ESCAPED = re.compile(r"\.(\.|S)")  # TensorFlow writes "." as ".." and "/" as ".S"
 
 
 def _shard_name(name: str, rank: int, shards: int) -> str:
@@ -170,7 +171,7 @@ def _keys_by_name(shapes: Iterable[str]) -> dict[str, list[str]]:
     for key in shapes:
         if key.startswith("state/"):
             name = key.removeprefix("state/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-            name = name.replace(".S", "/").replace("..", ".")
+            name = _ESCAPED.sub(lambda found: "." if found[1] == "." else "/", name)
             shard = _SHARD.fullmatch(name)
             name, rank = (shard[1], int(shard[2])) if shard else (name, 0)
             found.setdefault(name, {})[rank] = key

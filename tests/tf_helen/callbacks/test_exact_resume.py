@@ -47,12 +47,12 @@ def kill():
     raise Killed
 
 
-def build(optimizer=OPTIMIZERS["adamar"], width=8):
+def build(optimizer=OPTIMIZERS["adamar"], width=8, name=None):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     inputs = keras.Input((2,), dtype="int32")
     x = keras.layers.Flatten()(tf_helen.layers.Embedding([30, 20], 4)(inputs))
-    x = keras.layers.Dropout(0.3)(keras.layers.Dense(width, activation="relu")(x))
+    x = keras.layers.Dropout(0.3)(keras.layers.Dense(width, activation="relu", name=name)(x))
     x = keras.layers.BatchNormalization()(x)
     model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -178,6 +178,12 @@ def test_a_state_of_another_model_is_refused(tmp_path):
     fit(tmp_path, epochs=1, minutes=60)
     with pytest.raises(ValueError, match=r"kernel of shape \(8, 8\), the model has shape \(8, 4\)"):
         fit(tmp_path, model=build(width=4), epochs=2, minutes=60)
+
+
+def test_a_layer_whose_name_has_a_dot_is_found_again(tmp_path):
+    first = fit(tmp_path, model=build(name="v1.Small..S"), epochs=1, minutes=60)
+    again = fit(tmp_path, model=build(name="v1.Small..S"), epochs=1, minutes=60)
+    assert_same(first, again)
 
 
 def test_data_that_became_shorter_are_refused(tmp_path):
