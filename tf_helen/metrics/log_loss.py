@@ -63,7 +63,9 @@ class LogLoss(Mergeable):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch. For shapes, see the class."""
-        labels, predictions, weights = binary_rows(y_true, y_pred, sample_weight, self.from_logits)
+        self._add(*binary_rows(y_true, y_pred, sample_weight, self.from_logits))
+
+    def _add(self, labels: tf.Tensor, predictions: tf.Tensor, weights: tf.Tensor) -> None:
         if self.from_logits:
             # softplus(z) - y z with a non-positive exponent, exact for large |z|.
             losses = tf.maximum(predictions, 0.0) - predictions * labels

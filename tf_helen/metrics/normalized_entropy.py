@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from tf_helen.metrics.log_loss import LogLoss
-from tf_helen.metrics.rows import binary_rows
 
 __all__ = ["NormalizedEntropy"]
 
@@ -58,10 +57,8 @@ class NormalizedEntropy(LogLoss):
         super().__init__(from_logits=from_logits, epsilon=epsilon, name=name, dtype=dtype)
         self.positives = self.add_variable((), "zeros", dtype="float64", name="positives")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch. For shapes, see the class."""
-        super().update_state(y_true, y_pred, sample_weight)
-        labels, _, weights = binary_rows(y_true, y_pred, sample_weight, self.from_logits)
+    def _add(self, labels: tf.Tensor, predictions: tf.Tensor, weights: tf.Tensor) -> None:
+        super()._add(labels, predictions, weights)
         self.positives.assign_add(tf.reduce_sum(labels * weights))
 
     def result(self) -> tf.Tensor:
