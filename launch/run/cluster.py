@@ -254,15 +254,6 @@ def is_reachable(address: str, seconds: float = 1.0) -> bool:
     return False
 
 
-def unreachable(tasks: Iterable[tuple[str, str]]) -> list[str]:
-    """Returns the tasks at whose address no process listens, such as "worker 1 (host:2222)".
-
-    Args:
-        tasks: names and addresses, see `Cluster.tasks`.
-    """
-    return [f"{name} ({address})" for name, address in tasks if not is_reachable(address)]
-
-
 def wait_for_tasks(tasks: Iterable[tuple[str, str]], seconds: float) -> None:
     """Waits until a process listens at the address of each task.
 
