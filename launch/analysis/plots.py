@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping
 
-import matplotlib
 import numpy as np
+from matplotlib import pyplot as plt
 
 from launch.analysis.norms import RunNorms
 from launch.analysis.sharpness import TOGETHER, FieldSharpness, Measured, together
-from zoo.data.files import write_bytes
-
-matplotlib.use("Agg")  # no display is needed to write a file
-from matplotlib import pyplot as plt
+from launch.figures import legend_below, save_figure
 
 _PANELS = 24  # fields in one picture
 _COLUMNS = 5
@@ -133,18 +129,3 @@ def _draw_epochs(norms_axis, bound_axis, runs: Mapping[str, RunNorms]) -> None:
         axis.set_yscale("log")
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-
-
-def legend_below(figure, axis) -> None:
-    """Adds the legend of a panel below all panels of its figure."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, min(4, len(labels))))
-
-
-def save_figure(figure, path: str) -> str:
-    """Writes a figure as a PNG file, closes it, and returns the path."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    plt.close(figure)
-    write_bytes(path, image.getvalue())
-    return path

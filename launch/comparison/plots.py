@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from launch.comparison.statistics import (
     METRICS,
@@ -19,15 +20,9 @@ from launch.comparison.statistics import (
     tested_split,
 )
 from launch.comparison.tables import NAMES
+from launch.figures import marker_of, save_figure
 from launch.run.results import Runs, short
-from zoo.data.files import write_bytes
 
-matplotlib.use("Agg")  # no display is needed to write a file
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-
-_MARKERS = "osD^vPX*"
 _WRAPPED = 34  # characters of a name per line
 _SHOWN = 4.0  # times the median distance to the best that a zoomed axis shows
 _TICKS = 20  # epochs with a number below the axis
@@ -147,15 +142,6 @@ def plot_models(
     return save_figure(figure, path)
 
 
-def save_figure(figure: plt.Figure, path: str) -> str:
-    """Writes a figure as PNG, closes it, and returns the path."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=130)
-    plt.close(figure)
-    write_bytes(path, image.getvalue())
-    return path
-
-
 def colors_of(count: int) -> list:
     """Returns a color for each of so many contenders."""
     return [plt.get_cmap("tab10" if count <= 10 else "tab20")(place) for place in range(count)]
@@ -247,7 +233,7 @@ def _draw_curves(
     outside: dict[int, int] = {}
     for place, (label, color) in enumerate(zip(values, colors, strict=False)):
         mean, x = means[label], np.arange(1, len(means[label]) + 1)
-        axis.plot(x, mean, marker=_MARKERS[place % len(_MARKERS)], color=color, markersize=5)
+        axis.plot(x, mean, marker=marker_of(place), color=color, markersize=5)
         if len(values[label]) > 1:
             deviation = np.nan_to_num(_deviation(values[label]))
             axis.fill_between(x, mean - deviation, mean + deviation, color=color, alpha=0.15)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib import pyplot as plt
 
-from launch.comparison.plots import colors_of, save_figure, zoom
+from launch.comparison.plots import colors_of, zoom
 from launch.comparison.statistics import confidence_interval
-
-_MARKERS = "osD^vPX*"
+from launch.figures import marker_of, save_figure
 
 
 def plot_tradeoff(
@@ -58,7 +57,7 @@ def plot_tradeoff(
         axis.errorbar(
             x, y, [[m - low for m, (low, _) in zip(y, bars, strict=True)],
                    [high - m for m, (_, high) in zip(y, bars, strict=True)]],
-            marker=_MARKERS[place % len(_MARKERS)], color=color, capsize=3,
+            marker=marker_of(place), color=color, capsize=3,
             label=name + (f" ({hidden} below)" if hidden else ""),
         )  # fmt: skip
         if len(labels) == 1 and y:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import pyplot as plt
 
-from launch.analysis.plots import legend_below, save_figure
 from launch.evaluation.result import Evaluation
-
-# After `launch.analysis.plots`, which selects a backend that needs no display.
-from matplotlib import pyplot as plt  # isort: skip
+from launch.figures import legend_below, marker_of, save_figure
 
 
 def plot_calibration(found: Evaluation, path: str, title: str) -> str:
@@ -34,7 +32,7 @@ def plot_calibration(found: Evaluation, path: str, title: str) -> str:
         if not np.isnan(low).all():
             errors = np.maximum(np.nan_to_num([observed - low, high - observed]), 0.0)
         axis.errorbar(
-            predicted, observed, yerr=errors, marker="osD^vPX*"[place % 8], markersize=4,
+            predicted, observed, yerr=errors, marker=marker_of(place), markersize=4,
             linewidth=1, capsize=2, label=label,
         )  # fmt: skip
         ends += [predicted, observed[observed > 0]]
@@ -82,7 +80,7 @@ def plot_frequency(found: Evaluation, path: str, title: str, whose: str) -> str:
             errors = np.maximum(np.nan_to_num([value - low, high - value]), 0.0)
         axis.errorbar(
             places + (number - (len(found.labels) - 1) / 2) * spread, value, yerr=errors,
-            marker="osD^vPX*"[number % 8], linestyle="none", capsize=3, label=label,
+            marker=marker_of(number), linestyle="none", capsize=3, label=label,
         )  # fmt: skip
     names = [f"{each['occurrences']}\n{each['rows']:,} rows" for each in buckets]
     axis.set_xticks(places, names, fontsize=8)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-
-from launch.run.history import Epoch
-from zoo.data.files import write_bytes
-
-matplotlib.use("Agg")  # no display is needed to write a file
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-_MARKERS = "osD^vPX*"
+from launch.figures import marker_of, save_figure
+from launch.run.history import Epoch
+
 _LEGEND_WIDTH = 140  # characters that fit side by side
 
 
@@ -46,7 +41,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
     panels = (("auc", f"AUC, {what}"), ("logloss", f"LogLoss, {what} (nats per row)"))
     for axis, (metric, label) in zip(axes, panels, strict=True):
         for place, (name, several) in enumerate(runs.items()):
-            _draw(axis, name, several, f"{split}_{metric}", _MARKERS[place % len(_MARKERS)])
+            _draw(axis, name, several, f"{split}_{metric}", marker_of(place))
         axis.set_xlabel("epoch (passes over the training data)")
         axis.set_ylabel(label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -56,11 +51,7 @@ def plot_runs(runs: Mapping[str, Sequence[Sequence[Epoch]]], path: str, title: s
     # Below the panels: inside, it would cover the ends of curves.
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     figure.suptitle(title)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=130)
-    plt.close(figure)
-    write_bytes(path, image.getvalue())
-    return path
+    return save_figure(figure, path)
 
 
 def _draw(axis, name: str, several: Sequence[Sequence[Epoch]], value: str, marker: str) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
-import matplotlib
 import numpy as np
-
-from launch.run.progressive_history import ProgressiveHistory
-from zoo.data.files import write_bytes
-
-matplotlib.use("Agg")  # no display is needed to write a file
 from matplotlib import pyplot as plt
+
+from launch.figures import legend_below, save_figure
+from launch.run.progressive_history import ProgressiveHistory
 
 _PANELS = (("auc", "AUC"), ("logloss", "LogLoss (nats per row)"))
 
@@ -51,13 +46,9 @@ def plot_pass(runs: dict[str, ProgressiveHistory], path: str, title: str) -> str
         axis.set_xlabel("rows scored and trained")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, axes[0])
     figure.suptitle(f"{title} (thick: all rows so far, thin: each slice)")
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=130)
-    plt.close(figure)
-    write_bytes(path, image.getvalue())
-    return path
+    return save_figure(figure, path)
 
 
 def _mark_splits(axis, history: ProgressiveHistory) -> None:

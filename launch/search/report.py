@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import shlex
 from collections.abc import Sequence
 
-import matplotlib
+from matplotlib import pyplot as plt
 
 from launch.comparison.plots import zoom
 from launch.comparison.tables import NAMES
+from launch.figures import save_figure
 from launch.run.arguments import arguments_text
 from launch.run.config import RunConfig
 from launch.run.progressive_settings import Progressive
 from launch.run.results import aligned
 from launch.search.searching import Search, Trial, best_of, format_value
 from launch.search.space import Range
-from zoo.data.files import join, write_bytes, write_json, write_text
-
-matplotlib.use("Agg")  # no display is needed to write a file
-from matplotlib import pyplot as plt
+from zoo.data.files import join, write_json, write_text
 
 FILES = ("trials.md", "trials.json", "search.png")
 _FLAGS = (
@@ -194,11 +191,7 @@ def plot_search(wanted: Search, trials: Sequence[Trial], path: str, title: str) 
             axis.set_xticks(range(len(names)), names)
             axis.set_xlim(-0.5, len(names) - 0.5)
     figure.suptitle(title)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=130)
-    plt.close(figure)
-    write_bytes(path, image.getvalue())
-    return path
+    return save_figure(figure, path)
 
 
 def _scatter(axis: plt.Axes, x: Sequence[float], scored: Sequence[Trial]) -> None:
