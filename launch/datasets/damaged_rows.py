@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from launch.datasets.raw import RowAccount
 from launch.datasets.tables import Reasons, is_parquet, read_csv, separator_of
@@ -89,6 +89,16 @@ def lines_of(
     return found
 
 
+def places_of(path: str, rows: Sequence[int], separator: str | None = None) -> list[str]:
+    """Returns where rows of a CSV file are, such as "line 7"; "row 6" if no line is found.
+
+    Args:
+        path, rows, separator: as of `lines_of`.
+    """
+    lines = lines_of(path, rows, separator)
+    return [f"line {lines[row]}" if row in lines else f"row {row + 1}" for row in rows]
+
+
 def damage(path: str, rows: Mapping[int, str], separator: str | None = None) -> str:
     """Returns a message that names damaged rows by their lines.
 
@@ -105,8 +115,7 @@ def damage(path: str, rows: Mapping[int, str], separator: str | None = None) -> 
         >>> damage("rows.csv", {4: "invalid UTF-8"})  # doctest: +SKIP
         'rows.csv, line 6: invalid UTF-8'
     """
-    lines = lines_of(path, list(rows)[:_SHOWN], separator)
-    places = [f"line {lines[row]}" if row in lines else f"row {row + 1}" for row in rows][:_SHOWN]
+    places = places_of(path, list(rows)[:_SHOWN], separator)
     text = f"{path}, {places[0]}: {next(iter(rows.values()))}"
     if len(rows) == 1:
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -108,18 +109,16 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
         >>> column_names("rows.csv")  # doctest: +SKIP
         ['label', 'user']
     """
-    try:
-        if is_parquet(path):
-            with RawFile(path).open_random() as file:
-                found = parquet.ParquetFile(file).schema_arrow.names
-        else:
+    is_csv = not is_parquet(path)
+    with _readable(path):
+        if is_csv:
             _check_text(path)
             with RawFile(path) as file:
                 reader = csv.open_csv(file.stream, parse_options=_parsing(path, separator, None))
                 found = reader.schema.names
-    except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from None
-    is_csv = not is_parquet(path)
+        else:
+            with RawFile(path).open_random() as file:
+                found = parquet.ParquetFile(file).schema_arrow.names
     if is_csv:
         check_separator(path, found, separator_of(path, separator))
         warn_of_data(path, found)
@@ -165,14 +164,17 @@ def _read(
     needed: Collection[str] | None,
     account: RowAccount,
 ) -> Iterator[pl.DataFrame]:
-    reading = (
-        _read_parquet(path, account)
-        if is_parquet(path)
-        else _read_csv(path, names, separator, account, needed=needed)
-    )
+    if is_parquet(path):
+        return _read_parquet(path, account)
+    return read_csv(path, names, separator, account, needed=needed)
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Names the file in the errors of reading it."""
     try:
-        yield from reading
-    except (OSError, EOFError, pa.ArrowException) as error:
+        yield
+    except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from None
 
 
@@ -214,7 +216,7 @@ def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
     column_names(path)  # raises an error that names the repeated column
     file = RawFile(path)
     before = account.bytes_read
-    with file.open_random() as stream:
+    with _readable(path), file.open_random() as stream:
         table = parquet.ParquetFile(stream)
         done, total = 0, max(1, table.metadata.num_rows)
         for batch in table.iter_batches(_PARQUET_ROWS):
@@ -251,24 +253,9 @@ def read_csv(
     Raises:
         DataError: if the file is missing or unreadable.
     """
-    try:
-        yield from _read_csv(path, names, separator, account, damaged, reasons, needed)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
-
-
-def _read_csv(
-    path: str,
-    names: Sequence[str] | None,
-    separator: str | None,
-    account: RowAccount,
-    damaged: dict[int, str] | None = None,
-    reasons: Reasons | None = None,
-    needed: Collection[str] | None = None,
-) -> Iterator[pl.DataFrame]:
     header = column_names(path, separator) if names is None else list(names)
     before = account.bytes_read
-    with RawFile(path) as file:
+    with _readable(path), RawFile(path) as file:
         reader = csv.open_csv(
             file.stream,
             read_options=csv.ReadOptions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launch.datasets.damaged_rows import damaged_rows, lines_of
+from launch.datasets.damaged_rows import damaged_rows, places_of
 from launch.datasets.table_types import used_columns
 from launch.datasets.tables import column_names, is_parquet, is_table
 from launch.preparation.rows import damaged_labels
@@ -42,11 +42,9 @@ def damaged_lines(files: Sequence[str], schema: Schema, most: int = _MOST) -> li
             most=most - len(found),
             needed=used_columns(schema),
         )
-        lines = lines_of(path, rows)
-        found += [
-            f"{path}, {f'line {lines[row]}' if row in lines else f'row {row + 1}'}: {reason}"
-            for row, reason in rows.items()
-        ]
+        places = places_of(path, list(rows))
+        reasons = rows.values()
+        found += [f"{path}, {at}: {why}" for at, why in zip(places, reasons, strict=True)]
     return found
 
 
