@@ -23,10 +23,10 @@ from tf_helen.core.folders import remove_folder
 from zoo.data.folders import final_folder, partial_folder
 from zoo.data.locks import FolderLock
 from zoo.serving.delta import FILE as DELTA
-from zoo.serving.delta import check_export_folder, write_delta
+from zoo.serving.delta import write_delta
 from zoo.serving.export import check_export, export_saved_model
 from zoo.serving.model_card import read_card
-from zoo.serving.replaceable import check_replaceable
+from zoo.serving.replaceable import check_export_folder, check_replaceable
 from zoo.serving.stored_tables import FORMATS, StoredTable, stored_tables
 from zoo.serving.user_once import check_user_columns
 from zoo.serving.warmup import WARMUP_REQUESTS, check_warmup

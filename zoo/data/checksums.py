@@ -50,16 +50,22 @@ def verify_files(directory: str | os.PathLike[str], split: str | None = None) ->
     return count
 
 
+def file_checksum(path: str) -> str:
+    """Returns the SHA-256 of a file, local or remote, in hexadecimal."""
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _compare(path: str, size: int, sha256: str) -> None:
     trouble, found = None, tf.io.gfile.stat(path).length
     if found != size:
         trouble = f"has {found:,} bytes, its manifest says {size:,}"
     else:
-        digest = hashlib.sha256()
-        with tf.io.gfile.GFile(path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        if digest.hexdigest() != sha256:
-            trouble = f"has the SHA-256 {digest.hexdigest()}, its manifest says {sha256}"
+        checksum = file_checksum(path)
+        if checksum != sha256:
+            trouble = f"has the SHA-256 {checksum}, its manifest says {sha256}"
     if trouble:
         raise DataError(f"{path} {trouble}; copy the file again or prepare the data again")

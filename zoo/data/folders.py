@@ -204,14 +204,27 @@ def _publish_files(partial: str, out: str, last: str) -> None:
             remove_folder(folder)
 
 
+def files_of(folder: str) -> list[str]:
+    """Returns the names of the files of a folder and of its folders, relative to it, in order.
+
+    Args:
+        folder: string, local or remote.
+
+    Example:
+        >>> files_of("absent")
+        []
+    """
+    folder = folder.rstrip("/")
+    return sorted(
+        posixpath.join(parent, name)[len(folder) :].lstrip("/")
+        for parent, _, names in tf.io.gfile.walk(folder)
+        for name in names
+    )
+
+
 def _each_file(source: str, target: str, last: str, transfer: Callable[..., None]) -> None:
     """Copies or renames the files of a folder, `last` at the end."""
-    names = [
-        posixpath.join(folder, name)[len(source) :].lstrip("/")
-        for folder, _, names in tf.io.gfile.walk(source)
-        for name in names
-    ]
-    for name in sorted(names, key=lambda name: name == last):
+    for name in sorted(files_of(source), key=lambda name: name == last):
         path = join(target, name)
         tf.io.gfile.makedirs(posixpath.dirname(path))
         transfer(join(source, name), path, overwrite=True)

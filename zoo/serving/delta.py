@@ -8,7 +8,6 @@ their numbers. `apply_delta` gives the files of the new export, byte by byte, an
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import posixpath
 from collections.abc import Iterator
 from typing import IO, Any
@@ -16,11 +15,11 @@ from typing import IO, Any
 import numpy as np
 import tensorflow as tf
 
-from tf_helen.core.folders import remove_folder
+from zoo.data.checksums import file_checksum
 from zoo.data.files import DataError, join, read_json, write_json
-from zoo.data.folders import final_folder, partial_folder, publish_folder, restore_folder
-from zoo.data.locks import FolderLock
-from zoo.serving.replaceable import EXPORT, check_replaceable
+from zoo.data.folders import files_of
+from zoo.data.safe_paths import inside
+from zoo.serving.replaceable import EXPORT, check_export_folder, replacing
 from zoo.serving.tensor_places import TensorPlace, tensor_places
 
 FILE = "delta.json"
@@ -66,20 +65,8 @@ def write_delta(base: str, new: str, out: str) -> DeltaSize:
     """
     for folder in (base, new):
         check_export_folder(folder)
-    out = final_folder(out)
-    with FolderLock(out):
-        restore_folder(out, FILE)
-        check_replaceable(out, FILE, "a delta")
-        partial = partial_folder(out)
-        if tf.io.gfile.exists(partial):
-            remove_folder(partial)
-        try:
-            size = _write(base, new, partial)
-            publish_folder(partial, out, last=FILE)
-        finally:
-            if tf.io.gfile.exists(partial):
-                remove_folder(partial)
-    return size
+    with replacing(out, FILE, "a delta") as partial:
+        return _write(base, new, partial)
 
 
 def _write(base: str, new: str, partial: str) -> DeltaSize:
@@ -97,7 +84,9 @@ def _write(base: str, new: str, partial: str) -> DeltaSize:
         else:
             _copy(join(new, name), join(partial, "files", name))
     write_json(join(partial, FILE), content)
-    sizes = (sum(_size(join(folder, name)) for name in _names(folder)) for folder in (new, partial))
+    sizes = (
+        sum(_size(join(folder, name)) for name in files_of(folder)) for folder in (new, partial)
+    )
     return DeltaSize(rows, changed, *sizes)
 
 
@@ -156,11 +145,8 @@ def apply_delta(base: str, delta: str, out: str) -> str:
         >>> apply_delta("served/1", "delta", "served/2")  # doctest: +SKIP
     """
     content = _load(delta)
-    given, out = out, final_folder(out)
     check_export_folder(base)
-    with FolderLock(out):
-        restore_folder(out, EXPORT)
-        check_replaceable(out, EXPORT, "a SavedModel")
+    with replacing(out, EXPORT, "a SavedModel") as partial:
         found = _checksums(base)
         for name, checksum in content["base"].items():
             if found.get(name) != checksum:
@@ -168,16 +154,8 @@ def apply_delta(base: str, delta: str, out: str) -> str:
                     f"{join(base, name)} is not the file that {delta} was made with; name the "
                     "export that was given to launch.export --since"
                 )
-        partial = partial_folder(out)
-        if tf.io.gfile.exists(partial):
-            remove_folder(partial)
-        try:
-            _apply(base, delta, partial, content)
-            publish_folder(partial, out, last=EXPORT)
-        finally:
-            if tf.io.gfile.exists(partial):
-                remove_folder(partial)
-    return given
+        _apply(base, delta, partial, content)
+    return out
 
 
 def _apply(base: str, delta: str, partial: str, content: dict[str, Any]) -> None:
@@ -189,7 +167,7 @@ def _apply(base: str, delta: str, partial: str, content: dict[str, Any]) -> None
             _join_rows(base, delta, path, content["tensors"])
         else:
             _copy(join(base, name), path)
-        if _checksum(path) != checksum:
+        if file_checksum(path) != checksum:
             raise DataError(f"{delta} is damaged: {name} gets a wrong checksum; write it again")
 
 
@@ -218,22 +196,6 @@ def _join_rows(base: str, delta: str, path: str, tensors: list[dict[str, Any]]) 
                 file.write(block.tobytes())
 
 
-def check_export_folder(folder: str) -> None:
-    """Raises `DataError` unless a folder is a SavedModel.
-
-    Args:
-        folder: string.
-
-    Raises:
-        DataError: names the folder.
-
-    Example:
-        >>> check_export_folder("served")  # doctest: +SKIP
-    """
-    if not tf.io.gfile.exists(join(folder, EXPORT)):
-        raise DataError(f"no SavedModel in {folder}; name a folder that launch.export wrote")
-
-
 def _load(delta: str) -> dict[str, Any]:
     path = join(delta, FILE)
     if not tf.io.gfile.exists(path):
@@ -243,8 +205,7 @@ def _load(delta: str) -> dict[str, Any]:
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']!r}")
         for name in (*content["files"], *content["base"]):
-            if name.startswith("/") or ".." in name.split("/"):
-                raise ValueError(f"a file outside the folder: {name}")
+            inside(join(delta, "files"), name, path)
         return content
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}); write the delta again") from None
@@ -293,25 +254,8 @@ def _open(path: str, mode: str = "rb") -> IO[bytes]:
     return tf.io.gfile.GFile(path, mode)
 
 
-def _names(folder: str) -> list[str]:
-    folder = folder.rstrip("/")
-    return sorted(
-        posixpath.join(parent, name)[len(folder) :].lstrip("/")
-        for parent, _, names in tf.io.gfile.walk(folder)
-        for name in names
-    )
-
-
 def _checksums(folder: str) -> dict[str, str]:
-    return {name: _checksum(join(folder, name)) for name in _names(folder)}
-
-
-def _checksum(path: str) -> str:
-    digest = hashlib.sha256()
-    with _open(path) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return {name: file_checksum(join(folder, name)) for name in files_of(folder)}
 
 
 def _size(path: str) -> int:

@@ -10,21 +10,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
 
-from tf_helen.core.folders import remove_folder
 from tf_helen.layers import Embedding
 from zoo.data.files import join, write_bytes
-from zoo.data.folders import (
-    final_folder,
-    partial_folder,
-    publish_folder,
-    restore_folder,
-)
-from zoo.data.locks import FolderLock
+from zoo.data.folders import final_folder
 from zoo.data.remote import check_reachable
 from zoo.data.schema import Schema
 from zoo.models import ClickModel
 from zoo.serving.model_card import write_card
-from zoo.serving.replaceable import EXPORT, check_replaceable
+from zoo.serving.replaceable import EXPORT, check_replaceable, replacing
 from zoo.serving.scorer import RawScorer
 from zoo.serving.stored_tables import StoredTable
 from zoo.serving.warmup import WARMUP_REQUESTS, check_warmup, write_warmup
@@ -74,24 +67,12 @@ def export_saved_model(
         >>> export_saved_model(model, "data/frappe", "served")  # doctest: +SKIP
     """
     check_warmup(warmup_requests)
-    with FolderLock(final_folder(out)):
-        given, out = out, final_folder(out)
-        restore_folder(out, EXPORT)
-        check_replaceable(out, EXPORT, "a SavedModel")
-        partial = partial_folder(out)
-        if tf.io.gfile.exists(partial):  # left by a killed process
-            remove_folder(partial)
-        with model.settled():
-            scorer = RawScorer(model, data, stored=stored, user=user)
-            try:
-                _save(scorer, partial)
-                write_card(partial, scorer, data, card or {})
-                write_warmup(partial, scorer, data, warmup_requests)
-                publish_folder(partial, out, last=EXPORT)
-            finally:
-                if tf.io.gfile.exists(partial):
-                    remove_folder(partial)
-    return given
+    with replacing(out, EXPORT, "a SavedModel") as partial, model.settled():
+        scorer = RawScorer(model, data, stored=stored, user=user)
+        _save(scorer, partial)
+        write_card(partial, scorer, data, card or {})
+        write_warmup(partial, scorer, data, warmup_requests)
+    return out
 
 
 def _save(scorer: RawScorer, folder: str) -> None:

@@ -13,6 +13,7 @@ from tf_helen.version import __version__
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.identity import vocabulary_checksum
 from zoo.data.schema_text import schema_to_text
+from zoo.serving.replaceable import EXPORT
 
 if TYPE_CHECKING:
     from zoo.serving.scorer import RawScorer
@@ -102,7 +103,7 @@ def tables_card(scorer: RawScorer) -> dict[str, Any]:
 def _signatures(folder: str) -> dict[str, Any]:
     """Returns the tensors of each signature, which clients in C name directly."""
     saved = saved_model_pb2.SavedModel()
-    with tf.io.gfile.GFile(join(folder, "saved_model.pb"), "rb") as file:
+    with tf.io.gfile.GFile(join(folder, EXPORT), "rb") as file:
         saved.ParseFromString(file.read())
     found = {}
     for name, signature in sorted(saved.meta_graphs[0].signature_def.items()):

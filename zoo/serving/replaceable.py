@@ -1,11 +1,22 @@
-"""Which folders an export or a delta may replace."""
+"""Folders that an export or a delta replaces, completely or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
-from zoo.data.files import DataError
-from zoo.data.folders import was_interrupted
+from tf_helen.core.folders import remove_folder
+from zoo.data.files import DataError, join
+from zoo.data.folders import (
+    final_folder,
+    partial_folder,
+    publish_folder,
+    restore_folder,
+    was_interrupted,
+)
+from zoo.data.locks import FolderLock
 
 EXPORT = "saved_model.pb"  # the file that marks a SavedModel
 
@@ -31,3 +42,54 @@ def check_replaceable(out: str, marker: str, what: str) -> None:
     is_same = tf.io.gfile.exists(f"{out}/{marker}") or was_interrupted(out, marker)
     if tf.io.gfile.listdir(out) and not is_same:
         raise DataError(f"{out} holds files other than {what}; name another folder")
+
+
+def check_export_folder(folder: str) -> None:
+    """Raises `DataError` unless a folder is a SavedModel.
+
+    Args:
+        folder: string.
+
+    Raises:
+        DataError: names the folder.
+
+    Example:
+        >>> check_export_folder("served")  # doctest: +SKIP
+    """
+    if not tf.io.gfile.exists(join(folder, EXPORT)):
+        raise DataError(f"no SavedModel in {folder}; name a folder that launch.export wrote")
+
+
+@contextlib.contextmanager
+def replacing(out: str, marker: str, what: str) -> Iterator[str]:
+    """Gives a folder to write, which replaces another at the end of the block.
+
+    If the block raises, the other folder stays as it is. No other process writes it meanwhile.
+
+    Args:
+        out: string, folder that is replaced.
+        marker, what: as of `check_replaceable`.
+
+    Yields:
+        String, an absent folder.
+
+    Raises:
+        DataError: if `out` holds anything else, or another process writes it.
+
+    Example:
+        >>> with replacing("served", "saved_model.pb", "a SavedModel") as partial:
+        ...     tf.saved_model.save(tf.Module(), partial)  # doctest: +SKIP
+    """
+    out = final_folder(out)
+    with FolderLock(out):
+        restore_folder(out, marker)
+        check_replaceable(out, marker, what)
+        partial = partial_folder(out)
+        if tf.io.gfile.exists(partial):  # left by a killed process
+            remove_folder(partial)
+        try:
+            yield partial
+            publish_folder(partial, out, last=marker)
+        finally:
+            if tf.io.gfile.exists(partial):
+                remove_folder(partial)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.files import DataError, join
+from zoo.data.files import DataError
+from zoo.serving.replaceable import check_export_folder
 
 OPSET = 17
 _SIGNATURE = "serve_ids"
@@ -37,8 +38,7 @@ def to_onnx(saved_model: str) -> bytes:
         from tf2onnx import convert
     except ImportError:
         raise ImportError("ONNX needs tf2onnx: pip install 'tf-helen[onnx]'") from None
-    if not tf.io.gfile.exists(join(saved_model, "saved_model.pb")):
-        raise DataError(f"no SavedModel in {saved_model}; write one with launch.export")
+    check_export_folder(saved_model)
     loaded = tf.saved_model.load(saved_model)
     if _SIGNATURE not in loaded.signatures:
         raise DataError(f"{saved_model} has no signature {_SIGNATURE}; export the model again")
