@@ -15,7 +15,7 @@ import zoo
 from launch import cli
 from launch.analysis.runs import check_field_names, check_out, scored_split
 from launch.evaluation.plots import plot_calibration, plot_frequency
-from launch.evaluation.result import Evaluation, evaluation
+from launch.evaluation.result import FILE_NAME, Evaluation, evaluation
 from launch.evaluation.scored_models import data_of, load_models, predict_rows
 from launch.quiet import quiet
 from launch.run.counts import training_counts
@@ -24,7 +24,6 @@ from zoo.data.files import join, write_json, write_text
 from zoo.data.locks import FolderLock
 
 _FLAGS = flags.FLAGS
-_RESULT = "evaluation.json"
 
 
 def evaluate(
@@ -108,7 +107,7 @@ def evaluate(
             "folders": {model.label: model.folder for model in models},
             "kinds": {model.label: model.kind for model in models},
         }
-        write_json(join(out, _RESULT), {**about, **found.as_json()})  # last: all files are there
+        write_json(join(out, FILE_NAME), {**about, **found.as_json()})  # last: all files are there
     return found, text
 
 
@@ -155,7 +154,7 @@ def _main(argv: Sequence[str]) -> None:
         return
     out = _FLAGS.out.rstrip("/")
     with FolderLock(out):
-        check_out(out, _RESULT, _FLAGS.overwrite)
+        check_out(out, FILE_NAME, _FLAGS.overwrite)
         _, text = evaluate(folders, out, **how)
     print(text)
     print(f"\nwritten to {out}")

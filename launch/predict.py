@@ -9,6 +9,7 @@ that names its line, or, with `--damaged=empty`, has an empty line in the output
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ from launch.quiet import quiet
 from tf_helen.core.checks import one_of
 from zoo.data.files import DataError
 from zoo.serving.input_names import input_name
+from zoo.serving.replaceable import EXPORT
 
 _FLAGS = flags.FLAGS
 _ROWS = 4096  # rows per batch
@@ -131,7 +133,7 @@ def _found(folder: str) -> str:
     """
     parent, name = os.path.split(folder.rstrip("/"))
     for place in (folder, os.path.join(parent, f".{name}.replaced")):
-        if tf.io.gfile.exists(f"{place}/saved_model.pb"):  # local or remote
+        if tf.io.gfile.exists(f"{place}/{EXPORT}"):  # local or remote
             return place
     raise DataError(f"no SavedModel in {folder}; write one with launch.export")
 
@@ -142,7 +144,7 @@ def _columns(loaded: Any, specs: Mapping[str, tf.TensorSpec]) -> dict[str, _Colu
     told = {key: [text.decode() for text in values.numpy()] for key, values in tensors.items()}
     inputs = told.get("input", [*specs])
     names = told.get("column", inputs)
-    # Before version 0.3, the separators are unknown; they are needed for lists only.
+    # Exports of version 0.2 lack the separators, which only fields of several values need.
     separators = told.get("separator", ["|"] * len(inputs))
     return {
         key: _Column(name, specs[key].dtype, separator)
@@ -205,8 +207,9 @@ def _tensor(column: pl.Series, wanted: _Column, changed: Counter[str]) -> tf.Ten
 
 
 def _write(scores: Iterator[float | None], path: str | None) -> None:
-    first = next(scores, "end")  # raises before anything is written
-    lines = ("" if score is None else f"{score:.9g}" for score in _chained(first, scores))
+    first = list(itertools.islice(scores, 1))  # raises before anything is written
+    chained = itertools.chain(first, scores)
+    lines = ("" if score is None else f"{score:.9g}" for score in chained)
     text = (f"{line}\n" for line in lines)
     if not path:
         sys.stdout.write("probability\n")
@@ -221,12 +224,6 @@ def _write(scores: Iterator[float | None], path: str | None) -> None:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
-
-
-def _chained(first: Any, rest: Iterator[float | None]) -> Iterator[float | None]:
-    if first != "end":
-        yield first
-    yield from rest
 
 
 def _main(argv: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from launch.evaluation.scored_models import ScoredRows
 from launch.run.results import aligned, short
 from tf_helen.analysis import Buckets
 
+FILE_NAME = "evaluation.json"
 NAMES = {
     "auc": "AUC",
     "logloss": "LogLoss",

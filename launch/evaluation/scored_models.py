@@ -25,9 +25,9 @@ from zoo.data.manifest import load_manifest
 from zoo.data.schema import VERSION
 from zoo.data.schema_text import schema_from_text
 from zoo.models import ClickModel
+from zoo.serving.model_card import FILE as CARD
+from zoo.serving.replaceable import EXPORT
 
-_SAVED_MODEL = "saved_model.pb"
-_CARD = "model_card.json"
 _SIGNATURE = "serve_ids"
 _BATCH = 4096
 
@@ -80,7 +80,7 @@ def data_of(folders: Sequence[str], data: str | None) -> str:
         String.
 
     Raises:
-        DataError: if the folder is missing, or there is none and the first model is a SavedModel.
+        DataError: if the folder is missing, or none is given and the first model is a SavedModel.
     """
     if not folders or len(set(folders)) < len(folders):
         raise DataError("name one or more different folders, such as --runs=out/adam,out/helen")
@@ -125,7 +125,7 @@ def load_models(folders: Sequence[str], data: str) -> list[ScoredModel]:
 
 
 def _is_saved_model(folder: str) -> bool:
-    return tf.io.gfile.exists(join(folder, _SAVED_MODEL))
+    return tf.io.gfile.exists(join(folder, EXPORT))
 
 
 def _run(folder: str, label: str, data: str, schema: zoo.Schema) -> ScoredModel:
@@ -158,14 +158,14 @@ def _saved_model(folder: str, data: str, schema: zoo.Schema) -> ScoredModel:
 
 def _check_card(folder: str, data: str, schema: zoo.Schema) -> None:
     """Raises unless the data have the schema and the vocabularies of the export."""
-    if not tf.io.gfile.exists(join(folder, _CARD)):
+    if not tf.io.gfile.exists(join(folder, CARD)):
         return
-    card = read_json(join(folder, _CARD))
+    card = read_json(join(folder, CARD))
     try:
         known, vocabularies = json.dumps(card["schema"]), dict(card["vocabularies"])
     except (TypeError, KeyError, ValueError) as error:
-        raise DataError(f"{folder}/{_CARD} is damaged ({error!r}); export it again") from None
-    _schema_of(known, join(folder, _CARD)).check_same(schema, where=data)
+        raise DataError(f"{folder}/{CARD} is damaged ({error!r}); export it again") from None
+    _schema_of(known, join(folder, CARD)).check_same(schema, where=data)
     if not vocabularies:  # of a model that was trained without checksums
         return
     found = data_identity(data, splits=())["vocabularies"]

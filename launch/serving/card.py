@@ -8,14 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from launch.evaluation.result import FILE_NAME as EVALUATION
 from launch.run.config import FILE_NAME as CONFIG
 from launch.run.data import load_run_data
 from launch.run.history import best_of, load_history
 from launch.run.published import FILE_NAME as SCORES
 from zoo.data.files import DataError, join, read_json
 from zoo.data.manifest import load_manifest
-
-EVALUATION = "evaluation.json"
 
 
 def run_card(run: str, data: str, evaluation: str | None = None) -> dict[str, Any]:
