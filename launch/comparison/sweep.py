@@ -24,8 +24,8 @@ def swept(contenders: Sequence[Contender], keys: Sequence[str]) -> list[Contende
 
     Returns:
         The contenders in order. Those of a sweep are named `LABEL, KEY=VALUE`; a value that is a
-        list, such as several callbacks, is shown without KEY. Their
-        `family` is the label of the contender that they replace.
+        list, such as several callbacks, is shown without KEY. Their `family` is the label of the
+        contender that they replace.
 
     Raises:
         ValueError: if no contender has an axis of a name.

@@ -188,7 +188,7 @@ class _Results:
         self._asked.put(value)
 
     def wait(self, seconds: float) -> Any:
-        """Returns the next result or error; `None` if there is none yet."""
+        """Returns the next result or error; `None` if none arrives within so many seconds."""
         try:
             return self._found.get(timeout=seconds)
         except queue.Empty:

@@ -153,14 +153,13 @@ class Embedding(keras.layers.Layer):
             initializer = ShardInitializer(initializer, self._group, table.rank)
         # Autocast would copy the whole table in mixed precision. All shards have the same name, so
         # that what is chosen by the path of a table is chosen for all of them.
-        variable = self.add_weight(
+        return self.add_weight(
             shape=(table.rows, self.output_dim),
             initializer="zeros" if in_chunks else initializer,
             constraint=self.embeddings_constraint,
             name="embeddings",
             autocast=False,
         )
-        return variable
 
     def __call__(self, inputs, *args, **kwargs):
         if hasattr(inputs, "dtype"):  # checked before TensorFlow converts the array
