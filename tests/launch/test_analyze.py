@@ -1,13 +1,12 @@
 """Sharpness and norms of trained runs, as a command and as functions."""
 
 import json
-import sys
 
 import keras
 import numpy as np
 import pytest
-from absl import flags
 from absl.testing import flagsaver
+from command_flags import defined_flags
 from small_clicks import SMALL, prepare_clicks
 
 import launch.analyze
@@ -28,12 +27,7 @@ KEPT = ("embedding_norms", "sparsity")
 @pytest.fixture(scope="module", autouse=True)
 def defined():
     """The command's flags, for this module only."""
-    before = set(flags.FLAGS)
-    launch.analyze._define_flags()
-    flags.FLAGS([sys.argv[0]])
-    yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    yield from defined_flags(launch.analyze)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Scores with intervals of runs and SavedModels, as a command and as functions."""
 
 import json
-import sys
 from pathlib import Path
 
 import keras
@@ -9,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from absl import flags
 from absl.testing import flagsaver
+from command_flags import defined_flags
 from sklearn.metrics import log_loss, roc_auc_score
 from small_clicks import SMALL, prepare_clicks
 
@@ -35,12 +34,7 @@ from zoo.serving.export import export_saved_model
 @pytest.fixture(scope="module", autouse=True)
 def defined():
     """The command's flags, for this module only."""
-    before = set(flags.FLAGS)
-    launch.evaluate._define_flags()
-    flags.FLAGS([sys.argv[0]])
-    yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    yield from defined_flags(launch.evaluate)
 
 
 @pytest.fixture(scope="module")

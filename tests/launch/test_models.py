@@ -1,10 +1,8 @@
 """The command that lists models and presets."""
 
-import sys
-
 import pytest
-from absl import flags
 from absl.testing import flagsaver
+from command_flags import defined_flags
 
 import launch.models
 import zoo
@@ -13,12 +11,7 @@ import zoo
 @pytest.fixture(scope="module", autouse=True)
 def defined():
     """The command's flags, for this module only."""
-    before = set(flags.FLAGS)
-    launch.models._define_flags()
-    flags.FLAGS([sys.argv[0]])
-    yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    yield from defined_flags(launch.models)
 
 
 @pytest.fixture

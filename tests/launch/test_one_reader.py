@@ -4,15 +4,14 @@ import csv
 import functools
 import io
 import json
-import sys
 from collections import Counter
 
 import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from absl import flags
 from absl.testing import flagsaver
+from command_flags import defined_flags
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from properties import examples
@@ -216,12 +215,7 @@ def test_columns_of_parquet_files_are_read_as_their_texts(model, tmp_path):
 @pytest.fixture
 def defined():
     """The command's flags."""
-    before = set(flags.FLAGS)
-    launch.predict._define_flags()
-    flags.FLAGS([sys.argv[0]])
-    yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    yield from defined_flags(launch.predict)
 
 
 def test_the_command_writes_nothing_before_a_damaged_row(model, tmp_path, capsys, defined):
