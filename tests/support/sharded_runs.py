@@ -7,7 +7,6 @@ because logical CPUs must be set, and servers started, before other uses of Tens
 import contextlib
 import json
 import os
-import socket
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,6 +17,7 @@ import tensorflow as tf
 from optimizer_table import ENTRIES
 
 import tf_helen
+from launch.run.local_tasks import free_ports
 from tf_helen.core.whole_state import whole_variables
 
 RNG = np.random.default_rng(0)
@@ -64,7 +64,8 @@ class Servers:
 
     def __init__(self):
         jobs = {"worker": 1, "ps": 2}
-        spec = {job: [f"localhost:{free_port()}" for _ in range(n)] for job, n in jobs.items()}
+        ports = free_ports(sum(jobs.values()))
+        spec = {job: [f"localhost:{ports.pop()}" for _ in range(n)] for job, n in jobs.items()}
         cluster = tf.train.ClusterSpec(spec)
         self.servers = [
             tf.distribute.Server(cluster, job_name=job, task_index=i, protocol="grpc")
@@ -90,12 +91,6 @@ class Servers:
             for slot in getattr(driver, "base_optimizer", driver).slots_of(variable).values():
                 assert slot.value.device == variable.value.device
         return weights(model)
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
 
 
 def main(how, *names):

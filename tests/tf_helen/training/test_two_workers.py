@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -14,19 +13,10 @@ import tensorflow as tf
 import two_workers
 
 import tf_helen
+from launch.run.local_tasks import free_ports
 from tf_helen.core.replicas import rows_to_send
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-
-
-def free_ports(number):
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def results_of_workers(path, rows, names):
