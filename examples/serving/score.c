@@ -70,7 +70,9 @@ static TF_Tensor *read_values(FILE *file, const char *dtype, int64_t rows) {
       TF_TString_Init(text);
       TF_TString_Copy(text, line, strlen(line));
     } else {
-      ((float *)values)[row] = strtof(line, NULL);
+      char *end;
+      ((float *)values)[row] = strtof(line, &end);
+      if (end == line || *end != '\0') fail(line, "not a number");
     }
   }
   return tensor;
@@ -96,7 +98,8 @@ int main(int count, char **arguments) {
   int number = 0;
   while (number < MOST_INPUTS && read_line(file, line) != NULL) {
     long long rows;
-    if (sscanf(line, "%s %31s %lld", name, dtype, &rows) != 3) fail(line, "not 'name dtype rows'");
+    if (sscanf(line, "%s %31s %lld", name, dtype, &rows) != 3 || rows < 0)
+      fail(line, "not 'name dtype rows'");
     inputs[number] = find(graph, name);
     values[number++] = read_values(file, dtype, rows);
   }
