@@ -153,6 +153,7 @@ def _plan() -> Plan:
     known = ["data", "out", "model", "model_args", "optimizers", "models", "grid", "learning_rate"]
     known += ["epochs", "batch_size", "precision", "strategy", "cpu_replicas", "max_lost"]
     known += ["checkpoint_every", "save_models", "progressive", "sweep", *_OF_A_PLAN]
+    known += ["frequency_auc", "frequency_field"]
     file = load_plan(_FLAGS.plan, known) if _FLAGS.plan else {}
     file = {key: value for key, value in file.items() if not _FLAGS[key].present}
 
@@ -162,6 +163,8 @@ def _plan() -> Plan:
         return getattr(_FLAGS, name) if read is None else read(getattr(_FLAGS, name))
 
     settings = run_settings(file)
+    settings["frequency_auc"] = value("frequency_auc", _edges)
+    settings["frequency_field"] = value("frequency_field")
     progressive = file.get("progressive", progressive_flags(("epochs",)))
     if progressive is not None:
         settings |= {"progressive": progressive, "epochs": 1}
@@ -174,6 +177,10 @@ def _plan() -> Plan:
         command=f"python -m launch.compare {shlex.join(sys.argv[1:])}",
         **{name: value(name) for name in _OF_A_PLAN},
     )
+
+
+def _edges(texts: Sequence[str]) -> list[int] | None:
+    return cli.whole_numbers("frequency_auc", texts) or None
 
 
 def _define_flags() -> None:
@@ -226,6 +233,15 @@ def _define_flags() -> None:
         "cache_rows", MOST_ROWS, "Data with at most this many rows are kept in memory; 0: none."
     )
     flags.DEFINE_integer("epochs", 4, "Epochs.")
+    flags.DEFINE_list(
+        "frequency_auc",
+        [],
+        "Lowest counts of buckets, such as 1,10,100: the AUC is also measured by how often the "
+        "rarest id of a row occurs in the training split.",
+    )
+    flags.DEFINE_string(
+        "frequency_field", None, "The field whose id decides the bucket, not the rarest id."
+    )
     flags.DEFINE_boolean("resume", False, "Continue the comparison in --out, whose cells are kept.")
     flags.DEFINE_boolean("save_models", False, "Save checkpoints and the best models.")
     define_progressive_flags()

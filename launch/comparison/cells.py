@@ -23,6 +23,7 @@ import tf_helen
 import zoo
 from launch.run.config import RunConfig
 from launch.run.evaluation import DivergedError
+from launch.run.frequency_scores import ROWS, bucket_names
 from launch.run.history import Epoch, History, chosen_epoch, load_history
 from launch.run.memory import DataMemory
 from launch.run.progressive import train_progressively
@@ -46,6 +47,8 @@ _WITHOUT_EFFECT = (
     "preset",
     "eval_test_each_epoch",
     "evaluate_test",
+    "frequency_auc",  # a cell without it is computed again where it is needed
+    "frequency_field",
     "save_models",
     "progress",
 )
@@ -196,7 +199,7 @@ class Cells:
         except (DataError, ValueError, TypeError, KeyError) as error:
             print(f"{file} is damaged ({error}); the cell is computed again", flush=True)
             return None
-        return cell if cell.tested or not test else None
+        return cell if not test or (cell.tested and _has_buckets(cell, config)) else None
 
     def compute(
         self,
@@ -251,6 +254,8 @@ class Cells:
             save_models=False,
             eval_test_each_epoch=test,
             evaluate_test=test,
+            frequency_auc=config.frequency_auc if test else None,
+            frequency_field=config.frequency_field if test else None,
         )
         ledger, diverged, started = zoo.Ledger(), "", time.perf_counter()
         pass_scores: dict[str, float] = {}
@@ -283,6 +288,14 @@ class Cells:
         publish_folder(partial, path, last=FILE_NAME)
         self._computed |= {(key, test), (key, False)}
         return cell
+
+
+def _has_buckets(cell: Cell, config: RunConfig) -> bool:
+    """Whether the epochs have the scores by frequency that a run would measure."""
+    if config.frequency_auc is None:
+        return True
+    names = {f"{ROWS}/{x}" for x in bucket_names(config.frequency_auc, config.frequency_field)}
+    return all(names == {x for x in e.measured if x.startswith(ROWS)} for e in cell.epochs)
 
 
 def _judged(passed: ProgressiveHistory) -> Epoch:

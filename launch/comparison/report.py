@@ -10,6 +10,12 @@ from typing import Any
 import tensorflow as tf
 
 import tf_helen
+from launch.comparison.frequency import (
+    FrequencyStatistics,
+    frequency_epochs_table,
+    frequency_statistics,
+    frequency_table,
+)
 from launch.comparison.plan import Plan
 from launch.comparison.plots import plot_comparison, plot_models
 from launch.comparison.running import Compared, Tuned
@@ -36,6 +42,11 @@ _CHOSEN = (
     "over the seeds:"
 )
 _EACH = "Difference to {} after each epoch (p):"
+_FREQUENCY = (
+    "AUC, {} split, of the rows by the occurrences of {} in the training split, at the epochs that "
+    "the validation split chooses:"
+)
+_FREQUENCY_EPOCHS = "The same after each epoch:"
 _MEASURED = "Measurements of callbacks at the chosen epochs, mean over the seeds:"
 _GRIDS = "Settings that the validation split chose:"
 _PASS = "All rows of the pass, each scored before it is trained:"
@@ -61,13 +72,19 @@ def runs_of(compared: Sequence[Compared]) -> Runs:
     return {one.contender.label: one.runs for one in compared}
 
 
-def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> str:
-    """The tables of one model: results, tests, chosen settings, runs that diverged.
+def model_text(
+    plan: Plan,
+    compared: Sequence[Compared],
+    found: Statistics,
+    frequency: FrequencyStatistics | None = None,
+) -> str:
+    """The tables of one model: results, tests, measurements, settings, runs that diverged.
 
     Args:
         plan: the plan that was computed.
         compared: the results, an entry per contender.
         found: the tests.
+        frequency: the AUC by frequency. Defaults to `None`: it was not measured.
 
     Returns:
         Markdown without a final newline.
@@ -79,6 +96,11 @@ def model_text(plan: Plan, compared: Sequence[Compared], found: Statistics) -> s
         parts += [_CHOSEN.format(found.baseline), statistics_table(found)]
         parts.append(_EACH.format(found.baseline))
         parts += [epochs_table(found, metric) for metric in METRICS]
+    if frequency is not None:
+        field = plan.common.frequency_field
+        whose = "the rarest id" if field is None else f"the id of {field}"
+        parts += [_FREQUENCY.format(found.split, whose), frequency_table(frequency)]
+        parts += [_FREQUENCY_EPOCHS, frequency_epochs_table(frequency)]
     measured = measurements_table(measurements(runs_of(compared), plan.select))
     if measured:
         parts += [_MEASURED, measured]
@@ -112,7 +134,8 @@ def save_model_results(
     """
     runs = runs_of(compared)
     found = compare_runs(runs, plan.baseline_label, plan.select)
-    text = model_text(plan, compared, found)
+    frequency = frequency_statistics(runs, plan.baseline_label, plan.select)
+    text = model_text(plan, compared, found, frequency)
     settings = _settings(plan, data) | {
         "model": model,
         "optimizers": {
@@ -123,6 +146,8 @@ def save_model_results(
     }
     content = {"settings": settings, **results_json(runs)}
     content["statistics"] = found.json()
+    if frequency is not None:
+        content["frequency_auc"] = frequency.json()
     content["tuning"] = {
         one.contender.label: [_tuned_json(tuned) for tuned in one.tuned] for one in compared
     }

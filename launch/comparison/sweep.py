@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.comparison.grid import Contender
+from launch.run.frequency_scores import AUC, ROWS
 from launch.run.history import chosen_epoch
 from launch.run.results import Runs, aligned, short
 from tf_helen.core.checks import nearest
@@ -79,13 +80,16 @@ def measurements(runs: Runs, select: str = "auc") -> dict[str, dict[str, list[fl
 
     Returns:
         Dict from the name of a measurement to a dict from label to the values of its runs; runs
-        without this measurement are left out.
+        without this measurement are left out. The AUC by frequency is not among them, see
+        `launch.comparison.frequency`.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for label, several in runs.items():
         for run in several:
             epoch = chosen_epoch(run.epochs, select) if run.epochs else None
             for name, value in epoch.measured.items() if epoch is not None else ():
+                if name.partition("/")[0] in (AUC, ROWS):
+                    continue
                 found.setdefault(name, {}).setdefault(label, []).append(value)
     return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from launch.run.arguments import make_callbacks, split_callbacks
+from launch.run.frequency_scores import bucket_names
 from launch.run.progressive_settings import Progressive
 from launch.run.strategies import STRATEGIES
 from tf_helen.core.checks import number_above_zero, one_of, whole_number
@@ -92,6 +93,12 @@ class RunConfig:
             Defaults to `False`.
         evaluate_test: boolean, whether to evaluate the test split at the end; if not, it is not
             read. Defaults to `True`.
+        frequency_auc: ints, the lowest count of each bucket but the first, such as (1, 10, 100).
+            Whenever the test split is evaluated after an epoch (the validation split, if there is
+            none), its AUC is also measured by how often the rarest id of a row occurs in the
+            training split. Defaults to `None`: it is not.
+        frequency_field: string, the field whose id decides the bucket of a row in place of its
+            rarest id. Defaults to `None`.
         save_models: boolean, whether to write checkpoints and the best model; a run without them
             cannot be resumed. Defaults to `True`.
         progress: boolean, whether to print progress. Defaults to `True`.
@@ -132,6 +139,8 @@ class RunConfig:
     preset: str | None = None
     eval_test_each_epoch: bool = False
     evaluate_test: bool = True
+    frequency_auc: Sequence[int] | None = None
+    frequency_field: str | None = None
     save_models: bool = True
     progress: bool = True
     progressive: Progressive | None = None
@@ -160,6 +169,7 @@ class RunConfig:
         factor = self.reduce_lr
         if factor is not None and (isinstance(factor, bool) or not 0 < factor < 1):
             raise ValueError(f"`reduce_lr` must be a factor in (0, 1). Received: {factor!r}")
+        self._check_frequency()
         if self.progressive is not None:
             self._check_progressive()
         one_of("precision", self.precision, PRECISIONS)
@@ -167,6 +177,26 @@ class RunConfig:
         number_above_zero("cluster_wait", self.cluster_wait)
         if self.strategy == "parameter_server":
             self._check_servers()
+
+    def _check_frequency(self) -> None:
+        edges = self.frequency_auc
+        if edges is None:
+            if self.frequency_field is not None:
+                raise ValueError(
+                    f"frequency_field={self.frequency_field!r} has no effect without "
+                    "`frequency_auc`; add frequency_auc=1,10,100 or leave it out"
+                )
+            return
+        try:
+            names = bucket_names(edges)
+        except (TypeError, ValueError):
+            names = []
+        if not names:
+            raise ValueError(
+                "`frequency_auc` must be the lowest counts of the buckets, ascending integers >= 1 "
+                f"such as 1,10,100. Received: frequency_auc={edges!r}"
+            )
+        object.__setattr__(self, "frequency_auc", tuple(int(edge) for edge in edges))
 
     def _check_servers(self) -> None:
         if self.cpu_replicas:
@@ -187,6 +217,7 @@ class RunConfig:
             ("patience", "there is one pass"),
             ("reduce_lr", "there is one pass"),
             ("callbacks", "they act between epochs"),
+            ("frequency_auc", "it counts ids of rows that are still to come"),
         ):
             if getattr(self, name):
                 raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_helen
+from launch.run.frequency_scores import FrequencyScores
 
 
 class DivergedError(ValueError):
@@ -40,12 +41,16 @@ class Evaluator:
             }
         self._step: Callable | None = None
 
-    def __call__(self, data: tf.data.Dataset) -> dict[str, float]:
+    def __call__(
+        self, data: tf.data.Dataset, frequency: FrequencyScores | None = None
+    ) -> dict[str, float]:
         """Evaluates the model on a data set.
 
         Args:
             data: `tf.data.Dataset`, batches of `(features, label [B, 1])` or
                 `(features, label, weight [B, 1])`.
+            frequency: `FrequencyScores` that receives the scored rows, in place of those that it
+                has. Defaults to `None`.
 
         Returns:
             Dict, `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`,
@@ -56,13 +61,17 @@ class Evaluator:
         """
         for metric in self._metrics.values():
             metric.reset_state()
+        if frequency is not None:
+            frequency.reset()
         # Applies the pending decay to the tables once, so that lookups do not.
         with self._model.settled():
             batches = self._strategy.experimental_distribute_dataset(data)
             if self._step is None:
                 self._step = self._traced(batches)
             for batch in batches:
-                self._step(batch)
+                logits = self._step(batch)
+                if frequency is not None:
+                    self._add(frequency, batch, logits)
         result = {name: float(metric.result()) for name, metric in self._metrics.items()}
         if any(value != value for value in result.values()):
             raise DivergedError(
@@ -77,13 +86,22 @@ class Evaluator:
         # One trace, though the last batch is smaller.
         return tf.function(self._score_everywhere, input_signature=[batches.element_spec])
 
-    def _score_everywhere(self, batch) -> None:
-        self._strategy.run(self._score, args=batch)
+    def _add(self, frequency: FrequencyScores, batch, logits) -> None:
+        """Adds the rows of each replica."""
+        local = self._strategy.experimental_local_results
+        features, *others = batch
+        parts = [local(part) for part in (features["ids"], others[0], logits, *others[1:])]
+        for ids, *rest in zip(*parts, strict=True):
+            frequency.add({"ids": ids}, *rest)
 
-    def _score(self, features, label, weight=None) -> None:
+    def _score_everywhere(self, batch) -> tf.Tensor:
+        return self._strategy.run(self._score, args=batch)
+
+    def _score(self, features, label, weight=None) -> tf.Tensor:
         logits = self._model(features, training=False)
         for metric in self._metrics.values():
             metric.update_state(label, logits, weight)
+        return logits
 
 
 class Predictor:

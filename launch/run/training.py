@@ -29,6 +29,7 @@ from launch.run.config import LEDGER, RunConfig
 from launch.run.counts import training_counts
 from launch.run.evaluation import DivergedError, Evaluator
 from launch.run.files import begin_run, load_best, resume_run, save_best
+from launch.run.frequency_scores import FrequencyScores
 from launch.run.history import Epoch, History, best_of, save_history
 from launch.run.memory import DataMemory
 from launch.run.parameter_servers import Chief
@@ -131,6 +132,7 @@ def _train_in(
         }
         callbacks = make_callbacks(config.callbacks, facts)
         checkpoints = Checkpoints(config.out, model, config.checkpoint_every, callbacks)
+    frequency = _frequency_scores(config, schema)
     done = resume_run(config, model, checkpoints) if config.resume else 0
     begin_run(config, identity, ledger)
     # The chief of a cluster evaluates by itself, with the variables of the servers.
@@ -140,7 +142,8 @@ def _train_in(
         if _out_of_patience(epochs, config.patience):
             break
         plateau.set_rate(epochs)
-        epochs.append(_train_epoch(model, data, config, number, evaluate, checkpoints, chief))
+        epoch = _train_epoch(model, data, config, number, evaluate, checkpoints, chief, frequency)
+        epochs.append(epoch)
         if config.save_models:
             # Written first, because the other files can be restored from it.
             checkpoints.save(number)
@@ -155,9 +158,17 @@ def _train_in(
     return history
 
 
+def _frequency_scores(config: RunConfig, schema: zoo.Schema) -> FrequencyScores | None:
+    if config.frequency_auc is None or not config.eval_test_each_epoch:
+        return None
+    counts = training_counts(config.data, schema)
+    return FrequencyScores(schema, counts, config.frequency_auc, config.frequency_field)
+
+
 def _train_epoch(
-    model, data, config: RunConfig, number: int, evaluate, checkpoints, chief: Chief | None
-) -> Epoch:
+    model, data, config: RunConfig, number: int, evaluate, checkpoints, chief: Chief | None,
+    frequency: FrequencyScores | None,
+) -> Epoch:  # fmt: skip
     title = f"epoch {number}/{config.epochs}"
     steps, step = data.steps, checkpoints.step
     if step > steps:
@@ -183,10 +194,10 @@ def _train_epoch(
     try:
         if checkpoints.terminating:  # SIGTERM during the last step
             raise Terminated
-        valid = evaluate(data.valid)
+        valid = evaluate(data.valid, frequency if data.test is None else None)
         test = {}
         if config.eval_test_each_epoch and data.test is not None:
-            test = evaluate(data.test)
+            test = evaluate(data.test, frequency)
     except SystemExit:
         if config.save_models:
             checkpoints.save_trained(number - 1, steps)
@@ -200,7 +211,7 @@ def _train_epoch(
         test.get("logloss"),
         seconds=seconds,
         rows_per_second=data.rows / seconds if seconds else 0.0,
-        measured=checkpoints.measured,
+        measured=checkpoints.measured | (frequency.measured() if frequency else {}),
     )
     if warning := divergence_line(epoch, config):
         logging.warning("%s", warning)

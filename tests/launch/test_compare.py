@@ -70,6 +70,23 @@ def test_validation_chooses_and_all_seeds_follow(data, tmp_path, trained):
     assert "chosen by validation" in text and "learning_rate=0.05" in text
 
 
+def test_a_plan_asks_for_the_auc_by_frequency(data, tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("model: lr\nepochs: 2\nseeds: 2\nfrequency_auc: [1, 15]\noptimizers: adam")
+    done = commands.run(
+        "-m", "launch.compare", f"--data={data}", f"--out={tmp_path}/out", f"--plan={plan}",
+        "--frequency_field=user",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out/results.json").read_text())["frequency_auc"]
+    assert list(found["rows"]) == ["user/0", "user/1-14", "user/15+"]
+    assert sum(found["rows"].values()) == 200
+    assert 0 < found["chosen"]["user/15+"]["adam"]["mean"] < 1
+    assert len(found["epochs"]["user/1-14"]) == 2
+    text = (tmp_path / "out/results.md").read_text()
+    assert "by the occurrences of the id of user in the training split" in text
+
+
 @pytest.mark.slow
 def test_real_runs_are_compared(data, tmp_path):
     (found,) = compare_plan(plan_for(data, tmp_path, "adam:learning_rate=[1e-6,0.05]")).values()

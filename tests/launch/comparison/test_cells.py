@@ -74,6 +74,8 @@ WITHOUT_EFFECT = {
     "save_models": False,
     "progress": True,
     "max_lost": 0.5,
+    "frequency_auc": (1, 10),
+    "frequency_field": "user",
 }
 
 
@@ -90,7 +92,8 @@ def test_a_key_depends_on_what_determines_the_numbers():
     keys.append(cell_key(config, {"splits": {"train": "b"}}))
     assert len({key, *keys}) == len(keys) + 1
     for name, value in WITHOUT_EFFECT.items():
-        other = dataclasses.replace(config, **{name: value})
+        edges = {"frequency_auc": (1,)} if name == "frequency_field" else {}
+        other = dataclasses.replace(config, **{name: value}, **edges)
         assert cell_key(other, {"splits": {"train": "a"}}) == key, name
 
 
@@ -109,6 +112,28 @@ def test_a_cell_has_the_numbers_of_a_run_wherever_the_rows_are(data, tmp_path, r
     cell = Cells(str(tmp_path / "cells"), DataMemory(data, rows)).compute(config, test=True)
     run = dataclasses.replace(config, out=str(tmp_path / "run"), eval_test_each_epoch=True)
     assert numbers(cell) == numbers(train(run))
+
+
+def test_a_cell_without_the_auc_by_frequency_is_computed_again_once(data, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "train", lambda config, *rest: seen.append(config) or train(config))
+    cells = Cells(str(tmp_path / "cells"), DataMemory(data))
+    plain = config_for(data)
+    buckets = dataclasses.replace(plain, frequency_auc=(1, 15))
+    cells.compute(buckets, test=False)  # a point of a grid
+    assert seen.pop().frequency_auc is None
+    first = cells.compute(plain, test=True)
+    with_buckets = cells.compute(buckets, test=True)
+    assert len(seen) == 2 and with_buckets.key == first.key
+    assert [epoch.test_auc for epoch in with_buckets.epochs] == [e.test_auc for e in first.epochs]
+    for epoch in with_buckets.epochs:
+        assert {n for n in epoch.measured if n.startswith("frequency_rows")} == {
+            f"frequency_rows/{name}" for name in ("0", "1-14", "15+")
+        }
+        assert sum(v for n, v in epoch.measured.items() if n.startswith("frequency_rows")) == 200
+    assert cells.find(plain, test=True) == cells.find(buckets, test=True) == with_buckets
+    for other in ({"frequency_auc": (1, 20)}, {"frequency_field": "user"}):
+        assert cells.find(dataclasses.replace(buckets, **other), test=True) is None
 
 
 def test_a_cell_is_computed_once(data, tmp_path, trained):

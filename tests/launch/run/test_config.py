@@ -41,3 +41,18 @@ def test_a_run_may_go_on_with_another_number_of_shards(tmp_path):
     RunConfig("data", str(tmp_path), model_args={"dropout": 0.5}, resume=True).check_folder()
     with pytest.raises(DataError, match="has model_args="):
         RunConfig("data", str(tmp_path), model_args={"shards": 4}, resume=True).check_folder()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"frequency_auc": (5, 1)}, r"ascending integers >= 1 .* frequency_auc=\(5, 1\)"),
+        ({"frequency_auc": ()}, "ascending integers"),
+        ({"frequency_auc": 7}, "ascending integers"),
+        ({"frequency_field": "user"}, "no effect without `frequency_auc`"),
+        ({"frequency_auc": (1,), "progressive": {}}, "no effect in a progressive run"),
+    ],
+)
+def test_wrong_settings_of_the_auc_by_frequency_are_named(settings, words):
+    with pytest.raises(ValueError, match=words):
+        RunConfig("data", "out", **settings)
