@@ -10,7 +10,11 @@ from zoo.data.files import write_bytes
 
 matplotlib.use("Agg")  # no display is needed to write a file
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
+matplotlib.rcParams["svg.hashsalt"] = "tf-helen"  # equal figures have equal bytes
+
+_FORMULA = "\\mathdefault"  # in the labels of logarithmic axes
 _MARKERS = "osD^vPX*"
 
 
@@ -26,9 +30,15 @@ def legend_below(figure: plt.Figure, axis: plt.Axes) -> None:
 
 
 def save_figure(figure: plt.Figure, path: str) -> str:
-    """Writes a figure as a PNG file, closes it, and returns the path."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=130)
+    """Writes a figure, closes it, and returns the path; ".svg" at its end: SVG, else PNG."""
+    for text in figure.findobj(Text):
+        # Names of data sets and settings may hold a "$"; powers of ten of an axis are formulas.
+        if "$" in text.get_text() and _FORMULA not in text.get_text():
+            text.set_parse_math(False)
+    image, is_svg = io.BytesIO(), path.endswith(".svg")
+    # Without the date, equal figures have equal bytes.
+    how = {"format": "svg", "metadata": {"Date": None}} if is_svg else {"format": "png"}
+    figure.savefig(image, dpi=130, **how)
     plt.close(figure)
     write_bytes(path, image.getvalue())
     return path

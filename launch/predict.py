@@ -32,6 +32,7 @@ from launch.preparation.texts import as_texts, finite_numbers, note_unread, unre
 from launch.quiet import quiet
 from tf_helen.core.checks import one_of
 from zoo.data.files import DataError
+from zoo.data.progress import ProgressBar
 from zoo.serving.input_names import input_name
 from zoo.serving.replaceable import EXPORT
 
@@ -54,6 +55,7 @@ def predict(
     rows: str,
     damaged: str = "error",
     changed: Counter[str] | None = None,
+    progress: bool = False,
 ) -> Iterator[float | None]:
     """Scores the rows of a table, in order.
 
@@ -64,6 +66,7 @@ def predict(
             first score; "empty": its score is `None`. Defaults to "error".
         changed: `Counter` that receives the number of values that are read as missing although
             they are not empty, by reason. Defaults to `None`.
+        progress: boolean, whether to show progress. Defaults to `False`.
 
     Yields:
         A probability per row; blank lines are no rows.
@@ -86,25 +89,27 @@ def predict(
     if "://" not in rows and not os.path.isfile(rows):
         raise DataError(f"no file {rows}; name a CSV, TSV or Parquet file with a header")
     found = _header(rows, columns)
-    bad = _damage(rows)
+    total, bad = _survey(rows, progress)
     if bad and damaged == "error":
         raise DataError(
             f"{damage(rows, bad)}; correct the file, or pass --damaged=empty for empty scores"
         )
     number = 0
-    for frame in table_rows([rows])(RowAccount()):
-        for start in range(0, frame.height, _ROWS):
-            part = frame[start : start + _ROWS]
-            inputs = {
-                name: _tensor(part[found[column.name]], column, changed)
-                for name, column in columns.items()
-            }
-            for score in serve(**inputs)["probability"].numpy().tolist():
-                while number in bad:
+    with ProgressBar("scoring", total, show=progress, delay=1.0) as bar:
+        for frame in table_rows([rows])(RowAccount()):
+            for start in range(0, frame.height, _ROWS):
+                part = frame[start : start + _ROWS]
+                inputs = {
+                    name: _tensor(part[found[column.name]], column, changed)
+                    for name, column in columns.items()
+                }
+                for score in serve(**inputs)["probability"].numpy().tolist():
+                    while number in bad:
+                        number += 1
+                        yield None
                     number += 1
-                    yield None
-                number += 1
-                yield score
+                    yield score
+                bar.update(part.height)
     while number in bad:
         number += 1
         yield None
@@ -184,12 +189,13 @@ def _header(path: str, columns: Mapping[str, _Column]) -> dict[str, str]:
     return found
 
 
-def _damage(path: str) -> dict[int, str]:
-    """Returns the damaged rows, see `damaged_rows`; reads the whole file."""
+def _survey(path: str, progress: bool) -> tuple[int, dict[int, str]]:
+    """Returns the number of rows that can be scored and the damaged rows; reads the whole file."""
     account = RowAccount()
-    for _ in table_rows([path])(account):
-        pass
-    return damaged_rows(path) if account.total_damaged else {}
+    with ProgressBar("checking rows", show=progress, delay=1.0) as bar:
+        for frame in table_rows([path])(account):
+            bar.update(frame.height)
+    return bar.done, damaged_rows(path) if account.total_damaged else {}
 
 
 def _tensor(column: pl.Series, wanted: _Column, changed: Counter[str]) -> tf.Tensor:
@@ -231,7 +237,10 @@ def _main(argv: Sequence[str]) -> None:
     if not _FLAGS.saved_model or not _FLAGS.input:
         raise ValueError("pass --saved_model=FOLDER and --input=rows.csv")
     changed: Counter[str] = Counter()
-    _write(predict(_FLAGS.saved_model, _FLAGS.input, _FLAGS.damaged, changed), _FLAGS.output)
+    # Scores and progress do not share a terminal.
+    progress = bool(_FLAGS.output) or not sys.stdout.isatty()
+    scores = predict(_FLAGS.saved_model, _FLAGS.input, _FLAGS.damaged, changed, progress)
+    _write(scores, _FLAGS.output)
     sys.stdout.flush()
     for reason, count in changed.items():
         print(f"{count:,} {reason}", file=sys.stderr)

@@ -127,6 +127,7 @@ def _settings() -> dict[str, Any]:
         "reduce_lr": _FLAGS.reduce_lr,
         "eval_test_each_epoch": _FLAGS.eval_test_each_epoch,
         "cluster_wait": _FLAGS.cluster_wait,
+        "tensorboard": _FLAGS.tensorboard,
     }
     if _FLAGS.preset is None:
         return settings | _progressive()
@@ -184,6 +185,9 @@ def _define_flags() -> None:
     )
     flags.DEFINE_boolean(
         "eval_test_each_epoch", False, "Evaluate the test split after every epoch too."
+    )
+    flags.DEFINE_boolean(
+        "tensorboard", False, "Write scalars for TensorBoard to the folder tensorboard of the run."
     )
     define_progressive_flags()
 

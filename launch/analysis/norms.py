@@ -25,6 +25,7 @@ from tf_helen.analysis import (
     table_counts,
 )
 from zoo.data.manifest import load_manifest
+from zoo.data.progress import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +127,17 @@ def _scores(
     schema = run.schema
     counts = {each.name: counts[each.name] for each in schema.categorical}
     parts: list[tuple[np.ndarray, ...]] = []
-    for features, label, *weight in zoo.read_tfrecords(run.data, scored_split(run.data), schema):
-        features = {name: values.numpy() for name, values in features.items()}
-        known = sample_counts(features["ids"], counts, field=field, lengths=schema.field_lengths)
-        weights = weight[0].numpy()[:, 0] if weight else np.ones(len(known))
-        parts.append((label.numpy()[:, 0], predict(features), known, weights))
+    split = scored_split(run.data)
+    manifest = load_manifest(run.data).get(split)
+    total = manifest.total_rows if manifest is not None else None
+    with ProgressBar(f"{run.label}, predicting {split}", total, delay=2.0) as bar:
+        for features, label, *weight in zoo.read_tfrecords(run.data, split, schema):
+            features = {name: values.numpy() for name, values in features.items()}
+            ids, lengths = features["ids"], schema.field_lengths
+            known = sample_counts(ids, counts, field=field, lengths=lengths)
+            weights = weight[0].numpy()[:, 0] if weight else np.ones(len(known))
+            parts.append((label.numpy()[:, 0], predict(features), known, weights))
+            bar.update(len(known))
     labels, logits, known, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     inside = frequency_buckets(known, edges=buckets.edges)
     return inside.sizes, auc_by_bucket(labels, logits, inside, sample_weight=weights)

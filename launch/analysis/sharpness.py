@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 import zoo
 from launch.analysis.runs import Batch, TrainedRun, wide_tables
@@ -17,6 +16,7 @@ from launch.run.results import aligned
 from tf_helen.analysis import field_rows, frequency_correlation, row_sharpness
 from tf_helen.analysis.sharpness import rows_at_once
 from tf_helen.layers import Embedding
+from zoo.data.progress import ProgressBar
 
 TOGETHER = "all fields"
 
@@ -103,13 +103,8 @@ def measure(
             most = rows_at_once(layer.output_dim)
             # One for the gradients, then by field.
             passes = 1 + sum(-(-len(each) // most) for each in rows.values())
-        with tqdm(
-            desc=f"{run.label}, {table}",
-            total=passes and len(batches) * passes,
-            unit="batch",
-            disable=not progress,
-            leave=False,
-        ) as bar:
+        total = passes and len(batches) * passes
+        with ProgressBar(f"{run.label}, {table}", total, "batches", progress) as bar:
             each = row_sharpness(
                 run.model,
                 _Counted(batches, bar),
@@ -159,7 +154,7 @@ def _shared_counts(layer: Embedding, name: str, counts: Mapping[str, np.ndarray]
 class _Counted:
     """Batches that advance a progress bar each time they are read."""
 
-    def __init__(self, batches: Sequence[Batch], bar: tqdm):
+    def __init__(self, batches: Sequence[Batch], bar: ProgressBar):
         self._batches, self._bar = batches, bar
 
     def __iter__(self) -> Iterator[Batch]:

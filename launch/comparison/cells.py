@@ -51,6 +51,7 @@ _WITHOUT_EFFECT = (
     "frequency_field",
     "save_models",
     "progress",
+    "tensorboard",
 )
 _POLL = 2.0  # seconds between two checks of a cell that another process computes
 

@@ -6,6 +6,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+_UNITS = ((3600, "h"), (60, "min"), (1, "s"))
+
 
 class TimeUpError(Exception):
     """Raised when a time budget is spent; the message says how many cells are left."""
@@ -27,13 +29,34 @@ class Clock:
 
     def __init__(self, budget: float | None):
         self._budget, self._started, self._longest = budget, time.perf_counter(), 0.0
+        self._total, self._measured = 0.0, 0
+
+    def left(self, cells: int) -> str:
+        """Returns about how long so many cells take, such as ", about 12 min left".
+
+        Empty before the first cell has ended.
+        """
+        if not self._measured or not cells:
+            return ""
+        seconds = cells * self._total / self._measured
+        if seconds < 90:
+            return f", about {seconds:.0f} s left"
+        minutes = seconds / 60
+        return (
+            f", about {minutes:.0f} min left"
+            if minutes < 90
+            else f", about {minutes / 60:.1f} h left"
+        )
 
     @contextlib.contextmanager
     def cell(self) -> Iterator[None]:
         """Measures a cell."""
         begun = time.perf_counter()
         yield
-        self._longest = max(self._longest, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        self._longest = max(self._longest, seconds)
+        self._total += seconds
+        self._measured += 1
 
     def is_up(self) -> bool:
         """Whether a cell as long as the longest so far would end after the budget.

@@ -62,6 +62,7 @@ _NO_SETTINGS = (
     "overwrite",
     "checkpoint_every",
     "progress",
+    "tensorboard",
     "eval_test_each_epoch",
     "evaluate_test",
 )

@@ -189,7 +189,8 @@ class Computer:
                 f"{self._total} cells are computed, {self._total - self._done} are left"
             )
         if self._plan.common.progress:
-            print(f"cell {self._done + 1}/{self._total}: {task.title}", flush=True)
+            left = self._clock.left(self._total - self._done)
+            print(f"cell {self._done + 1}/{self._total}{left}: {task.title}", flush=True)
         with self._clock.cell():
             cell = compute()
         if cell is not None and cell.diverged and self._plan.common.progress:

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from tqdm import tqdm
 
 from launch.datasets.negatives import sample_outside
 from launch.datasets.raw import RowAccount, Rows
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
+from zoo.data.progress import ProgressBar
 
 _CHUNK = 1 << 22  # bytes read at a time
 _ROWS = 1 << 15  # rows per table
@@ -179,13 +179,13 @@ def _lines(path: str) -> Iterator[bytes]:
     """Yields the lines of a file that are not blank."""
     rest = b""
     file = RawFile(path)
-    bar = tqdm(total=file.size, unit="B", unit_scale=True, desc=path, disable=None, leave=False)
+    bar = ProgressBar(path, file.size, "B")
     try:
         with file, bar:
             while chunk := file.stream.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from (line for line in lines if line.strip())
-                bar.update(file.position() - bar.n)
+                bar.move_to(file.position())
     except (OSError, EOFError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     if rest.strip():

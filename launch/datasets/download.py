@@ -12,9 +12,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from tqdm import tqdm
-
 from zoo.data.files import DataError, complete_or_absent
+from zoo.data.progress import ProgressBar
 
 _TIMEOUT = 30  # seconds without an answer
 _CHUNK = 1 << 20
@@ -150,7 +149,7 @@ def _existing(folder: str) -> str:
 def _copy(source: IO[bytes], output: IO[bytes], what: str, size: int | None) -> tuple[str, int]:
     """Copies a stream; returns the MD5 and the number of bytes."""
     md5, done = hashlib.md5(usedforsecurity=False), 0
-    with tqdm(total=size, unit="B", unit_scale=True, desc=what, disable=None, leave=False) as bar:
+    with ProgressBar(what, size, "B") as bar:
         for chunk in _chunks(source):
             md5.update(chunk)
             done += output.write(chunk)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from launch.datasets.raw import RowAccount, Rows
 from launch.datasets.table_types import as_numbers
 from zoo.data.files import DataError
+from zoo.data.progress import ProgressBar
 
 
 def stratified_folds(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def label_classes(rows: Rows, column: str, what: str) -> np.ndarray:
         [1, 0, -1]
     """
     parts = [np.empty(0, np.int8)]
-    with tqdm(unit="rows", unit_scale=True, desc=what, disable=None, leave=False) as bar:
+    with ProgressBar(what) as bar:
         for frame in rows(RowAccount()):
             label = as_numbers(frame[column]).cast(pl.Float32)
             known = label.is_in([0.0, 1.0]).fill_null(False).to_numpy()

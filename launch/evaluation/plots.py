@@ -66,8 +66,8 @@ def plot_frequency(found: Evaluation, path: str, title: str, whose: str) -> str:
     """
     buckets = [each for each in found.frequency if each["rows"]]
     places = np.arange(len(buckets))
-    width = max(6.0, 1.3 * len(places) + 1.5)
-    figure, axis = plt.subplots(figsize=(width, 4.8), layout="constrained")
+    height = max(3.4, 0.55 * len(places) + 1.4)
+    figure, axis = plt.subplots(figsize=(5.6, height), layout="constrained")
     spread = 0.5 / max(1, len(found.labels))
     for number, label in enumerate(found.labels):
         scores = [found.scores[label][f"auc/{each['occurrences']}"] for each in buckets]
@@ -79,14 +79,14 @@ def plot_frequency(found: Evaluation, path: str, title: str, whose: str) -> str:
         if not np.isnan(low).all():
             errors = np.maximum(np.nan_to_num([value - low, high - value]), 0.0)
         axis.errorbar(
-            places + (number - (len(found.labels) - 1) / 2) * spread, value, yerr=errors,
+            value, places + (number - (len(found.labels) - 1) / 2) * spread, xerr=errors,
             marker=marker_of(number), linestyle="none", capsize=3, label=label,
         )  # fmt: skip
-    names = [f"{each['occurrences']}\n{each['rows']:,} rows" for each in buckets]
-    axis.set_xticks(places, names, fontsize=8)
-    axis.set_xlim(-0.6, len(places) - 0.4)
-    axis.set_xlabel(f"occurrences of {whose} in the training split")
-    axis.set_ylabel("AUC")
+    names = [f"{each['occurrences']} ({each['rows']:,} rows)" for each in buckets]
+    axis.set_yticks(places, names)
+    axis.set_ylim(len(places) - 0.4, -0.6)
+    axis.set_ylabel(f"occurrences of {whose}\nin the training split")
+    axis.set_xlabel("AUC")
     axis.grid(alpha=0.3)
     legend_below(figure, axis)
     figure.suptitle(title)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from launch.evaluation.scored_models import ScoredRows, progress_bar
+from launch.evaluation.scored_models import ScoredRows
 from tf_helen.analysis import Buckets
 from tf_helen.core.scores import (
     auc_by_group,
@@ -16,6 +16,7 @@ from tf_helen.core.scores import (
     quantile_places,
     row_losses,
 )
+from zoo.data.progress import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +192,7 @@ def bootstrap(
     """
     groups = next(iter(scores.values())).groups
     found: dict[str, list[np.ndarray]] = {label: [] for label in scores}
-    with progress_bar("bootstrap", samples, "samples", progress) as bar:
+    with ProgressBar("bootstrap", samples, "samples", progress, delay=2.0) as bar:
         for sample in resamples(rows, groups, samples, seed):
             for label, each in scores.items():
                 found[label].append(each.values(sample))

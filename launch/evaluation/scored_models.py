@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 import zoo
 from launch.analysis.runs import run_labels, run_settings
@@ -22,6 +20,7 @@ from tf_helen.analysis import sample_counts
 from zoo.data.files import DataError, join, read_json
 from zoo.data.identity import check_identity, data_identity
 from zoo.data.manifest import load_manifest
+from zoo.data.progress import ProgressBar
 from zoo.data.schema import VERSION
 from zoo.data.schema_text import schema_from_text
 from zoo.models import ClickModel
@@ -188,21 +187,6 @@ def _check_widths(folder: str, specs: Mapping[str, tf.TensorSpec], schema: zoo.S
             )
 
 
-def progress_bar(what: str, total: int | None, unit: str, show: bool) -> tqdm:
-    """Returns a progress bar that appears after two seconds."""
-    return tqdm(
-        total=total,
-        desc=what,
-        unit=unit,
-        unit_scale=True,
-        delay=2.0,
-        leave=False,
-        disable=not show,
-        # In a log file, every refresh adds a line.
-        mininterval=0.2 if sys.stderr.isatty() else 30,
-    )
-
-
 def predict_rows(
     models: Sequence[ScoredModel],
     data: str,
@@ -241,7 +225,7 @@ def predict_rows(
     total = load_manifest(data)[split].total_rows if split in load_manifest(data) else None
     parts: dict[str, list[np.ndarray]] = {}
     names = [f"logits/{place}" for place in range(len(models))]
-    with progress_bar(f"predicting {split}", total, "rows", progress) as bar:
+    with ProgressBar(f"predicting {split}", total, show=progress, delay=2.0) as bar:
         for features, label, *weight in reader.as_numpy_iterator():
             features = dict(features)
             found = {"label": label[:, 0]}

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from launch.datasets.raw import RawData, RowAccount, describe_damage
 from launch.preparation.counting import TrainingCounts
@@ -22,6 +21,7 @@ from launch.preparation.rows import prefetched, sliced_rows
 from launch.preparation.workspace import Workspace
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
+from zoo.data.progress import ProgressBar
 from zoo.data.record_layout import DEFAULT_LAYOUT
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, shard_bounds, write_shards
@@ -100,13 +100,13 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
         return found
     check_file_names(work.path, raw.schema)
     counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
-    with _bytes_bar(raw) as bar:
+    size = sum(RawFile(path).size for path in raw.files) or None
+    with ProgressBar("counting", size, "B") as bar:
         for split, part in prefetched(sliced_rows(raw, account)):
             if split == "train":
                 counts.add(part)
             rows[split] += part.height
-            bar.update(account.bytes_read - bar.n)
-            bar.set_postfix_str(f"{sum(rows.values()):,} rows")
+            bar.move_to(account.bytes_read, rows=f"{sum(rows.values()):,}")
     damaged, left_out = _positive(account.damaged), _positive(account.left_out)
     lines = damaged_lines(raw.files, raw.schema) if damaged else []
     found = Counted(dict(rows), damaged, left_out, lines, account.examples)
@@ -148,15 +148,7 @@ def write_pass(
             for split, rows in counted.rows.items()
         }
         try:
-            # disable=None: no bar if the output is not a terminal, such as a log file
-            bar = tqdm(
-                total=sum(counted.rows.values()),
-                desc="writing",
-                unit="row",
-                unit_scale=True,
-                disable=None,
-            )
-            with bar:
+            with ProgressBar("writing", sum(counted.rows.values())) as bar:
                 for split, part in prefetched(sliced_rows(raw, RowAccount())):
                     if split not in writers:
                         raise DataError(
@@ -237,12 +229,6 @@ class _SplitWriter:
             if isinstance(item, InterruptedError):
                 raise item
             yield item
-
-
-def _bytes_bar(raw: RawData) -> tqdm:
-    total = sum(RawFile(path).size for path in raw.files) or None
-    options = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
-    return tqdm(total=total, desc="counting", disable=None, **options)
 
 
 def _check(raw: RawData, found: Counted, max_lost: float) -> None:

@@ -34,6 +34,8 @@ FILES = (
     "progressive.png",
     "predictions.npz",
     "evaluations.csv",
+    "tensorboard",
+    "report.html",
 )
 _MAY_CHANGE = (
     "out",
@@ -48,6 +50,7 @@ _MAY_CHANGE = (
     "eval_test_each_epoch",
     "evaluate_test",
     "progress",
+    "tensorboard",
     "cluster_wait",
 )
 
@@ -102,6 +105,8 @@ class RunConfig:
         save_models: boolean, whether to write checkpoints and the best model; a run without them
             cannot be resumed. Defaults to `True`.
         progress: boolean, whether to print progress. Defaults to `True`.
+        tensorboard: boolean, whether to write scalars for TensorBoard to the folder `tensorboard`
+            of the run. Defaults to `False`.
         progressive: `Progressive` or a dict of its arguments, for one pass over time in which each
             row is scored before it is trained, see `launch.run.progressive`; `epochs` then has no
             effect. Defaults to `None`: training by epochs.
@@ -143,6 +148,7 @@ class RunConfig:
     frequency_field: str | None = None
     save_models: bool = True
     progress: bool = True
+    tensorboard: bool = False
     progressive: Progressive | None = None
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import tf_helen
 from launch.run.frequency_scores import FrequencyScores
+from zoo.data.progress import ProgressBar
 
 
 class DivergedError(ValueError):
@@ -25,15 +26,22 @@ class Evaluator:
     Args:
         model: Keras model that returns logits.
         strategy: `tf.distribute.Strategy` to run in. Defaults to `None`: the current strategy.
+        progress: boolean, whether to show progress. Defaults to `False`.
 
     Example:
         >>> Evaluator(model)(zoo.read_tfrecords("data", "valid"))  # doctest: +SKIP
         {'auc': 0.78, 'logloss': 0.55}
     """
 
-    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
+    def __init__(
+        self,
+        model: keras.Model,
+        strategy: tf.distribute.Strategy | None = None,
+        progress: bool = False,
+    ):
         self._model = model
         self._strategy = strategy or tf.distribute.get_strategy()
+        self._progress = progress
         with self._strategy.scope():
             self._metrics = {
                 "auc": tf_helen.metrics.AUC(from_logits=True),
@@ -42,7 +50,11 @@ class Evaluator:
         self._step: Callable | None = None
 
     def __call__(
-        self, data: tf.data.Dataset, frequency: FrequencyScores | None = None
+        self,
+        data: tf.data.Dataset,
+        frequency: FrequencyScores | None = None,
+        what: str = "evaluating",
+        rows: int | None = None,
     ) -> dict[str, float]:
         """Evaluates the model on a data set.
 
@@ -51,6 +63,8 @@ class Evaluator:
                 `(features, label, weight [B, 1])`.
             frequency: `FrequencyScores` that receives the scored rows, in place of those that it
                 has. Defaults to `None`.
+            what: string before the progress. Defaults to "evaluating".
+            rows: int, number of rows, for the progress. Defaults to `None`: unknown.
 
         Returns:
             Dict, `{"auc": area under the ROC curve, "logloss": mean cross-entropy in nats}`,
@@ -64,7 +78,8 @@ class Evaluator:
         if frequency is not None:
             frequency.reset()
         # Applies the pending decay to the tables once, so that lookups do not.
-        with self._model.settled():
+        bar = ProgressBar(what, rows, show=self._progress, delay=1.0)
+        with self._model.settled(), bar:
             batches = self._strategy.experimental_distribute_dataset(data)
             if self._step is None:
                 self._step = self._traced(batches)
@@ -72,6 +87,8 @@ class Evaluator:
                 logits = self._step(batch)
                 if frequency is not None:
                     self._add(frequency, batch, logits)
+                labels = self._strategy.experimental_local_results(batch[1])
+                bar.update(sum(int(each.shape[0]) for each in labels))
         result = {name: float(metric.result()) for name, metric in self._metrics.items()}
         if any(value != value for value in result.values()):
             raise DivergedError(

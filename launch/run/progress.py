@@ -1,22 +1,22 @@
-"""A progress bar for `fit`: rows per second, loss, time left."""
+"""The progress of `fit`: rows per second, time left, loss."""
 
 from __future__ import annotations
 
-import sys
 import time
 
 import keras
-from tqdm import tqdm
+
+from zoo.data.progress import ProgressBar
 
 
 class Progress(keras.callbacks.Callback):
     """Shows the progress of one epoch and measures its speed.
 
     Args:
-        description: string before the bar, such as "epoch 1/4".
+        description: string before the progress, such as "epoch 1/4".
         rows: int, rows of the epoch, or `None` if unknown.
         batch_size: int, rows per step.
-        show: boolean, whether to draw the bar. Defaults to `True`.
+        show: boolean, whether to show the progress. Defaults to `True`.
         done: int, rows of the epoch that an interrupted process trained. Defaults to 0.
         seconds: float, duration of the training of these rows. Defaults to 0.
 
@@ -32,7 +32,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self._description, self._rows, self._batch_size = description, rows, batch_size
         self._show = show
-        self._bar = None
+        self._bar: ProgressBar | None = None
         self._done_before, self._seconds_before = done, seconds
         self._started: float | None = None
         self.seconds = self.rows_per_second = 0.0
@@ -45,16 +45,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._done = self._done_before
-        self._bar = tqdm(
-            desc=self._description,
-            total=self._rows,
-            initial=self._done_before,
-            unit="rows",
-            unit_scale=True,
-            disable=not self._show,
-            leave=False,
-            # In a log file, every refresh adds a line.
-            mininterval=0.2 if sys.stderr.isatty() else 30,
+        self._bar = ProgressBar(
+            self._description, self._rows, show=self._show, done=self._done_before
         )
         self._started = time.perf_counter()
 
@@ -63,9 +55,9 @@ class Progress(keras.callbacks.Callback):
         if self._rows is not None:
             rows = min(rows, self._rows - self._done)
         self._done += rows
-        if self._show and batch % 20 == 0:
-            self._bar.set_postfix(loss=f"{float(logs['loss']):.4f}", refresh=False)
-        self._bar.update(rows)
+        # Reading the loss waits for the step.
+        notes = {"loss": f"{float(logs['loss']):.4f}"} if self._bar.is_due else {}
+        self._bar.update(rows, **notes)
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds = self.elapsed

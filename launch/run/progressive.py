@@ -7,7 +7,6 @@ in the order of the files. Each slice is first scored with the current model, th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gc
 import math
@@ -16,11 +15,11 @@ import time
 import keras
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 import zoo
 from launch.advice import smaller_steps
 from launch.cleaning import clean_run
+from launch.run.board import Board
 from launch.run.config import RunConfig
 from launch.run.evaluation import DivergedError, Evaluator, Predictor
 from launch.run.files import begin_run, save_best
@@ -33,6 +32,7 @@ from launch.run.slices import Rows, Span, batches, features_of, shuffled
 from launch.run.split_stream import SplitStream
 from launch.run.starting import checked_data, checked_strategy, compiled_model
 from zoo.data.locks import FolderLock
+from zoo.data.progress import ProgressBar
 
 _SCORED = 4096  # rows of a batch that is scored
 
@@ -93,7 +93,7 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
     begin_run(config, identity, ledger)
     run = _Pass(config, schema, model, Predictor(model, strategy), stream, checkpoints)
     history = run.train(done)
-    evaluate = Evaluator(model, strategy)
+    evaluate = Evaluator(model, strategy, config.progress)
     held_out = {split: evaluate(data) for split, data in stream.held_out()}
     history = dataclasses.replace(history, held_out=held_out)
     history.save(config.out, dataclasses.asdict(config.progressive))
@@ -112,15 +112,11 @@ class _Pass:
         self._stream, self._checkpoints = stream, checkpoints
         self._scores = Prequential(schema)
         self._slices: list[SliceScores] = []
+        self._board = Board(config.out, config.tensorboard)
 
     def train(self, done: SliceCheckpoints.State | None) -> ProgressiveHistory:
         config, last = self._config, len(self._stream.spans)
-        # disable=None: no bar if the output is not a terminal, such as a log file
-        bar = tqdm(
-            desc="scored and trained", total=self._stream.rows, unit="rows", unit_scale=True,
-            disable=None if config.progress else True, leave=False,
-        )  # fmt: skip
-        with contextlib.closing(bar):
+        with ProgressBar("scored and trained", self._stream.rows, show=config.progress) as bar:
             for number, (span, rows) in enumerate(self._stream.slices(), start=1):
                 if done is not None and number <= done.slices:
                     self._add(number, span, rows, done.logits_of(number), done.measured(number))
@@ -129,16 +125,15 @@ class _Pass:
                     if config.save_models and (number == last or self._checkpoints.is_due()):
                         self._checkpoints.save(self._slices, self._scores.kept["logit"])
                         self.history().save(config.out, dataclasses.asdict(config.progressive))
-                bar.n = sum(s.rows for s in self._slices)
-                bar.refresh()
+                bar.move_to(sum(s.rows for s in self._slices))
         return self.history(predictions=True)
 
-    def _score_and_train(self, number: int, span: Span, rows: Rows, bar: tqdm) -> None:
+    def _score_and_train(self, number: int, span: Span, rows: Rows, bar: ProgressBar) -> None:
         config, started = self._config, time.perf_counter()
         logits = self._predict(features_of(rows), _SCORED)
         scored = time.perf_counter()
         scores = self._add(number, span, rows, logits, {"score_seconds": scored - started})
-        bar.set_postfix(auc=f"{scores.auc_so_far:.4f}", slice_auc=f"{scores.auc:.4f}")
+        bar.update(0, auc=f"{scores.auc_so_far:.4f}", slice_auc=f"{scores.auc:.4f}")
         started = time.perf_counter()
         if config.progressive.shuffle:
             rows = shuffled(rows, config.seed, number)
@@ -153,6 +148,7 @@ class _Pass:
             )
         seconds = time.perf_counter() - started
         self._slices[-1] = dataclasses.replace(scores, loss=loss, seconds=seconds)
+        self._board.add_slice(self._slices[-1], sum(s.rows for s in self._slices))
 
     def _add(self, number, span, rows, logits, measured) -> SliceScores:
         """Stores the scores of a slice."""
@@ -175,9 +171,11 @@ class _Pass:
 class _Rows(keras.callbacks.Callback):
     """Moves a progress bar with each step of a slice."""
 
-    def __init__(self, bar: tqdm, rows: int, batch_size: int):
+    def __init__(self, bar: ProgressBar, rows: int, batch_size: int):
         super().__init__()
         self._bar, self._per_step = bar, rows / math.ceil(rows / batch_size)
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(round(self._per_step))
+        if self._bar.is_due:
+            self._bar.update(0, loss=f"{float(logs['loss']):.4f}")

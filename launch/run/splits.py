@@ -28,6 +28,7 @@ class RunData:
         test: `tf.data.Dataset`, the test rows; `None` without a test split, or if the run does not
             evaluate it.
         rows: int, number of training rows per epoch.
+        evaluated: dict from "valid" and "test" to their number of rows, if it is known.
 
     Raises:
         ValueError: if the batch size exceeds the training split, or too many records are damaged.
@@ -38,6 +39,8 @@ class RunData:
         self._memory = memory
         self._drop_remainder = drop_remainder
         splits = load_manifest(config.data)
+        known_rows = {name: split.total_rows for name, split in splits.items()}
+        self.evaluated = {name: known_rows.get(name) for name in ("valid", "test")}
         self.valid = self._read("valid")
         has_test = config.evaluate_test and (not splits or "test" in splits)
         self.test = self._read("test") if has_test else None

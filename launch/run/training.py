@@ -23,6 +23,7 @@ import zoo
 from launch.advice import divergence_line, smaller_steps
 from launch.cleaning import clean_run
 from launch.run.arguments import make_callbacks
+from launch.run.board import Board
 from launch.run.checkpoints import Checkpoints
 from launch.run.cluster import read_cluster
 from launch.run.config import LEDGER, RunConfig
@@ -136,14 +137,18 @@ def _train_in(
     done = resume_run(config, model, checkpoints) if config.resume else 0
     begin_run(config, identity, ledger)
     # The chief of a cluster evaluates by itself, with the variables of the servers.
-    evaluate = Evaluator(model, strategy if chief is None else None)
+    evaluate = Evaluator(model, strategy if chief is None else None, config.progress)
     epochs = checkpoints.epochs
+    board = Board(config.out, config.tensorboard)
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):
             break
         plateau.set_rate(epochs)
-        epoch = _train_epoch(model, data, config, number, evaluate, checkpoints, chief, frequency)
+        epoch = _train_epoch(
+            model, data, config, number, evaluate, checkpoints, chief, frequency, board
+        )
         epochs.append(epoch)
+        board.add_epoch(epoch, number * data.steps)
         if config.save_models:
             # Written first, because the other files can be restored from it.
             checkpoints.save(number)
@@ -167,7 +172,7 @@ def _frequency_scores(config: RunConfig, schema: zoo.Schema) -> FrequencyScores 
 
 def _train_epoch(
     model, data, config: RunConfig, number: int, evaluate, checkpoints, chief: Chief | None,
-    frequency: FrequencyScores | None,
+    frequency: FrequencyScores | None, board: Board,
 ) -> Epoch:  # fmt: skip
     title = f"epoch {number}/{config.epochs}"
     steps, step = data.steps, checkpoints.step
@@ -185,7 +190,7 @@ def _train_epoch(
         loss = float(keras.ops.convert_to_numpy(model.get_metrics_result()["loss"]))
         seconds, checkpoints.step = checkpoints.seconds, 0
     else:
-        loss = _fit(model, data, config, number, checkpoints, progress, chief)
+        loss = _fit(model, data, config, number, checkpoints, progress, chief, board)
         seconds = progress.seconds
     if not math.isfinite(loss):
         raise DivergedError(
@@ -194,10 +199,11 @@ def _train_epoch(
     try:
         if checkpoints.terminating:  # SIGTERM during the last step
             raise Terminated
-        valid = evaluate(data.valid, frequency if data.test is None else None)
+        watched = frequency if data.test is None else None
+        valid = evaluate(data.valid, watched, f"{title}, valid", data.evaluated["valid"])
         test = {}
         if config.eval_test_each_epoch and data.test is not None:
-            test = evaluate(data.test, frequency)
+            test = evaluate(data.test, frequency, f"{title}, test", data.evaluated["test"])
     except SystemExit:
         if config.save_models:
             checkpoints.save_trained(number - 1, steps)
@@ -226,10 +232,11 @@ def _train_epoch(
 
 def _fit(
     model, data, config: RunConfig, number: int, checkpoints, progress: Progress,
-    chief: Chief | None,
+    chief: Chief | None, board: Board,
 ) -> float:  # fmt: skip
     """Trains the rest of an epoch; returns the loss of the whole epoch."""
-    callbacks = [progress, *checkpoints.others]
+    scalars = board.callbacks((number - 1) * data.steps, checkpoints.step)
+    callbacks = [progress, *scalars, *checkpoints.others]
     rows = data.train(number, skip=checkpoints.step)
     checkpoints.begin_epoch(progress, data.steps, chief)
     saved = [checkpoints] if config.save_models else []
@@ -263,7 +270,8 @@ def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:
         if e.test_auc is not None
     }
     if last.epoch not in scored:
-        scored[last.epoch] = evaluate(data.test)
+        scored[last.epoch] = evaluate(data.test, None, "test", data.evaluated["test"])
     if best.epoch not in scored and config.save_models:
-        scored[best.epoch] = Evaluator(load_best(config.out))(data.test)
+        score = Evaluator(load_best(config.out), progress=config.progress)
+        scored[best.epoch] = score(data.test, None, "test, best epoch", data.evaluated["test"])
     return scored[last.epoch], scored.get(best.epoch, {})

@@ -12,6 +12,8 @@ import zoo
 from tf_helen.layers import Embedding
 from tf_helen.layers.lookups import replaced_lookups
 from zoo.data.files import DataError
+from zoo.data.manifest import load_manifest
+from zoo.data.progress import ProgressBar
 from zoo.models import ClickModel
 from zoo.serving.lookups import served_lookups
 from zoo.serving.stored_tables import StoredTable
@@ -90,9 +92,12 @@ def quality_of(model: ClickModel, stored: Mapping[Embedding, StoredTable], data:
             for metric in (aucs[number], losses[number]):
                 metric.update_state(label, logits, *weight)
 
-    with model.settled():
+    split = load_manifest(data).get(SPLIT)
+    total = split.total_rows if split is not None else None
+    with model.settled(), ProgressBar("measuring the loss", total, delay=1.0) as bar:
         for batch in rows:
             score(batch)
+            bar.update(int(batch[1].shape[0]))
     (auc, stored_auc), (logloss, stored_logloss) = (
         [float(metric.result()) for metric in metrics] for metrics in (aucs, losses)
     )

@@ -25,6 +25,7 @@ def test_its_commands_are_the_modules_that_run_as_scripts():
             "models",
             "predict",
             "prepare",
+            "report",
             "to_onnx",
             "train",
             "tune",

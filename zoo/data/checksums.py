@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from zoo.data.files import DataError, join
 from zoo.data.manifest import FILE_NAME, find_split, load_manifest
+from zoo.data.progress import ProgressBar
 
 _CHUNK = 1 << 20  # bytes per read
 
@@ -44,27 +45,35 @@ def verify_files(directory: str | os.PathLike[str], split: str | None = None) ->
                 f"{join(directory, FILE_NAME)} holds no checksums of split {name!r}: it has "
                 "version 1 or is missing; prepare the data again to create them"
             )
-        for file, size, sha256 in zip(found.files, found.bytes, found.sha256, strict=True):
-            _compare(join(directory, file), size, sha256)
-            count += 1
+        with ProgressBar(f"checking {name}", sum(found.bytes), "B", delay=1.0) as bar:
+            for file, size, sha256 in zip(found.files, found.bytes, found.sha256, strict=True):
+                _compare(join(directory, file), size, sha256, bar)
+                count += 1
     return count
 
 
-def file_checksum(path: str) -> str:
-    """Returns the SHA-256 of a file, local or remote, in hexadecimal."""
+def file_checksum(path: str, bar: ProgressBar | None = None) -> str:
+    """Returns the SHA-256 of a file, local or remote, in hexadecimal.
+
+    Args:
+        path: string, the file.
+        bar: `ProgressBar` that receives the number of bytes read. Defaults to `None`.
+    """
     digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            if bar is not None:
+                bar.update(len(chunk))
     return digest.hexdigest()
 
 
-def _compare(path: str, size: int, sha256: str) -> None:
+def _compare(path: str, size: int, sha256: str, bar: ProgressBar) -> None:
     trouble, found = None, tf.io.gfile.stat(path).length
     if found != size:
         trouble = f"has {found:,} bytes, its manifest says {size:,}"
     else:
-        checksum = file_checksum(path)
+        checksum = file_checksum(path, bar)
         if checksum != sha256:
             trouble = f"has the SHA-256 {checksum}, its manifest says {sha256}"
     if trouble:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from zoo.data.block_index import Blocks, find_blocks, is_block_file
 from zoo.data.block_order import BlockRows, ordered_rows
@@ -14,6 +13,7 @@ from zoo.data.block_parse import block_parser
 from zoo.data.files import DataError, join
 from zoo.data.ledger import MAX_LOST, Ledger
 from zoo.data.manifest import Split, find_split, load_manifest
+from zoo.data.progress import ProgressBar
 from zoo.data.record_check import Expected, check_lengths, usable_file
 from zoo.data.record_layout import BLOCKS, DEFAULT_LAYOUT
 from zoo.data.record_order import Order, ordered_batches
@@ -296,20 +296,14 @@ def _usable(
         rows = rows // 16 * (1032 if expected.compression else 1)
     usable, own = [], Ledger()
     checksums = split.sha256 or [None] * len(files)
-    progress = tqdm(
-        zip(files, split.rows, checksums, strict=True),
-        "checking records",
-        len(files),
-        unit="file",
-        delay=2.0,
-        leave=False,
-    )
-    for (path, _), promised, written in progress:
-        name, compression, account = usable_file(
-            path, expected, promised, max_lost * rows, written, others
-        )
-        usable.append((name, compression))
-        own.add(account)
-        ledger.add(account)
+    with ProgressBar("checking records", len(files), "files", delay=2.0) as bar:
+        for (path, _), promised, written in zip(files, split.rows, checksums, strict=True):
+            name, compression, account = usable_file(
+                path, expected, promised, max_lost * rows, written, others
+            )
+            usable.append((name, compression))
+            own.add(account)
+            ledger.add(account)
+            bar.update()
     own.check(max_lost)
     return usable

@@ -73,6 +73,7 @@ WITHOUT_EFFECT = {
     "evaluate_test": False,
     "save_models": False,
     "progress": True,
+    "tensorboard": True,
     "max_lost": 0.5,
     "frequency_auc": (1, 10),
     "frequency_field": "user",

@@ -1,0 +1,1 @@
+"""The report of a run: facts, figures and the HTML page."""
