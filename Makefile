@@ -1,5 +1,5 @@
 # make venv | test | test-all | fuzz | lint | demo [SOURCE=...] | bench | bazel-test | clean
-#      | test-matrix (test-lowest, test-newest, test-wheel)
+#      | test-matrix (test-lowest, test-newest, test-wheel) | test-beam
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: venv test test-all test-matrix test-lowest test-newest test-wheel fuzz lint demo bench
-.PHONY: bazel-test clean
+.PHONY: test-beam bazel-test clean
 
 venv: $(STAMP)
 
@@ -74,6 +74,16 @@ test-wheel:
 	$(VENV)-wheel/bin/python $(PIP) "$$(echo dist/tf_helen-*.whl)[launch]"
 	$(INSTALLED) commands $(CURDIR)
 
+# Preparation on Apache Beam, whose packages differ from those of the other extras: on several
+# processes of this machine.
+test-beam: $(VENV)-beam/.installed
+	$(VENV)-beam/bin/python -m pytest -q tests/launch/preparation tests/launch/datasets/test_parts.py
+
+$(VENV)-beam/.installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)-beam
+	$(VENV)-beam/bin/python $(PIP) -e '.[launch,beam,test]'
+	touch $@
+
 lint: venv
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -92,6 +102,6 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 	TF_HELEN_PYTHON=$${TF_HELEN_PYTHON:-$(CURDIR)/$(BIN)/python} bazel test //:fast
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-lowest-zoo $(VENV)-newest $(VENV)-wheel
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-lowest-zoo $(VENV)-newest $(VENV)-wheel $(VENV)-beam
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Time and memory of preparing a raw file of Criteo's shape, extrapolated to 45.8 million rows.
 
-    python benchmarks/preparation.py [--rows=10000000] [--keep=FOLDER]
+    python benchmarks/preparation.py [--rows=10000000] [--keep=FOLDER] [--prepare=--memory=500M]
 
 Generates a file like Criteo's `train.txt` (label, 13 numbers with gaps, 26 hexadecimal ids with the
 published number of distinct values), prepares it with `launch.prepare` as `criteo_x4_001` in a
@@ -25,6 +25,7 @@ _ROWS = flags.DEFINE_integer("rows", 10_000_000, "Rows to generate.", lower_boun
 _KEEP = flags.DEFINE_string("keep", None, "Folder for the files; by default they are removed.")
 _DATASET = flags.DEFINE_string("dataset", "criteo_x4_001", "Data set to prepare the file as.")
 _SHARDS = flags.DEFINE_integer("shards", 8, "Record files per split.")
+_PREPARE = flags.DEFINE_multi_string("prepare", [], "More flags of launch.prepare.")
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CRITEO_ROWS = 45_840_617
@@ -78,6 +79,7 @@ def main(_) -> None:
         print(f"(generated in {time.perf_counter() - start:.0f} s)", flush=True)
         command = [sys.executable, "-m", "launch.prepare", f"--dataset={_DATASET.value}"]
         command += [f"--source={raw}", f"--out={out}", f"--shards={_SHARDS.value}", "--overwrite"]
+        command += _PREPARE.value
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)

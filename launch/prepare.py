@@ -16,7 +16,10 @@ from absl import flags
 from launch import cli, datasets
 from launch.datasets import own_table
 from launch.datasets.raw import Options, RawData
-from launch.preparation.passes import Files, count_pass, write_pass
+from launch.preparation import passes
+from launch.preparation.beam_passes import RUNNERS, BeamEngine
+from launch.preparation.memory import default_memory, parse_memory
+from launch.preparation.passes import Files
 from launch.preparation.report import summary, write_report
 from launch.preparation.workspace import Workspace, check_free, fingerprint
 from launch.raw.header import parse_separator
@@ -39,6 +42,8 @@ def prepare(
     layout: str = DEFAULT_LAYOUT,
     max_lost: float = MOST_LOST,
     key: str = "",
+    memory: int | None = None,
+    engine: BeamEngine | None = None,
 ) -> str:
     """Encodes a data set and writes it to a folder, completely or not at all.
 
@@ -58,6 +63,10 @@ def prepare(
         max_lost: float, maximum share of damaged raw rows, in [0, 1]. Defaults to 1e-4.
         key: string, values other than the files and the schema that determine the rows, such as
             a seed. Defaults to "".
+        memory: int, bytes that distinct values may take, about; more are sorted on disk, with the
+            same result. Defaults to `None`: half of the machine's memory.
+        engine: `BeamEngine` that runs the passes, with the same result. Defaults to `None`: this
+            process.
 
     Returns:
         String, a summary to print; `report.json` in the folder has the same content.
@@ -75,12 +84,14 @@ def prepare(
     out = os.fspath(out).rstrip("/")
     if not 0 <= max_lost <= 1:
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
+    memory = memory or default_memory()
     files = Files(shards, compression, layout)
     # Without files, only the caller knows whether the rows are unchanged.
     decisive = (repr(raw.schema), files, key, os.urandom(8) if not raw.files else "")
     with Workspace(out, overwrite, fingerprint(raw.files, *decisive)) as work:
-        counted = count_pass(raw, work, max_lost)
-        written, changed = write_pass(raw, counted, work, files)
+        run = engine or passes
+        counted = run.count_pass(raw, work, max_lost, memory)
+        written, changed = run.write_pass(raw, counted, work, files, memory)
         for split, done in written.items():
             save_split(work.path, split, split_of(done, layout, compression))
         report = write_report(work.path, counted, changed, raw.published)
@@ -104,6 +115,9 @@ def _main(argv: Sequence[str]) -> None:
             "pass --out=DIRECTORY, and --dataset=NAME or --schema=FILE with --source=DATA (or "
             "--infer to propose a schema); data sets: " + ", ".join(datasets.available())
         )
+    if _FLAGS.beam_options and not _FLAGS.runner:
+        raise ValueError("--beam_options has no effect without --runner; add --runner=DirectRunner")
+    engine = BeamEngine(_FLAGS.runner, _FLAGS.beam_options or "") if _FLAGS.runner else None
     check_free(_FLAGS.out.rstrip("/"), _FLAGS.overwrite)  # before a long read of the source
     options = Options(_FLAGS.source, _FLAGS.rows, _FLAGS.seed, _FLAGS.min_count)
     shares = own_table.parse_shares(_FLAGS.split) if _FLAGS.split else None
@@ -117,6 +131,8 @@ def _main(argv: Sequence[str]) -> None:
         _FLAGS.layout,
         _FLAGS.max_lost,
         key=repr((_FLAGS.dataset, options, shares, _FLAGS.split_by, _FLAGS.separator)),
+        memory=parse_memory(_FLAGS.memory) if _FLAGS.memory else None,
+        engine=engine,
     )
     print(text)
     print(f"written to {_FLAGS.out}")
@@ -126,7 +142,8 @@ def _own(options: Options, shares: dict[str, float] | None) -> RawData:
     if options.rows is not None:
         raise ValueError(f"--rows={options.rows} is for --dataset=synthetic only; remove it")
     separator = parse_separator(_FLAGS.separator)
-    return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by, separator)
+    survey = _FLAGS.runner is None
+    return own_table.load(_FLAGS.schema, options, shares, _FLAGS.split_by, separator, survey)
 
 
 def _known(options: Options) -> RawData:
@@ -183,6 +200,20 @@ def _define_flags() -> None:
         "rows", None, "Number of training rows to generate (with --dataset=synthetic)."
     )
     flags.DEFINE_integer("seed", 0, "Seed of random splits, sampled negatives and synthetic data.")
+    flags.DEFINE_string(
+        "memory",
+        None,
+        "Memory for distinct values, such as 4G; more are sorted on disk. By default half of the "
+        "machine's memory.",
+    )
+    flags.DEFINE_enum(
+        "runner", None, RUNNERS, "Runner of Apache Beam; by default this process prepares the data."
+    )
+    flags.DEFINE_string(
+        "beam_options",
+        None,
+        "Options of the pipeline (with --runner), such as '--flink_master=host:8081'.",
+    )
     flags.DEFINE_boolean("overwrite", False, "Replace a prepared folder.")
 
 

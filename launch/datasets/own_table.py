@@ -42,6 +42,7 @@ def load(
     shares: Mapping[str, float] | None = None,
     split_by: str | None = None,
     separator: str | None = None,
+    survey: bool = True,
 ) -> RawData:
     """Reads tables that a schema file describes.
 
@@ -59,6 +60,8 @@ def load(
             else "random".
         separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
             file name.
+        survey: boolean, whether to read the times that divide the rows; `False` if Beam does it.
+            Defaults to `True`.
 
     Returns:
         `RawData`.
@@ -118,7 +121,7 @@ def load(
     if split_by == "time":
         if found.time is None:
             raise DataError(f"{schema} names no time column; add one or use --split_by=random")
-        return RawData(found, time_splits(rows, found.time, shares), tuple(files))
+        return RawData(found, time_splits(rows, found.time, shares, survey), tuple(files))
     return RawData(found, random_splits(rows, shares, options.seed), tuple(files))
 
 

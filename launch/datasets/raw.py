@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,6 +78,9 @@ def describe_damage(damaged: Mapping[str, int], examples: Mapping[str, str]) -> 
 Rows = Callable[[RowAccount], Iterator[pl.DataFrame]]
 
 NOWHERE = -1  # split number of rows that belong to no split
+# Takes the number of a table's first row, the table and the account; returns the position of each
+# row's split, or `NOWHERE`.
+Choose = Callable[[int, pl.DataFrame, RowAccount], np.ndarray]
 
 
 class SharedSplits(dict[str, Rows]):
@@ -102,7 +105,7 @@ class SharedSplits(dict[str, Rows]):
         self,
         rows: Rows,
         names: tuple[str, ...],
-        choose: Callable[[int, pl.DataFrame, RowAccount], np.ndarray],
+        choose: Choose,
         total: int | None = None,
     ):
         self._rows, self._names, self._choose, self._total = rows, names, choose, total
@@ -114,10 +117,23 @@ class SharedSplits(dict[str, Rows]):
         for frame in self._rows(account):
             self._check(first + frame.height, at_end=False)
             places = self._choose(first, frame, account)
-            for place, name in enumerate(self._names):
-                yield name, frame.filter(pl.Series(places == place, dtype=pl.Boolean))
+            yield from by_split(frame, places, self._names)
             first += frame.height
         self._check(first, at_end=True)
+
+    @property
+    def shared(self) -> Rows:
+        """The stream that all splits share."""
+        return self._rows
+
+    @property
+    def choose(self) -> Choose:
+        """The function that chooses the split of each row."""
+        return self._choose
+
+    def check_rows(self, rows: int) -> None:
+        """Raises `DataError` unless the stream may have this number of rows."""
+        self._check(rows, at_end=True)
 
     def _part(self, wanted: str) -> Rows:
         return lambda account: (t for name, t in self.stream(account) if name == wanted)
@@ -128,6 +144,28 @@ class SharedSplits(dict[str, Rows]):
                 f"the number of rows differs from the {self._total:,} rows of the first pass, so "
                 "the files have changed; run the command again"
             )
+
+
+def by_split(
+    frame: pl.DataFrame, places: np.ndarray, names: Sequence[str]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Divides rows among splits.
+
+    Args:
+        frame: polars `DataFrame` of n rows.
+        places: integers `[n]`, the position of each row's split, or `NOWHERE`.
+        names: sequence of strings, the splits.
+
+    Yields:
+        The name of each split and its rows.
+
+    Example:
+        >>> parts = by_split(pl.DataFrame({"x": [5, 6]}), np.array([1, 0]), ["train", "test"])
+        >>> [(name, rows["x"].to_list()) for name, rows in parts]
+        [('train', [6]), ('test', [5])]
+    """
+    for place, name in enumerate(names):
+        yield name, frame.filter(pl.Series(places == place, dtype=pl.Boolean))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from launch.datasets.raw import NOWHERE, RowAccount, Rows, SharedSplits
+from launch.datasets.time_survey import last_times
 from launch.datasets.times import read_times
 from zoo.data.files import DataError
 
@@ -32,7 +34,26 @@ def mapped(rows: Rows, function: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows
         >>> next(doubled(RowAccount())).rows()
         [(2,)]
     """
-    return lambda account: (function(frame) for frame in rows(account))
+    return MappedRows(rows, function)
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """The stream that `mapped` returns.
+
+    Args:
+        rows, function: as of `mapped`.
+
+    Example:
+        >>> MappedRows(None, abs).function(-1)
+        1
+    """
+
+    rows: Rows
+    function: Callable[[pl.DataFrame], pl.DataFrame]
+
+    def __call__(self, account: RowAccount) -> Iterator[pl.DataFrame]:
+        return (self.function(frame) for frame in self.rows(account))
 
 
 def fold_splits(rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int]]) -> SharedSplits:
@@ -54,15 +75,37 @@ def fold_splits(rows: Rows, folds: np.ndarray, splits: Mapping[str, Sequence[int
         >>> next(parts["train"](RowAccount())).rows()
         [(5,), (7,)]
     """
-
     place = np.full(256, NOWHERE, np.int8)
     for number, chosen in enumerate(splits.values()):
         place[list(chosen)] = number
+    return SharedSplits(rows, tuple(splits), FoldChoice(place[folds]), total=len(folds))
 
-    def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
-        return place[folds[first : first + frame.height]]
 
-    return SharedSplits(rows, tuple(splits), choose, total=len(folds))
+@dataclass(frozen=True)
+class FoldChoice:
+    """Chooses the split of a row by its number.
+
+    Args:
+        places: int8 `[n]`, position of the split of each row, or `NOWHERE`.
+        first: int, number of the first of these rows. Defaults to 0.
+
+    Example:
+        >>> choice = FoldChoice(np.array([1, 0, 1], np.int8)).between(1, 3)
+        >>> choice(1, pl.DataFrame({"x": [6, 7]}), RowAccount()).tolist()
+        [0, 1]
+    """
+
+    places: np.ndarray
+    first: int = 0
+
+    def __call__(self, first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
+        start = first - self.first
+        return self.places[start : start + frame.height]
+
+    def between(self, start: int, stop: int | None) -> FoldChoice:
+        """Returns the choice for the rows from `start` up to `stop` only; `None`: the last."""
+        end = None if stop is None else stop - self.first
+        return FoldChoice(self.places[start - self.first : end].copy(), start)
 
 
 def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedSplits:
@@ -94,7 +137,9 @@ def random_splits(rows: Rows, shares: Mapping[str, float], seed: int) -> SharedS
     return SharedSplits(rows, tuple(shares), choose)
 
 
-def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedSplits:
+def time_splits(
+    rows: Rows, column: str, shares: Mapping[str, float], survey: bool = True
+) -> SharedSplits:
     """Splits a stream by time; the first split has the oldest rows.
 
     The column is read once for the boundaries. Rows of the same time are in the same split, rows
@@ -105,6 +150,8 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
         rows: the stream, in any order.
         column: string, name of a column of numbers (such as seconds) or ISO 8601 dates and times.
         shares: dict from split to its share in order of time, positive, with sum 1.
+        survey: boolean, whether to read the rows for the boundaries. Defaults to `True`; otherwise
+            the caller sets `last` of the `TimeChoice` before the streams are read.
 
     Returns:
         Dict of one stream per split.
@@ -120,53 +167,41 @@ def time_splits(rows: Rows, column: str, shares: Mapping[str, float]) -> SharedS
         >>> next(parts["train"](RowAccount())).rows()
         [(1,), (2,)]
     """
-    ends = np.cumsum(_checked(shares))[:-1]
-    times, samples = [], {}
-    for frame in rows(RowAccount()):
-        times.append(read_times(frame, column, samples).drop_nulls().to_numpy())
-    known = np.sort(np.concatenate(times)) if times else np.empty(0)
-    if not known.size:
-        raise DataError(
-            f"no time in column {column!r} can be read; use numbers, or ISO dates such as "
-            "2024-01-31 23:59:00, or --split_by=random"
-        )
-    if len(samples) > 1:
-        raise DataError(
-            f"the time column {column!r} holds numbers ({samples['number']!r}) and dates "
-            f"({samples['date']!r}), which cannot be compared; use one of the two formats"
-        )
-    last = _last_times(known, ends, column, tuple(shares))
+    ends = np.cumsum(_checked(shares))[:-1].tolist()
+    choice = TimeChoice(column, tuple(shares), tuple(ends))
+    if survey:
+        choice.last = last_times(rows, column, ends, choice.names)
+    return SharedSplits(rows, choice.names, choice)
 
-    def choose(first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
-        time = read_times(frame, column)
+
+@dataclass
+class TimeChoice:
+    """Chooses the split of a row by its time.
+
+    Args:
+        column: string, name of the column of times.
+        names: tuple of strings, the splits.
+        ends: tuple of floats, share of the rows up to the end of each split except the last.
+        last: float64, newest time of each split except the last. Defaults to `None`: not known yet.
+
+    Example:
+        >>> choice = TimeChoice("day", ("train", "test"), (0.5,), np.array([2.0]))
+        >>> choice(0, pl.DataFrame({"day": [3, 1]}), RowAccount()).tolist()
+        [1, 0]
+    """
+
+    column: str
+    names: tuple[str, ...]
+    ends: tuple[float, ...]
+    last: np.ndarray | None = None
+
+    def __call__(self, first: int, frame: pl.DataFrame, account: RowAccount) -> np.ndarray:
+        assert self.last is not None, "the times have not been surveyed"
+        time = read_times(frame, self.column)
         if time.null_count():
-            account.damaged[f"no time in {column!r}"] += time.null_count()
-        place = np.searchsorted(last, time.fill_null(np.nan).to_numpy(), side="left")
+            account.damaged[f"no time in {self.column!r}"] += time.null_count()
+        place = np.searchsorted(self.last, time.fill_null(np.nan).to_numpy(), side="left")
         return np.where(time.is_null().to_numpy(), NOWHERE, place)
-
-    return SharedSplits(rows, tuple(shares), choose)
-
-
-def _last_times(
-    known: np.ndarray, ends: np.ndarray, column: str, names: tuple[str, ...]
-) -> np.ndarray:
-    """Returns the newest time of each split except the last; no split is empty."""
-    distinct = known[np.append(True, known[1:] != known[:-1])]
-    if len(distinct) < len(names):
-        times = "one time" if len(distinct) == 1 else f"{len(distinct)} different times"
-        raise DataError(
-            f"the time column {column!r} holds {times} in {known.size:,} rows, too few for the "
-            f"{len(names)} splits {', '.join(names)}; use --split_by=random, finer times (hours "
-            "instead of days), more rows, or fewer splits such as --split=0.8,0.2"
-        )
-    wanted = [known[max(0, round(end * known.size) - 1)] for end in ends]
-    places = np.searchsorted(distinct, wanted).tolist()
-    for i in range(len(places)):  # at least one distinct time per split, from the oldest
-        places[i] = max(places[i], places[i - 1] + 1 if i else 0)
-    newest = len(distinct) - 1  # and from the newest
-    for i in reversed(range(len(places))):
-        newest = places[i] = min(places[i], newest - 1)
-    return distinct[places]
 
 
 def _checked(shares: Mapping[str, float]) -> list[float]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from launch.datasets.raw import RowAccount, Rows
+from launch.datasets.raw import RowAccount
 from launch.datasets.table_types import as_text, check_same_types, plain_types, valid_utf8
+from launch.datasets.unreadable import check_text, readable
 from launch.raw.files import RawFile
 from launch.raw.header import check_separator, warn_of_data
 from zoo.data.files import DataError
@@ -27,18 +28,6 @@ _PARQUET_ROWS = 1 << 16
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _PARQUET = (".parquet", ".pq")
-_START = 4096  # bytes that are checked
-_NO_UTF8 = "If it is Latin-1, iconv -f LATIN1 -t UTF-8 FILE > NEW converts it to UTF-8"
-_UTF_16 = "UTF-16 text; iconv -f UTF-16 -t UTF-8 FILE > NEW converts it to UTF-8"
-_NO_TEXT = {
-    b"\xff\xfe": _UTF_16,
-    b"\xfe\xff": _UTF_16,
-    b"\x1f\x8b": "compressed by gzip; rename it to .gz",
-    b"BZh": "compressed by bzip2; rename it to .bz2",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; rename it to .zst",
-    b"PK\x03\x04": "a zip archive or a spreadsheet; unzip it, or save it as CSV",
-    b"PAR1": "a Parquet file; rename it to .parquet",
-}
 
 
 def table_rows(
@@ -47,7 +36,7 @@ def table_rows(
     names: Sequence[str] | None = None,
     separator: str | None = None,
     needed: Collection[str] | None = None,
-) -> Rows:
+) -> TableRows:
     """Streams the rows of files with the same columns, one file after another.
 
     All CSV columns are text; the schema determines how they are read. Rows with a wrong number of
@@ -65,7 +54,7 @@ def table_rows(
         needed: names of the columns that are used. Defaults to `None`: all.
 
     Returns:
-        A stream of rows.
+        `TableRows`, a stream of rows.
 
     Raises:
         DataError: while reading, if a file is missing or unreadable, or its columns or their types
@@ -79,17 +68,35 @@ def table_rows(
         [[('1', 'ann'), ('0', 'bob')]]
     """
 
-    def rows(account: RowAccount) -> Iterator[pl.DataFrame]:
+    return TableRows(tuple(files), names, separator, needed)
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The stream that `table_rows` returns.
+
+    Args:
+        files, names, separator, needed: as of `table_rows`.
+
+    Example:
+        >>> TableRows(("rows.csv",)).files
+        ('rows.csv',)
+    """
+
+    files: tuple[str, ...]
+    names: Sequence[str] | None = None
+    separator: str | None = None
+    needed: Collection[str] | None = None
+
+    def __call__(self, account: RowAccount) -> Iterator[pl.DataFrame]:
         types: dict[str, pl.DataType] = {}
-        for path in files:
+        for path in self.files:
             before = account.bytes_read
-            for frame in _read(path, names, separator, needed, account):
-                check_same_types(path, frame, files[0], types or dict(frame.schema))
+            for frame in _read(path, self.names, self.separator, self.needed, account):
+                check_same_types(path, frame, self.files[0], types or dict(frame.schema))
                 types |= {n: t for n, t in frame.schema.items() if types.get(n, pl.Null) == pl.Null}
                 yield frame
             account.bytes_read = before + RawFile(path).size
-
-    return rows
 
 
 def column_names(path: str, separator: str | None = None) -> list[str]:
@@ -110,9 +117,9 @@ def column_names(path: str, separator: str | None = None) -> list[str]:
         ['label', 'user']
     """
     is_csv = not is_parquet(path)
-    with _readable(path):
+    with readable(path):
         if is_csv:
-            _check_text(path)
+            check_text(path)
             with RawFile(path) as file:
                 reader = csv.open_csv(file.stream, parse_options=_parsing(path, separator, None))
                 found = reader.schema.names
@@ -165,61 +172,33 @@ def _read(
     account: RowAccount,
 ) -> Iterator[pl.DataFrame]:
     if is_parquet(path):
-        return _read_parquet(path, account)
+        return read_parquet(path, account)
     return read_csv(path, names, separator, account, needed=needed)
 
 
-@contextlib.contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Names the file in the errors of reading it."""
-    try:
-        yield
-    except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from None
+def read_parquet(
+    path: str, account: RowAccount, groups: Sequence[int] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Streams the rows of a Parquet file.
 
+    Args:
+        path: string, the file.
+        account: `RowAccount` that receives the number of bytes read.
+        groups: numbers of the row groups to read. Defaults to `None`: all.
 
-def _unreadable(path: str, error: Exception) -> DataError:
-    reason, advice = str(error).strip().rstrip("."), ""
-    if isinstance(error, UnicodeDecodeError):
-        advice = f". {_NO_UTF8}"
-    elif "straddling object" in reason:
-        advice = ". Check for values with a quotation mark at the beginning only"
-    elif "CSV parse error: Expected" in reason:  # the row could not be skipped
-        reason = reason.partition(": ")[2]
-        count, _, row = reason.partition(": ")
-        reason = f"{count} in the row {row[:60]!r}"
-        advice = f". The row also contains invalid UTF-8. {_NO_UTF8}"
-    elif "Parquet magic bytes" in reason or "thrift" in reason:
-        advice = ". Copy the file again"
-    elif "decompress failed" in reason or "inflate failed" in reason:
-        advice = ". If it is not compressed, rename it; otherwise copy it again"
-    elif reason.startswith("Truncated compressed"):
-        advice = ". Copy the file again"
-    return DataError(f"{path} cannot be read as a table: {reason}{advice}")
+    Yields:
+        The rows.
 
-
-def _check_text(path: str) -> None:
-    """Raises if the first bytes of a file are not text."""
-    with RawFile(path) as file:
-        start = file.stream.read(_START)
-    for mark, what in _NO_TEXT.items():
-        if start.startswith(mark):
-            raise DataError(f"{path} cannot be read as a table: it is {what}")
-    if b"\0" in start:
-        raise DataError(
-            f"{path} cannot be read as a table: it is not text (byte {start.index(0)} is 0); name "
-            "a file of comma- or tab-separated text, or a Parquet file with the ending .parquet"
-        )
-
-
-def _read_parquet(path: str, account: RowAccount) -> Iterator[pl.DataFrame]:
+    Raises:
+        DataError: if the file is missing or unreadable.
+    """
     column_names(path)  # raises an error that names the repeated column
     file = RawFile(path)
     before = account.bytes_read
-    with _readable(path), file.open_random() as stream:
+    with readable(path), file.open_random() as stream:
         table = parquet.ParquetFile(stream)
         done, total = 0, max(1, table.metadata.num_rows)
-        for batch in table.iter_batches(_PARQUET_ROWS):
+        for batch in table.iter_batches(_PARQUET_ROWS, row_groups=groups):
             done += batch.num_rows
             account.bytes_read = before + file.size * done // total
             yield plain_types(pl.from_arrow(batch))
@@ -233,6 +212,7 @@ def read_csv(
     damaged: dict[int, str] | None = None,
     reasons: Reasons | None = None,
     needed: Collection[str] | None = None,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Streams the rows of a CSV file.
 
@@ -246,6 +226,8 @@ def read_csv(
         reasons: callable that takes rows and returns the reasons of damaged ones by their position;
             they are added to `damaged` and still yielded. Defaults to `None`.
         needed: names of the columns that are used, as in `table_rows`. Defaults to `None`: all.
+        part: range of bytes, as of `RawFile.lines`, of which the rows are read. Defaults to `None`:
+            the whole file.
 
     Yields:
         The other rows, as text.
@@ -255,9 +237,12 @@ def read_csv(
     """
     header = column_names(path, separator) if names is None else list(names)
     before = account.bytes_read
-    with _readable(path), RawFile(path) as file:
+    with readable(path), RawFile(path) as file:
+        stream = file.stream if part is None else file.lines(*part)
+        if stream is None:
+            return
         reader = csv.open_csv(
-            file.stream,
+            stream,
             read_options=csv.ReadOptions(
                 block_size=_BLOCK,
                 column_names=None if names is None else header,

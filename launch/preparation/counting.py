@@ -3,254 +3,207 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from absl import logging
 
-from launch.preparation.fields import WITH_VOCABULARY, Codes, FieldEncoder
+from launch.preparation.counters import counter_of
 from launch.preparation.rows import in_parallel
-from launch.preparation.texts import bucket_numbers, finite_numbers, log_squares, texts
+from launch.preparation.runs import Run, RunFiles, merge_sorted, summed
+from launch.preparation.sums import ExactSums
+from launch.preparation.texts import finite_numbers
 from zoo.data.columns import Categorical, Numeric
-from zoo.data.files import DataError
 from zoo.data.schema import Schema
-from zoo.data.vocabulary import OOV
 
-MOST_COUNTED = 100_000_000  # maximum size of a field without a vocabulary: some 5 GB
-_NO_SPREAD = 1e-13  # deviation relative to the mean, below which it is rounding
+Save = Callable[[str, Iterable[pl.DataFrame]], object]
+
+
+@dataclass
+class PartialCounts:
+    """What was counted over some of the training rows.
+
+    Args:
+        tables: dict from field to a polars `DataFrame` of its counts, as the counters of
+            `launch.preparation.counters` return them; fields that share are left out.
+        sums: dict from numeric column to its `ExactSums`.
+
+    Example:
+        >>> counts = TrainingCounts(Schema("tiny", [Categorical("user")]))
+        >>> counts.add(pl.DataFrame({"user": ["ann", "bob", "ann"]}))
+        >>> counts.take().tables["user"].rows()
+        [('ann', 2), ('bob', 1)]
+    """
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    sums: dict[str, ExactSums] = field(default_factory=dict)
 
 
 class TrainingCounts:
     """Counts the values of the training rows, in slices.
 
+    The result is the same for every division of the rows and every order of them.
+
     Args:
         schema: `Schema`, the columns; sizes and statistics need not be known.
+        memory: int, bytes that the distinct values may take, about; more are written to sorted
+            runs and merged at the end. Defaults to `None`: no limit.
+        files: `RunFiles` for the runs. Defaults to `None`, if there is no limit.
 
     Example:
         >>> counts = TrainingCounts(Schema("tiny", [Categorical("user")]))
         >>> counts.add(pl.DataFrame({"user": ["ann", "bob", "ann"]}))
-        >>> schema, vocabularies = counts.finish()
-        >>> schema.field_sizes, vocabularies["user"][0].to_list()
-        ({'user': 3}, ['<oov>', 'ann', 'bob'])
+        >>> found = {}
+        >>> counts.finish(found.__setitem__).field_sizes
+        {'user': 3}
+        >>> pl.concat(found["user"]).rows()
+        [('<oov>', 0), ('ann', 2), ('bob', 1)]
     """
 
-    def __init__(self, schema: Schema):
-        self._schema = schema
-        self._owners = {
-            field.name: _counter(field) for field in schema.categorical if field.shares is None
-        }
-        self._numbers = [_Moments(column) for column in schema.numeric]
+    def __init__(self, schema: Schema, memory: int | None = None, files: RunFiles | None = None):
+        self._schema, self._memory, self._files = schema, memory, files
+        self._owners = {f.name: counter_of(f) for f in schema.categorical if f.shares is None}
+        self._runs: dict[str, list[Run]] = {name: [] for name in self._owners}
+        self._numbers = [_Numbers(column) for column in schema.numeric]
 
     def add(self, rows: pl.DataFrame) -> None:
         """Counts a slice of the training rows."""
         # Fields that share a vocabulary are counted in turn, in the same thread.
         columns: dict[str, list] = {}
-        for field in self._schema.categorical:
-            columns.setdefault(field.shares or field.name, []).append((rows[field.name], field))
+        for field_ in self._schema.categorical:
+            owner = field_.shares or field_.name
+            columns.setdefault(owner, []).append((rows[field_.name], field_))
         work = [(self._owners[owner], parts) for owner, parts in columns.items()]
-        work += [(moments, [(rows[moments.column.name], None)]) for moments in self._numbers]
+        work += [(numbers, [(rows[numbers.column.name], None)]) for numbers in self._numbers]
         in_parallel(lambda item: [item[0].add(*part) for part in item[1]], work)
+        if self._memory is not None:
+            self._spill()
 
-    def finish(self) -> tuple[Schema, dict[str, tuple[pl.Series, np.ndarray]]]:
-        """Returns the schema with sizes and statistics, and the vocabularies.
+    @property
+    def memory(self) -> int:
+        """Bytes that the distinct values take, about."""
+        return sum(counter.memory for counter in self._owners.values())
+
+    def take(self) -> PartialCounts:
+        """Returns what was counted so far, and begins anew; not with a limit of memory."""
+        tables = {name: counter.take() for name, counter in self._owners.items()}
+        return PartialCounts(tables, {n.column.name: n.take() for n in self._numbers})
+
+    def finish(self, save: Save) -> Schema:
+        """Computes the vocabularies, in turn; each is freed after it is saved.
+
+        Args:
+            save: callable that takes the name of a field and polars `DataFrame`s with its values by
+                id and their counts (columns `value` and `count`).
 
         Returns:
-            The `Schema`, and a dict from field to its values by id and their counts, int64.
+            The `Schema` with sizes and statistics.
         """
-        # In turn, and each freed after use: with many ids they take most of the memory.
-        owners = list(self._owners)
-        found = {owner: self._owners.pop(owner).finish() for owner in owners}
-        fields, vocabularies = [], {}
-        for field in self._schema.categorical:
-            owner, values, counts = found[field.shares or field.name]
-            fields.append(dataclasses.replace(field, size=owner.size, boundaries=owner.boundaries))
-            vocabularies[field.name] = values, counts
-        numeric = tuple(moments.finish() for moments in self._numbers)
-        schema = dataclasses.replace(self._schema, categorical=tuple(fields), numeric=numeric)
-        return schema, vocabularies
+        found = {}
+        for name in list(self._owners):
+            counter, runs = self._owners.pop(name), self._runs.pop(name)
+            tables = None
+            if runs:
+                rest = counter.take()
+                tables = lambda runs=runs, rest=rest, key=counter.key: merged(  # noqa: E731
+                    [*runs, [rest]], key
+                )
+            sized, vocabulary = counter.finish(tables, self._memory, self._files)
+            del counter
+            found[name] = sized
+            for field_ in self._schema.categorical:
+                if name == (field_.shares or field_.name):
+                    save(field_.name, vocabulary)
+        statistics = {numbers.column.name: numbers.sums for numbers in self._numbers}
+        return with_sizes(self._schema, found, statistics)
+
+    def _spill(self) -> None:
+        """Writes the largest counts to runs until half of the memory is free."""
+        used = {name: counter.memory for name, counter in self._owners.items()}
+        if sum(used.values()) <= self._memory:
+            return
+        for name in sorted(used, key=lambda name: used[name], reverse=True):
+            if sum(used.values()) <= self._memory / 2:
+                break
+            self._runs[name].append(self._files.add(self._owners[name].take()))
+            used[name] = 0
 
 
-def vocabulary(values: pl.Series, counts: np.ndarray, field: Categorical) -> pl.DataFrame:
-    """Orders counted values by id: `<oov>`, the missing bucket if any, then by falling count.
-
-    Values with equal counts are sorted by value.
+def merged(tables: Sequence[Iterable[pl.DataFrame]], key: str) -> Iterator[pl.DataFrame]:
+    """Adds up sorted tables of counts.
 
     Args:
-        values: polars `Series` `[k]`, distinct texts; "" is a missing value.
-        counts: integers `[k]`, their occurrences in the training split.
-        field: `Categorical`; its `min_count` and `missing` determine which values get an id.
+        tables: sequence of iterables of polars `DataFrame` with a column of keys and a column
+            `count`, each sorted by key over all its frames, with each key once.
+        key: string, name of the column of keys.
 
-    Returns:
-        `DataFrame` with columns `value` and `count`; the count of `<oov>` is that of all values
-        without an id.
+    Yields:
+        `DataFrame` of the same kind.
 
     Example:
-        >>> field = Categorical("user", min_count=2, missing="bucket")
-        >>> vocabulary(pl.Series(["b", "a", ""]), np.array([2, 1, 1]), field).rows()
-        [('<oov>', 1), ('', 1), ('b', 2)]
+        >>> parts = [pl.DataFrame({"id": [1, 2], "count": [5, 1]}) for _ in range(2)]
+        >>> next(merged([[part] for part in parts], "id")).rows()
+        [(1, 10), (2, 2)]
     """
-    counted = pl.DataFrame({"value": values, "count": counts.astype(np.int64)})
-    # The raw value "<oov>" is treated as unknown, so that keys are unique.
-    kept = counted.filter(
-        (pl.col("count") >= field.min_count) & ~pl.col("value").is_in([OOV, ""])
-    ).sort("count", "value", descending=[True, False])
-    first = pl.DataFrame({"value": [OOV], "count": [0]})
-    if field.missing == "bucket" and field.length == 1:
-        missing = counted.filter(pl.col("value") == "")["count"].sum()
-        first = first.extend(pl.DataFrame({"value": [""], "count": [missing]}))
-    unknown = int(counts.sum()) - int(kept["count"].sum()) - int(first["count"].sum())
-    first[0, "count"] = unknown
-    return pl.concat([first, kept])
+    return summed(merge_sorted(tables, [key], [False]), key, "count")
 
 
-class _TextCounter:
-    """Counts the distinct texts of a field that gets a vocabulary."""
+def with_sizes(
+    schema: Schema, fields: dict[str, Categorical], sums: dict[str, ExactSums]
+) -> Schema:
+    """Returns a schema with sizes, boundaries, means and deviations.
 
-    def __init__(self, field: Categorical):
-        self.column = field
-        self.codes, self.counts = Codes(), np.zeros(0, np.int64)
+    Args:
+        schema: `Schema`, the columns.
+        fields: dict from name to the field with its size and boundaries; fields that share are left
+            out.
+        sums: dict from numeric column to its `ExactSums`.
 
-    def add(self, column: pl.Series, field: Categorical) -> None:
-        self.add_texts(texts(column, field, Counter()).values)
-
-    def add_texts(self, values: pl.Series) -> None:
-        codes = self.codes.of(values)
-        if not len(codes):
-            return
-        top = int(codes.max()) + 1
-        if top > len(self.counts):  # doubled, so that it is rarely copied
-            room = np.zeros(max(top, 2 * len(self.counts)), np.int64)
-            room[: len(self.counts)] = self.counts
-            self.counts = room
-        if top < 4 * len(codes):
-            self.counts[:top] += np.bincount(codes)
-        else:  # far fewer codes than counts: adds only the counts that change
-            found, times = np.unique(codes, return_counts=True)
-            self.counts[found] += times
-
-    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
-        values = self.codes.texts()
-        counts = self.counts[: len(values)]
-        if self.column.encoding == "log_square":
-            squares = pl.DataFrame({"value": log_squares(values), "count": counts})
-            squares = squares.group_by("value").agg(pl.col("count").sum())
-            values, counts = squares["value"], squares["count"].to_numpy()
-        table = vocabulary(values, counts, self.column)
-        field = dataclasses.replace(self.column, size=table.height)
-        return field, table["value"], table["count"].to_numpy()
-
-
-class _IdCounter:
-    """Counts the ids of a field whose encoding needs no counts."""
-
-    def __init__(self, field: Categorical):
-        self.column = field
-        self._encoder = FieldEncoder(field)
-        self._counts = np.zeros(field.size, np.int64)
-
-    def add(self, column: pl.Series, field: Categorical) -> None:
-        ids = self._encoder.ids(column, Counter(), field)
-        self._counts += np.bincount(ids[ids >= 0], minlength=self.column.size)
-
-    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
-        return _numbered(self.column, self._counts)
-
-
-class _QuantileCounter:
-    """Counts distinct numbers, and chooses boundaries so that buckets have equal counts.
-
-    Takes 16 bytes per distinct number, and twice that during a merge; a hash table of texts would
-    take several times as much.
+    Example:
+        >>> schema = Schema("tiny", [Categorical("user")])
+        >>> with_sizes(schema, {"user": Categorical("user", 3)}, {}).field_sizes
+        {'user': 3}
     """
-
-    def __init__(self, field: Categorical):
-        self.column = field
-        self._known = pl.DataFrame(schema={"x": pl.Float64, "n": pl.Int64})
-        self._waiting: list[pl.Series] = []
-        self._missing = 0
-
-    def add(self, column: pl.Series, field: Categorical) -> None:
-        numbers = bucket_numbers(column)
-        self._missing += numbers.null_count()
-        self._waiting.append(numbers.drop_nulls())
-        if sum(map(len, self._waiting)) > max(1 << 20, self._known.height):
-            self._merge()
-
-    def _merge(self) -> None:
-        new = [pl.DataFrame({"x": x, "n": np.ones(len(x), np.int64)}) for x in self._waiting]
-        self._waiting = []
-        self._known = pl.concat([self._known, *new]).group_by("x").agg(pl.col("n").sum())
-
-    def finish(self) -> tuple[Categorical, pl.Series, np.ndarray]:
-        self._merge()
-        known = self._known.sort("x")
-        if known.is_empty():
-            raise DataError(f"no training row has a number in {self.column.name!r}; remove it")
-        up_to = known["n"].cum_sum().to_numpy()
-        shares = np.arange(1, self.column.size - 1) / (self.column.size - 1)
-        at = np.searchsorted(up_to, shares * up_to[-1], side="left")
-        # A boundary belongs to the bucket above it, so the smallest number is not one.
-        found = np.unique(known["x"].to_numpy()[at])
-        boundaries = tuple(found[found > known["x"][0]].tolist()) or (float(known["x"][0]),)
-        field = dataclasses.replace(self.column, boundaries=boundaries, size=len(boundaries) + 2)
-        place = 1 + np.searchsorted(boundaries, known["x"], side="right")
-        counts = np.bincount(place, known["n"], minlength=field.size).astype(np.int64)
-        counts[0] = self._missing
-        return _numbered(field, counts)
+    owners = [(f, fields[f.shares or f.name]) for f in schema.categorical]
+    return dataclasses.replace(
+        schema,
+        categorical=tuple(
+            dataclasses.replace(f, size=owner.size, boundaries=owner.boundaries)
+            for f, owner in owners
+        ),
+        numeric=tuple(_with_statistics(column, sums[column.name]) for column in schema.numeric),
+    )
 
 
-class _Moments:
-    """Mean and deviation of a number column, updated per slice (Chan, Golub, LeVeque 1983)."""
+class _Numbers:
+    """Sums of a number column, after its transform."""
 
     def __init__(self, column: Numeric):
-        self.column = column
-        self._found = self._rows = 0
-        self._mean = self._squares = 0.0
+        self.column, self.sums = column, ExactSums()
 
     def add(self, column: pl.Series, field: None) -> None:
         values = finite_numbers(column, pl.Float32).drop_nulls().to_numpy()
-        self._found += len(values)
-        if self.column.transform == "none" or not len(values):
+        if self.column.transform == "none":
+            self.sums = self.sums.plus(ExactSums(found=len(values)))
             return
         if self.column.transform == "log":
             values = np.copysign(np.log1p(np.abs(values)), values)
-        mean, rows = float(values.mean()), self._rows + len(values)
-        gap = mean - self._mean
-        self._squares += float(((values - mean) ** 2).sum())
-        self._squares += gap * gap * self._rows * len(values) / rows
-        self._mean += gap * len(values) / rows
-        self._rows = rows
+        self.sums = self.sums.plus(ExactSums.of(values))
 
-    def finish(self) -> Numeric:
-        if not self._found:
-            logging.warning(
-                "numeric column %r has no number in any training row; make it a field, or remove "
-                "it from the schema",
-                self.column.name,
-            )
-        if not self._rows:
-            return self.column
-        std = float(np.sqrt(self._squares / self._rows))
-        # For a constant column, rounding may give a deviation that is not exactly 0.
-        spread = std > _NO_SPREAD * abs(self._mean)
-        return dataclasses.replace(self.column, mean=self._mean, std=std if spread else 1.0)
+    def take(self) -> ExactSums:
+        sums, self.sums = self.sums, ExactSums()
+        return sums
 
 
-def _counter(field: Categorical) -> _TextCounter | _IdCounter | _QuantileCounter:
-    if field.encoding in WITH_VOCABULARY:
-        return _TextCounter(field)
-    if field.encoding == "buckets" and not field.boundaries:
-        return _QuantileCounter(field)
-    if field.size > MOST_COUNTED:
-        raise DataError(
-            f"field {field.name!r} has size={field.size:,}; a preparation counts each id in "
-            f"memory, so use a size of at most {MOST_COUNTED:,}"
+def _with_statistics(column: Numeric, sums: ExactSums) -> Numeric:
+    if not sums.found:
+        logging.warning(
+            "numeric column %r has no number in any training row; make it a field, or remove "
+            "it from the schema",
+            column.name,
         )
-    return _IdCounter(field)
-
-
-def _numbered(field: Categorical, counts: np.ndarray) -> tuple[Categorical, pl.Series, np.ndarray]:
-    """Returns a field with a vocabulary of numbers, which only stores the counts."""
-    numbers = pl.Series(np.arange(1, field.size)).cast(pl.String)
-    return field, pl.concat([pl.Series([OOV]), "#" + numbers]), counts
+    if not sums.rows:
+        return column
+    return dataclasses.replace(column, mean=sums.mean, std=sums.deviation)

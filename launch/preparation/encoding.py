@@ -10,6 +10,7 @@ import polars as pl
 import tensorflow as tf
 
 from launch.preparation.fields import FieldEncoder
+from launch.preparation.lookup import SortedLookup
 from launch.preparation.rows import in_parallel
 from launch.preparation.texts import numbers
 from zoo.data.schema import Schema
@@ -22,8 +23,10 @@ class RowEncoder:
 
     Args:
         schema: `Schema`, the columns with sizes and statistics.
-        vocabularies: dict from field to its values by id, `<oov>` first, for fields that have a
-            vocabulary.
+        vocabularies: dict from field to its values by id, `<oov>` first, or its `SortedLookup`, for
+            fields that have a vocabulary.
+        most_cached: int, number of texts per field whose ids are cached. Defaults to `None`, see
+            `FieldEncoder`.
 
     Attributes:
         changed: `Counter`, number of changed values by reason.
@@ -36,9 +39,17 @@ class RowEncoder:
         [[1]]
     """
 
-    def __init__(self, schema: Schema, vocabularies: Mapping[str, pl.Series]):
+    def __init__(
+        self,
+        schema: Schema,
+        vocabularies: Mapping[str, pl.Series | SortedLookup],
+        most_cached: int | None = None,
+    ):
         self._schema = schema
-        self._fields = [FieldEncoder(f, vocabularies.get(f.name)) for f in schema.categorical]
+        self._fields = [
+            FieldEncoder(field, vocabularies.get(field.name), most_cached)
+            for field in schema.categorical
+        ]
         self.changed: Counter[str] = Counter()
 
     def encode(self, rows: pl.DataFrame) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 
+from launch.preparation.lookup import SortedLookup
 from launch.preparation.texts import (
     bucket_numbers,
     log_squares,
@@ -19,7 +20,7 @@ from zoo.data.subnormals import flush_array
 from zoo.serving.encoding import hash_ids
 
 WITH_VOCABULARY = ("vocabulary", "log_square")
-_MOST_LEARNED = 1 << 22  # maximum number of texts whose ids are cached, some 400 MB
+_MOST_CACHED = 1 << 22
 
 
 class Codes:
@@ -54,8 +55,10 @@ class FieldEncoder:
 
     Args:
         field: `Categorical` whose size is known.
-        values: polars `Series`, the vocabulary by id, `<oov>` first. Defaults to `None`: the
-            encoding has no vocabulary.
+        values: polars `Series`, the vocabulary by id, `<oov>` first, or `SortedLookup`, if it stays
+            on disk. Defaults to `None`: the encoding has no vocabulary.
+        most_cached: int, number of texts whose ids are cached, besides a vocabulary in memory.
+            Defaults to `None`: 4,194,304, which take some 400 MB.
 
     Example:
         >>> encoder = FieldEncoder(Categorical("user", 2), pl.Series(["<oov>", "ann"]))
@@ -63,21 +66,36 @@ class FieldEncoder:
         [[1], [0]]
     """
 
-    def __init__(self, field: Categorical, values: pl.Series | None = None):
-        self.field = field
-        self._codes = Codes()
-        self._ids = np.zeros(0, np.int32)  # by code, with spare capacity; 0: unknown
-        self._learned = 0  # number of codes whose ids are known
-        self._unread = np.zeros(0, np.int8)  # by code, for numbers: 1 missing, 2 not a number
-        self._known = None
-        if field.encoding == "log_square":
+    def __init__(
+        self,
+        field: Categorical,
+        values: pl.Series | SortedLookup | None = None,
+        most_cached: int | None = None,
+    ):
+        self.field, self._most = field, most_cached or _MOST_CACHED
+        self._values = self._known = self._lookup = None
+        if isinstance(values, SortedLookup):
+            self._lookup = values
+        elif field.encoding == "log_square":
             ids = np.arange(len(values), dtype=np.int32)
             self._known = pl.DataFrame({"value": values, "id": ids})[1:]
-        elif values is not None:
-            codes = self._codes.of(values)
-            self._ids = np.zeros(len(values), np.int32)
-            self._ids[codes] = np.arange(len(values))
+        else:
+            self._values = values
+        self._begin()
+
+    def _begin(self) -> None:
+        """Empties the cache: a field may have as many texts as there are rows."""
+        self._codes = Codes()
+        self._ids = np.zeros(0, np.int32)  # by code, with spare capacity; 0: unknown
+        self._seen = 0  # number of codes
+        self._unread = np.zeros(0, np.int8)  # by code, for numbers: 1 missing, 2 not a number
+        if self._values is not None:
+            codes = self._codes.of(self._values)
+            self._ids = np.zeros(len(self._values), np.int32)
+            self._ids[codes] = np.arange(len(self._values))
             self._ids[codes[0]] = 0  # the raw value "<oov>" is unknown too
+            self._seen = len(self._values)
+        self._first = self._seen
 
     def ids(
         self, column: pl.Series, changed: Counter[str], field: Categorical | None = None
@@ -106,34 +124,32 @@ class FieldEncoder:
 
     def _of_texts(self, values: pl.Series, changed: Counter[str]) -> np.ndarray:
         """Returns the ids of the result of `texts`, int32 `[k]`."""
-        learns = self.field.encoding in ("hash", "log_square")
-        if learns and self._learned > _MOST_LEARNED:
-            self._forget()
+        if self._seen - self._first > self._most:
+            self._begin()
         codes = self._codes.of(values)
         top = int(codes.max(initial=0)) + 1
         if top > len(self._ids):
             more = max(top - len(self._ids), len(self._ids))
             self._ids = np.concatenate([self._ids, np.zeros(more, np.int32)])
             self._unread = np.concatenate([self._unread, np.zeros(more, np.int8)])
-        if learns and top > self._learned:
-            new, at = np.unique(codes, return_index=True)
-            at = at[new >= self._learned]
-            self._learn(codes[at], values[at])
-            self._learned = top
+        if top > self._seen:
+            if self._values is None:
+                new, at = np.unique(codes, return_index=True)
+                at = at[new >= self._seen]
+                self._learn(codes[at], values[at])
+            self._seen = top
         if self._known is not None:
             missing, no_number = np.bincount(self._unread[codes], minlength=3)[1:]
             note_unread(self.field.name, missing, no_number, changed)
         return self._ids[codes]
 
-    def _forget(self) -> None:
-        """Clears the cache: a hashed field may have as many texts as there are rows."""
-        self._codes, self._learned = Codes(), 0
-        self._ids, self._unread = np.zeros(0, np.int32), np.zeros(0, np.int8)
-
     def _learn(self, codes: np.ndarray, values: pl.Series) -> None:
         """Computes the ids of texts that occur for the first time."""
         if self.field.encoding == "hash":
             self._ids[codes] = hash_ids(self.field, values.to_list())
+            return
+        if self._lookup is not None:
+            self._ids[codes] = self._lookup.ids(values)
             return
         squares = log_squares(values).alias("value")
         joined = squares.to_frame().join(self._known, on="value", how="left", maintain_order="left")

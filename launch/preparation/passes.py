@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +16,9 @@ from launch.datasets.raw import RawData, RowAccount, describe_damage
 from launch.preparation.counting import TrainingCounts
 from launch.preparation.damaged_lines import damaged_lines
 from launch.preparation.encoding import RowEncoder
-from launch.preparation.fields import WITH_VOCABULARY
 from launch.preparation.rows import prefetched, sliced_rows
+from launch.preparation.runs import CHUNK, RunFiles
+from launch.preparation.values import row_encoder
 from launch.preparation.workspace import Workspace
 from launch.raw.files import RawFile
 from zoo.data.files import DataError
@@ -25,7 +26,7 @@ from zoo.data.progress import ProgressBar
 from zoo.data.record_layout import DEFAULT_LAYOUT
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, shard_bounds, write_shards
-from zoo.data.vocabulary import check_file_names, load_vocabulary, save_vocabulary
+from zoo.data.vocabulary import check_file_names, write_vocabulary
 
 _SOME = 0.01  # share of damaged rows above which a systematic error is likely
 _MOST = 0.5  # share above which a higher --max_lost is not suggested
@@ -42,6 +43,9 @@ class Counted:
         left_out: dict from reason to the number of rows that the data set's rules leave out.
         lines: list of strings, the lines of the first damaged rows, if the files have lines.
         examples: dict from reason to the first place where it occurred.
+        parts: list of the number of the first row, and of the rows by split, of each part of the
+            data set; empty if it was not divided.
+        times: list of floats, the times that divide the rows among splits, if Beam has found them.
 
     Example:
         >>> Counted({"train": 8}, {"wrong number of columns": 2}, {}).share_lost
@@ -53,6 +57,8 @@ class Counted:
     left_out: dict[str, int] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
+    parts: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    times: list[float] | None = None
 
     @property
     def share_lost(self) -> float:
@@ -80,13 +86,14 @@ class Files:
     layout: str = DEFAULT_LAYOUT
 
 
-def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
+def count_pass(raw: RawData, work: Workspace, max_lost: float, memory: int) -> Counted:
     """Reads all rows once, and writes the schema and the vocabularies to the workspace.
 
     Args:
         raw: `RawData`, the data set.
         work: `Workspace`; if it contains a finished first pass, that one is used.
         max_lost: float, maximum share of damaged rows, in [0, 1].
+        memory: int, bytes that the distinct values may take; more are sorted on disk.
 
     Returns:
         `Counted`, the numbers of rows.
@@ -96,32 +103,66 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float) -> Counted:
     """
     if work.counted is not None:
         found = Counted(**work.counted)
-        _check(raw, found, max_lost)  # `max_lost` may be lower than before
+        check_counted(raw, found, max_lost)  # `max_lost` may be lower than before
         return found
     check_file_names(work.path, raw.schema)
-    counts, account, rows = TrainingCounts(raw.schema), RowAccount(), Counter()
-    size = sum(RawFile(path).size for path in raw.files) or None
-    with ProgressBar("counting", size, "B") as bar:
-        for split, part in prefetched(sliced_rows(raw, account)):
-            if split == "train":
-                counts.add(part)
-            rows[split] += part.height
-            bar.move_to(account.bytes_read, rows=f"{sum(rows.values()):,}")
-    damaged, left_out = _positive(account.damaged), _positive(account.left_out)
-    lines = damaged_lines(raw.files, raw.schema) if damaged else []
-    found = Counted(dict(rows), damaged, left_out, lines, account.examples)
-    _check(raw, found, max_lost)
-    schema, vocabularies = counts.finish()
-    del counts  # takes half of the memory if there are many ids
-    for name, (values, occurrences) in vocabularies.items():
-        save_vocabulary(work.path, name, values.to_list(), occurrences)
+    account, rows = RowAccount(), Counter()
+    with work.scratch() as folder:
+        counts = TrainingCounts(raw.schema, memory, RunFiles(folder))
+        size = sum(RawFile(path).size for path in raw.files) or None
+        with ProgressBar("counting", size, "B") as bar:
+            for split, part in prefetched(sliced_rows(raw, account)):
+                if split == "train":
+                    counts.add(part)
+                rows[split] += part.height
+                bar.move_to(account.bytes_read, rows=f"{sum(rows.values()):,}")
+        found = counted_rows(rows, account)
+        if found.damaged:
+            found.lines = damaged_lines(raw.files, raw.schema)
+        check_counted(raw, found, max_lost)
+        schema = counts.finish(lambda name, values: write_values(work.path, name, values))
     schema.save(work.path)
     work.counted = vars(found)
     return found
 
 
+def counted_rows(rows: Mapping[str, int], account: RowAccount) -> Counted:
+    """Returns the row counts of a pass.
+
+    Args:
+        rows: dict from split to its number of valid rows.
+        account: `RowAccount` of the pass.
+
+    Example:
+        >>> counted_rows({"train": 8}, RowAccount()).rows
+        {'train': 8}
+    """
+    # Sorted, because threads that read ahead find damage in any order.
+    damaged, left_out = _positive(account.damaged), _positive(account.left_out)
+    return Counted(dict(rows), damaged, left_out, [], account.examples)
+
+
+def write_values(directory: str, field: str, values: Iterable[pl.DataFrame]) -> None:
+    """Writes the vocabulary of a field.
+
+    Args:
+        directory: string, the data folder.
+        field: string, name of the field.
+        values: polars `DataFrame`s with its values by id and their counts.
+
+    Example:
+        >>> import tempfile
+        >>> table = pl.DataFrame({"value": ["<oov>", "ann"], "count": [0, 3]})
+        >>> write_values(tempfile.mkdtemp(), "user", [table])
+    """
+    parts = (part for table in values for part in table.iter_slices(CHUNK))
+    write_vocabulary(
+        directory, field, ((part["value"].to_list(), part["count"].to_numpy()) for part in parts)
+    )
+
+
 def write_pass(
-    raw: RawData, counted: Counted, work: Workspace, files: Files
+    raw: RawData, counted: Counted, work: Workspace, files: Files, memory: int
 ) -> tuple[dict[str, list[Shard]], Counter[str]]:
     """Reads all rows again, encodes them, and writes the record files that are still missing.
 
@@ -130,6 +171,7 @@ def write_pass(
         counted: `Counted`, the result of the first pass.
         work: `Workspace` with schema and vocabularies.
         files: `Files`, how to write the record files.
+        memory: int, bytes that the vocabularies may take; larger ones stay on disk.
 
     Returns:
         Dict from split to its record files, and a `Counter` of changed values by reason.
@@ -138,10 +180,20 @@ def write_pass(
         DataError: if the rows differ from those of the first pass.
     """
     schema = Schema.load(work.path)
-    looked_up = [f.name for f in schema.categorical if f.encoding in WITH_VOCABULARY]
-    encoder = RowEncoder(
-        schema, {name: pl.Series(load_vocabulary(work.path, name)[0]) for name in looked_up}
-    )
+    with work.scratch() as folder:
+        encoder = row_encoder(work.path, schema, RunFiles(folder), memory)
+        _write(raw, counted, work, files, schema, encoder)
+    return {split: work.shards(split) for split in counted.rows}, encoder.changed
+
+
+def _write(
+    raw: RawData,
+    counted: Counted,
+    work: Workspace,
+    files: Files,
+    schema: Schema,
+    encoder: RowEncoder,
+) -> None:
     with ThreadPoolExecutor(len(counted.rows)) as pool:
         writers = {
             split: _SplitWriter(pool, work, schema, split, rows, files)
@@ -163,7 +215,6 @@ def write_pass(
             for writer in writers.values():
                 writer.give_up()
             raise
-    return {split: work.shards(split) for split in counted.rows}, encoder.changed
 
 
 class _SplitWriter:
@@ -231,7 +282,20 @@ class _SplitWriter:
             yield item
 
 
-def _check(raw: RawData, found: Counted, max_lost: float) -> None:
+def check_counted(raw: RawData, found: Counted, max_lost: float) -> None:
+    """Raises if a preparation cannot go on.
+
+    Args:
+        raw: `RawData`, the data set.
+        found: `Counted`, the numbers of rows.
+        max_lost: float, maximum share of damaged rows, in [0, 1].
+
+    Raises:
+        DataError: if too many rows are damaged, or a split has no rows.
+
+    Example:
+        >>> check_counted(raw, Counted({"train": 8}), 0.1)  # doctest: +SKIP
+    """
     name = raw.schema.name
     reasons = describe_damage(found.damaged, found.examples)
     usable = sum(found.rows.values())
@@ -288,4 +352,4 @@ def _advice(schema: Schema, found: Counted) -> str:
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:
-    return {reason: count for reason, count in counts.items() if count}
+    return {reason: count for reason, count in sorted(counts.items()) if count}

@@ -50,29 +50,13 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
         >>> [slice["label"].to_list() for _, slice in sliced_rows(raw, RowAccount())]
         [[1.0]]
     """
-    wanted = list(dict.fromkeys(_wanted(raw.schema)))
     waiting: dict[str, list[pl.DataFrame]] = {}
     order = TimeOrder(raw.schema.time) if raw.schema.time_ordered else None
     for split, frame in stream(raw, account):
         if not frame.height:
             continue
-        # polars builds both at each access: in a loop over the columns this is quadratic.
-        there, types = set(frame.columns), dict(frame.schema)
-        missing = [name for name in wanted if name not in there]
-        if missing:
-            raise DataError(
-                f"data set {raw.schema.name!r}: the {split} rows lack the columns "
-                f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
-            )
-        _check_types(types, raw.schema)
-        if order is not None:
-            frame = order.checked(split, frame, account)
         parts = waiting.setdefault(split, [])
-        frame = frame.select(wanted)
-        bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]
-        if bytes_:  # some Parquet writers use this type for text
-            frame = as_text(frame, account, bytes_)
-        parts.append(_sound(frame, raw.schema, account))
+        parts.append(usable_rows(split, frame, raw.schema, account, order))
         while sum(part.height for part in parts) >= SLICE:
             joined = pl.concat(parts, how="vertical_relaxed")
             yield split, joined[:SLICE].rechunk()
@@ -81,6 +65,52 @@ def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.Dat
         rest = pl.concat(parts, how="vertical_relaxed")
         if rest.height:
             yield split, rest.rechunk()
+
+
+def usable_rows(
+    split: str,
+    frame: pl.DataFrame,
+    schema: Schema,
+    account: RowAccount,
+    order: TimeOrder | None = None,
+) -> pl.DataFrame:
+    """Returns the rows of a table that can be used.
+
+    Args:
+        split: string, name of their split.
+        frame: polars `DataFrame`, raw rows.
+        schema: `Schema`, the columns.
+        account: `RowAccount` that receives the counts.
+        order: `TimeOrder` that has seen the rows before these. Defaults to `None`: any order.
+
+    Returns:
+        Their columns that the schema names; label and weight are float32.
+
+    Raises:
+        DataError: as `sliced_rows`.
+
+    Example:
+        >>> schema, table = Schema("tiny", [zoo.Categorical("user")]), {"label": [1], "user": ["a"]}
+        >>> usable_rows("train", pl.DataFrame(table), schema, RowAccount()).rows()
+        [(1.0, 'a')]
+    """
+    wanted = list(dict.fromkeys(_wanted(schema)))
+    # polars builds both at each access: in a loop over the columns this is quadratic.
+    there, types = set(frame.columns), dict(frame.schema)
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise DataError(
+            f"data set {schema.name!r}: the {split} rows lack the columns "
+            f"{', '.join(missing)}; they have {', '.join(frame.columns)}"
+        )
+    _check_types(types, schema)
+    if order is not None:
+        frame = order.checked(split, frame, account)
+    frame = frame.select(wanted)
+    bytes_ = [name for name, kind in frame.schema.items() if kind == pl.Binary]
+    if bytes_:  # some Parquet writers use this type for text
+        frame = as_text(frame, account, bytes_)
+    return _sound(frame, schema, account)
 
 
 def check_type(name: str, kind: pl.DataType, several: bool, text: bool) -> None:

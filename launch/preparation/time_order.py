@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from launch.datasets.raw import RowAccount
@@ -26,6 +28,7 @@ class TimeOrder:
 
     def __init__(self, column: str):
         self._column = column
+        self._oldest: dict[str, float] = {}
         self._newest: dict[str, float] = {}
 
     def checked(self, split: str, frame: pl.DataFrame, account: RowAccount) -> pl.DataFrame:
@@ -49,13 +52,38 @@ class TimeOrder:
             frame, times = frame.filter(times.is_not_null()), times.drop_nulls()
         if not frame.height:
             return frame
-        before = pl.concat([pl.Series([self._newest.get(split, times[0])]), times[:-1]])
-        late = times < before
+        newest = self._newest.get(split, times[0])
+        late = times < pl.concat([pl.Series([newest]), times[:-1]])
         if late.any():
             row = int(late.arg_max())
-            raise DataError(
-                f"the {split} rows are not in the order of {self._column!r}: {times[row]} comes "
-                f"after {before[row]}; sort them, or remove time_ordered from the schema"
-            )
+            raise self._error(split, times[row], times[row - 1] if row else newest)
+        self._oldest.setdefault(split, times[0])
         self._newest[split] = times[-1]
         return frame
+
+    @property
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """The oldest and newest time of each split so far."""
+        return {split: (self._oldest[split], newest) for split, newest in self._newest.items()}
+
+    def follow(self, ends: Mapping[str, tuple[float, float]]) -> None:
+        """Adds the rows of another `TimeOrder`, which come after these.
+
+        Args:
+            ends: its `ends`.
+
+        Raises:
+            DataError: as `checked`.
+        """
+        for split, (oldest, newest) in ends.items():
+            before = self._newest.get(split, oldest)
+            if oldest < before:
+                raise self._error(split, oldest, before)
+            self._oldest.setdefault(split, oldest)
+            self._newest[split] = newest
+
+    def _error(self, split: str, time: float, before: float) -> DataError:
+        return DataError(
+            f"the {split} rows are not in the order of {self._column!r}: {time} comes "
+            f"after {before}; sort them, or remove time_ordered from the schema"
+        )

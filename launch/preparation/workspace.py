@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -28,6 +31,8 @@ from zoo.data.safe_paths import check_plain, inside
 from zoo.data.shard_writer import Shard
 
 STATE = "progress.json"
+_SCRATCH = ".scratch"
+FINISHED = ".finished"  # what is known about record files of an unfinished pipeline
 
 
 class Workspace:
@@ -106,10 +111,39 @@ class Workspace:
             self._state["shards"].setdefault(split, []).append(dataclasses.asdict(shard))
             self._save()
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Yields a local folder for files that are removed afterwards."""
+        if is_remote(self.path):
+            with tempfile.TemporaryDirectory(prefix="tf-helen-") as folder:
+                yield folder
+            return
+        folder = join(self.path.removeprefix("file://"), _SCRATCH)
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def shared_scratch(self) -> Iterator[str]:
+        """Yields a folder within the hidden one, for files that are removed afterwards."""
+        folder = join(self.path, _SCRATCH)
+        if tf.io.gfile.exists(folder):
+            remove_folder(folder)
+        tf.io.gfile.makedirs(folder)
+        try:
+            yield folder
+        finally:
+            remove_folder(folder)
+
     def finish(self) -> None:
         """Renames the folder to its final name."""
         if tf.io.gfile.exists(join(self.path, STATE)):
             tf.io.gfile.remove(join(self.path, STATE))
+        for name in (_SCRATCH, FINISHED):
+            if tf.io.gfile.exists(join(self.path, name)):
+                remove_folder(join(self.path, name))
         tf.io.gfile.makedirs(self.path)
         publish_folder(self.path, self._out, last=MANIFEST)
 

@@ -18,6 +18,7 @@ _COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _NATIVE = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")  # read by pyarrow itself
 _WILD = re.compile(r"[*?\[]")
+_SEARCHED = 1 << 16  # bytes read at once to find a line end
 _IGNORED = (".", "_")  # hidden files, and files of Hadoop's tools such as _SUCCESS
 
 
@@ -80,6 +81,32 @@ class RawFile:
             return self.size if self._is_read else 0
         return self._raw.tell()
 
+    def lines(self, start: int, stop: int) -> pa.NativeFile | None:
+        """Returns the lines that begin in a range of bytes, within the `with` block.
+
+        Args:
+            start: int, first byte of the range.
+            stop: int, byte after the last.
+
+        Returns:
+            `pyarrow.NativeFile`, `None` if no line begins there. Consecutive ranges have each line
+            once. The file must not be compressed.
+        """
+        begin, end = self._line_at(start), self._line_at(stop)
+        return self._raw.get_stream(begin, end - begin) if begin < end else None
+
+    def _line_at(self, place: int) -> int:
+        """Returns the first byte, from `place` on, at which a line begins."""
+        if place <= 0:
+            return 0
+        place -= 1  # a line begins after a line end
+        while place < self.size and (chunk := self._raw.read_at(_SEARCHED, place)):
+            found = chunk.find(b"\n")
+            if found >= 0:
+                return place + found + 1
+            place += len(chunk)
+        return self.size
+
     def open_random(self) -> pa.NativeFile:
         """Opens the file for random access, without decompression, as Parquet needs.
 
@@ -96,6 +123,16 @@ class RawFile:
             return opener(self._inner)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.path} cannot be opened: {error}") from None
+
+
+def is_compressed(path: str) -> bool:
+    """Returns whether `RawFile` decompresses a file, according to its name.
+
+    Example:
+        >>> is_compressed("rows.csv.gz")
+        True
+    """
+    return os.path.splitext(path.partition("?")[0])[1].lower() in _COMPRESSION
 
 
 def open_random(path: str | os.PathLike[str]) -> pa.NativeFile:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from launch import datasets
 from launch.datasets import own_table
 from launch.datasets.raw import Options, Published, RawData, RowAccount, in_memory
 from launch.preparation import passes
+from launch.preparation.beam_passes import BeamEngine
+from launch.preparation.memory import parse_memory
 from launch.preparation.workspace import Workspace
 from launch.prepare import prepare
-from zoo import Categorical, Ledger, Numeric, Schema, load_counts, read_tfrecords
+from zoo import Categorical, DataError, Ledger, Numeric, Schema, load_counts, read_tfrecords
 from zoo.data.vocabulary import load_vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -390,3 +393,22 @@ def test_counts_equal_an_independent_count(shared_dir, tmp_path, name):
         assert counts[field][0] == 0
         assert np.bincount(ids[:, place], minlength=len(values)).tolist() == counts[field].tolist()
         assert [values[i] for i in ids[::997, place]] == [line[place + 1] for line in lines[::997]]
+
+
+def test_a_runner_without_beam_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(DataError, match=r"--runner=DirectRunner needs Apache Beam.*launch,beam"):
+        BeamEngine("DirectRunner")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4G", 2**32), ("1.5 kb", 1536), ("700MiB", 700 * 2**20), ("12", 12)]
+)
+def test_sizes_of_memory(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "0", "4 giga", "1e9"])
+def test_sizes_of_memory_that_are_none(text):
+    with pytest.raises(DataError, match=r"--memory=.*such as 500M or 4G"):
+        parse_memory(text)

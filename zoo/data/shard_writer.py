@@ -120,35 +120,96 @@ def write_shards(
         >>> [(shard.file, shard.positives) for shard in shards]
         [('train-00000-of-00002.tfrecord', 1.0), ('train-00001-of-00002.tfrecord', 0.0)]
     """
-    compression = compression or ""
-    if compression not in COMPRESSIONS:
-        raise DataError(f"compression={compression!r}; use None or 'GZIP'")
+    writer = ShardWriter(directory, schema, split, bounds, layout, compression, version, block_rows)
     if not 0 <= first <= len(bounds):
         raise DataError(f"first={first!r}; use a shard from 0 to {len(bounds)}")
-    check_layout(layout)
     source = _Source(batches, schema, split, bounds, first)
-    to_bytes: RecordBytes | BlockBytes
-    size = None
-    if layout == BLOCKS:
-        size = BlockLayout(schema).checked_rows(block_rows)
-        # The records are compressed, not the file, so that damage loses one of them.
-        to_bytes, compression = BlockBytes(schema, compressed=bool(compression)), ""
-    elif block_rows is not None:
-        raise DataError(f"block_rows={block_rows!r} is for layout='blocks'; remove it")
-    else:
-        to_bytes = RecordBytes(schema, layout)
     for index in range(first, len(bounds)):
-        name = shard_name(split, index, len(bounds), compression, version)
-        with complete_or_absent(join(directory, name)) as temporary:
-            with _Sink(temporary, compression) as sink:
+        yield writer.write(index, source)
+
+
+class ShardWriter:
+    """Writes record files of a split, in any order.
+
+    Args:
+        directory, schema, split, bounds, layout, compression, version, block_rows: as of
+            `write_shards`.
+
+    Raises:
+        DataError, SchemaError: as `write_shards`.
+
+    Example:
+        >>> import tempfile
+        >>> schema = Schema("tiny", [Categorical("user", 10)])
+        >>> rows = {"ids": np.array([[4]]), "label": np.array([0.0])}
+        >>> writer = ShardWriter(tempfile.mkdtemp(), schema, "train", shard_bounds(2, 2))
+        >>> writer.write_rows(1, [rows]).file
+        'train-00001-of-00002.tfrecord'
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        schema: Schema,
+        split: str,
+        bounds: Sequence[tuple[int, int | None]],
+        layout: str = DEFAULT_LAYOUT,
+        compression: str | None = None,
+        version: int = 0,
+        block_rows: int | None = None,
+    ):
+        compression = compression or ""
+        if compression not in COMPRESSIONS:
+            raise DataError(f"compression={compression!r}; use None or 'GZIP'")
+        check_layout(layout)
+        self._directory, self._schema, self._split = directory, schema, split
+        self._bounds, self._version = tuple(bounds), version
+        self._to_bytes: RecordBytes | BlockBytes
+        self._size: int | None = None
+        if layout == BLOCKS:
+            self._size = BlockLayout(schema).checked_rows(block_rows)
+            # The records are compressed, not the file, so that damage loses one of them.
+            self._to_bytes = BlockBytes(schema, compressed=bool(compression))
+            compression = ""
+        elif block_rows is not None:
+            raise DataError(f"block_rows={block_rows!r} is for layout='blocks'; remove it")
+        else:
+            self._to_bytes = RecordBytes(schema, layout)
+        self._compression = compression
+
+    def name(self, index: int) -> str:
+        """Returns the name of a file."""
+        return shard_name(self._split, index, len(self._bounds), self._compression, self._version)
+
+    def write_rows(self, index: int, batches: Iterable[Mapping[str, np.ndarray]]) -> Shard:
+        """Writes one file, completely or not at all.
+
+        Args:
+            index: its number.
+            batches: its rows, as of `write_shards`.
+
+        Returns:
+            The `Shard`.
+
+        Raises:
+            DataError: if there are fewer or more rows than `bounds` says.
+        """
+        source = _Source(batches, self._schema, self._split, self._bounds[: index + 1], index)
+        return self.write(index, source)
+
+    def write(self, index: int, source: _Source) -> Shard:
+        """Writes the next rows of a source as one file; see `write_rows`."""
+        name = self.name(index)
+        with complete_or_absent(join(self._directory, name)) as temporary:
+            with _Sink(temporary, self._compression) as sink:
                 count, positives = 0, 0.0
-                for rows in _in_blocks(source.until(bounds[index][1]), size):
-                    sink.write(to_bytes.of(rows))
+                for rows in _in_blocks(source.until(self._bounds[index][1]), self._size):
+                    sink.write(self._to_bytes.of(rows))
                     count += len(rows.label)
                     positives += float(rows.label.sum(dtype=np.float64))
-            if index == len(bounds) - 1:
+            if source.ends_with(index):
                 source.check_end()
-        yield Shard(name, count, positives, sink.size, sink.sha256)
+        return Shard(name, count, positives, sink.size, sink.sha256)
 
 
 def split_of(shards: Sequence[Shard], layout: str, compression: str | None) -> Split:
@@ -228,7 +289,7 @@ class _Source:
         self._end = (bounds[-1][1] or 0) if bounds else 0
         self._row = bounds[first][0] if first < len(bounds) else self._end
         self._rows: Rows | None = None
-        self._used = 0
+        self._used, self._last = 0, len(bounds) - 1
 
     def until(self, stop: int | None) -> Iterator[Rows]:
         """Yields the rows up to number `stop`, or all."""
@@ -246,6 +307,10 @@ class _Source:
             yield rows.between(self._used, self._used + count)
             self._used += count
             self._row += count
+
+    def ends_with(self, index: int) -> bool:
+        """Returns whether a shard is the last one."""
+        return index == self._last
 
     def check_end(self) -> None:
         """Raises if rows are left."""

@@ -7,12 +7,13 @@ layout, so a served model uses the same file.
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_helen.core.folders import is_remote
-from zoo.data.files import DataError, join, read_text, write_text
+from zoo.data.files import DataError, complete_or_absent, join, write_text
 from zoo.data.safe_paths import inside
 from zoo.data.schema import Schema
 
@@ -20,6 +21,7 @@ OOV = "<oov>"
 _LONGEST = 200  # characters; 255 are allowed, and a temporary name needs some
 _LONGEST_PLAIN = 251  # characters of a field name that is used unchanged
 _SHORT = 100
+_AT_ONCE = 1 << 22  # bytes read at once
 _DEVICES = {
     "con",
     "prn",
@@ -129,14 +131,46 @@ def save_vocabulary(
         >>> import tempfile
         >>> _ = save_vocabulary(tempfile.mkdtemp(), "user", ["<oov>", "ann"], np.array([0, 3]))
     """
-    if len(values) != len(counts) or list(values[:1]) != [OOV]:
-        raise DataError(
-            f"field {field!r}: {len(values)} values (first {values[:1]}) and {len(counts)} counts; "
-            f"pass as many counts as values, {OOV!r} first"
-        )
+    return write_vocabulary(directory, field, [(values, counts)])
+
+
+def write_vocabulary(
+    directory: str | os.PathLike[str],
+    field: str,
+    parts: Iterable[tuple[Sequence[str], np.ndarray]],
+) -> str:
+    """Writes the vocabulary file of a field in parts, completely or not at all.
+
+    Args:
+        directory: data folder.
+        field: field name.
+        parts: values by id, `<oov>` first, with their counts, part after part.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        DataError: if the numbers of values and counts differ.
+
+    Example:
+        >>> import tempfile
+        >>> parts = [(["<oov>"], np.array([0])), (["ann"], np.array([3]))]
+        >>> _ = write_vocabulary(tempfile.mkdtemp(), "user", parts)
+    """
     path = vocabulary_path(directory, field)
-    lines = [f"{value}\t{count}\n" for value, count in zip(values, counts.tolist(), strict=True)]
-    write_text(path, "".join(lines))
+    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        first = True
+        for values, counts in parts:
+            if len(values) != len(counts) or (first and list(values[:1]) != [OOV]):
+                raise DataError(
+                    f"field {field!r}: {len(values)} values (first {values[:1]}) and "
+                    f"{len(counts)} counts; pass as many counts as values, {OOV!r} first"
+                )
+            lines = zip(values, counts.tolist(), strict=True)
+            file.write("".join([f"{value}\t{count}\n" for value, count in lines]).encode())
+            first = False
+        if first:
+            raise DataError(f"field {field!r} has no values; pass {OOV!r} first")
     return path
 
 
@@ -160,32 +194,78 @@ def load_vocabulary(directory: str | os.PathLike[str], field: str) -> tuple[list
         >>> load_vocabulary(folder, "user")
         (['<oov>', 'ann'], array([0, 3]))
     """
+    parts = list(read_vocabulary(directory, field))
+    values = [value for part, _ in parts for value in part]
+    return values, np.concatenate([counts for _, counts in parts])
+
+
+def read_vocabulary(
+    directory: str | os.PathLike[str], field: str
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Reads the vocabulary file of a field in parts.
+
+    Args:
+        directory: data folder.
+        field: field name.
+
+    Yields:
+        Values by id, `<oov>` first, and their int64 counts, part after part.
+
+    Raises:
+        DataError: if the file is missing or malformed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = save_vocabulary(folder, "user", ["<oov>", "ann"], np.array([0, 3]))
+        >>> next(read_vocabulary(folder, "user"))
+        (['<oov>', 'ann'], array([0, 3]))
+    """
     path = vocabulary_path(directory, field)
     if not tf.io.gfile.exists(path):
         raise DataError(
             f"no vocabulary at {path}; prepare the data first: "
             "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
         )
-    values, counts = [], []
-    # Not splitlines(): it would also split at characters such as U+2028 within a value.
+    first = 0
+    for text in _texts(path):
+        values, counts = [], []
+        # Not splitlines(): it would also split at characters such as U+2028 within a value.
+        for number, line in enumerate(text.split("\n"), start=first):
+            value, tab, count = line.partition("\t")
+            if not tab or not count.isdecimal() or (number == 0) != (value == OOV):
+                raise DataError(
+                    f"{path}, line {number + 1}: {line[:80]!r} is not 'value<TAB>count' with "
+                    f"{OOV!r} on line 1 only; prepare the data again"
+                )
+            values.append(value)
+            counts.append(int(count))
+        first += len(values)
+        yield values, np.array(counts, np.int64)
+    if not first:
+        raise DataError(f"{path} is empty; prepare the data again")
+
+
+def _texts(path: str) -> Iterator[str]:
+    """Yields whole lines of a file, some megabytes at a time, without the last line end."""
+    rest = b""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while chunk := file.read(_AT_ONCE):
+            lines, end, last = chunk.rpartition(b"\n")
+            if not end:
+                rest += chunk
+                continue
+            yield _decoded(rest + lines, path)
+            rest = last
+    if rest:
+        yield _decoded(rest, path)
+
+
+def _decoded(lines: bytes, path: str) -> str:
     try:
-        lines = read_text(path).split("\n")
+        return lines.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error}); prepare the data again") from None
-    if lines[-1] == "":
-        lines.pop()
-    for number, line in enumerate(lines):
-        value, tab, count = line.partition("\t")
-        if not tab or not count.isdecimal() or (number == 0) != (value == OOV):
-            raise DataError(
-                f"{path}, line {number + 1}: {line[:80]!r} is not 'value<TAB>count' with {OOV!r} "
-                "on line 1 only; prepare the data again"
-            )
-        values.append(value)
-        counts.append(int(count))
-    if not values:
-        raise DataError(f"{path} is empty; prepare the data again")
-    return values, np.array(counts, np.int64)
 
 
 def load_counts(directory: str | os.PathLike[str], schema: Schema) -> dict[str, np.ndarray]:

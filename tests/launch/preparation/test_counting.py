@@ -10,6 +10,14 @@ from properties import examples
 from launch.preparation.counting import TrainingCounts
 from zoo import Categorical, Numeric, Schema
 
+
+def finished(counts):
+    """The schema, and the values and counts of each field by id."""
+    found = {}
+    schema = counts.finish(lambda name, tables: found.update({name: pl.concat(list(tables))}))
+    return schema, {name: (t["value"], t["count"].to_numpy()) for name, t in found.items()}
+
+
 VALUES = st.lists(st.sampled_from(["a", "b", "c", "dd", "", "<oov>"]), min_size=1, max_size=40)
 
 
@@ -19,7 +27,7 @@ def test_a_vocabulary_holds_the_frequent_values_in_order(values, least, missing,
     counts = TrainingCounts(Schema("s", [Categorical("f", min_count=least, missing=missing)]))
     for start in range(0, len(values), size):
         counts.add(pl.DataFrame({"f": values[start : start + size]}))
-    schema, vocabularies = counts.finish()
+    schema, vocabularies = finished(counts)
     found, occurrences = vocabularies["f"]
     special = ["<oov>", ""] if missing == "bucket" else ["<oov>"]
     own = [(v, values.count(v)) for v in set(values) - {"", "<oov>"} if values.count(v) >= least]
@@ -41,7 +49,7 @@ def test_mean_and_deviation_are_those_of_the_whole_column(transform, function):
     counts = TrainingCounts(Schema("s", [], [Numeric("x", transform=transform)]))
     for part in np.split(values, [7, 100, 4000]):
         counts.add(pl.DataFrame({"x": pl.Series(part).extend_constant(None, 1)}))
-    (column,) = counts.finish()[0].numeric
+    (column,) = finished(counts)[0].numeric
     assert column.mean == pytest.approx(function(values).mean(), rel=1e-12)
     assert column.std == pytest.approx(function(values).std(), rel=1e-12)
 
@@ -50,7 +58,7 @@ def test_a_column_without_spread_without_transform_or_without_numbers(caplog):
     schema = Schema("s", [], [Numeric("x"), Numeric("y", transform="none"), Numeric("z")])
     counts = TrainingCounts(schema)
     counts.add(pl.DataFrame({"x": ["2", "2", "x"], "y": [5, 7, 9], "z": [None, "", "nan"]}))
-    x, y, z = counts.finish()[0].numeric
+    x, y, z = finished(counts)[0].numeric
     assert (x.mean, x.std) == (2.0, 1.0)
     assert y == schema.numeric[1] and z == schema.numeric[2]
     warned = [record.getMessage() for record in caplog.records]
@@ -63,7 +71,7 @@ def test_a_column_of_one_value_has_no_deviation_by_rounding(value, rows, transfo
     counts = TrainingCounts(Schema("s", [], [Numeric("x", transform=transform)]))
     for _ in range(2):
         counts.add(pl.DataFrame({"x": [value] * rows}))
-    assert counts.finish()[0].numeric[0].std == 1.0
+    assert finished(counts)[0].numeric[0].std == 1.0
 
 
 @pytest.mark.parametrize("encoding", ["vocabulary", "hash"])
@@ -73,7 +81,7 @@ def test_fields_that_share_are_counted_together(encoding):
     past = Categorical("past", size, 3, encoding=encoding, shares="item", separator=" ")
     counts = TrainingCounts(Schema("s", [past, item]))
     counts.add(pl.DataFrame({"item": ["a", "b"], "past": ["b b c", ""]}))
-    schema, vocabularies = counts.finish()
+    schema, vocabularies = finished(counts)
     assert schema.field_sizes["past"] == schema.field_sizes["item"]
     assert vocabularies["past"][0].equals(vocabularies["item"][0])
     assert sorted(vocabularies["past"][1].tolist())[-3:] == [1, 1, 3]

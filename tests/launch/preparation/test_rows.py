@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from launch.datasets.raw import RawData, RowAccount, in_memory
-from launch.preparation.counting import MOST_COUNTED, TrainingCounts
+from launch.preparation.counters import MOST_COUNTED
+from launch.preparation.counting import TrainingCounts
 from launch.preparation.rows import sliced_rows
 from launch.prepare import prepare
 from zoo import Categorical, DataError, Numeric, Schema, load_counts
