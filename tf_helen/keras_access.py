@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.backend.tensorflow import trainer
 from keras.src.models import cloning
@@ -19,8 +20,10 @@ from keras.src.models.functional import Functional as Functional
 from tf_helen.core.mixins import ModelMixin
 
 
-def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | None) -> None:
-    """Adds an integer input layer to a `Sequential` without an input layer.
+def add_id_input(
+    model: keras.Sequential, shape: Sequence[int | None] | None, dtype: str = "int64"
+) -> None:
+    """Adds an input layer for ids to a `Sequential` without an input layer.
 
     Keras would add one with the compute dtype of the first layer, and cast ids to floats. There is
     no public method to insert a first layer.
@@ -29,10 +32,11 @@ def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | Non
         model: `keras.Sequential` that is not built.
         shape: shape of its input, with the batch dimension. If it is not a tuple of numbers,
             nothing is done, as in `Sequential.build`.
+        dtype: string, dtype of the ids. Defaults to "int64".
 
     Example:
         >>> model = keras.Sequential([keras.layers.Embedding(9, 2)])
-        >>> add_integer_input(model, (None, 3))
+        >>> add_id_input(model, (None, 3))
         >>> model.input_dtype
         'int64'
     """
@@ -42,7 +46,7 @@ def add_integer_input(model: keras.Sequential, shape: Sequence[int | None] | Non
     if not isinstance(shape, (tuple, list, tf.TensorShape)):
         return
     if all(size is None or isinstance(size, int) for size in shape):
-        layers.insert(0, keras.layers.InputLayer(batch_shape=tuple(shape), dtype="int64"))
+        layers.insert(0, keras.layers.InputLayer(batch_shape=tuple(shape), dtype=dtype))
 
 
 def only_infers_shapes() -> bool:
@@ -52,6 +56,15 @@ def only_infers_shapes() -> bool:
     their dtypes.
     """
     return in_symbolic_scope()
+
+
+def changes_no_state() -> bool:
+    """Returns whether a layer is called in a `keras.StatelessScope`, as in a second pass.
+
+    Keras has no public function for it. Layers assign to variables in both cases, and need to know
+    only if they also change state of their own.
+    """
+    return in_stateless_scope()
 
 
 _cloning = 0

@@ -238,6 +238,7 @@ CALLBACKS = {
     "meda": tf_helen.callbacks.MEDA,
     "embedding_norms": tf_helen.callbacks.EmbeddingNorms,
     "sparsity": tf_helen.callbacks.Sparsity,
+    "id_counts": tf_helen.callbacks.IdCounts,
     "magnitude_pruning": tf_helen.callbacks.MagnitudePruning,
 }
 

@@ -284,10 +284,14 @@ class RunConfig:
 
 
 def _fixed(value: Any) -> Any:
-    """Returns a setting without what may change when a run is resumed: the shards of tables."""
-    if isinstance(value, dict):
-        return {key: each for key, each in value.items() if key != "shards"}
-    return value
+    """Returns a setting without what may change on resuming: shards and capacities of tables."""
+    if not isinstance(value, dict):
+        return value
+    fixed = {key: each for key, each in value.items() if key != "shards"}
+    if fixed.get("dynamic") is not None:
+        given = fixed["dynamic"] if isinstance(fixed["dynamic"], dict) else {}
+        fixed["dynamic"] = {key: each for key, each in given.items() if key != "capacity"}
+    return fixed
 
 
 def files_of_a_run(folder: str) -> list[str]:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.callbacks.changed_capacities import ChangedCapacities
 from tf_helen.callbacks.state_files import SavedState
 from tf_helen.core import replicas
 from tf_helen.core.rows import write_rows
@@ -56,9 +57,12 @@ class TrainingState:
         if metrics:
             kinds.append(("metric", model.metrics_variables))
         self._entries: dict[str, _Entry] = {}
+        self._wholes: dict[str, WholeVariable] = {}
         for kind, variables in kinds:
             for place, whole in enumerate(whole_variables(variables)):
-                self._add(f"{kind}_{place:04d}_{whole.path}", whole)
+                name = f"{kind}_{place:04d}_{whole.path}"
+                self._add(name, whole)
+                self._wholes[name] = whole
         self._epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
         self._checkpoint = tf.train.Checkpoint(epoch=self._epoch, state=self.variables)
 
@@ -102,6 +106,8 @@ class TrainingState:
         """
         shapes = saved.shapes()
         found = _keys_by_name(shapes)
+        reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
+        changed = ChangedCapacities(self._wholes, found, reader)
         for name in sorted(self._entries.keys() | found.keys()):
             if name not in found:
                 raise ValueError(
@@ -113,14 +119,16 @@ class TrainingState:
                     "as before, with the same names of layers"
                 )
             shape, wanted = _whole_shape(shapes, found[name]), self._entries[name].shape
-            if shape != wanted:
+            if shape != wanted and name not in changed.names:
                 raise ValueError(
                     f"{saved.path} has {name} of shape {shape}, the model has shape {wanted}; "
                     "build the model as before"
                 )
-        reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
         for name, entry in self._entries.items():
-            entry.assign([functools.partial(reader.get_tensor, key) for key in found[name]])
+            if name in changed.names:
+                changed.assign(name)
+            else:
+                entry.assign([functools.partial(reader.get_tensor, key) for key in found[name]])
 
 
 @dataclasses.dataclass(frozen=True)

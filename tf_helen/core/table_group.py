@@ -30,6 +30,7 @@ import tensorflow as tf
 from tf_helen.core.rows import RowBlock
 
 if TYPE_CHECKING:
+    from tf_helen.core.row_reuse import RowReuse
     from tf_helen.core.tables import Table
 
 
@@ -44,6 +45,7 @@ class TableGroup:
         fields: tuple of strings.
         offsets: int64 `[fields + 1]`, the first row of each field, and the number of rows.
         members: list of the `tf_helen.core.tables.Table` of the shards, by rank.
+        reuse: `tf_helen.core.row_reuse.RowReuse` if rows are given to other ids, or else `None`.
 
     Example:
         >>> group = TableGroup({"user": 4, "item": 3}, shards=2)
@@ -58,6 +60,7 @@ class TableGroup:
         self.offsets = np.concatenate([[0], np.cumsum(list(field_sizes.values()), dtype=np.int64)])
         self.shards = shards
         self.members: list[Table] = []
+        self.reuse: RowReuse | None = None
 
     @property
     def rows(self) -> int:

@@ -104,6 +104,11 @@ class Table(tf.Module):
 
     # Reads.
 
+    @property
+    def reads_plainly(self) -> bool:
+        """Whether lookups are traced for an export, see `plain_reads`."""
+        return self._plain_reads > 0
+
     def read(self, variable: keras.Variable, ids: tf.Tensor) -> tf.Tensor:
         """Reads rows, `[n, dim]`, with the pending decay applied.
 

@@ -80,6 +80,11 @@ def note_slot(slot: keras.Variable, variable: keras.Variable, label: Hashable) -
     setattr(slot, _SLOT, (variable, label))
 
 
+def trained_by_slot(variable: keras.Variable) -> keras.Variable:
+    """Returns the variable whose slot another one is, or a variable that is no slot itself."""
+    return getattr(variable, _SLOT, (variable, None))[0]
+
+
 def whole_variables(variables: Iterable[keras.Variable]) -> list[WholeVariable]:
     """Returns variables with the shards of a table, and of its slots, as one.
 

@@ -169,15 +169,22 @@ class Embedding(keras.layers.Layer):
     def call(self, inputs, training=False, pool=True):
         if self.lookup is not None:
             return self.lookup(inputs, pool)
+        return self._looked_up(inputs, self._rows_in_fields(inputs, training), training, pool)
+
+    def _rows_in_fields(self, inputs: Any, training: bool | None) -> tf.Tensor:
+        """Returns the row of each id within its field, checked; -1 for padding."""
         ids = self._as_ids(inputs)
+        return self._checked(ids[..., None] if self.single else ids)
+
+    def _looked_up(
+        self, inputs: Any, ids: tf.Tensor, training: bool | None, pool: bool
+    ) -> tf.Tensor:
         if self.single:
-            ids = self._checked(ids[..., None])
             rows = self._read(tf.reshape(ids, [-1]), training)
             shape = tf.concat([tf.shape(inputs), [self.output_dim]], 0)
             outputs = tf.reshape(rows, shape)
             outputs.set_shape([*inputs.shape, self.output_dim])
             return outputs
-        ids = self._checked(ids)
         if all(length == 1 for length in self.lengths.values()):
             rows = self._read(tf.reshape(ids + self._first_rows, [-1]), training)
             return tf.reshape(rows, [-1, len(self.fields), self.output_dim])

@@ -20,6 +20,14 @@ def named_sizes(fields: int | Iterable[int] | Mapping[str, int]) -> dict[str, in
     return {name: checks.whole_number(f"fields[{name!r}]", size) for name, size in fields.items()}
 
 
+def checked_capacity(capacity: int | Iterable[int] | Mapping[str, int]) -> dict[str, int]:
+    """Returns the capacity of each field, or raises an error that names `capacity`."""
+    try:
+        return named_sizes(capacity)
+    except ValueError as error:
+        raise ValueError(str(error).replace("fields", "capacity")) from None
+
+
 def checked_sharing(shared: Mapping[str, str], fields: Mapping[str, int]) -> dict[str, str]:
     for name, owner in shared.items():
         if name not in fields or owner not in fields or owner in shared:

@@ -46,6 +46,31 @@ def check_dtype(dtype: Any, what: str) -> None:
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
 
+def check_raw_dtype(dtype: Any, id_dtype: str, what: str) -> None:
+    """Raises unless values of a dtype can be raw ids.
+
+    Args:
+        dtype: dtype of TensorFlow or NumPy, or its name.
+        id_dtype: string, "int64" for integers of any width except uint64, or "string".
+        what: string, the layer for the message.
+
+    Raises:
+        TypeError: names both dtypes and what to do.
+
+    Example:
+        >>> check_raw_dtype("int32", "int64", "DynamicEmbedding 'table'")
+    """
+    name = dtype.name if isinstance(dtype, tf.DType) else str(dtype)
+    is_text = name in ("string", "object") or name.lstrip("<>|=").startswith(("U", "S"))
+    is_right = is_text if id_dtype == "string" else name in _INTEGERS and name != "uint64"
+    if not is_right and not keras_access.only_infers_shapes():
+        raise TypeError(
+            f"{what} takes ids of the dtype {id_dtype}. Received ids of the dtype {name}. Pass "
+            f'them as {id_dtype}, a symbolic input as `keras.Input(..., dtype="{id_dtype}")`, or '
+            "construct the layer with `id_dtype=`."
+        )
+
+
 def as_integers(ids: tf.Tensor, what: str, rows: int) -> tf.Tensor:
     """Converts ids to int32, or to int64 if necessary.
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen.core import replicas, tables
+from tf_helen.core import replicas, row_reuse, tables
 from tf_helen.core.rows import RowBlock, as_block, read_rows
 from tf_helen.core.rule import compute_dtype
 from tf_helen.optimizers.passes import gradients_of, summed_blocks
@@ -57,6 +57,7 @@ class ForeignOptimizer:
             self.optimizer.build(list(variables))
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
+        row_reuse.refuse(self.optimizer, variables)
         for variable in variables:
             tables.release(variable)
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen import keras_access
-from tf_helen.core import checks, replicas, tables
+from tf_helen.core import checks, replicas, row_reuse, tables
 from tf_helen.core.clipping import clip_blocks
 from tf_helen.core.history import RowHistory, as_columns, ordered
 from tf_helen.core.rows import RowBlock, read_rows
@@ -23,15 +23,20 @@ from tf_helen.optimizers.dense_averages import DenseAverages
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
+from tf_helen.optimizers.row_resets import ResetsRows
 from tf_helen.optimizers.rule_settings import RuleSettings
-from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, make_slots, reset_slots
+from tf_helen.optimizers.slots import (
+    HISTORY,
+    SlotsByVariable,
+    make_slots,
+)
 from tf_helen.optimizers.update import prepared, update_variable
 from tf_helen.optimizers.whole_files import SavesWholeTables
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RowSparseOptimizer(
-    SavesWholeTables, ClosureTraining, RuleSettings, keras.optimizers.Optimizer
+    SavesWholeTables, ResetsRows, ClosureTraining, RuleSettings, keras.optimizers.Optimizer
 ):
     """Base class of Keras optimizers whose step costs O(rows in the batch).
 
@@ -188,10 +193,12 @@ class RowSparseOptimizer(
         self._slots.by_index = [make_slots(self, variable) for variable in variables]
         self.absent_rows.build(variables)
         self._averages.build(variables)
+        self.note_reuse(variables)
 
     def attach(self, variables: Sequence[keras.Variable]) -> None:
         """Prepares the variables of a step, which another optimizer may have trained before."""
         self.absent_rows.attach(variables)
+        self.note_reuse(variables)
 
     def let_go(self, variables: Iterable[keras.Variable]) -> None:
         """Applies and detaches the decay of this optimizer from some variables."""
@@ -232,6 +239,7 @@ class RowSparseOptimizer(
         keras_access.own_iterations(self).assign_add(1)
         self.absent_rows.after_step(blocks, variables)
         self._averages.after_step(blocks, variables)
+        row_reuse.tick(variables)
 
     def _known_variables(self, grads: Sequence, variables: Sequence | None) -> list[keras.Variable]:
         if variables is not None:
@@ -363,10 +371,6 @@ class RowSparseOptimizer(
         """
         self.absent_rows.finalize(var_list)
         self._averages.finalize(var_list)
-
-    def reset_slots(self, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
-        """Resets the moments of rows that were set from outside (`None`: all); counts are kept."""
-        reset_slots(self, variable, ids)
 
     # Files.
 

@@ -112,3 +112,33 @@ def reset_slots(optimizer: Any, variable: keras.Variable, ids: tf.Tensor | None)
         history = RowHistory(optimizer.history_columns(), copy.read_value())
         new = history.replace(last_step=last_step, decayed_to=done, recent_count=0, last_touch=0)
         copy.assign(new.record)
+
+
+def restart_rows(optimizer: Any, variable: keras.Variable, ids: tf.Tensor) -> None:
+    """Gives rows of a table the slots and records of rows that begin in the current step.
+
+    Args:
+        optimizer: a `RowSparseOptimizer`.
+        variable: a table that it trains.
+        ids: int `[n]`, distinct row numbers.
+    """
+    slots, rule = optimizer.slots_of(variable), optimizer.rule
+    for name, initial in {**rule.slots(), **rule.row_slots()}.items():
+        slot = replicas.local(slots[name])
+        shape = tf.concat([tf.shape(ids), slot.shape[1:]], 0)
+        write_rows(slot, ids, tf.fill(shape, tf.constant(initial, slot.dtype)))
+    if HISTORY not in slots:
+        return
+    done = optimizer.absent_rows.table_step(variable) - 1
+    last_step = done if settings(rule).get("decay_unseen", True) else tf.zeros_like(done)
+    history = optimizer.stored_history(variable, ids)
+    # An alpha of a single row belongs to the table: it stays.
+    new = history.replace(
+        last_step=last_step,
+        decayed_to=done,
+        count=0,
+        recent_count=0,
+        last_touch=0,
+        step_count=0,
+    )
+    write_rows(replicas.local(slots[HISTORY]), ids, new.record)

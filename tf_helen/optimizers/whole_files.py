@@ -6,11 +6,13 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_helen import keras_access
-from tf_helen.core import tables
+from tf_helen.core import row_reuse, tables
+from tf_helen.core.capacities import moved, offsets_of
 from tf_helen.core.mixins import OptimizerMixin
-from tf_helen.core.whole_state import whole_variables
+from tf_helen.core.whole_state import WholeVariable, whole_variables
 
 
 class SavesWholeTables(OptimizerMixin):
@@ -41,10 +43,22 @@ class SavesWholeTables(OptimizerMixin):
             )
             return
         for i, variable in enumerate(found):
-            variable.assign(store[str(i)])
+            variable.assign(_fitting(np.asarray(store[str(i)]), variable))
 
     def _settle_known_tables(self) -> None:
         """Applies the pending decay, because layers also save their tables up to date."""
         if self.built:
             variables = keras_access.trained_variables(self)
             self.absent_rows.finalize([v for v in variables if tables.of(v) is not None])
+
+
+def _fitting(value: np.ndarray, variable: WholeVariable) -> np.ndarray:
+    """Returns a value of a file, with the rows at the places of the capacities of the table."""
+    place = row_reuse.place_of(variable.parts[0])
+    if place is None or place[1] != "row" or value.shape == variable.shape:
+        return value
+    group = place[0]
+    before = None if group.reuse is None else group.reuse.loaded
+    if before is None or offsets_of(before)[-1] != len(value):
+        return value  # of another shape, which raises an error
+    return moved(value, before, variable.numpy(), np.diff(group.offsets) - 1)

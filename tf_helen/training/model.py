@@ -101,7 +101,8 @@ class Sequential(Model, keras.Sequential):
 
     def _take_integers(self, input_shape: Any) -> None:
         if not self.built and self.layers and isinstance(self.layers[0], Embedding):
-            keras_access.add_integer_input(self, input_shape)
+            dtype = getattr(self.layers[0], "id_dtype", "int64")
+            keras_access.add_id_input(self, input_shape, dtype)
 
     def __call__(self, inputs, *args, **kwargs):
         # Also here, because a model that is enabled later was built by Keras's class.

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_helen import keras_access
-from tf_helen.core import tables
+from tf_helen.core import row_reuse, tables
 from tf_helen.layers import Embedding
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import scale_of
@@ -27,7 +27,8 @@ def forward_states(model: keras.Model) -> list[keras.Variable]:
 
     Returns:
         Its variables that are not trained and the states of its stateful recurrent layers, without
-        embedding tables, which no pass updates.
+        embedding tables, which no pass updates, and the records of their rows, which only the first
+        pass does.
 
     Example:
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization()])
@@ -37,7 +38,11 @@ def forward_states(model: keras.Model) -> list[keras.Variable]:
     # Keras lists no states of recurrent layers among the variables.
     kept = [getattr(layer, "states", None) for layer in keras_access.layers_of(model)]
     states = [v for v in keras.tree.flatten(kept) if isinstance(v, keras.Variable)]
-    return [v for v in (*model.non_trainable_variables, *states) if tables.of(v) is None]
+    return [
+        v
+        for v in (*model.non_trainable_variables, *states)
+        if tables.of(v) is None and not row_reuse.is_record(v)
+    ]
 
 
 def seed_states(model: keras.Model) -> list[keras.Variable]:

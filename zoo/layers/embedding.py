@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.core.checks import one_of
-from tf_helen.layers import Embedding
+from tf_helen.layers import DynamicEmbedding, Embedding
 from zoo.data.schema import Schema
 from zoo.features import check_features, standardized
 from zoo.layers.column_widths import column_widths
+from zoo.layers.dynamic_tables import divided, dynamic_settings
 
 EMBEDDING_STDDEV = 0.01  # small, so that untrained rows hardly change the logits
 
@@ -38,6 +39,8 @@ class FieldEmbedding(keras.layers.Layer):
             standard deviation 0.01.
         shards: int, variables per table, at most its rows; or "auto", see
             `tf_helen.layers.Embedding`. Defaults to 1.
+        dynamic: int or dict, see `zoo.ClickModel`: the tables are
+            `tf_helen.layers.DynamicEmbedding`. Defaults to `None`: a row for each id.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -69,6 +72,7 @@ class FieldEmbedding(keras.layers.Layer):
         l2: float = 0.0,
         initializer: Any = None,
         shards: int | str = 1,
+        dynamic: int | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
         # Otherwise Keras casts raw numbers to half precision before they are standardized.
@@ -92,6 +96,10 @@ class FieldEmbedding(keras.layers.Layer):
         self.initializer = keras.initializers.get(
             initializer or keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
         )
+        self.capacities, self._dynamic = {}, dynamic_settings(dynamic)
+        if self._dynamic is not None:
+            owned = {f.name: schema.field_sizes[f.name] for f in schema.categorical if not f.shares}
+            self.capacities = divided(self._dynamic.pop("capacity"), owned)
         groups: dict[int, list] = {}
         for field in schema.categorical:
             groups.setdefault(self.widths[field.name], []).append(field)
@@ -104,17 +112,20 @@ class FieldEmbedding(keras.layers.Layer):
         if isinstance(shards, int):
             owned = sum(field.size for field in fields if field.shares is None)
             shards = min(shards, max(owned, 1))
-        return Embedding(
-            {field.name: field.size for field in fields},
-            self.widths[fields[0].name],
-            lengths={field.name: field.length for field in fields},
-            pooling={field.name: field.pooling for field in fields},
-            shared={field.name: field.shares for field in fields if field.shares is not None},
-            embeddings_initializer=self._drawn(f"table_{self.widths[fields[0].name]}"),
-            l2=l2,
-            shards=shards,
-            dtype=self.dtype_policy,
-        )
+        width = self.widths[fields[0].name]
+        settings = {
+            "lengths": {field.name: field.length for field in fields},
+            "pooling": {field.name: field.pooling for field in fields},
+            "shared": {field.name: field.shares for field in fields if field.shares is not None},
+            "embeddings_initializer": self._drawn(f"table_{width}"),
+            "l2": l2,
+            "shards": shards,
+            "dtype": self.dtype_policy,
+        }
+        if self._dynamic is None:
+            return Embedding({field.name: field.size for field in fields}, width, **settings)
+        capacity = {field.name: self.capacities[field.shares or field.name] for field in fields}
+        return DynamicEmbedding(capacity, width, **settings, **self._dynamic)
 
     def _drawn(self, part: str) -> keras.initializers.Initializer:
         """Returns the initializer of a part, with its own seed, so that the parts differ."""

@@ -20,6 +20,7 @@ class Linear(keras.layers.Layer):
         l2: float, strength of the L2 penalty on the distinct rows of the batch. Defaults to 0.
         use_bias: boolean; adds b. Defaults to `True`.
         shards: int or "auto", see `zoo.layers.FieldEmbedding`. Defaults to 1.
+        dynamic: int or dict, see `zoo.ClickModel`. Defaults to `None`.
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -44,6 +45,7 @@ class Linear(keras.layers.Layer):
         l2: float = 0.0,
         use_bias: bool = True,
         shards: int | str = 1,
+        dynamic: int | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
         # float32, because half precision loses accuracy and saves nothing here.
@@ -56,6 +58,7 @@ class Linear(keras.layers.Layer):
             l2=l2,
             initializer="zeros",
             shards=shards,
+            dynamic=dynamic,
             dtype="float32",
             name="weights",
         )

@@ -14,5 +14,6 @@ class ModelArguments(TypedDict, total=False):
     embedding_l2: float
     embeddings_initializer: Any
     shards: int | str
+    dynamic: int | Mapping[str, Any] | None
     name: str | None
     dtype: Any

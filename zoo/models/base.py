@@ -46,6 +46,10 @@ class ClickModel(tf_helen.Model):
         shards: int, number of variables that each table is divided into, at most its rows; or
             "auto", see `tf_helen.layers.Embedding`. Training and files do not depend on it.
             Defaults to 1.
+        dynamic: int, capacity of dynamic tables, over all fields: small fields get a row for each
+            id, the others equal parts; or dict with `capacity` (int, or dict from field to int) and
+            arguments of `tf_helen.layers.DynamicEmbedding`: `admission`, `eviction`, `seed`. Ids
+            get a row when they are admitted in training. Defaults to `None`: a row for each id.
         name: string, the model's name. Defaults to `None`: the class's name in snake case.
         dtype: Keras dtype policy, such as "mixed_bfloat16". Defaults to `None`: the global policy.
 
@@ -94,6 +98,7 @@ class ClickModel(tf_helen.Model):
         embedding_l2: float = 0.0,
         embeddings_initializer: Any = None,
         shards: int | str = 1,
+        dynamic: int | Mapping[str, Any] | None = None,
         name: str | None = None,
         dtype: Any = None,
     ):
@@ -120,6 +125,7 @@ class ClickModel(tf_helen.Model):
             "embedding_l2": embedding_l2,
             "embeddings_initializer": embeddings_initializer,
             "shards": shards,
+            "dynamic": dynamic,
         }
         self.vocabularies: dict[str, str] = {}
 
@@ -190,13 +196,20 @@ class ClickModel(tf_helen.Model):
             initializer=self.settings["embeddings_initializer"],
             numeric=self.numeric,
             shards=self.settings["shards"],
+            dynamic=self.settings["dynamic"],
             **options,
         )
 
     def linear_part(self, use_bias: bool = True) -> Linear:
         """Creates the linear part, with the same L2 penalty as the embeddings."""
-        l2, shards = self.settings["embedding_l2"], self.settings["shards"]
-        return Linear(self.schema, l2=l2, use_bias=use_bias, shards=shards, name="linear")
+        return Linear(
+            self.schema,
+            l2=self.settings["embedding_l2"],
+            use_bias=use_bias,
+            shards=self.settings["shards"],
+            dynamic=self.settings["dynamic"],
+            name="linear",
+        )
 
     def deep_part(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
 
+from tf_helen.core import row_reuse
 from tf_helen.layers import Embedding
 from zoo.data.files import join, write_bytes
 from zoo.data.folders import final_folder
@@ -79,8 +80,11 @@ def _save(scorer: RawScorer, folder: str) -> None:
     served = tf.Module()  # what the signatures need, without the training state
     replaced = {id(variable) for layer in scorer.stored for variable in layer.variables}
     served.variables_ = [
-        variable.value for variable in scorer.model.variables if id(variable) not in replaced
+        variable.value
+        for variable in scorer.model.variables
+        if id(variable) not in replaced and not row_reuse.is_record(variable)
     ]
+    served.indices = scorer.indices
     served.stored = [table.parts for table in scorer.stored.values()]
     served.kernels = scorer.once.kernels if scorer.once is not None else []
     served.tables = scorer.tables

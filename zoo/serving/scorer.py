@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_helen.layers import Embedding
+from tf_helen import keras_access
+from tf_helen.layers import DynamicEmbedding, Embedding
 from tf_helen.layers.lookups import replaced_lookups
 from zoo.data.schema import Categorical, Numeric, Schema
 from zoo.models import ClickModel
@@ -61,6 +62,13 @@ class RawScorer(tf.Module):
         self.tables = {name: table for name, table in tables.items() if table is not None}
         self.stored = dict(stored_tables(model) if stored is None else stored)
         self._lookups = served_lookups(self.stored)
+        found = [x for x in keras_access.layers_of(model) if isinstance(x, DynamicEmbedding)]
+        self.indices = [layer.index for layer in found]
+        if user and found:
+            raise ValueError(
+                f"models with dynamic tables have no signature user_once. Received: user={user}; "
+                "leave it out"
+            )
         self.once = UserOnce(model, self._lookups, user) if user else None
         # Traced once; the other functions call it.
         self._score_features = tf.function(self._scores, input_signature=[self.feature_specs()])

@@ -12,7 +12,7 @@ from tf_helen import keras_access
 from tf_helen.analysis.tables import table_chunks
 from tf_helen.core import replicas
 from tf_helen.core.checks import one_of
-from tf_helen.layers import Embedding
+from tf_helen.layers import DynamicEmbedding, Embedding
 
 FORMATS = ("float32", "float16", "int8", "int4")
 _BLOCK = 128  # rows whose places among the kept rows are stored in one byte each
@@ -203,10 +203,11 @@ def stored_tables(
         drop_zero_rows: see `StoredTable`.
 
     Returns:
-        Dict from layer to `StoredTable`; empty if the model has no embedding layer.
+        Dict from layer to `StoredTable`, without dynamic tables; empty if the model has no
+        embedding layer.
 
     Raises:
-        ValueError: see `StoredTable`.
+        ValueError: see `StoredTable`, and on dynamic tables with another form.
 
     Example:
         >>> import zoo
@@ -216,6 +217,14 @@ def stored_tables(
     """
     one_of("tables", form, FORMATS)
     layers = [x for x in keras_access.layers_of(model) if isinstance(x, Embedding)]
+    if form == "float32" and not drop_zero_rows:
+        # Their lookups find the rows of ids, and stay as they are.
+        layers = [layer for layer in layers if not isinstance(layer, DynamicEmbedding)]
+    elif any(isinstance(layer, DynamicEmbedding) for layer in layers):
+        raise ValueError(
+            "dynamic tables are exported as they are. Received: "
+            f"tables={form!r}, drop_zero_rows={drop_zero_rows}; use float32 and all rows"
+        )
     return {
         layer: StoredTable(layer, form=form, drop_zero_rows=drop_zero_rows)
         for layer in dict.fromkeys(layers)
