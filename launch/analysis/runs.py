@@ -24,7 +24,11 @@ from zoo.data.manifest import load_manifest
 from zoo.models import ClickModel
 
 Batch = tuple[dict[str, np.ndarray], ...]
-_ONLY_LOOK = ("embedding_norms", "sparsity", "id_counts")  # callbacks that do not change the training
+_ONLY_LOOK = (
+    "embedding_norms",
+    "sparsity",
+    "id_counts",
+)  # callbacks that do not change the training
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,7 +169,9 @@ class DynamicEmbedding(Embedding):
         self._reuse = row_reuse.RowReuse(self._ids.clock, self.eviction is not None, self.name)
         self._group.reuse = self._reuse
 
-    def _add_record(self, name, shape, dtype, initial=None) -> keras.Variable:
+    def _add_record(
+        self, name: str, shape: Sequence[int], dtype: str, initial: Any = None
+    ) -> keras.Variable:
         initial = ("" if dtype == "string" else 0) if initial is None else initial
         variable = self.add_weight(
             shape=shape,

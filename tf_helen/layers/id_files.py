@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -74,7 +74,7 @@ def load(
     return before
 
 
-def _strings(characters: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+def _strings(characters: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     ends = np.cumsum(lengths)
     data = characters.tobytes()
     found = np.empty(len(ends), object)

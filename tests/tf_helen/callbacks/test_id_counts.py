@@ -41,7 +41,7 @@ def build(capacity=(9, 7), dtype="int64", optimizer="AdamAR"):
 
 
 def test_the_logs_have_the_counts_of_each_field(tmp_path):
-    model = build()
+    model = build((4, 3))
     callback = IdCounts(log_dir=str(tmp_path))
     logs = model.fit(X, Y, epochs=2, batch_size=16, verbose=0, callbacks=[callback]).history
     state = model.get_layer("table").table_state()

