@@ -1,5 +1,5 @@
 # make venv | test | test-all | fuzz | lint | demo [SOURCE=...] | bench | bazel-test | clean
-#      | test-matrix (test-lowest, test-newest, test-wheel) | test-beam
+#      | test-matrix (test-lowest, test-newest, test-wheel) | test-beam | test-s3 | test-io
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: venv test test-all test-matrix test-lowest test-newest test-wheel fuzz lint demo bench
-.PHONY: test-beam bazel-test clean
+.PHONY: test-beam test-s3 test-io bazel-test clean
 
 venv: $(STAMP)
 
@@ -39,7 +39,7 @@ fuzz: venv
 OPTIMIZERS := tests/tf_helen/optimizers/test_golden_sample.py tests/tf_helen/core/test_tables.py \
 	tests/tf_helen/optimizers/test_helen.py tests/tf_helen/training/test_model_surface.py
 MODELS := tests/zoo/test_models.py tests/zoo/test_model_contract.py \
-	tests/zoo/serving/test_encoding.py tests/zoo/data/test_remote.py
+	tests/zoo/serving/test_encoding.py tests/zoo/data/test_remote_folders.py tests/tf_helen/stores/test_schemes.py
 COMMANDS := tests/launch/test_train.py tests/launch/test_models.py
 FILES := tests/tf_helen/test_files_of_v0_1.py tests/zoo/test_files_of_v0_1.py
 PIP := -m pip install --quiet --disable-pip-version-check
@@ -54,6 +54,21 @@ test-lowest:
 	$(VENV)-lowest-zoo/bin/python $(PIP) \
 		'tensorflow==2.17.*' 'keras==3.10.*' 'keras-rs==0.4.*' -e '.[launch,io,test]'
 	$(VENV)-lowest-zoo/bin/python -m pytest -q -m "not slow" $(MODELS) $(FILES) $(COMMANDS)
+
+# Stores: against a real S3 server on the loopback interface, and with tensorflow-io, each in an
+# environment of its own.
+STORES := tests/tf_helen/stores tests/zoo/data/test_s3.py tests/zoo/data/test_staged_split.py
+
+test-s3:
+	test -d $(VENV)-s3 || $(PYTHON) -m venv $(VENV)-s3
+	$(VENV)-s3/bin/python $(PIP) -e '.[s3,test]' 'moto[server]'
+	$(VENV)-s3/bin/python -m pytest -q $(STORES)
+
+test-io:
+	test -d $(VENV)-io || $(PYTHON) -m venv $(VENV)-io
+	$(VENV)-io/bin/python $(PIP) 'tensorflow==2.17.*' -e '.[launch,io,test]' 'moto[server]'
+	$(VENV)-io/bin/python -m pytest -q tests/tf_helen/stores tests/zoo/data/test_remote_folders.py \
+		tests/zoo/data/test_tensorflow_io.py
 
 test-newest:
 	$(PYTHON) -m venv --clear $(VENV)-newest
@@ -103,5 +118,6 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-lowest-zoo $(VENV)-newest $(VENV)-wheel $(VENV)-beam
+	rm -rf $(VENV)-s3 $(VENV)-io
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

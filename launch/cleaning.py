@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-import tensorflow as tf
-
 from launch.run.config import FILE_NAME as CONFIG
 from launch.run.config import FILES, LEDGER
 from tf_helen.callbacks.state_files import StateFiles, is_running
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.folders import partial_folder, restore_folder
 
@@ -33,10 +32,10 @@ def clean_run(folder: str) -> None:
     """
     restore_folder(folder, CONFIG)
     partial = partial_folder(folder)
-    if tf.io.gfile.isdir(partial) and set(_names(partial)) <= {CONFIG, LEDGER, "data.json"}:
+    if gfile.isdir(partial) and set(_names(partial)) <= {CONFIG, LEDGER, "data.json"}:
         remove_folder(partial)
     remove_temporaries(folder, (CONFIG, LEDGER, "best", *FILES))
-    if tf.io.gfile.exists(join(folder, CONFIG)):
+    if gfile.exists(join(folder, CONFIG)):
         StateFiles(join(folder, "checkpoints")).remove_leftovers(alone=True)
 
 
@@ -50,12 +49,12 @@ def remove_temporaries(folder: str, names: tuple[str, ...]) -> None:
     Example:
         >>> remove_temporaries("out/compared", ("results.md",))
     """
-    if not tf.io.gfile.isdir(folder):
+    if not gfile.isdir(folder):
         return
     for name in _names(folder):
         found = _TEMPORARY.fullmatch(name)
         if found and found["name"] in names and not is_running(int(found["process"])):
-            tf.io.gfile.remove(join(folder, name))
+            gfile.remove(join(folder, name))
 
 
 def check_replaceable_run(folder: str) -> None:
@@ -70,7 +69,7 @@ def check_replaceable_run(folder: str) -> None:
     Example:
         >>> check_replaceable_run("out/frappe")  # doctest: +SKIP
     """
-    if not tf.io.gfile.isdir(folder):
+    if not gfile.isdir(folder):
         return
     known = {CONFIG, LEDGER, "saved_model", *FILES}
     for name in _names(folder):
@@ -93,9 +92,9 @@ def remove_comparison(folder: str) -> None:
     Example:
         >>> remove_comparison("out/compared")  # doctest: +SKIP
     """
-    if not tf.io.gfile.exists(folder):
+    if not gfile.exists(folder):
         return
-    if not tf.io.gfile.isdir(folder):
+    if not gfile.isdir(folder):
         raise DataError(f"{folder} is a file and is kept; name another folder")
     foreign = [path for name in _names(folder) for path in _foreign(join(folder, name), name)]
     if foreign:
@@ -106,12 +105,12 @@ def remove_comparison(folder: str) -> None:
 
 
 def _names(folder: str) -> list[str]:
-    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    return sorted(name.rstrip("/") for name in gfile.listdir(folder))
 
 
 def _foreign(path: str, name: str) -> list[str]:
     """Returns the paths in an entry of a comparison's folder that comparisons do not write."""
-    if not tf.io.gfile.isdir(path):
+    if not gfile.isdir(path):
         known = name in _OF_A_COMPARISON or _LEFT_BY_A_CRASH.fullmatch(name)
         return [] if known else [path]
     if name == _CELLS:
@@ -126,12 +125,12 @@ def _foreign(path: str, name: str) -> list[str]:
 
 
 def _is_cell(folder: str, name: str) -> bool:
-    whole = tf.io.gfile.exists(join(folder, name, "cell.json"))
+    whole = gfile.exists(join(folder, name, "cell.json"))
     return whole or bool(_LEFT_BY_A_CRASH.fullmatch(name))
 
 
 def _is_run(folder: str) -> bool:
-    if not tf.io.gfile.isdir(folder):
+    if not gfile.isdir(folder):
         return False
     # A run that stopped because of damaged records leaves only their counts.
-    return tf.io.gfile.exists(join(folder, CONFIG)) or set(_names(folder)) <= {LEDGER}
+    return gfile.exists(join(folder, CONFIG)) or set(_names(folder)) <= {LEDGER}

@@ -12,9 +12,12 @@ import tensorflow as tf
 from absl import app, flags
 
 from launch.interrupts import INTERRUPTED, quit_on_interrupt, raise_on_interrupt
+from launch.store_flags import define_store_flags, use_store_flags
 
 _USER_ERRORS = (ValueError, OSError, tf.errors.OpError)
 _ASSERTION = re.compile(r"assertion failed: (\[.*?\])\s*(?:\[\[|\Z)", re.DOTALL)
+# TensorFlow's message about an error in a Python function of an input pipeline.
+_IN_PIPELINE = re.compile(r"(?:\{\{.*?\}\} )?[\w.]+Error: (.*?)\nTraceback ", re.DOTALL)
 _OUTPUT_CLOSED = 141  # as shells count: 128 + SIGPIPE
 _TERMINATED = 143  # 128 + SIGTERM
 
@@ -48,6 +51,7 @@ def run(
             signal.signal(signal.SIGTERM, _on_sigterm)
             if words is not None:
                 _check_words(argv[1:], words)
+            use_store_flags()
             main(argv)
             sys.stdout.flush()
         except BrokenPipeError as error:
@@ -70,6 +74,7 @@ def run(
         finally:
             quit_on_interrupt()  # while threads and TensorFlow shut down
 
+    define_store_flags()
     app.run(guarded, flags_parser=_parse_flags)
 
 
@@ -178,6 +183,9 @@ def _discard_output() -> None:
 
 def _short(message: str) -> str:
     """Returns the message of an assertion, without its position in TensorFlow's graph."""
+    in_pipeline = _IN_PIPELINE.match(message)
+    if in_pipeline:
+        return in_pipeline[1]
     found = _ASSERTION.search(message)
     if not found:
         return message

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 import zoo
@@ -37,6 +36,7 @@ from launch.run.flags import (
 from launch.run.history import SELECTORS
 from launch.run.memory import MOST_ROWS
 from launch.run.results import Runs
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.identity import check_identity
 from zoo.data.locks import FolderLock
@@ -119,9 +119,9 @@ def compare_plan(plan: Plan, title: str = "", show: bool = False) -> dict[str, l
 def _check_folder(plan: Plan, computer: Computer) -> None:
     """Raises unless the folder is new, or holds a comparison of the same data to continue."""
     out, common = plan.common.out, plan.common
-    if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
+    if gfile.exists(out) and not gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder for the comparison")
-    there = [name for name in (*FILES, "cells") if tf.io.gfile.exists(join(out, name))]
+    there = [name for name in (*FILES, "cells") if gfile.exists(join(out, name))]
     if there and not (common.resume or common.overwrite):
         raise DataError(
             f"{out} already holds a comparison ({there[0]}); continue it with --resume, replace it "
@@ -138,7 +138,7 @@ def _main(argv: Sequence[str]) -> None:
     # The objects that the imports made stay: without this, each collection visits all of them.
     gc.freeze()
     plan = _plan()
-    if not tf.io.gfile.isdir(plan.common.data):
+    if not gfile.isdir(plan.common.data):
         raise DataError(f"no data folder {plan.common.data}; prepare it with launch.prepare")
     try:
         compare_plan(plan, show=True)

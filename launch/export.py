@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 from launch import cli
@@ -20,6 +19,7 @@ from launch.serving.card import quality_card, run_card
 from launch.serving.quality import check_quality, quality_of
 from tf_helen.core.checks import one_of
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.folders import final_folder, partial_folder
 from zoo.data.locks import FolderLock
 from zoo.serving.delta import FILE as DELTA
@@ -111,7 +111,7 @@ def export_run(
             export_saved_model(model, data, whole, stored=stored, **options)
             size = write_delta(since, whole, out)
         finally:
-            if tf.io.gfile.exists(whole):
+            if gfile.exists(whole):
                 remove_folder(whole)
     report(
         f"{size.changed_rows:,} of {size.rows:,} rows changed; {size.bytes:,} bytes instead of "

@@ -31,7 +31,10 @@ from launch.preparation.rows import check_type
 from launch.preparation.texts import as_texts, finite_numbers, note_unread, unread
 from launch.quiet import quiet
 from tf_helen.core.checks import one_of
-from zoo.data.files import DataError
+from tf_helen.core.folders import is_remote
+from tf_helen.stores import gfile
+from tf_helen.stores.local_copies import local_folder
+from zoo.data.files import DataError, complete_or_absent
 from zoo.data.progress import ProgressBar
 from zoo.serving.input_names import input_name
 from zoo.serving.replaceable import EXPORT
@@ -118,7 +121,7 @@ def predict(
 def _loaded(folder: str) -> Any:
     found = _found(folder)
     try:
-        return tf.saved_model.load(found)
+        return tf.saved_model.load(local_folder(found))
     except tf.errors.OpError as error:
         # The message of an assertion, without its position in TensorFlow's graph.
         text = re.search(r"assertion failed: \[(.*?)\]\s*(?:\[\[|\Z)", error.message, re.DOTALL)
@@ -138,7 +141,7 @@ def _found(folder: str) -> str:
     """
     parent, name = os.path.split(folder.rstrip("/"))
     for place in (folder, os.path.join(parent, f".{name}.replaced")):
-        if tf.io.gfile.exists(f"{place}/{EXPORT}"):  # local or remote
+        if gfile.exists(f"{place}/{EXPORT}"):  # local or remote
             return place
     raise DataError(f"no SavedModel in {folder}; write one with launch.export")
 
@@ -220,6 +223,11 @@ def _write(scores: Iterator[float | None], path: str | None) -> None:
     if not path:
         sys.stdout.write("probability\n")
         sys.stdout.writelines(text)
+        return
+    if is_remote(path):
+        with complete_or_absent(path) as temporary, gfile.GFile(temporary, "w") as file:
+            for line in itertools.chain(["probability\n"], text):
+                file.write(line)
         return
     temporary = f"{path}.{os.getpid()}.tmp"
     try:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 import zoo
@@ -35,6 +34,7 @@ from launch.run.memory import MOST_ROWS
 from launch.search.report import FILES, save_search
 from launch.search.searching import PRUNERS, STUDY, Search, Trial, search
 from launch.search.space import parse_space, read_space
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.locks import FolderLock
 
@@ -64,9 +64,9 @@ def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
     out, common = wanted.common.out, wanted.common
     with FolderLock(out):
         study = join(out, STUDY)
-        if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
+        if gfile.exists(out) and not gfile.isdir(out):
             raise DataError(f"{out} is a file; name a folder for the search")
-        if tf.io.gfile.exists(study):
+        if gfile.exists(study):
             if common.overwrite:
                 _remove(study)
             elif not common.resume:
@@ -75,7 +75,7 @@ def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
                     "--overwrite, or name another folder"
                 )
         name = zoo.Schema.load(common.data).name
-        tf.io.gfile.makedirs(out)
+        gfile.makedirs(out)
         remove_temporaries(out, FILES)
         trials = search(wanted)
         return trials, save_search(wanted, trials, name, command)
@@ -84,8 +84,8 @@ def tune(wanted: Search, command: str = "") -> tuple[list[Trial], str]:
 def _remove(study: str) -> None:
     """Removes a study and the files of a transaction that a killed process left."""
     for ending in ("", "-journal", "-wal", "-shm"):
-        if tf.io.gfile.exists(study + ending):
-            tf.io.gfile.remove(study + ending)
+        if gfile.exists(study + ending):
+            gfile.remove(study + ending)
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -93,7 +93,7 @@ def _main(argv: Sequence[str]) -> None:
     # The objects that the imports made stay: without this, each collection visits all of them.
     gc.freeze()
     wanted = _search()
-    if not tf.io.gfile.isdir(wanted.common.data):
+    if not gfile.isdir(wanted.common.data):
         raise DataError(f"no data folder {wanted.common.data}; prepare it with launch.prepare")
     trials, text = tune(wanted, f"python -m launch.tune {shlex.join(sys.argv[1:])}")
     if len(trials) < wanted.trials:

@@ -14,6 +14,7 @@ from absl import flags
 
 from launch import cli
 from launch.quiet import quiet
+from tf_helen.stores import gfile
 from zoo.data.checksums import verify_files
 from zoo.data.files import DataError, join
 from zoo.data.manifest import FILE_NAME, load_manifest
@@ -60,7 +61,7 @@ def _main(argv: Sequence[str]) -> None:
     del argv
     if not _FLAGS.data:
         raise ValueError("pass --data=PREPARED_FOLDER")
-    if not tf.io.gfile.isdir(join(_FLAGS.data)):
+    if not gfile.isdir(join(_FLAGS.data)):
         raise DataError(f"no folder {_FLAGS.data}; name a prepared folder")
     found = []
     for name, good, line in verify(_FLAGS.data):

@@ -80,6 +80,17 @@ def test_files_are_short():
     assert not {name: n for name, n in lengths.items() if n > LONGEST}
 
 
+def test_files_are_opened_on_every_file_system():
+    """`tf.io.gfile` does not know the stores of fsspec; `tf_helen.stores.gfile` does."""
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources(*FLOORS)
+        if "tf.io.gfile" in path.read_text(encoding="utf-8")
+        and path.parent != ROOT / "tf_helen" / "stores"
+    ]
+    assert not wrong, wrong
+
+
 def densified(tree: ast.AST) -> list[int]:
     """Returns the lines of a file that turn something named like a gradient into a tensor.
 

@@ -19,6 +19,7 @@ from launch.run.history import Epoch, load_history
 from tf_helen.analysis import tables_of
 from tf_helen.core.checks import nearest
 from tf_helen.layers import Embedding
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json
 from zoo.data.manifest import load_manifest
 from zoo.models import ClickModel
@@ -101,8 +102,8 @@ def run_settings(folder: str) -> dict[str, Any]:
         DataError: if the folder is not a run, or the file is damaged.
     """
     path = join(folder, CONFIG)
-    if not tf.io.gfile.exists(path):
-        what = "no folder" if not tf.io.gfile.isdir(folder) else f"no {CONFIG} in"
+    if not gfile.exists(path):
+        what = "no folder" if not gfile.isdir(folder) else f"no {CONFIG} in"
         raise DataError(f"{what} {folder}; name the folder of a run, which launch.train writes")
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("data"), str):
@@ -140,7 +141,7 @@ def run_labels(folders: Sequence[str]) -> list[str]:
 def _load(folder: str, label: str, data: str | None) -> TrainedRun:
     settings = run_settings(folder)
     data = (data or settings["data"]).rstrip("/")
-    if not tf.io.gfile.isdir(data):
+    if not gfile.isdir(data):
         raise DataError(
             f"no data folder {data}; name the data of the run in {folder} by --data=FOLDER"
         )
@@ -229,9 +230,9 @@ def check_out(out: str, name: str, overwrite: bool) -> None:
         name: string, name of the file.
         overwrite: boolean, whether to replace it.
     """
-    if tf.io.gfile.exists(out) and not tf.io.gfile.isdir(out):
+    if gfile.exists(out) and not gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
-    if tf.io.gfile.exists(join(out, name)) and not overwrite:
+    if gfile.exists(join(out, name)) and not overwrite:
         raise DataError(
             f"{os.fspath(out)} holds {name}; replace it with --overwrite, or name another folder"
         )

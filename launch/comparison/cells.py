@@ -30,6 +30,7 @@ from launch.run.progressive import train_progressively
 from launch.run.progressive_history import PREDICTIONS, ProgressiveHistory
 from launch.run.training import train
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.folders import partial_folder, publish_folder, restore_folder
 from zoo.data.locks import FolderInUseError, FolderLock
@@ -193,7 +194,7 @@ class Cells:
         if self._renew and (key, test) not in self._computed:
             return None
         file = join(self._folder, key, FILE_NAME)
-        if not tf.io.gfile.exists(file):
+        if not gfile.exists(file):
             return None
         try:
             cell = _read(key, file)
@@ -245,7 +246,7 @@ class Cells:
         after_epoch: Callable[[Epoch], None] | None,
     ) -> Cell:
         partial = partial_folder(path)
-        if tf.io.gfile.exists(partial):
+        if gfile.exists(partial):
             remove_folder(partial)  # left by a process that was killed
         run = dataclasses.replace(
             config,
@@ -268,13 +269,13 @@ class Cells:
                 epochs, pass_scores = (_judged(passed),), passed.scores
                 for epoch in epochs if after_epoch is not None else ():
                     after_epoch(epoch)
-                tf.io.gfile.remove(join(partial, PREDICTIONS))  # some bytes per row and cell
+                gfile.remove(join(partial, PREDICTIONS))  # some bytes per row and cell
         except DivergedError as error:
             # A pass that diverged has no epoch.
             epochs = () if run.progressive else tuple(load_history(partial))
             diverged = str(error)
         except BaseException:
-            if tf.io.gfile.exists(partial):
+            if gfile.exists(partial):
                 remove_folder(partial)
             raise
         if config.progress and ledger.total_lost:

@@ -7,7 +7,6 @@ import posixpath
 from collections.abc import Mapping
 
 import polars as pl
-import tensorflow as tf
 from absl import logging
 
 from launch.datasets.raw import Options, RawData, RowAccount, Rows
@@ -17,6 +16,7 @@ from launch.datasets.tables import is_table, table_rows
 from launch.preparation.fields import WITH_VOCABULARY
 from launch.raw.files import list_raw
 from launch.schema_inference.infer import infer_schema
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, write_text
 from zoo.data.schema import Schema
 from zoo.data.schema_text import schema_to_text
@@ -72,7 +72,7 @@ def load(
     Example:
         >>> load("clicks.json", Options(source="clicks.csv"), {"train": 1.0})  # doctest: +SKIP
     """
-    if not schema.endswith(".json") or not tf.io.gfile.exists(join(schema)):
+    if not schema.endswith(".json") or not gfile.exists(join(schema)):
         raise DataError(
             f"no schema at {schema}; name a .json file, or propose one: python -m "
             f"launch.prepare --infer --source={options.source} --schema=FILE.json"
@@ -153,7 +153,7 @@ def propose(
     """
     if not schema or not schema.endswith(".json"):
         raise DataError(f"--schema={schema}; name the .json file to write")
-    if tf.io.gfile.exists(schema) and not overwrite:
+    if gfile.exists(schema) and not overwrite:
         raise DataError(f"--schema={schema} exists; name another file or add --overwrite")
     files = _tables(source)
     groups = _by_split(files, source)

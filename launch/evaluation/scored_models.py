@@ -17,6 +17,8 @@ from launch.run.data import check_vocabularies
 from launch.run.evaluation import DivergedError, Predictor
 from launch.run.files import load_best
 from tf_helen.analysis import sample_counts
+from tf_helen.stores import gfile
+from tf_helen.stores.local_copies import local_folder
 from zoo.data.files import DataError, join, read_json
 from zoo.data.identity import check_identity, data_identity
 from zoo.data.manifest import load_manifest
@@ -88,7 +90,7 @@ def data_of(folders: Sequence[str], data: str | None) -> str:
             raise DataError(f"{folders[0]} is a SavedModel; name the data by --data=FOLDER")
         data = run_settings(folders[0])["data"]
     data = data.rstrip("/")
-    if not tf.io.gfile.isdir(data):
+    if not gfile.isdir(data):
         raise DataError(f"no data folder {data}; name the prepared data by --data=FOLDER")
     return data
 
@@ -124,7 +126,7 @@ def load_models(folders: Sequence[str], data: str) -> list[ScoredModel]:
 
 
 def _is_saved_model(folder: str) -> bool:
-    return tf.io.gfile.exists(join(folder, EXPORT))
+    return gfile.exists(join(folder, EXPORT))
 
 
 def _run(folder: str, label: str, data: str, schema: zoo.Schema) -> ScoredModel:
@@ -137,7 +139,7 @@ def _run(folder: str, label: str, data: str, schema: zoo.Schema) -> ScoredModel:
 
 
 def _saved_model(folder: str, data: str, schema: zoo.Schema) -> ScoredModel:
-    loaded = tf.saved_model.load(folder)
+    loaded = tf.saved_model.load(local_folder(folder))
     if _SIGNATURE not in loaded.signatures:
         raise DataError(
             f"{folder} has no signature {_SIGNATURE}, which takes encoded rows; export the model "
@@ -157,7 +159,7 @@ def _saved_model(folder: str, data: str, schema: zoo.Schema) -> ScoredModel:
 
 def _check_card(folder: str, data: str, schema: zoo.Schema) -> None:
     """Raises unless the data have the schema and the vocabularies of the export."""
-    if not tf.io.gfile.exists(join(folder, CARD)):
+    if not gfile.exists(join(folder, CARD)):
         return
     card = read_json(join(folder, CARD))
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import keras
-import tensorflow as tf
 
 import zoo
 from launch.analysis.runs import run_settings
@@ -16,6 +15,7 @@ from launch.run.model_files import load_keras
 from launch.run.starting import compiled_model
 from tf_helen import keras_access
 from tf_helen.layers import DynamicEmbedding
+from tf_helen.stores import gfile
 from zoo.data.files import DataError
 from zoo.data.identity import data_identity
 
@@ -41,7 +41,7 @@ def load_model(path: str, checkpoint: bool = False) -> keras.Model:
     if path.endswith(".keras"):
         if checkpoint:
             raise DataError(f"{path} is a file and has no checkpoints; name the folder of the run")
-        if not tf.io.gfile.exists(path):
+        if not gfile.exists(path):
             raise DataError(f"no file {path}; name a .keras file or the folder of a run")
         return load_keras(path, "name another file")
     settings = run_settings(path)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
 from launch.datasets.parts import PART_BYTES, Part, parts_of
 from launch.datasets.raw import RawData, RowAccount, SharedSplits
@@ -34,6 +33,7 @@ from launch.preparation.time_order import TimeOrder
 from launch.preparation.vocabularies import Totals, Vocabulary
 from launch.preparation.workspace import Workspace
 from launch.raw.files import RawFile
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, shard_bounds
@@ -256,7 +256,7 @@ class TableFile:
         self._path = path
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        with tf.io.gfile.GFile(self._path, "rb") as file:
+        with gfile.GFile(self._path, "rb") as file:
             yield from read_tables(file)
 
 

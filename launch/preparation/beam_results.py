@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam.internal import pickler
 
 from launch.preparation.passes import Files
 from launch.preparation.stages import Bounds
 from launch.preparation.workspace import FINISHED
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json, write_bytes
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, ShardWriter
@@ -34,9 +34,9 @@ def save_result(results: beam.PCollection, path: str, label: str) -> None:
 
 def load_result(path: str) -> list:
     """Reads the elements that `save_result` has written; raises the first `DataError` in them."""
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         found = pickler.loads(file.read())
     found.sort(key=lambda element: element[:-1])
     for element in found:
@@ -57,15 +57,15 @@ def finished_shards(
         files: `Files`, how record files are written.
     """
     known = join(directory, FINISHED)
-    names = set(tf.io.gfile.listdir(known)) if tf.io.gfile.exists(known) else set()
+    names = set(gfile.listdir(known)) if gfile.exists(known) else set()
     found = {}
     for split, parts in bounds.items():
         writer = ShardWriter(directory, schema, split, parts, files.layout, files.compression)
         for number in range(len(parts)):
             name = writer.name(number)
-            if f"{name}.json" in names and tf.io.gfile.exists(join(directory, name)):
+            if f"{name}.json" in names and gfile.exists(join(directory, name)):
                 shard = Shard(**read_json(join(known, f"{name}.json")))
-                if tf.io.gfile.stat(join(directory, name)).length == shard.bytes:
+                if gfile.stat(join(directory, name)).length == shard.bytes:
                     found[split, number] = shard
     return found
 

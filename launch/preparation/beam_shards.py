@@ -16,7 +16,6 @@ from typing import Any
 
 import apache_beam as beam
 import polars as pl
-import tensorflow as tf
 from apache_beam.utils import shared
 
 from launch.preparation.beam_steps import TABLE, Step, pickled
@@ -26,6 +25,7 @@ from launch.preparation.runs import RunFiles
 from launch.preparation.stages import Bounds, PlacedPart, encode_part
 from launch.preparation.values import row_encoder
 from launch.preparation.workspace import FINISHED
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, write_json
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import Shard, ShardWriter
@@ -145,7 +145,7 @@ class _EncodePart(Step):
                         files[split].close()
                     # Beam may try a part again: only the names that it passes on are read.
                     path = paths[split, shard] = join(self._folder, f"{uuid.uuid4().hex}.rows")
-                    file = stack.enter_context(tf.io.gfile.GFile(path, "wb"))
+                    file = stack.enter_context(gfile.GFile(path, "wb"))
                     files[split] = file
                 write_rows(files[split], rows)
         for key, path in paths.items():
@@ -174,5 +174,5 @@ def _write_shard(
 
 def _rows_of(paths: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     for path in paths:
-        with tf.io.gfile.GFile(path, "rb") as file:
+        with gfile.GFile(path, "rb") as file:
             yield from read_rows(file)

@@ -8,10 +8,10 @@ from typing import Any
 
 import apache_beam as beam
 import polars as pl
-import tensorflow as tf
 from apache_beam.internal import pickler
 
 from launch.preparation.exchange import write_table
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 
 TABLE = "table"  # output of a step for tables and files
@@ -56,6 +56,6 @@ def write_tables(table: pl.DataFrame, folder: str) -> str:
         The path, which `launch.preparation.exchange.read_tables` reads.
     """
     path = join(folder, f"{uuid.uuid4().hex}.tables")
-    with tf.io.gfile.GFile(path, "wb") as file:
+    with gfile.GFile(path, "wb") as file:
         write_table(file, table)
     return path

@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from launch.raw.files import RawFile
 from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.stores import gfile
+from tf_helen.stores.schemes import check_reachable
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.folders import (
     final_folder,
@@ -26,7 +28,6 @@ from zoo.data.folders import (
 )
 from zoo.data.locks import FolderLock
 from zoo.data.manifest import FILE_NAME as MANIFEST
-from zoo.data.remote import check_reachable
 from zoo.data.safe_paths import check_plain, inside
 from zoo.data.shard_writer import Shard
 
@@ -129,9 +130,9 @@ class Workspace:
     def shared_scratch(self) -> Iterator[str]:
         """Yields a folder within the hidden one, for files that are removed afterwards."""
         folder = join(self.path, _SCRATCH)
-        if tf.io.gfile.exists(folder):
+        if gfile.exists(folder):
             remove_folder(folder)
-        tf.io.gfile.makedirs(folder)
+        gfile.makedirs(folder)
         try:
             yield folder
         finally:
@@ -139,12 +140,12 @@ class Workspace:
 
     def finish(self) -> None:
         """Renames the folder to its final name."""
-        if tf.io.gfile.exists(join(self.path, STATE)):
-            tf.io.gfile.remove(join(self.path, STATE))
+        if gfile.exists(join(self.path, STATE)):
+            gfile.remove(join(self.path, STATE))
         for name in (_SCRATCH, FINISHED):
-            if tf.io.gfile.exists(join(self.path, name)):
+            if gfile.exists(join(self.path, name)):
                 remove_folder(join(self.path, name))
-        tf.io.gfile.makedirs(self.path)
+        gfile.makedirs(self.path)
         publish_folder(self.path, self._out, last=MANIFEST)
 
     def _found(self) -> dict[str, Any]:
@@ -168,7 +169,7 @@ class Workspace:
                 for number, shard in enumerate(Shard(**entry) for entry in entries):
                     path = inside(self.path, shard.file, STATE)
                     named = shard.file.startswith(f"{split}-{number:05d}-of-")
-                    if not named or tf.io.gfile.stat(path).length != shard.bytes:
+                    if not named or gfile.stat(path).length != shard.bytes:
                         return False
         except (AttributeError, KeyError, TypeError, DataError, tf.errors.OpError):
             return False
@@ -180,16 +181,16 @@ class Workspace:
     def _remove_unfinished(self) -> None:
         """Removes the temporary files of a process that was killed."""
         if is_remote(self.path):
-            folders = list(tf.io.gfile.walk(self.path))
-        else:  # tf.io.gfile.walk follows links
+            folders = list(gfile.walk(self.path))
+        else:  # gfile.walk follows links
             folders = list(os.walk(self.path.removeprefix("file://")))
         for folder, _, names in folders:
             for name in names:
                 if name.startswith(".") and name.endswith(".tmp"):
-                    tf.io.gfile.remove(join(folder, name))
+                    gfile.remove(join(folder, name))
 
     def _remove(self) -> None:
-        if tf.io.gfile.exists(self.path):
+        if gfile.exists(self.path):
             remove_folder(self.path)
 
 
@@ -210,14 +211,14 @@ def check_free(out: str, overwrite: bool) -> None:
     if not out:
         raise DataError("--out is empty; name the folder to write")
     check_reachable(out)
-    if not tf.io.gfile.exists(out):
+    if not gfile.exists(out):
         return
-    if not tf.io.gfile.isdir(out):
+    if not gfile.isdir(out):
         raise DataError(f"--out={out} is a file; name a folder")
-    if tf.io.gfile.listdir(out):
+    if gfile.listdir(out):
         if not overwrite:
             raise DataError(f"--out={out} is not empty; name another folder or add --overwrite")
-        if not (tf.io.gfile.exists(join(out, MANIFEST)) or was_interrupted(out, MANIFEST)):
+        if not (gfile.exists(join(out, MANIFEST)) or was_interrupted(out, MANIFEST)):
             raise DataError(
                 f"--out={out} holds files but no {MANIFEST}, so --overwrite will not delete it; "
                 "name another folder"

@@ -6,17 +6,24 @@ import fnmatch
 import os
 import posixpath
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import tensorflow as tf
 from pyarrow import fs
 
+from tf_helen.stores.fsspec_store import Place, place_of
+from tf_helen.stores.retries import attempted
+from tf_helen.stores.schemes import is_native
+from tf_helen.stores.streams import StoreReader
 from zoo.data.files import DataError
 
 _COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _NATIVE = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")  # read by pyarrow itself
+_OF_STORES = ("s3",)  # read as the other files of a store, if the package for it is there
 _WILD = re.compile(r"[*?\[]")
 _SEARCHED = 1 << 16  # bytes read at once to find a line end
 _IGNORED = (".", "_")  # hidden files, and files of Hadoop's tools such as _SUCCESS
@@ -123,6 +130,8 @@ class RawFile:
             return opener(self._inner)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.path} cannot be opened: {error}") from None
+        except tf.errors.OpError as error:
+            raise DataError(error.message) from None
 
 
 def is_compressed(path: str) -> bool:
@@ -230,6 +239,8 @@ def _matches(system: fs.FileSystem, folder: str, part: str, path: str) -> list[s
         return []
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be listed: {error}") from None
+    except tf.errors.OpError as error:
+        raise DataError(error.message) from None
     return [
         entry.path
         for entry in entries
@@ -243,6 +254,8 @@ def _info(system: fs.FileSystem, inner: str, path: str) -> fs.FileInfo:
         return system.get_file_info(inner)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be reached: {error}") from None
+    except tf.errors.OpError as error:
+        raise DataError(error.message) from None
 
 
 def _scheme(path: str) -> str:
@@ -255,8 +268,8 @@ def _file_system(path: str) -> tuple[fs.FileSystem, str]:
     scheme = _scheme(path)
     if not scheme:
         return fs.LocalFileSystem(), os.path.expanduser(path)
-    if scheme not in _NATIVE:
-        return _from_fsspec(path, scheme)
+    if scheme not in _NATIVE or (scheme in _OF_STORES and not is_native(path)):
+        return _from_store(path)
     try:
         return fs.FileSystem.from_uri(path.replace(" ", "%20"))
     except (OSError, pa.ArrowException, ImportError) as error:
@@ -266,19 +279,46 @@ def _file_system(path: str) -> tuple[fs.FileSystem, str]:
         ) from None
 
 
-def _from_fsspec(path: str, scheme: str) -> tuple[fs.FileSystem, str]:
-    try:
-        import fsspec.core
+class _OfStore(fs.FSSpecHandler):
+    """A store as a file system of pyarrow, which repeats requests that fail."""
 
-        system, inner = fsspec.core.url_to_fs(path)
-    except ImportError as error:
+    def __init__(self, place: Place):
+        super().__init__(place.store.system)
+        self._store, self._scheme = place.store, _scheme(place.path)
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        return pa.PythonFile(StoreReader(self._place(path)), mode="r")
+
+    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+        return self._attempted(paths[0], super().get_file_info, paths)
+
+    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
+        try:
+            return self._attempted(selector.base_dir, super().get_file_info_selector, selector)
+        except tf.errors.FailedPreconditionError as error:
+            raise NotADirectoryError(error.message) from None
+
+    def _place(self, path: str) -> Place:
+        return Place(self._store, f"{self._scheme}://{path.lstrip('/')}", path)
+
+    def _attempted(self, path: str, function: Callable, argument: Any) -> list[fs.FileInfo]:
+        def once() -> list[fs.FileInfo]:
+            self._store.system.invalidate_cache()
+            return function(argument)
+
+        return attempted(self._place(path).path, once)
+
+
+def _from_store(path: str) -> tuple[fs.FileSystem, str]:
+    try:
+        place = place_of(path)
+    except ValueError as error:
+        raise DataError(f"{error}. pyarrow reads {', '.join(_NATIVE)}") from None
+    except tf.errors.OpError as error:
+        raise DataError(error.message) from None
+    if place is None:  # a scheme of TensorFlow only, such as ram://
         raise DataError(
-            f"{path}: a package for {scheme}:// is missing ({error}); pip install it, or download "
-            "the file first"
-        ) from None
-    except (ValueError, OSError) as error:
-        raise DataError(
-            f"{path}: no file system for {scheme}:// ({error}); pyarrow reads "
-            f"{', '.join(_NATIVE)}, and fsspec others. Check the scheme, or download the file first"
-        ) from None
-    return fs.PyFileSystem(fs.FSSpecHandler(system)), inner
+            f"{path}: no file system for {_scheme(path)}:// in raw data; pyarrow reads "
+            f"{', '.join(_NATIVE)}, and fsspec others. Download the file first"
+        )
+    return fs.PyFileSystem(_OfStore(place)), place.inner

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from launch.analysis.norms import RunNorms, measure_norms
 from launch.analysis.runs import TrainedRun
 from launch.evaluate import evaluate
@@ -29,6 +27,7 @@ from launch.run.progressive_history import SliceScores
 from launch.run.published import FILE_NAME as SCORES
 from launch.run.results import short
 from launch.serving.card import run_card
+from tf_helen.stores import gfile
 from tf_helen.version import __version__
 from zoo.data.files import DataError, join, read_json
 from zoo.data.manifest import load_manifest
@@ -318,7 +317,7 @@ def _settings(run: TrainedRun) -> list[str]:
 
 def _export(folder: str) -> list[str] | None:
     export = join(folder, "saved_model")
-    if not tf.io.gfile.exists(join(export, CARD)):
+    if not gfile.exists(join(export, CARD)):
         return None
     card = read_card(export)
     signatures = [
@@ -347,7 +346,7 @@ def _slices(folder: str) -> list[SliceScores]:
 
 def _read(path: str) -> dict[str, Any]:
     """Returns the content of a JSON file; empty if it is absent."""
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return {}
     try:
         content = read_json(path)

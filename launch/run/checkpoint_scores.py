@@ -18,6 +18,7 @@ from launch.run.evaluation import Evaluator
 from launch.run.starting import compiled_model
 from tf_helen.callbacks.state_files import SavedState
 from tf_helen.optimizers.foreign import driver_of
+from tf_helen.stores import gfile
 from tf_helen.training.loss_scaling import unwrap
 from zoo.data.files import DataError, join, write_text
 from zoo.data.identity import data_identity
@@ -88,7 +89,7 @@ class _Scorer:
             self._load(saved)
         except (DataError, ValueError, tf.errors.OpError) as error:
             # The chief removes old checkpoints, also while they are read.
-            if tf.io.gfile.exists(f"{saved.path}.index"):
+            if gfile.exists(f"{saved.path}.index"):
                 print(f"{saved.path} was not scored: {error}", flush=True)
             return True
         scores = self._evaluate(self._valid)
@@ -120,5 +121,5 @@ class _Scorer:
 def _identity(saved: SavedState) -> tuple[str, int]:
     """Returns the name of a state and when it was written."""
     path = f"{saved.path}.index"
-    written = tf.io.gfile.stat(path).mtime_nsec if tf.io.gfile.exists(path) else 0
+    written = gfile.stat(path).mtime_nsec if gfile.exists(path) else 0
     return saved.path, written

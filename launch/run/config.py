@@ -7,16 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from launch.run.arguments import make_callbacks, split_callbacks
 from launch.run.frequency_scores import bucket_names
 from launch.run.progressive_settings import Progressive
 from launch.run.strategies import STRATEGIES
 from tf_helen.core.checks import number_above_zero, one_of, whole_number
+from tf_helen.stores import gfile
+from tf_helen.stores.schemes import check_reachable, is_native
 from zoo.data.files import DataError, join, read_text, write_json
 from zoo.data.ledger import MAX_LOST
-from zoo.data.remote import check_reachable
 
 FILE_NAME = "config.json"
 LEDGER = "ledger.json"  # the counts of damaged records
@@ -52,6 +51,7 @@ _MAY_CHANGE = (
     "progress",
     "tensorboard",
     "cluster_wait",
+    "steps_per_execution",
 )
 
 
@@ -84,6 +84,9 @@ class RunConfig:
         resume: boolean, whether to continue the run in `out`, if any. Defaults to `False`.
         overwrite: boolean, whether to replace the run in `out`, if any, when the new run begins.
             Defaults to `False`.
+        steps_per_execution: int, steps that TensorFlow runs at a time, without Python between them;
+            or "auto", about 8192 rows and at most 16 steps and a 64th of an epoch. Progress,
+            checkpoints and SIGTERM wait for the end of an execution. Defaults to 1.
         checkpoint_every: float, minutes between two checkpoints within an epoch; 0: one per step.
             One is also written after every epoch and on SIGTERM. Defaults to 10.
         patience: int, number of epochs without a better validation AUC after which the run stops;
@@ -138,6 +141,7 @@ class RunConfig:
     max_lost: float = MAX_LOST
     resume: bool = False
     overwrite: bool = False
+    steps_per_execution: int | str = 1
     checkpoint_every: float = 10.0
     patience: int = 0
     reduce_lr: float | None = None
@@ -161,6 +165,12 @@ class RunConfig:
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty; name a folder")
             check_reachable(getattr(self, name))
+        if self.tensorboard and not is_native(self.out):
+            raise ValueError(
+                "TensorFlow writes scalars to local folders and gs:// only. Received: "
+                f"tensorboard=True and out={self.out!r}; leave tensorboard out, or name another "
+                "folder"
+            )
         for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("cpu_replicas", 0)):
             whole_number(name, getattr(self, name), low)
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
@@ -181,6 +191,14 @@ class RunConfig:
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
         number_above_zero("cluster_wait", self.cluster_wait)
+        if self.steps_per_execution != "auto":
+            whole_number("steps_per_execution", self.steps_per_execution)
+            whole = self.progressive is None and self.strategy != "parameter_server"
+            if self.steps_per_execution > 1 and not whole:
+                raise ValueError(
+                    f"steps_per_execution={self.steps_per_execution} has no effect in a "
+                    "progressive run and with strategy=parameter_server; leave it out"
+                )
         if self.strategy == "parameter_server":
             self._check_servers()
 
@@ -253,9 +271,9 @@ class RunConfig:
                 other settings, or files of a run without its settings.
         """
         path = join(self.out, FILE_NAME)
-        if tf.io.gfile.exists(self.out) and not tf.io.gfile.isdir(self.out):
+        if gfile.exists(self.out) and not gfile.isdir(self.out):
             raise DataError(f"{self.out} is a file; name a folder for the run")
-        if not tf.io.gfile.exists(path):
+        if not gfile.exists(path):
             if there := files_of_a_run(self.out):
                 raise DataError(
                     f"{self.out} holds {there[0]} but no {FILE_NAME}, so the settings of that run "
@@ -296,7 +314,7 @@ def _fixed(value: Any) -> Any:
 
 def files_of_a_run(folder: str) -> list[str]:
     """Returns the files of a run in a folder, in a fixed order."""
-    return [name for name in FILES if tf.io.gfile.exists(join(folder, name))]
+    return [name for name in FILES if gfile.exists(join(folder, name))]
 
 
 def _load(path: str) -> dict[str, Any]:

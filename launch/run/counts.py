@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
 import zoo
+from tf_helen.stores import gfile
 from zoo.data.vocabulary import vocabulary_path
 
 
@@ -34,7 +34,7 @@ def training_counts(data: str, schema: zoo.Schema) -> dict[str, np.ndarray]:
         [0, 1, 0, 2]
     """
     names = [field.name for field in schema.categorical]
-    if any(tf.io.gfile.exists(vocabulary_path(data, name)) for name in names):
+    if any(gfile.exists(vocabulary_path(data, name)) for name in names):
         return zoo.load_counts(data, schema)
     counts = {name: np.zeros(size, np.int64) for name, size in schema.field_sizes.items()}
     ends = np.cumsum([field.length for field in schema.categorical])

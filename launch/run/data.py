@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from launch.run.config import FILE_NAME as CONFIG
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_text, write_json
 from zoo.data.identity import check_identity, data_identity, vocabulary_checksum
 from zoo.data.schema import FILE_NAME as SCHEMA
@@ -40,7 +40,7 @@ def check_run_data(
         >>> check_run_data("out/frappe", "data/frappe")  # doctest: +SKIP
     """
     found = data_identity(data) if found is None else found
-    if not tf.io.gfile.exists(join(out, CONFIG)):
+    if not gfile.exists(join(out, CONFIG)):
         return found
     expected = load_run_data(out)
     if expected is not None:
@@ -90,7 +90,7 @@ def check_vocabularies(run: str, data: str, model: ClickModel) -> None:
                 data,
             )
         return
-    if tf.io.gfile.exists(join(data, SCHEMA)):
+    if gfile.exists(join(data, SCHEMA)):
         found = data_identity(data, splits=())
     else:
         checksums = {f.name: vocabulary_checksum(data, f.name) for f in model.schema.categorical}
@@ -122,7 +122,7 @@ def load_run_data(out: str) -> dict[str, Any] | None:
         True
     """
     path = join(out, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return None
     try:
         content = json.loads(read_text(path))

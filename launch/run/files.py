@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 import zoo
 from launch.run.checkpoints import FOLDER, Checkpoints
@@ -21,6 +20,7 @@ from launch.run.history import FILE_NAME as HISTORY
 from launch.run.history import best_of, load_history, save_history
 from launch.run.model_files import load_keras
 from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.folders import partial_folder, publish_folder
 
@@ -38,10 +38,10 @@ def begin_run(config: RunConfig, identity: Mapping[str, Any], ledger: zoo.Ledger
         ledger: `zoo.Ledger`, counts of the records; written if any record is damaged.
     """
     folder = config.out
-    replace = config.overwrite and tf.io.gfile.exists(join(config.out, CONFIG))
+    replace = config.overwrite and gfile.exists(join(config.out, CONFIG))
     if replace:
         folder = partial_folder(config.out)
-        if tf.io.gfile.exists(folder):
+        if gfile.exists(folder):
             remove_folder(folder)
     config.save_to(folder)
     save_run_data(folder, identity)
@@ -77,7 +77,7 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
     except DataError:
         known, trouble = [], "damaged"
     if not done and not checkpoints.step:
-        left = [name for name in (HISTORY, BEST) if tf.io.gfile.exists(join(config.out, name))]
+        left = [name for name in (HISTORY, BEST) if gfile.exists(join(config.out, name))]
         if left and config.save_models:
             folder = join(config.out, FOLDER)
             raise DataError(f"{config.out} holds {left[0]}, but {folder} no checkpoint; {advice}")
@@ -139,15 +139,15 @@ def save_best(model: keras.Model, out: str) -> None:
     with complete_or_absent(join(out, BEST)) as temporary, tempfile.TemporaryDirectory() as folder:
         local = os.path.join(folder, BEST)
         model.save(local)
-        tf.io.gfile.copy(local, temporary)
+        gfile.copy(local, temporary)
 
 
 def _damage(path: str) -> str | None:
     """Returns "missing" or "damaged" if a model file cannot be loaded, else `None`."""
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return "missing"
     try:
-        with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        with gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return "damaged" if archive.testzip() else None
     except Exception:  # of any type, as in `load_keras`
         return "damaged"
@@ -173,8 +173,8 @@ def load_best(out: str) -> zoo.models.ClickModel:
         "launch.train with the arguments of the run and --resume restores it from the checkpoint "
         "of its epoch; if that is missing too, train again with --overwrite"
     )
-    if not tf.io.gfile.exists(path):
-        if not tf.io.gfile.exists(join(out, CONFIG)):
+    if not gfile.exists(path):
+        if not gfile.exists(join(out, CONFIG)):
             advice = "train one first: python -m launch.train"
         raise DataError(f"no model at {path}; {advice}")
     return load_keras(path, advice)

@@ -7,9 +7,8 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from tf_helen.core.checks import one_of
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_text, write_text
 
 FILE_NAME = "history.csv"
@@ -164,7 +163,7 @@ def load_history(directory: str) -> list[Epoch]:
         DataError: if the file is malformed.
     """
     path = join(directory, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return []
     try:
         epochs = [

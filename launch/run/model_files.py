@@ -7,6 +7,8 @@ import zipfile
 import keras
 import tensorflow as tf
 
+from tf_helen.stores import gfile
+from tf_helen.stores.local_copies import local_file
 from zoo.data.files import DataError
 
 
@@ -31,14 +33,14 @@ def load_keras(path: str, advice: str) -> keras.Model:
     try:
         # A damaged file may raise almost any error, such as NotImplementedError for an unknown
         # compression, RuntimeError for a password, or zlib.error.
-        with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        with gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
     except Exception as error:
         raise DataError(f"{path} is damaged or unreadable ({error}); {advice}") from None
     if damaged is not None:
         raise DataError(f"{path} is damaged (checksum of {damaged}); {advice}")
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(local_file(path), compile=False)
     except tf.errors.OpError:
         raise
     except Exception as error:

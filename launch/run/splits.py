@@ -9,7 +9,7 @@ import tensorflow as tf
 import zoo
 from launch.run.memory import DataMemory
 from zoo.data.manifest import load_manifest
-from zoo.data.tfrecords import open_split
+from zoo.data.opened_split import open_split
 
 
 class RunData:

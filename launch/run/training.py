@@ -125,7 +125,8 @@ def _train_in(
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        model = compiled_model(config, schema, identity)
+        # The chief of a cluster hands single batches to its workers.
+        model = compiled_model(config, schema, identity, data.steps if chief is None else 0)
         plateau = Plateau(model.optimizer, config.reduce_lr, config.progress)
         facts = {
             "counts": lambda: training_counts(config.data, schema),

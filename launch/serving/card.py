@@ -6,13 +6,12 @@ import dataclasses
 import os
 from typing import Any
 
-import tensorflow as tf
-
 from launch.evaluation.result import FILE_NAME as EVALUATION
 from launch.run.config import FILE_NAME as CONFIG
 from launch.run.data import load_run_data
 from launch.run.history import best_of, load_history
 from launch.run.published import FILE_NAME as SCORES
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json
 from zoo.data.manifest import load_manifest
 
@@ -100,7 +99,7 @@ def _data(run: str, data: str) -> dict[str, Any]:
 
 
 def _json(path: str) -> dict[str, Any]:
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return {}
     try:
         return dict(read_json(path))

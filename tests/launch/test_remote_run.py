@@ -2,18 +2,25 @@
 
 import dataclasses
 
+import fsspec
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_clicks import SMALL, prepare_clicks
 
 import tf_helen
 import zoo
+from launch.evaluate import evaluate
+from launch.export import export_run
+from launch.predict import predict
 from launch.run.checkpoints import Checkpoints
 from launch.run.config import RunConfig
 from launch.run.history import Epoch, load_history, save_history
 from launch.run.plots import plot_runs
+from launch.run.training import train
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import DataError
 
 
@@ -66,5 +73,29 @@ def test_checkpoints(folder):
 @pytest.mark.parametrize("role", ["data", "out"])
 def test_a_file_system_that_is_not_there_is_named(role):
     folders = {"data": "data", "out": "out", role: "nosuch://bucket/x"}
-    with pytest.raises(ValueError, match=r"nosuch://bucket/x: TensorFlow has no file system"):
+    with pytest.raises(ValueError, match=r"nosuch://bucket/x: there is no file system"):
         RunConfig(**folders)
+
+
+@pytest.mark.slow
+def test_prepare_train_resume_export_predict_and_evaluate_in_a_store(tmp_path):
+    fsspec.filesystem("memory").store.clear()
+    data, out, served = "memory://bucket/clicks", "memory://bucket/run", "memory://bucket/served"
+    prepare_clicks(data)
+    prepare_clicks(tmp_path / "clicks")
+    settings = {"model": "dnn", "model_args": SMALL, "batch_size": 64, "progress": False}
+    train(RunConfig(data, out, **settings, epochs=1))
+    history = train(RunConfig(data, out, **settings, epochs=2, resume=True))
+    whole = train(RunConfig(f"{tmp_path}/clicks", f"{tmp_path}/run", **settings, epochs=2))
+    assert [e.loss for e in history.epochs] == [e.loss for e in whole.epochs]
+    assert export_run(out, data, served) == served
+    assert not [name for name in gfile.listdir("memory://bucket") if name.startswith(".")]
+    with gfile.GFile("memory://bucket/rows.csv", "w") as file:
+        file.write("user,item\nu1,i1\nu2,i2\n")
+    assert len(list(predict(served, "memory://bucket/rows.csv"))) == 2
+    (tmp_path / "rows.csv").write_text("user,item\nu1,i1\nu2,i2\n")
+    local = export_run(f"{tmp_path}/run", f"{tmp_path}/clicks", f"{tmp_path}/served")
+    scores = list(predict(local, f"{tmp_path}/rows.csv"))
+    assert list(predict(served, "memory://bucket/rows.csv")) == scores
+    evaluate([out, served], "memory://bucket/scored", data=data, samples=0, progress=False)
+    assert {"evaluation.json", "calibration.png"} <= set(gfile.listdir("memory://bucket/scored"))

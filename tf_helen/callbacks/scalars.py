@@ -7,6 +7,7 @@ import os
 import keras
 import tensorflow as tf
 
+from tf_helen.stores.schemes import is_native
 from tf_helen.training import settle
 
 # The metadata of `tf.summary.scalar`, which needs the package tensorboard.
@@ -21,11 +22,19 @@ class EpochScalars(keras.callbacks.Callback):
     Args:
         log_dir: string, folder for TensorBoard, local or remote. Defaults to `None`: nothing is
             written.
+
+    Raises:
+        ValueError: if the folder is in a store that TensorFlow does not write to.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] | None = None):
         super().__init__()
         self.log_dir = None if log_dir is None else os.fspath(log_dir)
+        if self.log_dir is not None and not is_native(self.log_dir):
+            raise ValueError(
+                "TensorFlow writes summaries to local folders and gs:// only. Received: "
+                f"log_dir={self.log_dir!r}; name another folder"
+            )
         self._writer: tf.summary.SummaryWriter | None = None
 
     def measure(self) -> dict[str, float]:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import posixpath
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_helen.core.folders import remove_folder
+from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.stores import gfile
+from tf_helen.stores.local_copies import new_folder, upload_folder
+from tf_helen.stores.schemes import is_native
 
 _NAME = re.compile(r"ckpt-(\d+)(?:-(\d+))?")
 _PART = re.compile(_NAME.pattern + r"\.(data-.*|json)")
 _PARTIAL = re.compile(r"\.(?:partial-(\d+)|checkpoint\.(\d+)\.tmp)")
 _UNREADABLE = (tf.errors.OpError, ValueError, OSError, RuntimeError, KeyError)
-_REMOTE = re.compile(r"(?!file://)[A-Za-z][A-Za-z0-9+.\-]*://")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +47,29 @@ class SavedState:
 
     def read(self, key: str) -> np.ndarray:
         """Returns the value of a variable by its name in the file."""
-        return tf.compat.v1.train.NewCheckpointReader(self.path).get_tensor(key)
+        return self.reader.get_tensor(key)
 
     def shapes(self) -> dict[str, list[int]]:
         """Returns the shape of every variable in the file, by name."""
-        return tf.compat.v1.train.NewCheckpointReader(self.path).get_variable_to_shape_map()
+        return self.reader.get_variable_to_shape_map()
+
+    @functools.cached_property
+    def reader(self) -> Any:
+        """The reader of the file; of a file in a store, a local copy is read."""
+        path = self.path
+        if self._copy is not None:
+            path = os.path.join(self._copy.name, posixpath.basename(path))
+        return tf.compat.v1.train.NewCheckpointReader(path)
+
+    @functools.cached_property
+    def _copy(self) -> tempfile.TemporaryDirectory | None:
+        """The copies of files in a store, which are removed with this object."""
+        if is_native(self.path):
+            return None
+        folder = tempfile.TemporaryDirectory(prefix="tf-helen-")
+        for path in gfile.glob([f"{self.path}.index", f"{self.path}.data-*"]):
+            gfile.copy(path, os.path.join(folder.name, posixpath.basename(path)))
+        return folder
 
 
 class StateFiles:
@@ -100,29 +123,38 @@ class StateFiles:
         name = f"ckpt-{epoch}-{step}" if step else f"ckpt-{epoch}"
         final = posixpath.join(self.directory, name)
         folder = posixpath.join(self.directory, f".partial-{os.getpid()}")
+        # TensorFlow writes checkpoints to file systems of its own only.
+        scratch = folder if is_native(folder) else new_folder()
         try:
-            tf.io.gfile.makedirs(folder)
-            prefix = posixpath.join(folder, name)
+            gfile.makedirs(scratch)
+            prefix = posixpath.join(scratch, name)
             checkpoint.write(prefix)
-            parts = sorted(tf.io.gfile.glob(f"{prefix}.data-*"))
+            parts = sorted(gfile.glob(f"{prefix}.data-*"))
             content = {
                 "facts": dict(facts or {}),
-                "sizes": {os.path.basename(p): tf.io.gfile.stat(p).length for p in parts},
+                "sizes": {os.path.basename(p): gfile.stat(p).length for p in parts},
                 "index": _sha256(f"{prefix}.index"),
             }
             _write_facts(f"{prefix}.json", content)
-            if problem := _problem(prefix):
+            if problem := _problem(SavedState(prefix, epoch, step, {})):
                 raise OSError(
                     f"{final} was written but cannot be read back ({problem}); earlier states are "
                     "kept. Check the disk"
                 )
+            if scratch != folder:
+                upload_folder(scratch, folder)
             _remove(final)  # a damaged state of the same name
             for path in (f"{prefix}.json", *parts, f"{prefix}.index"):
                 _sync(path)
-                target = posixpath.join(self.directory, os.path.basename(path))
-                tf.io.gfile.rename(path, target, overwrite=True)
+                source, target = (
+                    posixpath.join(parent, os.path.basename(path))
+                    for parent in (folder, self.directory)
+                )
+                gfile.rename(source, target, overwrite=True)
             _sync(self.directory)
         finally:
+            if scratch != folder:
+                shutil.rmtree(scratch, ignore_errors=True)
             with contextlib.suppress(FileNotFoundError, tf.errors.NotFoundError):
                 remove_folder(folder)
         self._damaged.discard(name)
@@ -145,7 +177,7 @@ class StateFiles:
         """Returns the newest intact state, and a message for each newer, damaged one."""
         notes: list[str] = []
         for state in self.newest():
-            problem = _problem(state.path)
+            problem = _problem(state)
             if problem is None:
                 return state, notes
             self._damaged.add(os.path.basename(state.path))
@@ -155,7 +187,7 @@ class StateFiles:
     def whole(self, epoch: int) -> SavedState | None:
         """Returns the state at the end of an epoch if it is intact, else `None`."""
         for state in self.newest():
-            if (state.epoch, state.step) == (epoch, 0) and _problem(state.path) is None:
+            if (state.epoch, state.step) == (epoch, 0) and _problem(state) is None:
                 return state
         return None
 
@@ -165,25 +197,25 @@ class StateFiles:
         Args:
             alone: boolean, whether no other process writes to the folder. Defaults to `False`.
         """
-        if not tf.io.gfile.isdir(self.directory):
+        if not gfile.isdir(self.directory):
             return
-        names = [name.rstrip("/") for name in tf.io.gfile.listdir(self.directory)]
+        names = [name.rstrip("/") for name in gfile.listdir(self.directory)]
         whole = set(self._names())
         for name in names:
             path = posixpath.join(self.directory, name)
             partial = _PARTIAL.fullmatch(name)
             if partial and (alone or not is_running(int(partial[1] or partial[2]))):
-                (remove_folder if partial[1] else tf.io.gfile.remove)(path)
-            elif alone and re.fullmatch(r"ckpt-\d+_temp", name) and tf.io.gfile.isdir(path):
+                (remove_folder if partial[1] else gfile.remove)(path)
+            elif alone and re.fullmatch(r"ckpt-\d+_temp", name) and gfile.isdir(path):
                 remove_folder(path)
             elif alone and _PART.fullmatch(name) and name.split(".")[0] not in whole:
-                tf.io.gfile.remove(path)
+                gfile.remove(path)
 
     def _names(self) -> list[str]:
         """Returns the names of the states that have an index, newest first."""
-        if not tf.io.gfile.isdir(self.directory):
+        if not gfile.isdir(self.directory):
             return []
-        names = [name[:-6] for name in tf.io.gfile.listdir(self.directory) if name[-6:] == ".index"]
+        names = [name[:-6] for name in gfile.listdir(self.directory) if name[-6:] == ".index"]
         return sorted(filter(_NAME.fullmatch, names), key=_position, reverse=True)
 
     def _prune(self, newest: str, protect: set[int]) -> None:
@@ -199,9 +231,9 @@ class StateFiles:
         lines += [f'all_model_checkpoint_paths: "{name}"' for name in reversed(kept)]
         path = posixpath.join(self.directory, "checkpoint")
         temporary = posixpath.join(self.directory, f".checkpoint.{os.getpid()}.tmp")
-        with tf.io.gfile.GFile(temporary, "w") as file:
+        with gfile.GFile(temporary, "w") as file:
             file.write("\n".join(lines) + "\n")
-        tf.io.gfile.rename(temporary, path, overwrite=True)
+        gfile.rename(temporary, path, overwrite=True)
 
 
 def is_running(process: int) -> bool:
@@ -234,18 +266,19 @@ def _position(name: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or 0)
 
 
-def _problem(path: str) -> str | None:
+def _problem(state: SavedState) -> str | None:
     """Reads a state and returns why it cannot be used, or `None`."""
+    path = state.path
     try:
         content = _content(path)
         for name, size in content.get("sizes", {}).items():
             part = posixpath.join(posixpath.dirname(path), posixpath.basename(name))
-            found = tf.io.gfile.stat(part).length
+            found = gfile.stat(part).length
             if found != size:
                 return f"{posixpath.basename(name)} has {found:,} bytes instead of {size:,}"
         if content and content["index"] != _sha256(f"{path}.index"):
             return "the checksum of its index differs"
-        reader = tf.compat.v1.train.NewCheckpointReader(path)
+        reader = state.reader
         for key in reader.get_variable_to_shape_map():
             reader.get_tensor(key)  # checks the checksum
     except _UNREADABLE as error:
@@ -260,11 +293,11 @@ def _facts(path: str) -> dict[str, Any]:
 
 def _content(path: str) -> dict[str, Any]:
     """Returns the JSON content of a state; empty in files of older versions."""
-    if not tf.io.gfile.exists(f"{path}.json"):
+    if not gfile.exists(f"{path}.json"):
         if _position(posixpath.basename(path))[1]:
             raise ValueError("its .json file is missing")
         return {}
-    with tf.io.gfile.GFile(f"{path}.json", "rb") as file:
+    with gfile.GFile(f"{path}.json", "rb") as file:
         written = json.loads(file.read().decode("utf-8"))
     if written["sha256"] != hashlib.sha256(_canonical(written["content"])).hexdigest():
         raise ValueError("the checksum of its .json file differs")
@@ -273,7 +306,7 @@ def _content(path: str) -> dict[str, Any]:
 
 def _write_facts(path: str, content: dict[str, Any]) -> None:
     written = {"sha256": hashlib.sha256(_canonical(content)).hexdigest(), "content": content}
-    with tf.io.gfile.GFile(path, "wb") as file:
+    with gfile.GFile(path, "wb") as file:
         file.write((json.dumps(written, indent=1, sort_keys=True) + "\n").encode("utf-8"))
 
 
@@ -282,20 +315,20 @@ def _canonical(content: Any) -> bytes:
 
 
 def _sha256(path: str) -> str:
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
 def _remove(prefix: str) -> None:
     """Removes a state, its index first."""
-    paths = tf.io.gfile.glob([f"{prefix}.index", f"{prefix}.data-*", f"{prefix}.json"])
+    paths = gfile.glob([f"{prefix}.index", f"{prefix}.data-*", f"{prefix}.json"])
     for path in sorted(paths, key=lambda path: not path.endswith(".index")):
-        tf.io.gfile.remove(path)
+        gfile.remove(path)
 
 
 def _sync(path: str) -> None:
     """Writes a local file to the disk, so that it survives a loss of power."""
-    if _REMOTE.match(path):
+    if is_remote(path):
         return
     with contextlib.suppress(OSError):  # folders of some systems cannot be opened
         descriptor = os.open(path.removeprefix("file://"), os.O_RDONLY)

@@ -106,7 +106,7 @@ class TrainingState:
         """
         shapes = saved.shapes()
         found = _keys_by_name(shapes)
-        reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
+        reader = saved.reader
         changed = ChangedCapacities(self._wholes, found, reader)
         for name in sorted(self._entries.keys() | found.keys()):
             if name not in found:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 
-import tensorflow as tf
-
-SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+from tf_helen.stores import gfile
+from tf_helen.stores.schemes import SCHEME
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
@@ -46,7 +44,7 @@ def remove_folder(folder: str) -> None:
         >>> remove_folder(tempfile.mkdtemp())
     """
     if is_remote(folder):
-        tf.io.gfile.rmtree(folder)
+        gfile.rmtree(folder)
         return
     folder = folder.removeprefix("file://")
     if not os.path.islink(folder):

@@ -151,6 +151,15 @@ class BlockRows:
 
     def at_random(self, plan: tf.data.Dataset) -> tf.data.Dataset:
         paths, known = np.array(self._blocks.paths), self._blocks
+        staged = known.staged
+        if staged is not None and self._kept is None:
+
+            def fetched(*part: tf.Tensor) -> tuple[tf.Tensor, tuple]:
+                place = tf.gather(known.offsets, part[0]), tf.gather(known.sizes, part[0])
+                path = tf.gather(paths, tf.gather(known.files, part[0]))
+                return staged.record(path, *place), part
+
+            return self._decoded(plan.map(fetched, num_parallel_calls=staged.parallel))
 
         def read(*part: tf.Tensor) -> tf.data.Dataset:
             path = tf.gather(paths, tf.gather(known.files, part[0]))
@@ -171,9 +180,11 @@ class BlockRows:
         )
         paths = np.array(self._blocks.paths)[files]
         runs = (paths, self._blocks.offsets[blocks][firsts], counts.astype(np.int64))
-        return tf.data.Dataset.from_tensor_slices(runs).flat_map(
-            lambda path, offset, count: _records(path, offset).take(count)
-        )
+        data = tf.data.Dataset.from_tensor_slices(runs)
+        if self._blocks.staged is not None:
+            self._blocks.staged.read_together(1)
+            data = self._blocks.staged.staged(data)
+        return data.flat_map(lambda path, offset, count: _records(path, offset).take(count))
 
     def _decoded(self, data: tf.data.Dataset) -> tf.data.Dataset:
         def decode(record: tf.Tensor, part: tuple) -> tuple[tf.Tensor, tf.Tensor]:

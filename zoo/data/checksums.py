@@ -3,8 +3,7 @@
 import hashlib
 import os
 
-import tensorflow as tf
-
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.manifest import FILE_NAME, find_split, load_manifest
 from zoo.data.progress import ProgressBar
@@ -60,7 +59,7 @@ def file_checksum(path: str, bar: ProgressBar | None = None) -> str:
         bar: `ProgressBar` that receives the number of bytes read. Defaults to `None`.
     """
     digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             if bar is not None:
@@ -69,7 +68,7 @@ def file_checksum(path: str, bar: ProgressBar | None = None) -> str:
 
 
 def _compare(path: str, size: int, sha256: str, bar: ProgressBar) -> None:
-    trouble, found = None, tf.io.gfile.stat(path).length
+    trouble, found = None, gfile.stat(path).length
     if found != size:
         trouble = f"has {found:,} bytes, its manifest says {size:,}"
     else:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import tensorflow as tf
-
-from zoo.data.remote import check_reachable
+from tf_helen.stores import gfile
+from tf_helen.stores.schemes import check_reachable
 
 MOST_JSON = 1 << 26  # bytes; a schema of 100,000 columns takes a quarter of it
 
@@ -67,14 +66,14 @@ def complete_or_absent(path: str) -> Iterator[str]:
     """
     folder, name = posixpath.split(join(path))
     if folder:
-        tf.io.gfile.makedirs(folder)
+        gfile.makedirs(folder)
     temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        tf.io.gfile.rename(temporary, path, overwrite=True)
+        gfile.rename(temporary, path, overwrite=True)
     finally:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.remove(temporary)
+        if gfile.exists(temporary):
+            gfile.remove(temporary)
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -91,7 +90,7 @@ def write_bytes(path: str, content: bytes) -> None:
         >>> import tempfile
         >>> write_bytes(join(tempfile.mkdtemp(), "a.bin"), b"hello")
     """
-    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+    with complete_or_absent(path) as temporary, gfile.GFile(temporary, "wb") as file:
         file.write(content)
 
 
@@ -149,7 +148,7 @@ def read_text(path: str) -> str:
         >>> read_text(path)
         'one'
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         return file.read().decode("utf-8")
 
 
@@ -174,7 +173,7 @@ def read_json(path: str, most: int = MOST_JSON) -> Any:
         >>> read_json(path)
         {'rows': 3}
     """
-    size = tf.io.gfile.stat(path).length
+    size = gfile.stat(path).length
     if size > most:
         raise DataError(
             f"{path} has {size:,} bytes, at most {most:,} are read; is it the right file?"

@@ -11,9 +11,8 @@ import os
 import posixpath
 from collections.abc import Callable
 
-import tensorflow as tf
-
 from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import join
 
 _HERE = -100  # AT_FDCWD: names are relative to the working directory
@@ -86,14 +85,14 @@ def publish_folder(partial: str, out: str, last: str) -> None:
     restore_folder(out, last)
     if is_remote(out):
         _publish_files(partial, out, last)
-    elif not tf.io.gfile.exists(out):
-        tf.io.gfile.rename(partial, out)
+    elif not gfile.exists(out):
+        gfile.rename(partial, out)
     elif exchange(_local(partial), _local(out)):
         remove_folder(partial)  # the old folder
     else:
         replaced = _beside(out, "replaced")
-        tf.io.gfile.rename(out, replaced)
-        tf.io.gfile.rename(partial, out)
+        gfile.rename(out, replaced)
+        gfile.rename(partial, out)
         remove_folder(replaced)
 
 
@@ -113,17 +112,17 @@ def restore_folder(out: str, last: str) -> None:
         >>> restore_folder("data/frappe", "manifest.json")
     """
     replaced = _beside(out, "replaced")
-    if not tf.io.gfile.exists(replaced):
+    if not gfile.exists(replaced):
         return
-    if not tf.io.gfile.exists(join(out, last)):
-        if not tf.io.gfile.exists(join(replaced, last)):
+    if not gfile.exists(join(out, last)):
+        if not gfile.exists(join(replaced, last)):
             return  # neither is complete, so there is nothing to restore
-        if tf.io.gfile.exists(out):
+        if gfile.exists(out):
             remove_folder(out)
         if not is_remote(out):
-            tf.io.gfile.rename(replaced, out)
+            gfile.rename(replaced, out)
             return
-        _each_file(replaced, out, last, tf.io.gfile.copy)
+        _each_file(replaced, out, last, gfile.copy)
     remove_folder(replaced)
 
 
@@ -142,8 +141,8 @@ def was_interrupted(out: str, last: str) -> bool:
         False
     """
     waiting = (_beside(out, "replaced"), partial_folder(out))
-    return not tf.io.gfile.exists(join(out, last)) and any(
-        tf.io.gfile.exists(join(folder, last)) for folder in waiting
+    return not gfile.exists(join(out, last)) and any(
+        gfile.exists(join(folder, last)) for folder in waiting
     )
 
 
@@ -193,14 +192,14 @@ def _renameat2() -> Callable | None:
 
 def _publish_files(partial: str, out: str, last: str) -> None:
     replaced = _beside(out, "replaced")
-    if tf.io.gfile.exists(join(out, last)):
-        _each_file(out, replaced, last, tf.io.gfile.copy)
-        tf.io.gfile.remove(join(out, last))  # a reader finds no folder rather than a mixture
-    if tf.io.gfile.exists(out):
+    if gfile.exists(join(out, last)):
+        _each_file(out, replaced, last, gfile.copy)
+        gfile.remove(join(out, last))  # a reader finds no folder rather than a mixture
+    if gfile.exists(out):
         remove_folder(out)
-    _each_file(partial, out, last, tf.io.gfile.rename)
+    _each_file(partial, out, last, gfile.rename)
     for folder in (partial, replaced):
-        if tf.io.gfile.exists(folder):
+        if gfile.exists(folder):
             remove_folder(folder)
 
 
@@ -217,7 +216,7 @@ def files_of(folder: str) -> list[str]:
     folder = folder.rstrip("/")
     return sorted(
         posixpath.join(parent, name)[len(folder) :].lstrip("/")
-        for parent, _, names in tf.io.gfile.walk(folder)
+        for parent, _, names in gfile.walk(folder)
         for name in names
     )
 
@@ -226,7 +225,7 @@ def _each_file(source: str, target: str, last: str, transfer: Callable[..., None
     """Copies or renames the files of a folder, `last` at the end."""
     for name in sorted(files_of(source), key=lambda name: name == last):
         path = join(target, name)
-        tf.io.gfile.makedirs(posixpath.dirname(path))
+        gfile.makedirs(posixpath.dirname(path))
         transfer(join(source, name), path, overwrite=True)
 
 

@@ -13,8 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join
 from zoo.data.manifest import find_split, load_manifest
 from zoo.data.schema import Schema
@@ -119,7 +118,7 @@ def vocabulary_checksum(directory: str | os.PathLike[str], field: str) -> str | 
         True
     """
     path = vocabulary_path(directory, field)
-    return _file_digest(path) if tf.io.gfile.exists(path) else None
+    return _file_digest(path) if gfile.exists(path) else None
 
 
 _DIFFERS = {
@@ -149,7 +148,7 @@ def _split_checksums(directory: str | os.PathLike[str], splits: Sequence[str]) -
 
 def _file_digest(path: str) -> str:
     digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -10,8 +10,8 @@ from typing import IO
 from absl import logging
 
 from tf_helen.core.folders import is_remote
+from tf_helen.stores.schemes import check_reachable
 from zoo.data.files import DataError
-from zoo.data.remote import check_reachable
 
 _held: dict[str, tuple[int, int]] = {}  # lock path: (thread that holds it, count)
 _guard = threading.Lock()

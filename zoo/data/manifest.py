@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.safe_paths import check_plain, inside
 
@@ -73,7 +72,7 @@ def load_manifest(directory: str | os.PathLike[str]) -> dict[str, Split]:
         {}
     """
     path = join(directory, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return {}
     try:
         content = read_json(path)
@@ -136,7 +135,7 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
     """
     how = "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
     check_plain(name, "split")
-    if not tf.io.gfile.isdir(join(directory)):
+    if not gfile.isdir(join(directory)):
         raise DataError(f"no data folder {os.fspath(directory)}; prepare the data first: {how}")
     splits = load_manifest(directory)
     split = splits.get(name) or _by_name(directory, name)
@@ -146,13 +145,18 @@ def find_split(directory: str | os.PathLike[str], name: str) -> Split:
             f"{os.fspath(directory)} holds no split {name!r} (splits there: {known}); "
             f"prepare the data first: {how}"
         )
-    missing = [file for file in split.files if not tf.io.gfile.exists(join(directory, file))]
+    there = set(shard_files(directory, name))  # one request, where each costs some time
+    missing = [
+        file
+        for file in split.files
+        if file not in there and not gfile.exists(join(directory, file))
+    ]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(split.files)} files of split {name!r} are missing, first "
             f"{join(directory, missing[0])}; copy them back or prepare the data again: {how}"
         )
-    extra = sorted(set(shard_files(directory, name)) - {*split.files, *split.unused})
+    extra = sorted(there - {*split.files, *split.unused})
     if extra and name not in splits:
         raise DataError(
             f"{os.fspath(directory)} has files of several preparations of split {name!r}, such as "
@@ -213,7 +217,7 @@ def shard_files(directory: str | os.PathLike[str], split: str) -> list[str]:
     )
     return sorted(
         name
-        for name in (entry.rstrip("/") for entry in tf.io.gfile.listdir(join(directory)))
+        for name in (entry.rstrip("/") for entry in gfile.listdir(join(directory)))
         if pattern.fullmatch(name)
     )
 

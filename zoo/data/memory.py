@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from zoo.data.block_order import BlockRows, RowNumbers, ordered_rows
 from zoo.data.ledger import MAX_LOST, Ledger
+from zoo.data.opened_split import open_split
 from zoo.data.record_order import Order, ordered_numbers
 from zoo.data.schema import Schema
-from zoo.data.tfrecords import open_split
 
 _READ = 8192  # rows parsed at once
 
@@ -58,7 +58,8 @@ class RowsInMemory:
                 parts += ordered_rows(opened.blocks, rows, Order(), _READ, False).map(opened.parse)
             else:
                 for path, compression in opened.files:
-                    records = tf.data.TFRecordDataset(path, compression).batch(_READ)
+                    local = path if opened.staged is None else opened.staged.local(path)
+                    records = tf.data.TFRecordDataset(local, compression).batch(_READ)
                     found = list(records.map(opened.parse, num_parallel_calls=tf.data.AUTOTUNE))
                     self._sizes.append(sum(len(part[1]) for part in found))
                     parts += found

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_helen.stores import gfile
 from zoo.data.block_check import count_rows, explain_block
 from zoo.data.files import DataError, join
 from zoo.data.ledger import Damage, FileAccount, mismatch
@@ -162,7 +163,7 @@ def _state(path: str) -> tuple[int, int]:
     if os.path.exists(path):  # TensorFlow reports whole seconds only
         stat = os.stat(path)
         return stat.st_size, stat.st_mtime_ns
-    stat = tf.io.gfile.stat(path)
+    stat = gfile.stat(path)
     return stat.length, stat.mtime_nsec
 
 

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import google_crc32c
-import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, complete_or_absent
 from zoo.data.ledger import Damage
 from zoo.data.record_frame import FOOTER, HEADER, masked, masked_crc32c
@@ -207,7 +207,7 @@ def _plain_local_file(
     if compression == "" and os.path.exists(path):
         return path, []
     local = posixpath.join(scratch, "content")
-    with tf.io.gfile.GFile(path, "rb") as source, open(local, "wb") as output:
+    with gfile.GFile(path, "rb") as source, open(local, "wb") as output:
         if compression == "":
             shutil.copyfileobj(source, output, _CHUNK)
             return local, []

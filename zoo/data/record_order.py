@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.staged_split import StagedSplit
+
 SHUFFLE_ROWS = 100_000  # for shuffle=True
 _OPEN_FILES = 16  # shards read in turn when shuffled
 _BLOCK = 64  # records read from each shard in turn; reading 1 is half as fast
@@ -32,7 +34,11 @@ class Order:
 
 
 def ordered_batches(
-    files: Sequence[tuple[str, str]], order: Order, batch_size: int, drop_remainder: bool
+    files: Sequence[tuple[str, str]],
+    order: Order,
+    batch_size: int,
+    drop_remainder: bool,
+    staged: StagedSplit | None = None,
 ) -> tf.data.Dataset:
     """Reads batches of serialized records.
 
@@ -41,6 +47,7 @@ def ordered_batches(
         order: the order.
         batch_size: rows per batch.
         drop_remainder: drops a last, smaller batch of each epoch.
+        staged: the files in a store, if they are not all on the local disk. Defaults to None.
 
     Returns:
         A dataset of strings [B].
@@ -49,7 +56,7 @@ def ordered_batches(
         >>> ordered_batches([("a.tfrecord", "")], Order(), 8, False).element_spec.dtype
         tf.string
     """
-    return _ordered(files, tf.data.TFRecordDataset, order, batch_size, drop_remainder)
+    return _ordered(files, tf.data.TFRecordDataset, order, batch_size, drop_remainder, staged)
 
 
 def ordered_numbers(
@@ -81,6 +88,7 @@ def _ordered(
     order: Order,
     batch_size: int,
     drop_remainder: bool,
+    staged: StagedSplit | None = None,
 ) -> tf.data.Dataset:
     several = workers()
     # All workers must use the same order, or they repeat some rows and miss others.
@@ -95,7 +103,7 @@ def _ordered(
             skip = (count, index)
         else:
             files = files[index::count]
-    read = functools.partial(_records, files, content, order, skip)
+    read = functools.partial(_records, files, content, order, skip, staged)
     kept = read(seed).cache() if order.cache else None
 
     def epoch(seed: int | tf.Tensor | None) -> tf.data.Dataset:
@@ -136,6 +144,7 @@ def _records(
     content: Callable[..., tf.data.Dataset],
     order: Order,
     skip: tuple[int, int] | None,
+    staged: StagedSplit | None,
     seed: int | tf.Tensor | None,
 ) -> tf.data.Dataset:
     """Returns the records of files, file after file or from several files in turn."""
@@ -148,9 +157,14 @@ def _records(
     if order.shuffle:
         data = data.shuffle(len(files), seed=seed)
     side_by_side = bool(order.shuffle) and len(files) > 1
+    together = min(len(files), _OPEN_FILES) if order.shuffle else 1
+    if staged is not None:
+        staged.read_together(together)
+        data = staged.staged(data)
+        side_by_side = False  # would read further files ahead
     return data.interleave(
         records,
-        cycle_length=min(len(files), _OPEN_FILES) if order.shuffle else 1,
+        cycle_length=together,
         block_length=_BLOCK,
         # With a single file, passing records between threads is up to five times slower.
         num_parallel_calls=tf.data.AUTOTUNE if side_by_side else None,

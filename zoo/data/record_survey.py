@@ -13,8 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
+from tf_helen.stores import gfile
 from zoo.data.block_layout import BlockLayout
 from zoo.data.record_frame import FOOTER, HEADER, header
 from zoo.data.record_layout import BLOCKS, record_layout
@@ -83,7 +82,7 @@ def survey(path: str, compression: str, lengths: bool = True) -> Survey:
     """
     digest, size = hashlib.sha256(), 0
     walker = _Unpacked() if compression else _Lengths()
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
@@ -173,7 +172,7 @@ def followed_length(path: str, most: int) -> int | None:
     if longest is not None and longest <= most:
         return None
     place = 0
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         end = file.size()
         while place + HEADER <= end:
             file.seek(place)

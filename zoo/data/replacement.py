@@ -14,9 +14,8 @@ import os
 import re
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import join
 from zoo.data.manifest import Split, load_manifest, save_split, shard_files
 
@@ -42,10 +41,10 @@ class Replacement:
         self._directory, self._split = directory, split
         self.partial = join(directory, f".{split}.{os.getpid()}.partial")
         self._before = load_manifest(directory).get(split)
-        there = shard_files(directory, split) if tf.io.gfile.isdir(join(directory)) else []
+        there = shard_files(directory, split) if gfile.isdir(join(directory)) else []
         if self._before is not None:
             for name in set(there) & set(self._before.unused) - set(self._before.files):
-                tf.io.gfile.remove(join(directory, name))
+                gfile.remove(join(directory, name))
                 there.remove(name)
         taken = {int((re.search(r"\.v(\d+)\.", name) or "00")[1]) for name in there}
         self.version = next(number for number in range(len(taken) + 1) if number not in taken)
@@ -61,13 +60,13 @@ class Replacement:
             unused = tuple({*self._before.unused, *result.files})
             save_split(directory, split, dataclasses.replace(self._before, unused=unused))
         for name in result.files:
-            tf.io.gfile.rename(join(self.partial, name), join(directory, name), overwrite=True)
+            gfile.rename(join(self.partial, name), join(directory, name), overwrite=True)
         # Removes only files named as files of this split, whatever the old manifest says.
         old = sorted(set(shard_files(directory, split)) - set(result.files))
         if old:
             save_split(directory, split, dataclasses.replace(result, unused=tuple(old)))
             for name in old:
-                tf.io.gfile.remove(join(directory, name))
+                gfile.remove(join(directory, name))
         save_split(directory, split, result)
 
 
@@ -95,7 +94,7 @@ def replacing(directory: str | os.PathLike[str], split: str) -> Iterator[Replace
     try:
         yield replacement
     finally:
-        if tf.io.gfile.exists(replacement.partial):
+        if gfile.exists(replacement.partial):
             remove_folder(replacement.partial)
 
 
@@ -110,10 +109,10 @@ def remove_abandoned(directory: str | os.PathLike[str], split: str) -> None:
         >>> import tempfile
         >>> remove_abandoned(tempfile.mkdtemp(), "train")
     """
-    if is_remote(join(directory)) or not tf.io.gfile.isdir(join(directory)):
+    if is_remote(join(directory)) or not gfile.isdir(join(directory)):
         return
     pattern = re.compile(rf"\.{re.escape(split)}\.(\d+)\.partial", re.ASCII)
-    for name in tf.io.gfile.listdir(join(directory)):
+    for name in gfile.listdir(join(directory)):
         found = pattern.fullmatch(name.rstrip("/"))
         if found and not _runs(int(found[1])):
             remove_folder(join(directory, found[0]))

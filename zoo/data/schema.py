@@ -4,8 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tensorflow as tf
-
+from tf_helen.stores import gfile
 from zoo.data.columns import (
     Categorical,
     Numeric,
@@ -212,12 +211,12 @@ class Schema:
         path = join(directory)
         if not path.endswith(".json"):
             path = join(directory, FILE_NAME)
-        if not tf.io.gfile.exists(path):
+        if not gfile.exists(path):
             raise SchemaError(
                 f"no schema at {path}; prepare the data first: "
                 "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
             )
-        size = tf.io.gfile.stat(path).length
+        size = gfile.stat(path).length
         if size > MOST_JSON:
             raise SchemaError(f"{path} has {size:,} bytes; a schema has at most {MOST_JSON:,}")
         try:

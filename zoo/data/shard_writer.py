@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.batch_check import Rows, checked_batch
 from zoo.data.block_bytes import BlockBytes
 from zoo.data.block_layout import BlockLayout
@@ -334,7 +334,7 @@ class _Sink:
     """A file that is compressed and hashed while it is written."""
 
     def __init__(self, path: str, compression: str):
-        self._file = tf.io.gfile.GFile(path, "wb")
+        self._file = gfile.GFile(path, "wb")
         # No name and time in the header, so that the same content gives the same bytes.
         self._packer = zlib.compressobj(_GZIP_LEVEL, wbits=31) if compression else None
         self._digest, self.size = hashlib.sha256(), 0

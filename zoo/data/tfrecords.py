@@ -1,23 +1,19 @@
 """Writes and reads the TFRecord files of a split."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.block_index import Blocks, find_blocks, is_block_file
+from tf_helen.stores import gfile
 from zoo.data.block_order import BlockRows, ordered_rows
-from zoo.data.block_parse import block_parser
 from zoo.data.files import DataError, join
 from zoo.data.ledger import MAX_LOST, Ledger
-from zoo.data.manifest import Split, find_split, load_manifest
-from zoo.data.progress import ProgressBar
-from zoo.data.record_check import Expected, check_lengths, usable_file
-from zoo.data.record_layout import BLOCKS, DEFAULT_LAYOUT
+from zoo.data.manifest import Split
+from zoo.data.opened_split import open_split
+from zoo.data.record_layout import DEFAULT_LAYOUT
 from zoo.data.record_order import Order, ordered_batches
-from zoo.data.record_parse import Parsed, parser
 from zoo.data.replacement import remove_abandoned, replacing
 from zoo.data.safe_paths import check_plain
 from zoo.data.schema import Schema
@@ -83,7 +79,7 @@ def write_tfrecords(
             "a list"
         )
     bounds = ((0, None),) if rows is None else shard_bounds(rows, shards)
-    if tf.io.gfile.exists(join(directory, "schema.json")):
+    if gfile.exists(join(directory, "schema.json")):
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
     else:
         schema.save(directory)
@@ -198,112 +194,9 @@ def read_tfrecords(
         content = BlockRows(opened.blocks, opened.schema, keep=cache)
         data = ordered_rows(opened.blocks, content, order, batch_size, drop_remainder, skip_batches)
     else:
-        data = ordered_batches(opened.files, order, batch_size, drop_remainder)
+        data = ordered_batches(opened.files, order, batch_size, drop_remainder, opened.staged)
         if skip_batches:
             data = data.skip(skip_batches)
     # Parsing whole batches is several times faster than single records.
-    return data.map(opened.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-class Opened(NamedTuple):
-    """A split whose records are checked.
-
-    Attributes:
-        schema: columns of the rows.
-        files: path and compression of the files to read.
-        blocks: the blocks of the files; None for the layouts with one record per row.
-        parse: parser of a batch of records, or, of blocks, of decoded rows.
-    """
-
-    schema: Schema
-    files: list[tuple[str, str]]
-    blocks: Blocks | None
-    parse: Callable[[tf.Tensor], Parsed]
-
-
-def open_split(
-    directory: str | os.PathLike[str],
-    split: str,
-    schema: Schema | None,
-    ledger: Ledger | None,
-    max_lost: float,
-    group: bool = False,
-    layout: str | None = None,
-    verify: bool = True,
-) -> Opened:
-    """Checks the records of a split; for the arguments see `read_tfrecords`.
-
-    Returns:
-        What to read.
-
-    Raises:
-        DataError: if data are missing, or too many records are lost.
-        SchemaMismatchError: if the folder's schema differs from `schema`.
-
-    Example:
-        >>> opened = open_split("data/frappe", "train", None, None, 0.0)  # doctest: +SKIP
-    """
-    found = find_split(directory, split)
-    if schema is None:
-        schema = Schema.load(directory)
-    elif tf.io.gfile.exists(join(directory, "schema.json")):
-        schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
-    if group and schema.group is None:
-        raise DataError(f"group=True, but schema {schema.name!r} names no group; remove it")
-    if layout and found.layout not in (None, layout):
-        raise DataError(
-            f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
-            f"{found.layout!r}; remove it"
-        )
-    files = [join(directory, name) for name in found.files]
-    layout = found.layout or layout
-    if layout is None:
-        layout = BLOCKS if not found.compression and is_block_file(files[0]) else "packed"
-    # The records of blocks are compressed, not the files.
-    compression = "" if layout == BLOCKS else found.compression
-    expected = Expected(schema, layout, compression)
-    pairs = [(path, compression) for path in files]
-    if verify:
-        others = {
-            sha256: name
-            for split in load_manifest(directory).values()
-            for sha256, name in zip(split.sha256 or (), split.files, strict=False)
-        }
-        pairs = _usable(
-            pairs, found, expected, others, Ledger() if ledger is None else ledger, max_lost
-        )
-    elif layout != BLOCKS:  # `find_blocks` checks the lengths
-        for path in files:
-            check_lengths(path, expected)
-    if layout == BLOCKS:
-        blocks = find_blocks([path for path, _ in pairs], schema)
-        return Opened(schema, pairs, blocks, block_parser(schema, group))
-    return Opened(schema, pairs, None, parser(schema, layout, group))
-
-
-def _usable(
-    files: list[tuple[str, str]],
-    split: Split,
-    expected: Expected,
-    others: Mapping[str, str],
-    ledger: Ledger,
-    max_lost: float,
-) -> list[tuple[str, str]]:
-    """Checks all files, enters them in the ledger, and returns what to read instead of each."""
-    rows = split.total_rows
-    if rows is None:  # upper bound: a frame has 16 bytes, which GZIP compresses at most 1032 times
-        rows = sum(tf.io.gfile.stat(path).length for path, _ in files)
-        rows = rows // 16 * (1032 if expected.compression else 1)
-    usable, own = [], Ledger()
-    checksums = split.sha256 or [None] * len(files)
-    with ProgressBar("checking records", len(files), "files", delay=2.0) as bar:
-        for (path, _), promised, written in zip(files, split.rows, checksums, strict=True):
-            name, compression, account = usable_file(
-                path, expected, promised, max_lost * rows, written, others
-            )
-            usable.append((name, compression))
-            own.add(account)
-            ledger.add(account)
-            bar.update()
-    own.check(max_lost)
-    return usable
+    data = data.map(opened.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return opened.kept_by(data)

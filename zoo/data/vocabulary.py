@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tf_helen.core.folders import is_remote
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, complete_or_absent, join, write_text
 from zoo.data.safe_paths import inside
 from zoo.data.schema import Schema
@@ -52,7 +52,7 @@ def vocabulary_path(directory: str | os.PathLike[str], field: str) -> str:
     name = vocabulary_file(field)
     if name != f"{field}.tsv" and len(field) <= _LONGEST_PLAIN:  # the name in version 0.1
         plain = join(directory, "vocabulary", f"{field}.tsv")
-        if tf.io.gfile.exists(plain):
+        if gfile.exists(plain):
             name = f"{field}.tsv"
     return inside(directory, f"vocabulary/{name}", "schema.json")
 
@@ -99,9 +99,9 @@ def check_file_names(directory: str | os.PathLike[str], schema: Schema) -> None:
     probe = join(directory, "vocabulary", ".capitals")
     write_text(probe, "")
     try:
-        one_for_both = tf.io.gfile.exists(join(directory, "vocabulary", ".CAPITALS"))
+        one_for_both = gfile.exists(join(directory, "vocabulary", ".CAPITALS"))
     finally:
-        tf.io.gfile.remove(probe)
+        gfile.remove(probe)
     if one_for_both:
         raise DataError(
             f"the columns {', '.join(map(repr, clash))} differ in case only, and the file system "
@@ -158,7 +158,7 @@ def write_vocabulary(
         >>> _ = write_vocabulary(tempfile.mkdtemp(), "user", parts)
     """
     path = vocabulary_path(directory, field)
-    with complete_or_absent(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+    with complete_or_absent(path) as temporary, gfile.GFile(temporary, "wb") as file:
         first = True
         for values, counts in parts:
             if len(values) != len(counts) or (first and list(values[:1]) != [OOV]):
@@ -222,7 +222,7 @@ def read_vocabulary(
         (['<oov>', 'ann'], array([0, 3]))
     """
     path = vocabulary_path(directory, field)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         raise DataError(
             f"no vocabulary at {path}; prepare the data first: "
             "python -m launch.prepare --dataset=NAME --out=DIRECTORY"
@@ -249,7 +249,7 @@ def read_vocabulary(
 def _texts(path: str) -> Iterator[str]:
     """Yields whole lines of a file, some megabytes at a time, without the last line end."""
     rest = b""
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         while chunk := file.read(_AT_ONCE):
             lines, end, last = chunk.rpartition(b"\n")
             if not end:

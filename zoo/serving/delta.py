@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
-import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.checksums import file_checksum
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.folders import files_of
@@ -71,7 +71,7 @@ def write_delta(base: str, new: str, out: str) -> DeltaSize:
 
 def _write(base: str, new: str, partial: str) -> DeltaSize:
     before, after = _checksums(base), _checksums(new)
-    tf.io.gfile.makedirs(partial)
+    gfile.makedirs(partial)
     content: dict[str, Any] = {"version": VERSION, "files": after, "base": before}
     rows = changed = 0
     for name, checksum in after.items():
@@ -161,7 +161,7 @@ def apply_delta(base: str, delta: str, out: str) -> str:
 def _apply(base: str, delta: str, partial: str, content: dict[str, Any]) -> None:
     for name, checksum in content["files"].items():
         path, own = join(partial, name), join(delta, "files", name)
-        if tf.io.gfile.exists(own):
+        if gfile.exists(own):
             _copy(own, path)
         elif name == _DATA and "tensors" in content:
             _join_rows(base, delta, path, content["tensors"])
@@ -172,7 +172,7 @@ def _apply(base: str, delta: str, partial: str, content: dict[str, Any]) -> None
 
 
 def _join_rows(base: str, delta: str, path: str, tensors: list[dict[str, Any]]) -> None:
-    tf.io.gfile.makedirs(posixpath.dirname(path))
+    gfile.makedirs(posixpath.dirname(path))
     with (
         _open(join(base, _DATA)) as old,
         _open(join(delta, "rows.bin")) as values,
@@ -198,7 +198,7 @@ def _join_rows(base: str, delta: str, path: str, tensors: list[dict[str, Any]]) 
 
 def _load(delta: str) -> dict[str, Any]:
     path = join(delta, FILE)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         raise DataError(f"no delta in {delta}; write one with launch.export --since=EXPORT")
     try:
         content = read_json(path)
@@ -251,7 +251,7 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _open(path: str, mode: str = "rb") -> IO[bytes]:
-    return tf.io.gfile.GFile(path, mode)
+    return gfile.GFile(path, mode)
 
 
 def _checksums(folder: str) -> dict[str, str]:
@@ -259,9 +259,9 @@ def _checksums(folder: str) -> dict[str, str]:
 
 
 def _size(path: str) -> int:
-    return tf.io.gfile.stat(path).length
+    return gfile.stat(path).length
 
 
 def _copy(source: str, target: str) -> None:
-    tf.io.gfile.makedirs(posixpath.dirname(target))
-    tf.io.gfile.copy(source, target, overwrite=True)
+    gfile.makedirs(posixpath.dirname(target))
+    gfile.copy(source, target, overwrite=True)

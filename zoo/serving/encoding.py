@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.columns import Categorical
 from zoo.data.files import DataError
 from zoo.data.identity import check_identity, vocabulary_checksum
@@ -104,7 +105,7 @@ def lookup_table(
     if field.encoding not in _NEEDS_A_VOCABULARY:
         return None
     path = vocabulary_path(directory, field.name)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         raise DataError(f"no vocabulary at {path}; pass the data folder that the run used")
     if checksum is not None:
         check_identity(

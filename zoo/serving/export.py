@@ -12,9 +12,10 @@ from tensorflow.core.protobuf import fingerprint_pb2
 
 from tf_helen.core import row_reuse
 from tf_helen.layers import Embedding
+from tf_helen.stores import gfile
+from tf_helen.stores.schemes import check_reachable
 from zoo.data.files import join, write_bytes
 from zoo.data.folders import final_folder
-from zoo.data.remote import check_reachable
 from zoo.data.schema import Schema
 from zoo.models import ClickModel
 from zoo.serving.model_card import write_card
@@ -96,10 +97,10 @@ def _save(scorer: RawScorer, folder: str) -> None:
 def _set_fingerprint(folder: str) -> None:
     """Replaces the random identifier of a SavedModel, so that equal exports have equal bytes."""
     path = join(folder, "fingerprint.pb")
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return
     content = fingerprint_pb2.FingerprintDef()
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         content.ParseFromString(file.read())
     content.uuid = ""
     known = hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()

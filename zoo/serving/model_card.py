@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_helen.stores import gfile
 from tf_helen.version import __version__
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.identity import vocabulary_checksum
@@ -55,7 +56,7 @@ def read_card(folder: str) -> dict[str, Any]:
         'float32'
     """
     path = join(folder, FILE)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         raise DataError(f"no {FILE} in {folder}; export the model again with this version")
     try:
         found = read_json(path)
@@ -103,7 +104,7 @@ def tables_card(scorer: RawScorer) -> dict[str, Any]:
 def _signatures(folder: str) -> dict[str, Any]:
     """Returns the tensors of each signature, which clients in C name directly."""
     saved = saved_model_pb2.SavedModel()
-    with tf.io.gfile.GFile(join(folder, EXPORT), "rb") as file:
+    with gfile.GFile(join(folder, EXPORT), "rb") as file:
         saved.ParseFromString(file.read())
     found = {}
     for name, signature in sorted(saved.meta_graphs[0].signature_def.items()):

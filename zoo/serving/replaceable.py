@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
+from tf_helen.stores.local_copies import new_folder, upload_folder
+from tf_helen.stores.schemes import is_native
 from zoo.data.files import DataError, join
 from zoo.data.folders import (
     final_folder,
@@ -35,12 +37,12 @@ def check_replaceable(out: str, marker: str, what: str) -> None:
     Example:
         >>> check_replaceable("absent", "saved_model.pb", "a SavedModel")
     """
-    if not tf.io.gfile.exists(out):
+    if not gfile.exists(out):
         return
-    if not tf.io.gfile.isdir(out):
+    if not gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
-    is_same = tf.io.gfile.exists(f"{out}/{marker}") or was_interrupted(out, marker)
-    if tf.io.gfile.listdir(out) and not is_same:
+    is_same = gfile.exists(f"{out}/{marker}") or was_interrupted(out, marker)
+    if gfile.listdir(out) and not is_same:
         raise DataError(f"{out} holds files other than {what}; name another folder")
 
 
@@ -56,7 +58,7 @@ def check_export_folder(folder: str) -> None:
     Example:
         >>> check_export_folder("served")  # doctest: +SKIP
     """
-    if not tf.io.gfile.exists(join(folder, EXPORT)):
+    if not gfile.exists(join(folder, EXPORT)):
         raise DataError(f"no SavedModel in {folder}; name a folder that launch.export wrote")
 
 
@@ -71,7 +73,8 @@ def replacing(out: str, marker: str, what: str) -> Iterator[str]:
         marker, what: as of `check_replaceable`.
 
     Yields:
-        String, an absent folder.
+        String, an absent folder on a file system of TensorFlow; if `out` is in another store, it
+        is local and uploaded at the end of the block.
 
     Raises:
         DataError: if `out` holds anything else, or another process writes it.
@@ -85,11 +88,15 @@ def replacing(out: str, marker: str, what: str) -> Iterator[str]:
         restore_folder(out, marker)
         check_replaceable(out, marker, what)
         partial = partial_folder(out)
-        if tf.io.gfile.exists(partial):  # left by a killed process
+        if gfile.exists(partial):  # left by a killed process
             remove_folder(partial)
+        scratch = partial if is_native(partial) else os.path.join(new_folder(), "written")
         try:
-            yield partial
+            yield scratch
+            if scratch != partial:
+                upload_folder(scratch, partial)
             publish_folder(partial, out, last=marker)
         finally:
-            if tf.io.gfile.exists(partial):
-                remove_folder(partial)
+            for folder in {partial, scratch}:
+                if gfile.exists(folder):
+                    remove_folder(folder)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
+from tf_helen.stores import gfile
 from zoo.data.files import DataError
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
@@ -57,7 +58,7 @@ def tensor_places(path: str) -> list[TensorPlace]:
     Example:
         >>> tensor_places("served/variables/variables.index")  # doctest: +SKIP
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with gfile.GFile(path, "rb") as file:
         content = file.read()
     try:
         found = [_place(key, value) for key, value in _entries(content) if key]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.stores.local_copies import local_folder
 from zoo.data.files import DataError
 from zoo.serving.replaceable import check_export_folder
 
@@ -39,7 +40,7 @@ def to_onnx(saved_model: str) -> bytes:
     except ImportError:
         raise ImportError("ONNX needs tf2onnx: pip install 'tf-helen[onnx]'") from None
     check_export_folder(saved_model)
-    loaded = tf.saved_model.load(saved_model)
+    loaded = tf.saved_model.load(local_folder(saved_model))
     if _SIGNATURE not in loaded.signatures:
         raise DataError(f"{saved_model} has no signature {_SIGNATURE}; export the model again")
     serve = loaded.signatures[_SIGNATURE]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.columns import Categorical
 from zoo.data.files import join, write_bytes
 from zoo.data.vocabulary import vocabulary_path
@@ -71,7 +72,7 @@ def write_warmup(folder: str, scorer: RawScorer, data: str, requests: int) -> No
         return
     values = {f.name: _values(data, f) for f in scorer.schema.categorical}
     path = join(folder, FILE)
-    tf.io.gfile.makedirs(path.rsplit("/", 1)[0])
+    gfile.makedirs(path.rsplit("/", 1)[0])
     write_bytes(path, b"")  # TFRecordWriter does not write to all file systems by itself
     with tf.io.TFRecordWriter(path) as writer:
         for signature, inputs in itertools.islice(_requests(scorer, values), requests):
@@ -114,7 +115,7 @@ def _varint(value: int) -> bytes:
 
 def _values(data: str, field: Categorical) -> list[str]:
     if field.encoding == "vocabulary":
-        with tf.io.gfile.GFile(vocabulary_path(data, field.name), "rb") as file:
+        with gfile.GFile(vocabulary_path(data, field.name), "rb") as file:
             lines = [file.readline() for _ in range(_VALUES)]
         texts = [line.decode().rpartition("\t")[0] for line in lines if line]
         return [text for text in texts[1:] if text] or [""]

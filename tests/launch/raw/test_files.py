@@ -117,14 +117,11 @@ def test_what_cannot_be_read_is_said_in_one_line(folder, tmp_path, monkeypatch):
         RawFile(f"{folder}/none.csv")
     with pytest.raises(DataError, match="day is a folder; name a file"):
         RawFile(f"{folder}/day")
-    with pytest.raises(DataError, match=r"no file system for nosuch://.*pyarrow reads.*download"):
+    with pytest.raises(DataError, match=r"no file system for nosuch://.*pyarrow reads"):
         RawFile("nosuch://bucket/a.csv")
     monkeypatch.setitem(sys.modules, "dropboxdrivefs", None)
-    with pytest.raises(DataError, match=r"for dropbox:// is missing.*pip install.*download"):
+    with pytest.raises(DataError, match=r"no file system for dropbox://.*install the package"):
         list_raw("dropbox://folder/*.csv")
-    monkeypatch.setitem(sys.modules, "fsspec.core", None)
-    with pytest.raises(DataError, match=r"for memory:// is missing \(.*fsspec"):
-        RawFile("memory://a.csv")
 
 
 def test_a_truncated_archive_is_an_error(folder):
