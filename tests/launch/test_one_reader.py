@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 import json
+import os
 from collections import Counter
 
 import numpy as np
@@ -158,6 +159,7 @@ def test_every_reader_gives_the_same_bits_and_names_the_same_rows(
 ):
     made, saved, encoder = model
     loaded = tf.saved_model.load(saved)
+    vocabularies = os.path.dirname(saved)
     monkeypatch.setattr(tf.saved_model, "load", lambda folder: loaded)  # takes most of the time
 
     @examples(6)
@@ -184,6 +186,9 @@ def test_every_reader_gives_the_same_bits_and_names_the_same_rows(
         assert [score for score in predicted if score is not None] == trained.tolist()
         (frame,) = table_rows([str(path)])(RowAccount())
         assert served_scores(loaded, frame) == [trained.tolist()] * 2
+        ((streamed, _),) = zoo.read_stream(frame.to_dicts(), vocabularies, SCHEMA)
+        for name, values in features.items():
+            np.testing.assert_array_equal(streamed[name], values)
         by_ids = loaded.signatures["serve_ids"](**features)["probability"]
         assert by_ids.numpy().tolist() == trained.tolist()
 

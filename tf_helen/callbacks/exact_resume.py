@@ -58,6 +58,10 @@ class ExactResume(keras.callbacks.Callback):
             `EarlyStopping`, whose attributes (numbers, strings, arrays and lists of them) are part
             of the state. Defaults to `()`.
         verbose: 1 to print that the training resumes from a state, or 0. Defaults to 1.
+        stream: source of the batches with a position of its own, such as the `stream` of
+            `zoo.read_stream`: an object with `state()` (a dict that JSON can represent),
+            `restore(state)` and `advance(batches)`. Its state is part of the state, and batches
+            that were trained before are not read again. Defaults to `None`.
 
     Raises:
         ValueError: on arguments out of range, a state of another model or optimizer, if all states
@@ -87,6 +91,7 @@ class ExactResume(keras.callbacks.Callback):
         keep: int = 2,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 1,
+        stream: Any = None,
     ):
         super().__init__()
         if isinstance(minutes, bool) or not minutes >= 0:
@@ -98,6 +103,7 @@ class ExactResume(keras.callbacks.Callback):
             )
         self.files = StateFiles(os.fspath(directory), keep)
         self.minutes, self.others, self.verbose = float(minutes), list(callbacks), verbose
+        self.stream = stream
         self._states: dict[bool, TrainingState] = {}
         self._looked = False
         self._pending: SavedState | None = None  # loaded when its step is reached
@@ -114,12 +120,13 @@ class ExactResume(keras.callbacks.Callback):
 
     def facts(self) -> dict[str, Any]:
         """Returns the part of the state that is saved as JSON."""
-        return {
+        facts = {
             "history": self._history(),
             "logs": self._logs,
             "callbacks": attributes_of(self.others),
             "stopped": bool(self.model.stop_training),
         }
+        return facts if self.stream is None else {**facts, "stream": self.stream.state()}
 
     def restore_facts(self, facts: Mapping[str, Any]) -> None:
         """Restores the result of `facts`."""
@@ -177,6 +184,13 @@ class ExactResume(keras.callbacks.Callback):
         if self.verbose:
             print(f"resuming from {saved.path}: epoch {saved.epoch}, step {saved.step}")
         first = saved.epoch
+        if self.stream is not None:
+            if "stream" not in saved.facts:
+                raise ValueError(
+                    f"{saved.path} holds no position of a stream; it was saved without `stream`. "
+                    "Use another folder"
+                )
+            self.stream.restore(saved.facts["stream"])  # before its first batch is read
         if saved.step:
             self._pending = saved
             self.restore_facts(saved.facts)
@@ -201,6 +215,8 @@ class ExactResume(keras.callbacks.Callback):
             self._read = batch + 1
             self._leave_if_asked(saved=False)
             return
+        if self.stream is not None:
+            self.stream.advance(batch + 1 - self._step)
         self._step, self._logs = batch + 1, _numbers(logs)
         if self._step > self._known_step and self._is_due():
             self.save(self._epoch, self._step)
@@ -230,7 +246,9 @@ class ExactResume(keras.callbacks.Callback):
 
         def skip(iterator):
             nonlocal done, batch
-            for number in range(size):
+            if self.stream is not None:  # it continues after these batches
+                batch = _example(iterator) if batch is None else batch
+            for number in range(size if self.stream is None else 0):
                 try:
                     batch = next(iterator)
                 except (StopIteration, tf.errors.OutOfRangeError):
@@ -244,6 +262,8 @@ class ExactResume(keras.callbacks.Callback):
                 model.train_function = train
                 self._pending = None
                 self.load(saved)
+                if self.stream is not None:
+                    self._step = done  # `fit` counts this execution as a whole
                 self._take_attributes()
                 self._show_history()
             return {name: tf.constant(value) for name, value in self._logs.items()}
@@ -299,6 +319,15 @@ class ExactResume(keras.callbacks.Callback):
             state = "state saved" if saved else "the last saved state is"
             print(f"\nstopped by SIGTERM; {state} in {self.files.directory}", file=sys.stderr)
         raise Terminated
+
+
+def _example(iterator: Any) -> Any:
+    """Returns a batch of zeros like those of an iterator, to create variables with."""
+
+    def zeros(spec: tf.TensorSpec) -> tf.Tensor:
+        return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+
+    return tf.nest.map_structure(zeros, iterator.element_spec)
 
 
 def _too_few(saved: SavedState, steps: int) -> ValueError:

@@ -17,15 +17,17 @@ file. 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_helen.stores import gfile
-from zoo.data.columns import Categorical
+from tf_helen.stores.local_copies import local_file
+from zoo.data.columns import Categorical, Numeric
 from zoo.data.files import DataError
 from zoo.data.identity import check_identity, vocabulary_checksum
+from zoo.data.schema import Schema
 from zoo.data.subnormals import flush, flush_array
 from zoo.data.vocabulary import vocabulary_path
 
@@ -114,7 +116,8 @@ def lookup_table(
             directory,
             "the model",
         )
-    table = tf.lookup.StaticHashTable(_Vocabulary(path, field.name), default_value=0)
+    initializer = _Vocabulary(local_file(path), field.name)
+    table = tf.lookup.StaticHashTable(initializer, default_value=0)
     if int(table.size()) != field.size:
         raise DataError(
             f"{path} has {int(table.size())} ids, and the model's field {field.name!r} has "
@@ -154,6 +157,64 @@ def ids_from_text(
     values = tf.ragged.boolean_mask(values, values != "")
     ids = values.with_flat_values(_ids(field, values.flat_values, table))
     return ids.to_tensor(default_value=-1, shape=[None, field.length])
+
+
+def encoded_columns(
+    schema: Schema,
+    raw: Mapping[str, tf.Tensor],
+    tables: Mapping[str, tf.lookup.StaticHashTable | None],
+) -> dict[str, tf.Tensor]:
+    """Encodes the raw columns of a schema.
+
+    Args:
+        schema: the columns.
+        raw: dict by column: strings `[B]` for fields, numbers `[B]` for numeric columns.
+        tables: the result of `lookup_table` by field; fields without a table may be absent.
+
+    Returns:
+        `{"ids": int32 [B, W], "numeric": float32 [B, N]}`, with the kinds of columns of the schema.
+    """
+    features = {}
+    if schema.categorical:
+        columns = [
+            ids_from_text(field, raw[field.name], tables.get(field.name))
+            for field in schema.categorical
+        ]
+        features["ids"] = tf.concat(columns, axis=1)
+    if schema.numeric:
+        features["numeric"] = present_numbers(
+            schema.numeric, [raw[column.name] for column in schema.numeric]
+        )
+    return features
+
+
+def present_numbers(columns: Sequence[Numeric], values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns numbers `[B, N]`, with the missing value of a column where one is not finite.
+
+    Args:
+        columns: the columns.
+        values: float32 `[B]` of each.
+    """
+    present = tf.stack(list(values), axis=1)
+    missing = tf.constant([column.missing_value for column in columns], tf.float32)
+    return tf.where(tf.math.is_finite(present), present, missing)
+
+
+def numbers_from_text(text: tf.Tensor) -> tf.Tensor:
+    """Reads numbers from text that matches `NUMBER`.
+
+    Args:
+        text: strings `[n]`.
+
+    Returns:
+        float64 `[n]`, NaN where the text is not a number.
+
+    Example:
+        >>> numbers_from_text(tf.constant([" 1.5", "x"])).numpy().tolist()
+        [1.5, nan]
+    """
+    numbers, present = _numbers(text)
+    return tf.where(present, numbers, tf.constant(float("nan"), numbers.dtype))
 
 
 def hash_ids(field: Categorical, values: Sequence[str] | np.ndarray) -> np.ndarray:

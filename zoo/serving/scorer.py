@@ -10,9 +10,9 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.layers import DynamicEmbedding, Embedding
 from tf_helen.layers.lookups import replaced_lookups
-from zoo.data.schema import Categorical, Numeric, Schema
+from zoo.data.schema import Schema
 from zoo.models import ClickModel
-from zoo.serving.encoding import ids_from_text, lookup_table
+from zoo.serving.encoding import encoded_columns, lookup_table, present_numbers
 from zoo.serving.input_names import input_names
 from zoo.serving.lookups import served_lookups
 from zoo.serving.stored_tables import StoredTable, stored_tables
@@ -133,7 +133,7 @@ class RawScorer(tf.Module):
             checked["ids"] = tf.where(several, tf.maximum(ids, -1), tf.maximum(ids, 0))
         if "numeric" in features:
             columns = tf.unstack(features["numeric"], axis=1)
-            checked["numeric"] = _numbers(self.schema.numeric, columns)
+            checked["numeric"] = present_numbers(self.schema.numeric, columns)
         return self._score_features(checked)
 
     def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -171,17 +171,8 @@ class RawScorer(tf.Module):
 
     def _encoded(self, schema: Schema, raw: Raw) -> dict[str, tf.Tensor]:
         """Returns the features of the columns of a schema."""
-        features = {}
-        if schema.categorical:
-            columns = [self._ids(f, raw[self.inputs[f.name]]) for f in schema.categorical]
-            features["ids"] = tf.concat(columns, axis=1)
-        if schema.numeric:
-            numbers = [raw[self.inputs[c.name]] for c in schema.numeric]
-            features["numeric"] = _numbers(schema.numeric, numbers)
-        return _same_rows(features)
-
-    def _ids(self, field: Categorical, text: tf.Tensor) -> tf.Tensor:
-        return ids_from_text(field, text, self.tables.get(field.name))
+        columns = {column.name: raw[self.inputs[column.name]] for column in schema.columns}
+        return _same_rows(encoded_columns(schema, columns, self.tables))
 
     def _scores(self, features: Raw) -> dict[str, tf.Tensor]:
         with replaced_lookups(self._lookups):
@@ -191,13 +182,6 @@ class RawScorer(tf.Module):
 def _outputs(logits: tf.Tensor) -> dict[str, tf.Tensor]:
     logit = tf.reshape(logits, [-1])
     return {"probability": tf.sigmoid(logit), "logit": logit}
-
-
-def _numbers(columns: Sequence[Numeric], values: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns numbers `[B, N]`, with the missing value of a column where one is not finite."""
-    present = tf.stack(list(values), axis=1)
-    missing = tf.constant([column.missing_value for column in columns], tf.float32)
-    return tf.where(tf.math.is_finite(present), present, missing)
 
 
 def _same_rows(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -1,0 +1,1 @@
+"""Rows of streams as batches, for online training."""
