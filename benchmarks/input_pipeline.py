@@ -8,7 +8,8 @@
    with Adam on batches in memory. Goal with the default layout: reading alone gives 10 times the
    rows per second of training.
 2. Trains epochs of `launch.train` on the default layout; after each, the same number of steps of
-   the same model on batches in memory. Goal: an epoch takes at most 1.10 times its steps.
+   the same model on batches in memory, for each value of `--steps_per_execution`. Goal: an epoch
+   takes at most 1.10 times its steps.
 
 Each ratio is given twice: of rows per second, and of rows per CPU second (all threads), which other
 work on the machine changes less.
@@ -20,6 +21,7 @@ fuxictr, whose loaders read the same rows in turn with the others.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -48,6 +50,9 @@ _SHARDS = flags.DEFINE_integer("shards", 4, "Record files.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds, reader and training in turn.")
 _DATA = flags.DEFINE_string("data", None, "Prepared folder whose training rows are used.")
 _PEERS = flags.DEFINE_string("peers", None, "Python with torch and fuxictr.")
+_AT_ONCE = flags.DEFINE_list(
+    "steps_per_execution", ["1", "auto"], "Values of --steps_per_execution whose epochs are timed."
+)
 _MODELS = flags.DEFINE_list("models", ["deepfm", "dnn"], "Models whose epochs are timed.")
 
 FIELDS, NUMBERS, FIELD_SIZE = 26, 13, 40_000
@@ -229,7 +234,7 @@ def time_epochs(parent: str, schema: zoo.Schema, batches: list, rows: int) -> No
     folder = f"{parent}/epochs"
     zoo.write_tfrecords(folder, schema, "train", batches, _SHARDS.value)
     zoo.write_tfrecords(folder, schema, "valid", batches[:1])
-    for model in _MODELS.value:
+    for model, at_once in itertools.product(_MODELS.value, _AT_ONCE.value):
         bare, ratios = Steps(folder, model), []
 
         def after_epoch(epoch, bare=bare, ratios=ratios) -> None:
@@ -237,12 +242,14 @@ def time_epochs(parent: str, schema: zoo.Schema, batches: list, rows: int) -> No
                 ratios.append(epoch.seconds / bare.seconds(-(-rows // _BATCH.value))[0])
 
         config = RunConfig(
-            folder, f"{parent}/run-{model}", model=model, epochs=1 + _ROUNDS.value,
+            folder, f"{parent}/run-{model}-{at_once}", model=model, epochs=1 + _ROUNDS.value,
             batch_size=_BATCH.value, evaluate_test=False, save_models=False, progress=False,
+            steps_per_execution=at_once if at_once == "auto" else int(at_once),
         )  # fmt: skip
         train(config, after_epoch=after_epoch)
         print(
-            f"{model}: an epoch of launch.train takes {np.median(ratios):.3f} times its steps "
+            f"{model}, steps_per_execution={at_once}: an epoch of launch.train takes "
+            f"{np.median(ratios):.3f} times its steps "
             f"({', '.join(f'{ratio:.3f}' for ratio in ratios)})"
         )
 

@@ -98,10 +98,12 @@ class _StepLosses(keras.callbacks.Callback):
         self._board, self._before, self._skipped = board, before, skipped
         # The mean loss of the steps of an interrupted process is not known.
         self._last = None if skipped else (0, 0.0)
+        self._done = skipped
 
     def on_train_batch_end(self, batch, logs=None):
-        done = self._skipped + batch + 1
-        if done % EVERY:
+        before, done = self._done, self._skipped + batch + 1
+        self._done = done
+        if before // EVERY == done // EVERY:  # several steps may be executed at once
             return
         mean = float(logs["loss"])  # of all steps of the epoch so far
         if self._last is not None:

@@ -161,7 +161,8 @@ class Checkpoints(ExactResume):
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._known_step + batch + 1
-        if step == self._steps:
+        # The last execution of an epoch may have fewer steps than the others.
+        if self._steps is not None and step >= self._steps:
             return  # the caller scores the epoch, or calls `save_trained`
         if self._is_due():
             self.save(self._epoch, step)

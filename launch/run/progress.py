@@ -44,14 +44,15 @@ class Progress(keras.callbacks.Callback):
         return self._seconds_before + now
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._done = self._done_before
+        self._done, self._steps = self._done_before, 0
         self._bar = ProgressBar(
             self._description, self._rows, show=self._show, done=self._done_before
         )
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        rows = self._batch_size
+        rows = self._batch_size * (batch + 1 - self._steps)  # of all steps of the execution
+        self._steps = batch + 1
         if self._rows is not None:
             rows = min(rows, self._rows - self._done)
         self._done += rows

@@ -19,6 +19,10 @@ from launch.run.memory import DataMemory
 from launch.run.strategies import make_strategy
 from zoo.data.identity import data_identity
 
+_ROWS_AT_ONCE = 8192  # with steps_per_execution="auto"
+_MOST_STEPS = 16  # per execution
+_EXECUTIONS = 64  # per epoch, at least, for progress and checkpoints
+
 
 def checked_data(
     config: RunConfig, memory: DataMemory | None = None
@@ -69,7 +73,7 @@ def checked_strategy(config: RunConfig) -> tf.distribute.Strategy:
 
 
 def compiled_model(
-    config: RunConfig, schema: zoo.Schema, identity: Mapping[str, Any]
+    config: RunConfig, schema: zoo.Schema, identity: Mapping[str, Any], steps: int = 0
 ) -> zoo.models.ClickModel:
     """Makes the model of a run and compiles it; call it in the scope of the strategy.
 
@@ -77,6 +81,8 @@ def compiled_model(
         config: `RunConfig`, the settings of the run.
         schema: `zoo.Schema`, the columns.
         identity: checksums of the data, from `checked_data`.
+        steps: int, steps per epoch, for `steps_per_execution="auto"`. Defaults to 0: one step per
+            execution.
 
     Returns:
         The model.
@@ -90,5 +96,30 @@ def compiled_model(
     if arguments.get("frequency") == "dataset":
         arguments["frequency"] = zoo.load_counts(config.data, schema)
     optimizer = make_optimizer(config.optimizer, config.learning_rate, arguments)
-    model.compile(optimizer, loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    model.compile(
+        optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        steps_per_execution=steps_at_once(config, steps),
+    )
     return model
+
+
+def steps_at_once(config: RunConfig, steps: int) -> int:
+    """Returns the number of steps per execution of a run.
+
+    Args:
+        config: `RunConfig`, the settings of the run.
+        steps: int, steps per epoch.
+
+    Returns:
+        Int, at least 1.
+
+    Example:
+        >>> auto = RunConfig("data", "out", batch_size=1024, steps_per_execution="auto")
+        >>> steps_at_once(auto, 10_000), steps_at_once(auto, 130)
+        (8, 2)
+    """
+    if config.steps_per_execution != "auto":
+        return int(config.steps_per_execution)
+    rows = _ROWS_AT_ONCE // config.batch_size
+    return max(1, min(rows, _MOST_STEPS, steps // _EXECUTIONS))
