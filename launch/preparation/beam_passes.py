@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import apache_beam
 
 RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner", "PortableRunner")
+_KNOWN_OPTIONS = ("DirectRunner", "DataflowRunner")  # runners whose options this package has
 _BUCKET_BYTES = 1 << 28  # of raw data, per bucket of values
 _MOST_BUCKETS = 256
 _PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=0")
@@ -60,7 +61,7 @@ class BeamEngine:
             `launch.datasets.parts.parts_of`. Defaults to 67,108,864.
 
     Raises:
-        DataError: if apache-beam is not installed, or the runner is unknown.
+        DataError: if apache-beam is not installed, or the runner or an option is unknown.
 
     Example:
         >>> BeamEngine("FlinkRunner", "--flink_master=host:8081")  # doctest: +SKIP
@@ -80,6 +81,24 @@ class BeamEngine:
                 f"--runner={self.runner} needs Apache Beam ({error}); "
                 "pip install 'tf-helen[launch,beam]', in an environment of its own"
             ) from None
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Raises if Beam would ignore an option; only a job service knows those of its runner."""
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        try:
+            options = PipelineOptions(shlex.split(self.options))
+        except ValueError as error:
+            raise DataError(f"--beam_options={self.options}: {error}") from None
+        if self.runner in _KNOWN_OPTIONS:
+            known = options.get_all_options()
+            given = options.get_all_options(retain_unknown_options=True)
+            if unknown := sorted(set(given) - set(known)):
+                raise DataError(
+                    f"--beam_options: {self.runner} has no option --{unknown[0]}; correct it or "
+                    "remove it"
+                )
 
     def count_pass(self, raw: RawData, work: Workspace, max_lost: float, memory: int) -> Counted:
         """Counts all rows, and writes the schema and the vocabularies to the workspace.
