@@ -156,7 +156,7 @@ def takeaway(runs: Runs) -> str:
 
 
 def run_demo(source: str | None, out: str, rows: int = _MOST_ROWS, epochs: int = 4) -> None:
-    """Prepares data, trains, prints the table, plots the curves, exports and predicts.
+    """Prepares data, trains, exports and predicts; ends with a table, a picture and a sentence.
 
     Args:
         source: see `load_raw`.
@@ -179,16 +179,16 @@ def _run_demo(source: str | None, out: str, rows: int, epochs: int) -> None:
     common = RunConfig(data, join(out, "runs"), model="deepfm", epochs=epochs, learning_rate=1e-3)
     contenders = parse_contenders(_CONTENDERS)
     runs = compare(common, contenders, seeds=[0], title=f"{raw.schema.name}: DeepFM")
-    print(f"\nDeepFM on {raw.schema.name}: AUC per epoch")
-    print(results_table(runs))
     best = max(contenders, key=lambda c: runs[c.label][0].best.valid_auc)
-    print(f"\nlearning curves: {join(common.out, 'curves.png')}")
-    print(f"best on the validation split: {best.label}", flush=True)
+    print(f"best on the validation split: {best.label}; it is exported and served", flush=True)
     run = join(common.out, best.folder, "seed_0")
     saved = export_run(run, data, join(out, "saved_model"))
     _serve(raw, run, data, saved, join(out, "raw_rows.csv"))
-    print(f"\n{takeaway(runs)}")
     print(f"{time.perf_counter() - started:.0f} s; all files are in {out}")
+    print(f"\nDeepFM on {raw.schema.name}: AUC per epoch")
+    print(results_table(runs))
+    print(f"\npicture: {join(common.out, 'curves.png')}")
+    print(f"\n{takeaway(runs)}")
 
 
 def _serve(raw: RawData, run: str, data: str, saved: str, path: str) -> None:
@@ -197,10 +197,12 @@ def _serve(raw: RawData, run: str, data: str, saved: str, path: str) -> None:
     features, _ = next(iter(zoo.read_tfrecords(data, "test", batch_size=_SHOWN)))
     logits = load_best(run).predict_on_batch(features)[:, 0].astype(np.float64)
     trained = 1 / (1 + np.exp(-logits))
-    print(f"\nraw rows of the test split, scored in a clean process by {saved}")
-    print("label  probability")
-    for label, probability in zip(labels, served, strict=True):
-        print(f"{label:>5.0f}  {probability:.4f}")
+    shown = ", ".join(
+        f"{probability:.3f} ({label:.0f})"
+        for label, probability in zip(labels, served, strict=True)
+    )
+    print(f"raw rows of the test split, scored in a clean process by {saved}")
+    print(f"probabilities (labels): {shown}")
     print(f"largest difference to the trained model: {np.abs(trained - served).max():.1e}")
 
 

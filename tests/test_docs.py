@@ -2,7 +2,8 @@
 
 Every block marked ```python runs; the blocks of a page run in order, in one namespace. A block that
 is not a complete program is marked ```python skip; shell, formulas and output have other marks.
-docs/legacy.md needs another Keras and is not run here.
+docs/legacy.md needs another Keras and is not run here. `make test-all` also runs the blocks marked
+```sh of the pages in `COMMANDS`.
 """
 
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import page_commands
 import pytest
 import tensorflow as tf
 
@@ -62,6 +64,30 @@ def eager():
 def test_examples_run(page, eager, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # an example may write files
     assert run_blocks(page.read_text(), str(page))
+
+
+# Pages whose shell blocks run, each group in one folder.
+COMMANDS = [
+    ("quick-start.md",),
+    ("guides/csv-to-serving.md", "guides/choosing-an-optimizer.md"),
+    ("guides/own-model.md",),
+    ("guides/coming-from-others.md",),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", COMMANDS, ids=lambda group: Path(group[0]).stem)
+def test_commands_run(group, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in group:
+        assert page_commands.run_page(ROOT / "docs" / name, str(tmp_path))
+
+
+def test_a_command_that_fails_is_reported(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```sh\ntrue\n```\n\n```sh skip\nfalse\n```\n\n```sh\nfalse | cat\n```\n")
+    with pytest.raises(RuntimeError, match=r"(?s)page\.md.*false \| cat"):
+        page_commands.run_page(page, str(tmp_path))
 
 
 def test_a_block_that_fails_is_reported_at_its_line():
@@ -132,5 +158,4 @@ def test_every_optimizer_has_a_section_a_row_and_an_example(cls):
             assert f"Memory: {per_weight} bytes per weight" in own[0]
             assert int(per_row) == 0 or f"{per_row} bytes per row" in own[0]
     assert re.search(r"^Memory.*time", own[0], re.MULTILINE | re.IGNORECASE)
-    readme = (ROOT / "README.md").read_text()
-    assert f"`{name}`" in readme
+    assert f"`{name}`" in (ROOT / "docs" / "contents.md").read_text()

@@ -5,8 +5,9 @@
        -Wl,-rpath,$D -o score
    ./score served/frappe/1 request.txt
 
-   request.txt: for each input of the signature, a line "tensor dtype rows" and a value per line.
-   model_card.json names the tensors. The first line is the tensor of the output:
+   request.py writes request.txt from rows of a CSV file. Its first line is the tensor of the output;
+   for each input follow a line "tensor dtype rows" and a value per line. model_card.json names the
+   tensors:
 
    StatefulPartitionedCall_3:1
    serving_default_user:0 string 2

@@ -26,6 +26,7 @@ from launch.run.results import Runs, short
 _WRAPPED = 34  # characters of a name per line
 _SHOWN = 4.0  # times the median distance to the best that a zoomed axis shows
 _TICKS = 20  # epochs with a number below the axis
+_LINE_OF_TEXT = 0.12  # share of the shown range that the number of a value beyond it takes
 _FAR = 2.0  # an axis is zoomed if the worst value is further than this many times the range
 
 
@@ -227,8 +228,9 @@ def _draw_curves(
         sum(sign * (mean[epoch] - end) < 0 for mean in means.values() if epoch < len(mean))
         for epoch in range(max(map(len, means.values())))
     ]
-    # Space for the numbers of the values beyond the axis, so that they do not cover a curve.
-    room = margin * (1 + max(beyond))
+    # Space for the numbers of the values beyond the axis, so that they do not cover a marker.
+    rows = max(beyond)
+    room = max(margin, abs(best - end) * _LINE_OF_TEXT * (1 + rows)) if rows else margin
     axis.set_ylim(*sorted((end - sign * room, best + sign * margin)))
     outside: dict[int, int] = {}
     for place, (label, color) in enumerate(zip(values, colors, strict=False)):
