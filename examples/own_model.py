@@ -50,7 +50,7 @@ if __name__ == "__main__":
         "keras.optimizers.Adam": keras.optimizers.Adam(1e-3),
         "tf_helen.Adam": tf_helen.Adam(1e-3),
         "tf_helen.Helen(AdamAR)": tf_helen.Helen(
-            1e-3, rho=0.01, base_optimizer=tf_helen.AdamAR(1e-3, alpha=1e-5)
+            rho=0.01, base_optimizer=tf_helen.AdamAR(1e-3, alpha=1e-5)
         ),
     }.items():
         print(f"{name:24}", *(f"{auc:.4f}" for auc in aucs(optimizer)))

@@ -26,6 +26,7 @@ from launch.run.results import Runs, short
 _WRAPPED = 34  # characters of a name per line
 _SHOWN = 4.0  # times the median distance to the best that a zoomed axis shows
 _TICKS = 20  # epochs with a number below the axis
+_MARGIN = 0.08  # share of the shown range between a curve and the end of its axis
 _LINE_OF_TEXT = 0.12  # share of the shown range that the number of a value beyond it takes
 _FAR = 2.0  # an axis is zoomed if the worst value is further than this many times the range
 
@@ -215,23 +216,50 @@ def _epochs(runs: Runs, metric: str, split: str) -> dict[str, np.ndarray]:
     return found
 
 
+def curve_axis(curves: Sequence[np.ndarray], larger_is_better: bool = True) -> tuple[float, float]:
+    """The end of an axis of curves: the values up to it are drawn, those beyond it are numbers.
+
+    Between the two ends there is space for the numbers of the values beyond, and no value, so that
+    numbers do not cover markers.
+
+    Args:
+        curves: sequence of arrays, a value after each epoch.
+        larger_is_better: bool, false for a loss.
+
+    Returns:
+        Two floats, the worst value that is drawn and the end of the axis.
+
+    Example:
+        >>> curve_axis([np.array([0.75, 0.74]), np.array([0.76, 0.5])])
+        (0.74, 0.7352)
+    """
+    sign = 1 if larger_is_better else -1
+    everything = np.concatenate(curves)
+    best, end = sign * (sign * everything).max(), zoom(everything.tolist(), larger_is_better)
+    while True:
+        beyond = [
+            sum(sign * (curve[epoch] - end) < 0 for curve in curves if epoch < len(curve))
+            for epoch in range(max(map(len, curves)))
+        ]
+        rows, shown = max(beyond), abs(best - end)
+        room = max(_MARGIN, _LINE_OF_TEXT * (1 + rows) if rows else 0.0) * shown or 0.001
+        limit = end - sign * room
+        between = everything[(sign * (everything - end) < 0) & (sign * (everything - limit) >= 0)]
+        if not len(between):
+            return float(end), float(limit)
+        end = sign * (sign * between).min()
+
+
 def _draw_curves(
     axis: Axes, values: Mapping[str, np.ndarray], larger_is_better: bool, colors: Sequence
 ) -> None:
     means = {label: np.nanmean(array, axis=0) for label, array in values.items()}
     everything = np.concatenate(list(means.values()))
     sign = 1 if larger_is_better else -1
-    end = zoom(everything.tolist(), larger_is_better)
+    end, limit = curve_axis(list(means.values()), larger_is_better)
     best = sign * (sign * everything).max()
-    margin = 0.08 * abs(best - end) or 0.001
-    beyond = [
-        sum(sign * (mean[epoch] - end) < 0 for mean in means.values() if epoch < len(mean))
-        for epoch in range(max(map(len, means.values())))
-    ]
-    # Space for the numbers of the values beyond the axis, so that they do not cover a marker.
-    rows = max(beyond)
-    room = max(margin, abs(best - end) * _LINE_OF_TEXT * (1 + rows)) if rows else margin
-    axis.set_ylim(*sorted((end - sign * room, best + sign * margin)))
+    margin = _MARGIN * abs(best - end) or 0.001
+    axis.set_ylim(*sorted((limit, best + sign * margin)))
     outside: dict[int, int] = {}
     for place, (label, color) in enumerate(zip(values, colors, strict=False)):
         mean, x = means[label], np.arange(1, len(means[label]) + 1)

@@ -21,6 +21,7 @@ def test_its_commands_are_the_modules_that_run_as_scripts():
             "demo",
             "evaluate",
             "export",
+            "inspect",
             "local_cluster",
             "models",
             "predict",

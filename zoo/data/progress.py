@@ -58,7 +58,8 @@ class ProgressBar:
         self._what, self._total, self._unit, self._show = what, total, unit, show
         self._notes: dict[str, str] = {}
         self._started = time.monotonic()
-        self._before = deque([(self._started, done)])
+        # From the first update on: what comes before it, such as tracing a graph, happens once.
+        self._before: deque[tuple[float, int]] = deque()
         self._terminal = show and _is_terminal()
         self._due = self._started + (delay if self._terminal else _FIRST_LINE)
         self._task: TaskID | None = None
@@ -89,9 +90,9 @@ class ProgressBar:
         if not self._show:
             return
         now = time.monotonic()
-        if now - self._before[-1][0] >= 1.0:
+        if not self._before or now - self._before[-1][0] >= 1.0:
             self._before.append((now, self.done))
-            while self._before[1][0] < now - _WINDOW:
+            while len(self._before) > 1 and self._before[1][0] < now - _WINDOW:
                 self._before.popleft()
         if now < self._due:
             return
@@ -147,6 +148,8 @@ class ProgressBar:
 
     def _speed(self) -> float:
         """Units per second of about the last 30 seconds."""
+        if not self._before:
+            return 0.0
         now = time.monotonic()
         then, done = self._before[0]
         return (self.done - done) / (now - then) if now > then else 0.0
@@ -191,10 +194,11 @@ class _Display:
         with self._lock, contextlib.suppress(OSError, ValueError):
             if self._progress is None:
                 return
-            self._progress.remove_task(task)
-            if self._progress.tasks:
+            if len(self._progress.tasks) > 1:
+                self._progress.remove_task(task)
                 self._progress.refresh()
                 return
+            # With its last bar: without one, rich leaves an empty line.
             progress, self._progress = self._progress, None
             progress.stop()
 

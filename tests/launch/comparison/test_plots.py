@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from launch.comparison.plots import draw_dots, plot_comparison, plot_models, zoom
+from launch.comparison.plots import curve_axis, draw_dots, plot_comparison, plot_models, zoom
 from launch.run.history import Epoch, History
 
 WINNERS = {"a": [0.7870, 0.7872], "b": [0.7850, 0.7852], "c": [0.7830, 0.7829]}
@@ -86,3 +86,26 @@ def test_a_picture_of_several_models(tmp_path):
 def test_nothing_to_draw_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no run has an epoch"):
         plot_comparison({"adam": [History(())]}, str(tmp_path / "curves.png"), "clicks")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_curve_lies_where_the_numbers_of_values_beyond_the_axis_are(seed):
+    rng = np.random.default_rng(seed)
+    curves = [0.6 + rng.exponential(0.05, size=rng.integers(1, 6)) ** 2 for _ in range(4)]
+    end, limit = curve_axis(curves, larger_is_better=False)
+    values = np.concatenate(curves)
+    assert end in values and limit > end
+    assert not ((values > end) & (values <= limit)).any()
+    # A loss is the negative of a score.
+    assert curve_axis([-curve for curve in curves]) == (-end, -limit)
+
+
+def test_a_value_just_beyond_the_axis_is_drawn():
+    # The demo's LogLoss: .7108 was both a marker and a number over it.
+    curves = [
+        np.array([0.598, 0.6845, 1.0668, 1.5445]),
+        np.array([0.6, 0.6015, 0.619, 0.678]),
+        np.array([0.6055, 0.597, 0.6005, 0.7108]),
+    ]
+    end, limit = curve_axis(curves, larger_is_better=False)
+    assert end == 0.7108 and end < limit < 1.0668

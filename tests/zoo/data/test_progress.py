@@ -53,6 +53,19 @@ def test_a_log_gets_plain_lines_further_and_further_apart(clock, monkeypatch):
     assert "\r" not in log.getvalue() and "\x1b" not in log.getvalue()
 
 
+def test_the_speed_is_that_after_the_first_update(clock, monkeypatch):
+    log = standard_error(monkeypatch, terminal=False)
+    with ProgressBar("epoch 1/4", 10_000) as bar:
+        clock[0] += 8  # traces the step
+        bar.update(100)
+        clock[0] += 8
+        bar.update(800)
+    assert log.getvalue().splitlines() == [
+        "epoch 1/4: 100/10,000 rows",
+        "epoch 1/4: 900/10,000 rows, 100 rows/s, 1:31 left",
+    ]
+
+
 def test_a_short_task_writes_nothing_to_a_log(clock, monkeypatch):
     log = standard_error(monkeypatch, terminal=False)
     with ProgressBar("reading", 10) as bar:
@@ -66,6 +79,7 @@ def test_bytes_and_unknown_sizes(clock, monkeypatch):
     log = standard_error(monkeypatch, terminal=False)
     for unit, total in (("B", 8_000_000), ("rows", None)):
         bar = ProgressBar("counting", total, unit)
+        bar.move_to(0)
         clock[0] += 4
         bar.move_to(2_000_000)
     counted, unknown = log.getvalue().splitlines()
