@@ -57,7 +57,7 @@ class RowReader:
         >>> reader = RowReader(Schema("tiny", [Categorical("user", 10)]))
         >>> columns, damages = reader.read([{"user": 7.0, "label": 1}, {"user": "ann"}])
         >>> columns["user"].tolist(), damages
-        ([b'7.0', b''], {1: "the column 'label' is missing"})
+        ([b'7.0', b'ann'], {1: "the column 'label' is missing"})
     """
 
     def __init__(self, schema: Schema):
