@@ -103,6 +103,8 @@ def _ordered(
             skip = (count, index)
         else:
             files = files[index::count]
+    if staged is not None:  # here: within the pipeline, TensorFlow would wrap the error
+        staged.read_together(_together(files, order))
     read = functools.partial(_records, files, content, order, skip, staged)
     kept = read(seed).cache() if order.cache else None
 
@@ -157,9 +159,8 @@ def _records(
     if order.shuffle:
         data = data.shuffle(len(files), seed=seed)
     side_by_side = bool(order.shuffle) and len(files) > 1
-    together = min(len(files), _OPEN_FILES) if order.shuffle else 1
+    together = _together(files, order)
     if staged is not None:
-        staged.read_together(together)
         data = staged.staged(data)
         side_by_side = False  # would read further files ahead
     return data.interleave(
@@ -170,6 +171,11 @@ def _records(
         num_parallel_calls=tf.data.AUTOTUNE if side_by_side else None,
         deterministic=seed is not None if side_by_side else None,
     )
+
+
+def _together(files: Sequence[tuple], order: Order) -> int:
+    """Returns the number of files that are read in turn."""
+    return min(len(files), _OPEN_FILES) if order.shuffle else 1
 
 
 def workers() -> int:
