@@ -8,9 +8,9 @@ row is scored before it is trained: `--data=data/mind5k --out=out/mind5k --progr
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import flags
+from absl import flags, logging
 
 import zoo
 from launch import cli
@@ -41,6 +41,7 @@ from launch.run.published import (
 from launch.run.server_watch import TaskLostError
 from launch.run.serving_tasks import serve
 from launch.run.strategies import STRATEGIES
+from launch.run.sync_workers import leave
 from launch.run.training import train
 from zoo.data.files import join
 from zoo.data.locks import FolderLock
@@ -61,6 +62,8 @@ def _main(argv: Sequence[str]) -> None:
         if cluster.task_type != "chief":
             serve(cluster, config.cluster_wait)
             return
+    if config.strategy == "multi_worker" and not read_cluster(config.strategy).leads:
+        _work(config)
     schema = zoo.Schema.load(config.data)
     if config.preset is not None:
         preset = zoo.preset(config.preset)
@@ -72,6 +75,16 @@ def _main(argv: Sequence[str]) -> None:
             _run(config, schema)
     except TaskLostError as error:
         cli.end_at_once(error)
+
+
+def _work(config: RunConfig) -> NoReturn:
+    """Trains as a worker that writes nothing."""
+    logging.set_verbosity(logging.ERROR)  # the first worker prints warnings
+    try:
+        train(config)
+    except TaskLostError as error:
+        cli.end_at_once(error)
+    leave()
 
 
 def _run(config: RunConfig, schema: zoo.Schema) -> None:
@@ -141,7 +154,8 @@ def _define_flags() -> None:
     flags.DEFINE_float(
         "cluster_wait",
         60.0,
-        "Seconds that the tasks of a cluster wait for each other (--strategy=parameter_server).",
+        "Seconds that the tasks of a cluster wait for each other (--strategy=multi_worker and "
+        "parameter_server).",
     )
     flags.DEFINE_string(
         "preset",

@@ -146,8 +146,9 @@ class Checkpoints(ExactResume):
 
     @property
     def terminating(self) -> bool:
-        """Whether the process received SIGTERM during `fit`."""
-        return self._terminating
+        """Whether a worker received SIGTERM during `fit`; all workers must ask."""
+        self._is_due()
+        return self._leaving
 
     # Called by `fit`.
 
@@ -163,8 +164,11 @@ class Checkpoints(ExactResume):
         step = self._known_step + batch + 1
         # The last execution of an epoch may have fewer steps than the others.
         if self._steps is not None and step >= self._steps:
-            return  # the caller scores the epoch, or calls `save_trained`
-        if self._is_due():
+            # The caller scores the epoch, or calls `save_trained`, perhaps on one worker only.
+            self._gather()
+            return
+        if self._is_due(step):
+            self._gather()
             self.save(self._epoch, step)
         self._leave_if_asked(saved=True)
 

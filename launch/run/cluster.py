@@ -53,6 +53,11 @@ class Cluster:
         own = self.addresses.get(self.task_type)
         return own[self.index] if own and self.task_type != "evaluator" else None
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files: the chief, or worker 0 if there is none."""
+        return (self.task_type, self.index) == ("worker" if not self.count("chief") else "chief", 0)
+
     def count(self, task_type: str) -> int:
         """Returns the number of tasks of a type."""
         return len(self.addresses.get(task_type, ()))
@@ -222,18 +227,25 @@ def check_port(cluster: Cluster) -> None:
     """
     if cluster.address is None:
         return
-    port = int(cluster.address.rpartition(":")[2])
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As gRPC does: a port whose last connection has just ended is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-            raise ValueError(
-                f"port {port} of {cluster.name} {why}; stop the process that uses it, or name "
-                "another port in TF_CONFIG of every task"
-            ) from None
+    _bound(cluster.name, cluster.address).close()
+
+
+def _bound(name: str, address: str) -> socket.socket:
+    """Returns a socket that is bound to the port of a task."""
+    port = int(address.rpartition(":")[2])
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # As gRPC does: a port whose last connection has just ended is free.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("", port))
+    except OSError as error:
+        bound.close()
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+        raise ValueError(
+            f"port {port} of {name} {why}; stop the process that uses it, or name another port in "
+            "TF_CONFIG of every task"
+        ) from None
+    return bound
 
 
 def is_reachable(address: str, seconds: float = 1.0) -> bool:
@@ -273,3 +285,22 @@ def wait_for_tasks(tasks: Iterable[tuple[str, str]], seconds: float) -> None:
                 "wait longer with --cluster_wait"
             )
         time.sleep(0.1)
+
+
+def meet(cluster: Cluster, seconds: float) -> None:
+    """Waits for the other workers, each of which listens at its address until it has seen all.
+
+    TensorFlow's strategy waits for them without a limit, and does not name the one that is missing.
+
+    Args:
+        cluster: `Cluster`; the task of this process is a worker or the chief.
+        seconds: float, the longest time to wait.
+
+    Raises:
+        ValueError: if the port is in use, or names the workers that did not start.
+    """
+    assert cluster.address is not None
+    with _bound(cluster.name, cluster.address) as listener:
+        listener.listen()
+        others = [task for task in cluster.tasks("chief", "worker") if task[1] != cluster.address]
+        wait_for_tasks(others, seconds)

@@ -75,7 +75,8 @@ class RunConfig:
         batch_size: int, rows per step, over all replicas. Defaults to 512.
         seed: int, seed of the initial weights, the order of the rows and dropout. Defaults to 0.
         precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
-        strategy: "none", "mirrored" or "parameter_server", see docs/scale.md. Defaults to "none".
+        strategy: "none", "mirrored", "multi_worker" or "parameter_server", see docs/scale.md.
+            Defaults to "none".
         cpu_replicas: int, number of logical CPUs that "mirrored" uses instead of GPUs; 0: GPUs.
             Defaults to 0.
         cluster_wait: float, seconds that the tasks of a cluster wait for each other. Defaults to
@@ -199,8 +200,8 @@ class RunConfig:
                     f"steps_per_execution={self.steps_per_execution} has no effect in a "
                     "progressive run and with strategy=parameter_server; leave it out"
                 )
-        if self.strategy == "parameter_server":
-            self._check_servers()
+        if self.strategy in ("parameter_server", "multi_worker"):
+            self._check_cluster()
 
     def _check_frequency(self) -> None:
         edges = self.frequency_auc
@@ -222,16 +223,25 @@ class RunConfig:
             )
         object.__setattr__(self, "frequency_auc", tuple(int(edge) for edge in edges))
 
-    def _check_servers(self) -> None:
+    def _check_cluster(self) -> None:
         if self.cpu_replicas:
             raise ValueError(
-                f"cpu_replicas={self.cpu_replicas} has no effect with strategy=parameter_server, "
-                "whose workers have one replica each; add workers to TF_CONFIG"
+                f"cpu_replicas={self.cpu_replicas} has no effect with strategy={self.strategy}, "
+                "whose workers have one replica each on CPUs; add workers to TF_CONFIG"
+            )
+        if self.frequency_auc is not None and self.strategy == "multi_worker":
+            raise ValueError(
+                "`frequency_auc` needs the scores of all rows in one process, and with "
+                "strategy=multi_worker each worker scores a part; use strategy=none"
             )
         if self.progressive is not None:
+            why = {
+                "parameter_server": "trains its rows in order, and several workers train at once",
+                "multi_worker": "runs in one process",
+            }
             raise ValueError(
-                "a progressive run trains its rows in order, and with "
-                "strategy=parameter_server several workers train at once; use strategy=none"
+                f"a progressive run {why[self.strategy]}; with strategy={self.strategy} this is "
+                "not possible. Use strategy=none"
             )
 
     def _check_progressive(self) -> None:
@@ -254,6 +264,12 @@ class RunConfig:
         ):
             if self.optimizer_args.get(name) == value:
                 raise ValueError(f"`{name}={value}` in a progressive run: {fix}")
+
+    def shared(self) -> dict[str, Any]:
+        """Returns the settings that all workers of a run must have, as values of JSON."""
+        own = ("data", "out", "overwrite", "progress", "cluster_wait", "preset")
+        settings = _plain(dataclasses.asdict(self))
+        return {name: value for name, value in settings.items() if name not in own}
 
     def save(self) -> None:
         """Writes `config.json` to the run's folder."""

@@ -20,6 +20,7 @@ from launch.run.history import FILE_NAME as HISTORY
 from launch.run.history import best_of, load_history, save_history
 from launch.run.model_files import load_keras
 from tf_helen.core.folders import is_remote, remove_folder
+from tf_helen.core.workers import leads
 from tf_helen.stores import gfile
 from zoo.data.files import DataError, complete_or_absent, join
 from zoo.data.folders import partial_folder, publish_folder
@@ -66,11 +67,13 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
         DataError: if the run cannot be resumed exactly.
     """
     advice = "start again with --overwrite instead of --resume, or name another folder"
+    writes = leads(model.distribute_strategy)
     try:
         done = checkpoints.restore()
     except DataError as error:
         raise DataError(f"{config.out}: {error}; {advice}") from None
-    for note in checkpoints.notes:
+    checkpoints.check_workers(done, checkpoints.step)
+    for note in checkpoints.notes if writes else ():
         print(note, flush=True)
     try:
         known, trouble = load_history(config.out), None
@@ -89,10 +92,12 @@ def resume_run(config: RunConfig, model: keras.Model, checkpoints: Checkpoints) 
                 f"epochs of the checkpoint; {advice}"
             )
         checkpoints.epochs[:] = known[:done]
-    elif known not in (checkpoints.epochs, checkpoints.epochs[:-1]):
+    elif known not in (checkpoints.epochs, checkpoints.epochs[:-1]) and writes:
         # A process that is killed after the checkpoint leaves one line less.
         what = trouble or ("longer" if known[:done] == checkpoints.epochs else "missing or changed")
         print(f"{join(config.out, HISTORY)} was {what}; restored from the checkpoint")
+    if not writes:
+        return done
     if done and config.save_models:
         _check_best(config, model, checkpoints, sure=known == checkpoints.epochs)
     if known != checkpoints.epochs and done:

@@ -17,6 +17,7 @@ _FLAGS = flags.FLAGS
 _STRATEGIES = {
     "none": "one device",
     "mirrored": "all GPUs",
+    "multi_worker": "the workers of TF_CONFIG, in step",
     "parameter_server": "the workers and servers of TF_CONFIG (docs/scale.md)",
 }
 

@@ -91,6 +91,18 @@ class RunData:
         ledger = self._ledger if ledger is None else ledger
         # Scores do not depend on it: larger batches are faster.
         options["batch_size"] = self._config.batch_size if split == "train" else 4096
+        return self._shared(self._opened(split, ledger, options))
+
+    def _shared(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns batches of which each worker takes a part of every one."""
+        if self._config.strategy != "multi_worker":
+            return rows
+        options = tf.data.Options()
+        policies = tf.data.experimental.AutoShardPolicy
+        options.experimental_distribute.auto_shard_policy = policies.DATA
+        return rows.with_options(options)
+
+    def _opened(self, split: str, ledger: zoo.Ledger, options: dict) -> tf.data.Dataset:
         if self._memory is not None:
             kept = self._memory.split(split, self._schema, ledger, self._config.max_lost)
             if kept is not None:

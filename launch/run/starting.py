@@ -25,13 +25,14 @@ _EXECUTIONS = 64  # per epoch, at least, for progress and checkpoints
 
 
 def checked_data(
-    config: RunConfig, memory: DataMemory | None = None
+    config: RunConfig, memory: DataMemory | None = None, in_folder: bool = True
 ) -> tuple[zoo.Schema, Mapping[str, Any]]:
     """Reads the schema of a run's data, and checks that the folder belongs to the same data.
 
     Args:
         config: `RunConfig`, the settings of the run.
         memory: `DataMemory` that knows the checksums of the data. Defaults to `None`.
+        in_folder: boolean, whether to check the folder of the run. Defaults to `True`.
 
     Returns:
         The schema, and the checksums of the data.
@@ -41,9 +42,9 @@ def checked_data(
     """
     schema = zoo.Schema.load(config.data)
     identity = data_identity(config.data) if memory is None else memory.identity
-    if config.overwrite:
+    if config.overwrite and in_folder:
         check_replaceable_run(config.out)
-    else:
+    elif in_folder:
         check_run_data(config.out, config.data, identity)
     for warning in one_class_lines(config.data, schema.label):
         logging.warning("%s", warning)

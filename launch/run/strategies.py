@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import tensorflow as tf
 
 from tf_helen.core.checks import one_of
 
 ONE_PROCESS = ("none", "mirrored")
-STRATEGIES = (*ONE_PROCESS, "parameter_server")
+STRATEGIES = (*ONE_PROCESS, "multi_worker", "parameter_server")
 
 
 def make_strategy(name: str, cpu_replicas: int = 0) -> tf.distribute.Strategy:
@@ -54,6 +55,12 @@ def _logical_cpus(number: int) -> list[str]:
     cpu = tf.config.list_physical_devices("CPU")[0]
     # Once TensorFlow runs, this raises, and the existing devices are used.
     with contextlib.suppress(RuntimeError):
+        # All replicas share the threads of one operation. With as many threads as cores, the
+        # operations of the replicas wait for each other.
+        given = tf.config.threading.get_intra_op_parallelism_threads()
+        if not given and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+            threads = max(1, (os.cpu_count() or 1) // number)
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * number
         )

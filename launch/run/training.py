@@ -10,6 +10,7 @@ measured epochs.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import math
 from collections.abc import Callable, Mapping
@@ -38,7 +39,9 @@ from launch.run.plateau import Plateau
 from launch.run.progress import Progress
 from launch.run.splits import RunData
 from launch.run.starting import checked_data, checked_strategy, compiled_model
+from launch.run.sync_workers import SyncWorkers
 from tf_helen.callbacks import Terminated
+from tf_helen.core.workers import leads
 from zoo.data.files import DataError, join
 from zoo.data.locks import FolderLock
 
@@ -80,11 +83,20 @@ def train(
         >>> history = train(RunConfig("data/frappe", "out/frappe"))  # doctest: +SKIP
         >>> print(history.table())  # doctest: +SKIP
     """
+    ledger = zoo.Ledger() if ledger is None else ledger
+    if not _writes(config):
+        silent = dataclasses.replace(config, progress=False)
+        return _train(silent, ledger, memory, after_epoch)
     config.check_folder()
     with FolderLock(config.out):
         clean_run(config.out)
         config.check_folder()  # another process may have begun a run before
-        return _train(config, zoo.Ledger() if ledger is None else ledger, memory, after_epoch)
+        return _train(config, ledger, memory, after_epoch)
+
+
+def _writes(config: RunConfig) -> bool:
+    """Returns whether this process writes the files of the run; of several workers, one does."""
+    return config.strategy != "multi_worker" or read_cluster(config.strategy).leads
 
 
 def _train(
@@ -95,14 +107,20 @@ def _train(
 ) -> History:
     if config.progressive is not None:
         raise ValueError("`progressive` is set; use launch.run.progressive.train_progressively")
-    schema, identity = checked_data(config, memory)
-    if config.strategy != "parameter_server":
-        strategy = checked_strategy(config)
-        return _train_in(strategy, None, config, ledger, memory, after_epoch, schema, identity)
-    with Chief(read_cluster(config.strategy), config.cluster_wait) as chief:
-        return _train_in(
-            chief.strategy, chief, config, ledger, memory, after_epoch, schema, identity
-        )
+    # The first worker may have begun the run before the others start.
+    schema, identity = checked_data(config, memory, in_folder=config.resume or _writes(config))
+    rest = (config, ledger, memory, after_epoch, schema, identity)
+    if config.strategy == "parameter_server":
+        with Chief(read_cluster(config.strategy), config.cluster_wait) as chief:
+            return _train_in(chief.strategy, chief, *rest)
+    if config.strategy == "multi_worker":
+        cluster = read_cluster(config.strategy)
+        with SyncWorkers(cluster, config.batch_size, config.cluster_wait) as workers:
+            workers.check_same(data=identity, settings=config.shared())
+            history = _train_in(workers.strategy, None, *rest)
+            workers.part()
+            return history
+    return _train_in(checked_strategy(config), None, *rest)
 
 
 def _train_in(
@@ -115,11 +133,13 @@ def _train_in(
     schema: zoo.Schema,
     identity: Mapping[str, Any],
 ) -> History:
-    several = strategy.num_replicas_in_sync > 1
+    # With any number of workers, so that a run may continue with another number.
+    shared = strategy.num_replicas_in_sync > 1 or config.strategy == "multi_worker"
+    writes = leads(strategy)
     try:
-        data = RunData(config, schema, ledger, drop_remainder=several, memory=memory)
+        data = RunData(config, schema, ledger, drop_remainder=shared, memory=memory)
     except BaseException:  # too many damaged records: the counts are written all the same
-        if ledger.total_lost and not config.overwrite:
+        if ledger.total_lost and not config.overwrite and writes:
             ledger.save(join(config.out, LEDGER))
         raise
     keras.backend.clear_session()
@@ -136,11 +156,12 @@ def _train_in(
         checkpoints = Checkpoints(config.out, model, config.checkpoint_every, callbacks)
     frequency = _frequency_scores(config, schema)
     done = resume_run(config, model, checkpoints) if config.resume else 0
-    begin_run(config, identity, ledger)
+    if writes:
+        begin_run(config, identity, ledger)
     # The chief of a cluster evaluates by itself, with the variables of the servers.
     evaluate = Evaluator(model, strategy if chief is None else None, config.progress)
     epochs = checkpoints.epochs
-    board = Board(config.out, config.tensorboard)
+    board = Board(config.out, config.tensorboard and writes)
     for number in range(done + 1, config.epochs + 1):
         if _out_of_patience(epochs, config.patience):
             break
@@ -153,12 +174,13 @@ def _train_in(
         if config.save_models:
             # Written first, because the other files can be restored from it.
             checkpoints.save(number)
-            if best_of(epochs) is epochs[-1]:
+            if best_of(epochs) is epochs[-1] and writes:
                 save_best(model, config.out)
-        save_history(config.out, epochs)
+        if writes:
+            save_history(config.out, epochs)
         if after_epoch is not None:
             after_epoch(epochs[-1])
-    history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config))
+    history = History(tuple(epochs), *_final_scores(data, epochs, evaluate, config, writes))
     del model, evaluate, checkpoints, callbacks  # which hold the model
     gc.collect()
     return history
@@ -260,7 +282,7 @@ def _out_of_patience(epochs: list[Epoch], patience: int) -> bool:
     return epochs[-1].epoch - best_of(epochs).epoch >= patience
 
 
-def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:
+def _final_scores(data, epochs, evaluate, config, writes: bool) -> tuple[dict, dict]:
     """Returns the test scores after the last and the best epoch."""
     if data.test is None or not epochs:
         return {}, {}
@@ -272,7 +294,7 @@ def _final_scores(data, epochs, evaluate, config) -> tuple[dict, dict]:
     }
     if last.epoch not in scored:
         scored[last.epoch] = evaluate(data.test, None, "test", data.evaluated["test"])
-    if best.epoch not in scored and config.save_models:
+    if best.epoch not in scored and config.save_models and writes:
         score = Evaluator(load_best(config.out), progress=config.progress)
         scored[best.epoch] = score(data.test, None, "test, best epoch", data.evaluated["test"])
     return scored[last.epoch], scored.get(best.epoch, {})

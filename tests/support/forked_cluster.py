@@ -17,16 +17,19 @@ def run(settings, workers=1, ps=2, **how) -> subprocess.CompletedProcess:
     Args:
         settings: arguments of `RunConfig`, without the strategy.
         workers: number of workers.
-        ps: number of parameter servers.
+        ps: number of parameter servers; 0: the workers train synchronously, and worker 0 leads.
         how: arguments of `tasks`.
     """
-    arguments = {"settings": {**settings, "strategy": "parameter_server"}, "ps": ps}
+    strategy = "parameter_server" if ps else "multi_worker"
+    arguments = {"settings": {**settings, "strategy": strategy}, "ps": ps}
     arguments |= {"workers": workers, **how}
     code = f"import forked_cluster as f, json; f.tasks(**json.loads({json.dumps(arguments)!r}))"
     return commands.run("-c", code)
 
 
-def tasks(settings, workers, ps, at_step=None, kill=None, number=signal.SIGKILL, absent=()):
+def tasks(
+    settings, workers, ps, at_step=None, kill=None, number=signal.SIGKILL, absent=(), others=None
+):
     """Forks the tasks of a cluster, and exits with the chief's exit code.
 
     Args:
@@ -37,16 +40,18 @@ def tasks(settings, workers, ps, at_step=None, kill=None, number=signal.SIGKILL,
         kill: the task, such as "worker 1" or "chief".
         number: the signal that it gets.
         absent: tasks that are not started.
+        others: settings of the workers that do not lead, if they differ.
     """
     from launch.run.cluster import task_name
     from launch.run.local_tasks import free_ports
 
-    counts = {"ps": ps, "worker": workers, "chief": 1}
+    counts = {"ps": ps, "worker": workers, "chief": 1} if ps else {"worker": workers}
+    leader = "chief" if ps else "worker 0"
     ports = free_ports(sum(counts.values()))
     addresses = {kind: [f"localhost:{ports.pop()}" for _ in range(n)] for kind, n in counts.items()}
     processes: dict[str, int] = {}
     for kind, count in counts.items():
-        for index in range(count):
+        for index in reversed(range(count)):  # the leader last, which may kill the others
             name = task_name(kind, index)
             if name in absent:
                 continue
@@ -54,14 +59,15 @@ def tasks(settings, workers, ps, at_step=None, kill=None, number=signal.SIGKILL,
             if not child:
                 config = {"cluster": addresses, "task": {"type": kind, "index": index}}
                 os.environ["TF_CONFIG"] = json.dumps(config)
-                if kind == "chief" and kill is not None:
+                if name == leader and kill is not None:
                     _kill_at(at_step, processes.get(kill, os.getpid()), number)
-                _work(settings)
+                _work(settings if others is None or name == leader else settings | others)
             processes[name] = child
-    _, status = os.waitpid(processes.pop("chief"), 0)
+    _, status = os.waitpid(processes.pop(leader), 0)
     for process in processes.values():
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        if ps:
+            os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)  # synchronous workers end by themselves
     code = os.waitstatus_to_exitcode(status)
     sys.exit(code if code >= 0 else 128 - code)
 
@@ -91,11 +97,11 @@ def _work(settings) -> None:
     from launch.run.training import train
 
     def main(argv):
-        cluster = read_cluster("parameter_server")
-        if cluster.task_type == "chief":
+        strategy = settings["strategy"]
+        if strategy == "multi_worker" or read_cluster(strategy).task_type == "chief":
             train(RunConfig(**settings))
         else:
-            serve(cluster, 60)
+            serve(read_cluster(strategy), 60)
 
     sys.argv = ["train"]
     code = 70

@@ -24,7 +24,9 @@ from tf_helen.callbacks.training_state import (
     set_attributes,
     set_epoch_state,
 )
+from tf_helen.core.workers import Workers, leads
 
+_ASK_EVERY = 16  # steps after which workers ask each other whether a state is due
 TERMINATED = 143  # as shells count: 128 + SIGTERM
 
 
@@ -48,6 +50,10 @@ class ExactResume(keras.callbacks.Callback):
     The data must have the same batches in the same order in every epoch and every process:
     unshuffled, or shuffled with a seed and `reshuffle_each_iteration=False`; with arrays, use
     `shuffle=False`. Batches that were trained before are read again, but not trained.
+
+    Under `MultiWorkerMirroredStrategy`, every worker has this callback; the first one writes the
+    states, and all of them read them, from a folder that they share. SIGTERM to one worker saves a
+    state within 16 steps and ends all of them.
 
     Args:
         directory: string or path, folder of the states of this training only, local or remote.
@@ -115,7 +121,8 @@ class ExactResume(keras.callbacks.Callback):
         self._read = 0  # number of skipped steps
         self._saved_at = time.monotonic()
         self._listening: tuple[Any, ...] | None = None
-        self._terminating = False
+        self._terminating = self._leaving = False  # SIGTERM was received; all workers know of it
+        self._group: Workers | None = None
         self._trainer: object | None = None  # the object whose `fit` trains, if not the model
 
     def facts(self) -> dict[str, Any]:
@@ -144,6 +151,9 @@ class ExactResume(keras.callbacks.Callback):
                 none.
         """
         state = self._state(metrics=step > 0)
+        self._saved_at = time.monotonic()
+        if not leads(self.model.distribute_strategy):
+            return
         facts = {**self.facts(), "epoch_state": epoch_state(self.model)}
         self.files.write(state.checkpoint(epoch), epoch, step, facts, protect)
         self._saved_at = time.monotonic()
@@ -156,6 +166,13 @@ class ExactResume(keras.callbacks.Callback):
         self.restore_facts(saved.facts)
         self._epoch, self._step, self._known_step = saved.epoch, saved.step, saved.step
         self._saved_at = time.monotonic()
+
+    @property
+    def _workers(self) -> Workers:
+        strategy = self.model.distribute_strategy
+        if self._group is None or self._group.strategy is not strategy:
+            self._group = Workers(strategy)
+        return self._group
 
     def _state(self, metrics: bool) -> TrainingState:
         # Created late, because some metrics have no variables before the first batch.
@@ -170,8 +187,10 @@ class ExactResume(keras.callbacks.Callback):
         if self._looked:
             return
         self._looked = True
-        self.files.remove_leftovers()
+        if leads(self.model.distribute_strategy):
+            self.files.remove_leftovers()
         saved, notes = self.files.newest_whole()
+        self.check_workers(*(saved.epoch, saved.step) if saved else (0, 0))
         if notes and saved is None:
             raise ValueError(
                 f"all states in {self.files.directory} are damaged: {'; '.join(notes)}; use "
@@ -213,12 +232,14 @@ class ExactResume(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self._pending:  # this batch was read, but not trained
             self._read = batch + 1
+            self._is_due(batch + 1)
             self._leave_if_asked(saved=False)
             return
         if self.stream is not None:
             self.stream.advance(batch + 1 - self._step)
         self._step, self._logs = batch + 1, _numbers(logs)
-        if self._step > self._known_step and self._is_due():
+        if self._is_due(self._step) and self._step > self._known_step:
+            self._gather()
             self.save(self._epoch, self._step)
         self._leave_if_asked(saved=True)
 
@@ -236,8 +257,29 @@ class ExactResume(keras.callbacks.Callback):
         self._show_history()
         self._stop_listening()
 
-    def _is_due(self) -> bool:
-        return self._terminating or time.monotonic() - self._saved_at >= 60 * self.minutes
+    def _is_due(self, step: int | None = None) -> bool:
+        """Returns whether a state is due or the training is to end, on all workers alike."""
+        due = time.monotonic() - self._saved_at >= 60 * self.minutes
+        self._leaving = self._terminating
+        if self._workers.are_several:
+            if step is not None and step % _ASK_EVERY and self.minutes:
+                self._leaving = False
+                return False
+            due, self._leaving = self._workers.any([due, self._leaving])
+        return due or self._leaving
+
+    def _gather(self) -> None:
+        """Reads the metrics of other workers, which `save` writes; all workers must call it."""
+        if self._workers.are_several:
+            self._state(metrics=True).gather()
+
+    def check_workers(self, epoch: int, step: int) -> None:
+        """Raises unless all workers have found the state after the same epoch and step."""
+        if not self._workers.agree((epoch, step)):
+            raise ValueError(
+                f"the workers find different states in {self.files.directory}; this one finds that "
+                f"of epoch {epoch}, step {step}. Use a folder that all workers share"
+            )
 
     def _skip_batches(self, saved: SavedState) -> None:
         """Makes steps before the state read their batches without training them."""
@@ -312,7 +354,7 @@ class ExactResume(keras.callbacks.Callback):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _leave_if_asked(self, saved: bool) -> None:
-        if not self._terminating:
+        if not self._leaving:
             return
         self._stop_listening()
         if self.verbose:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.callbacks.changed_capacities import ChangedCapacities
+from tf_helen.callbacks.replica_values import ReplicaValues
 from tf_helen.callbacks.state_files import SavedState
 from tf_helen.core import replicas
 from tf_helen.core.rows import write_rows
@@ -34,8 +35,10 @@ class TrainingState:
     """The variables of a model, its optimizer, its random layers and its metrics, by name.
 
     This includes the seeds of dropout, which `tf.train.Checkpoint(model=...)` does not save. If the
-    replicas of a variable differ, as in metrics, each one is included. The shards of a table and of
-    its slots are written as they are, and can be loaded into another number of shards.
+    replicas of a variable differ, as in metrics, each one is included; another number of replicas
+    gets the sum. The shards of a table and of its slots are written as they are, and can be loaded
+    into another number of shards. With several workers, all of them must create a state at the same
+    step.
 
     Args:
         model: built, compiled Keras model.
@@ -58,6 +61,7 @@ class TrainingState:
             kinds.append(("metric", model.metrics_variables))
         self._entries: dict[str, _Entry] = {}
         self._wholes: dict[str, WholeVariable] = {}
+        self._of_replicas = ReplicaValues(model.distribute_strategy)
         for kind, variables in kinds:
             for place, whole in enumerate(whole_variables(variables)):
                 name = f"{kind}_{place:04d}_{whole.path}"
@@ -69,26 +73,36 @@ class TrainingState:
     @property
     def variables(self) -> dict[str, tf.Variable]:
         """The variables that are written, by name."""
-        return {
-            _shard_name(name, rank, len(entry.parts)): part
+        shards = {
+            _shard_name(name, rank, len(entry.parts)): copies[0]
             for name, entry in self._entries.items()
-            for rank, part in enumerate(entry.parts)
+            for rank, copies in enumerate(entry.parts)
         }
+        # TensorFlow would save the sum and restore an equal part of it on each replica.
+        apart = {
+            f"{name}@{number}": part
+            for name, parts in self._of_replicas.parts.items()
+            for number, part in enumerate(parts)
+        }
+        return {**shards, **apart}
+
+    def gather(self) -> None:
+        """Reads what only other workers know; all of them must call it, before `checkpoint`."""
+        self._of_replicas.gather()
 
     def _add(self, name: str, whole: WholeVariable) -> None:
-        values = tuple(part.value for part in whole.parts)
-        if whole.group is not None:
-            parts, equal = (values, ()) if whole.by_row else (values[:1], values[1:])
-            self._entries[name] = _Entry(whole.shape, parts, equal)
-            return
-        variable = values[0]
+        variable = whole.parts[0].value
         apart = getattr(variable, "synchronization", None) == tf.VariableSynchronization.ON_READ
-        if not apart or not isinstance(variable, tf.distribute.DistributedValues):
-            self._entries[name] = _Entry(tuple(variable.shape), values)
+        if apart and isinstance(variable, tf.distribute.DistributedValues) and whole.group is None:
+            self._of_replicas.add(name, variable)
             return
-        # TensorFlow would save the sum and restore an equal part of it on each replica.
-        for number, copy in enumerate(replicas.copies(variable)):
-            self._entries[f"{name}@{number}"] = _Entry(tuple(copy.shape), (copy,))
+        # A checkpoint of all copies would read the variable as a whole, which applies the pending
+        # decay, of several workers only on the one that writes.
+        parts = [replicas.copies(part) for part in whole.parts]
+        equal: list[tf.Variable] = []
+        if whole.group is not None and not whole.by_row:
+            parts, equal = parts[:1], [copy for copies in parts[1:] for copy in copies]
+        self._entries[name] = _Entry(whole.shape, tuple(parts), tuple(equal))
 
     def checkpoint(self, epoch: int) -> tf.train.Checkpoint:
         """Returns the checkpoint to write after a number of epochs."""
@@ -108,6 +122,7 @@ class TrainingState:
         found = _keys_by_name(shapes)
         reader = saved.reader
         changed = ChangedCapacities(self._wholes, found, reader)
+        apart = {name: _replica_keys(found, name) for name in self._of_replicas.parts}
         for name in sorted(self._entries.keys() | found.keys()):
             if name not in found:
                 raise ValueError(
@@ -124,6 +139,14 @@ class TrainingState:
                     f"{saved.path} has {name} of shape {shape}, the model has shape {wanted}; "
                     "build the model as before"
                 )
+        for name, keys in apart.items():
+            of_replica = list(self._of_replicas.parts[name][0].shape)
+            if not keys or any(list(shapes[key]) != of_replica for key in keys):
+                raise ValueError(
+                    f"{saved.path} has no {name} of shape {of_replica}; build the model as before"
+                )
+        for name, keys in apart.items():
+            self._of_replicas.assign(name, [reader.get_tensor(key) for key in keys])
         for name, entry in self._entries.items():
             if name in changed.names:
                 changed.assign(name)
@@ -137,31 +160,34 @@ class _Entry:
 
     Attributes:
         shape: tuple of ints, shape of the variable or whole table.
-        parts: tuple of variables that are written, by rank.
+        parts: for each shard, by rank, a tuple of the copies on each replica, of which the first
+            one is written.
         equal: tuple of variables that have the same value, and are not written.
     """
 
     shape: tuple[int, ...]
-    parts: tuple[tf.Variable, ...]
+    parts: tuple[tuple[tf.Variable, ...], ...]
     equal: tuple[tf.Variable, ...] = ()
 
     def assign(self, read: Sequence[Callable[[], np.ndarray]]) -> None:
         """Sets the variables to the values of the shards in a file, one function per shard."""
         if len(read) == len(self.parts):
-            for part, value in zip(self.parts, read, strict=True):
-                part.assign(value())
+            for copies, value in zip(self.parts, read, strict=True):
+                found = value()
+                for copy in copies:
+                    copy.assign(found)
             for part in self.equal:
                 part.assign(read[0]())
             return
         number = len(self.parts)
-        for part in self.parts:
-            part.assign(tf.zeros(part.shape, part.dtype))  # also ends a pending decay
+        for copy in (copy for copies in self.parts for copy in copies):
+            copy.assign(tf.zeros(copy.shape, copy.dtype))  # also ends a pending decay
         for rank, value in enumerate(read):  # only one shard of the file in memory
             values = value()
             rows = rank + len(read) * np.arange(len(values))
-            for i, part in enumerate(self.parts):
+            for i, copies in enumerate(self.parts):
                 mine = rows % number == i
-                for copy in replicas.copies(part):
+                for copy in copies:
                     write_rows(copy, tf.constant(rows[mine] // number), values[mine])
 
 
@@ -184,6 +210,14 @@ def _keys_by_name(shapes: Iterable[str]) -> dict[str, list[str]]:
             name, rank = (shard[1], int(shard[2])) if shard else (name, 0)
             found.setdefault(name, {})[rank] = key
     return {name: [keys[rank] for rank in sorted(keys)] for name, keys in found.items()}
+
+
+def _replica_keys(found: dict[str, list[str]], name: str) -> list[str]:
+    """Removes the keys of a variable's replicas from those of a file, and returns them."""
+    keys: list[str] = []
+    while (key := found.pop(f"{name}@{len(keys)}", None)) is not None:
+        keys += key
+    return keys
 
 
 def _whole_shape(shapes: Mapping[str, Sequence[int]], keys: Sequence[str]) -> tuple[int, ...]:

@@ -11,13 +11,14 @@ import forked_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
+from cluster_runs import check_equal, settings_for, steps_of, train_with
 from kinds import some
-from small_clicks import SMALL, prepare_clicks
+from small_clicks import prepare_clicks
 
 from launch.run.config import RunConfig
 from launch.run.history import load_history
 from launch.run.local_tasks import LocalCluster, free_ports
-from launch.run.training import load_best, train
+from launch.run.training import train
 
 STEPS = 7  # of an epoch of 400 rows
 
@@ -25,33 +26,6 @@ STEPS = 7  # of an epoch of 400 rows
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return prepare_clicks(tmp_path_factory.mktemp("clicks") / "data")
-
-
-def settings_for(data, out, **changes) -> dict:
-    return {
-        "data": data, "out": str(out), "model_args": SMALL, "batch_size": 64, "epochs": 2,
-        "learning_rate": 0.01, "progress": False, "cluster_wait": 60.0, **changes,
-    }  # fmt: skip
-
-
-def check_equal(out, other, bound=1e-5):
-    """Compares weights and measurements of two runs."""
-    first, second = load_best(str(out)).get_weights(), load_best(str(other)).get_weights()
-    assert len(first) == len(second)
-    for one, two in zip(first, second, strict=True):
-        np.testing.assert_allclose(one, two, rtol=0, atol=bound)
-    for one, two in zip(load_history(str(out)), load_history(str(other)), strict=True):
-        assert one.loss == pytest.approx(two.loss, abs=bound)
-        assert one.valid_auc == pytest.approx(two.valid_auc, abs=1e-3)
-        assert one.valid_logloss == pytest.approx(two.valid_logloss, abs=bound)
-
-
-def steps_of(out, epoch) -> int:
-    """Returns the optimizer's number of steps in the checkpoint after an epoch."""
-    reader = tf.train.load_checkpoint(f"{out}/checkpoints/ckpt-{epoch}")
-    # A wrapper and its inner optimizer each have a counter.
-    keys = [key for key in reader.get_variable_to_shape_map() if "iteration" in key]
-    return max(int(reader.get_tensor(key)) for key in keys)
 
 
 CASES = [
@@ -69,6 +43,7 @@ def test_one_worker_and_two_servers_equal_one_process(data, tmp_path, optimizer,
     train(RunConfig(**settings_for(data, tmp_path / "one", **how)))
     done = forked_cluster.run(settings_for(data, tmp_path / "servers", **how))
     assert done.returncode == 0, done.stderr
+    assert "writes its perturbation" not in done.stderr  # which other workers would see
     check_equal(tmp_path / "one", tmp_path / "servers")
     assert steps_of(tmp_path / "servers", 2) == 2 * STEPS
 
@@ -158,15 +133,6 @@ def test_a_task_that_does_not_come_is_named(data, tmp_path):
     assert "error: worker 0 (localhost:" in done.stderr
     assert "parameter server 0 (localhost:" in done.stderr
     assert done.stderr.strip().count("\n") == 0
-
-
-def train_with(config: str, *arguments: str):
-    code = (
-        f"import os, runpy, sys\nos.environ['TF_CONFIG'] = {config!r}\n"
-        f"sys.argv = ['train', *{arguments!r}]\n"
-        "runpy.run_module('launch.train', run_name='__main__', alter_sys=True)"
-    )
-    return commands.run("-c", code)
 
 
 @pytest.mark.parametrize("task", ["worker", "ps"])
