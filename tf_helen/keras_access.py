@@ -208,16 +208,22 @@ def _reduce_scalars(reduce: Callable[..., Any]) -> Callable[..., Any]:
 trainer.reduce_per_replica = _reduce_scalars(trainer.reduce_per_replica)
 
 
+def reduced(outputs: Any, strategy: tf.distribute.Strategy) -> Any:
+    """Returns the results of a step on all replicas as Keras's own functions return them."""
+    return trainer.reduce_per_replica(outputs, strategy, reduction="auto")
+
+
 class BuildsWithOneReplica(ModelMixin):
     """Mixin for Keras model classes that builds the model with the batch of one replica.
 
     With several replicas, Keras builds with the mean of their batches: ids would be floats, and
-    different numbers of rows an error.
+    different numbers of rows an error. It also reads the first batch for it, after which a shuffled
+    `tf.data.Dataset` begins with another order; the shapes of a dataset are known without it.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         if self._distribute_strategy is not None and iterator is not None:
-            data_batch, iterator = first_replica_batch(iterator), None
+            data_batch, iterator = shapes_of_batch(iterator), None
         super()._maybe_symbolic_build(iterator, data_batch)
 
 
@@ -283,17 +289,22 @@ def loss_reductions(model: keras.Model) -> set[str]:
     return {"sum_over_batch_size" if name == "mean" else name for name in found if name is not None}
 
 
-def first_replica_batch(epoch_iterator):
-    """Returns the first replica's part of the first batch of Keras's epoch iterator.
-
-    Keras's `_maybe_symbolic_build` averages the parts; see `BuildsWithOneReplica`.
+def shapes_of_batch(epoch_iterator):
+    """Returns the shapes and dtypes of a batch of Keras's epoch iterator; see
+    `BuildsWithOneReplica`.
 
     Args:
         epoch_iterator: epoch iterator of `_maybe_symbolic_build`.
 
     Returns:
-        Nested tensors, as passed to the training step of a replica; `None` without data.
+        Nested `tf.TensorSpec` of a `tf.data.Dataset`. For other data, nested tensors, the first
+        replica's part of the first batch; `None` without data.
     """
+    dataset = getattr(epoch_iterator.data_adapter, "_dataset", None)
+    if isinstance(dataset, tf.data.Dataset):
+        specs = tf.nest.flatten(dataset.element_spec)
+        if all(isinstance(s, tf.TensorSpec) and s.shape.rank is not None for s in specs):
+            return dataset.element_spec
     for *_, iterator in epoch_iterator:  # after the step's number; newer Keras gives two numbers
         return keras.tree.map_structure(
             lambda x: x.values[0] if isinstance(x, tf.distribute.DistributedValues) else x,

@@ -17,6 +17,7 @@ from tf_helen.optimizers.passes import scale_of
 from tf_helen.training import loss_scaling
 from tf_helen.training.replica_shares import ReplicaShares
 from tf_helen.training.settling import SettlesTables
+from tf_helen.training.unrolled import unrolled_steps
 
 
 def forward_states(model: keras.Model) -> list[keras.Variable]:
@@ -124,7 +125,6 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     def fit(self, *args, **kwargs):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         given.pop("self")
-        self._check_steps_per_execution()
         callbacks = given.pop("callbacks", None)
         notifier = EpochNotifier()
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -134,14 +134,24 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
             callbacks = [*_as_list(callbacks), notifier]
         return super().fit(**given, callbacks=callbacks)
 
-    def _check_steps_per_execution(self) -> None:
-        strategy, steps = self.distribute_strategy, getattr(self, "steps_per_execution", 1)
-        if steps > 1 and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            # TensorFlow fails in Keras's loop over the steps, with a message about placeholders.
-            raise ValueError(
-                "`fit` under MultiWorkerMirroredStrategy needs `steps_per_execution=1`. Received: "
-                f"steps_per_execution={steps}. Call `compile` with 1."
-            )
+    def make_train_function(self, force=False):
+        if not self._unrolls_steps():
+            return super().make_train_function(force)
+        if getattr(self, "train_function", None) is None or force:
+            self.train_function = unrolled_steps(self, self.train_step)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if not self._unrolls_steps():
+            return super().make_test_function(force)
+        if getattr(self, "test_function", None) is None or force:
+            self.test_function = unrolled_steps(self, self.test_step)
+        return self.test_function
+
+    def _unrolls_steps(self) -> bool:
+        strategy = self.distribute_strategy
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        return several and self.steps_per_execution > 1
 
     def train_on_batch(self, *args, **kwargs):
         self._take_tables()

@@ -6,13 +6,11 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import two_workers
 
-import tf_helen
 from launch.run.local_tasks import free_ports
 from tf_helen.core.replicas import rows_to_send
 
@@ -53,10 +51,12 @@ def results_of_workers(path, rows, names):
     "rows,names",
     [
         pytest.param(192, ["Helen"], marks=pytest.mark.slow),
+        # Two steps per execution, and one step at the end of an epoch.
+        pytest.param(192, ["Helen x2", "Adam x2"], marks=pytest.mark.slow),
         # Of the last of four batches, each worker has a part.
         pytest.param(233, ["Adam", "AdamAR", "Helen", "AdaHessian"], marks=pytest.mark.slow),
     ],
-    ids=["even", "uneven"],
+    ids=["even", "steps_per_execution", "uneven"],
 )
 def test_two_workers_equal_one(rows, names, tmp_path):
     first, second = results_of_workers(tmp_path / "worker", rows, names)
@@ -66,18 +66,6 @@ def test_two_workers_equal_one(rows, names, tmp_path):
     for name, value in alone.items():
         np.testing.assert_allclose(first[name], value, atol=1e-5, err_msg=name)
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-
-
-def test_several_steps_per_execution_are_refused_for_several_workers(monkeypatch):
-    class Workers:
-        pass
-
-    model = tf_helen.Sequential([keras.layers.Dense(1)])
-    model.compile(tf_helen.SGD(), "mse", steps_per_execution=2)
-    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", Workers)
-    monkeypatch.setattr(type(model), "distribute_strategy", Workers())
-    with pytest.raises(ValueError, match="steps_per_execution=2"):
-        model.fit(np.ones((2, 1)), np.ones((2, 1)))
 
 
 def test_rows_are_summed_before_they_are_sent():
