@@ -137,7 +137,9 @@ def test_fit_with_any_number_of_shards_equals_one(name, shards):
     for model in (one, many):
         model.run_eagerly = False
         fit(model, epochs=2)
-    assert_alike(whole_state(one), whole_state(many))
+    # The Hessian-vector product of a graph is rounded differently: in float64, 3e-17 differ.
+    bound = 1e-5 if "Hessian" in name else 1e-6
+    assert_alike(whole_state(one), whole_state(many), bound)
 
 
 @pytest.mark.parametrize("shards", [1, 3, 22])

@@ -58,9 +58,8 @@ def rows_to_send(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
         >>> rows_to_send(slices).values.numpy().tolist()
         [[4.0, 2.0], [2.0, 1.0]]
     """
-    block = rows.sum_duplicates(gradient)
-    values = tf.cast(block.values, _sent_dtype(gradient.dtype))
-    values = tf.reshape(values, [-1, math.prod(gradient.values.shape[1:])])
+    block = rows.sum_duplicates(rows.with_dtype(gradient, _sent_dtype(gradient.dtype)))
+    values = tf.reshape(block.values, [-1, math.prod(gradient.values.shape[1:])])
     counts = tf.cast(block.counts, values.dtype)[:, None]
     shape = gradient.dense_shape
     if shape is not None:
@@ -113,6 +112,14 @@ def is_asynchronous() -> bool:
     """Returns whether several workers change the same variables at the same time."""
     strategy = tf.distribute.get_strategy()
     return isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy)
+
+
+def at_owner(variable: tf.Variable) -> contextlib.AbstractContextManager:
+    """A context whose operations run on the parameter server of a plain variable, if it has one.
+
+    An update there receives the gradient; elsewhere, it would receive and return rows and slots.
+    """
+    return tf.device(variable.device) if is_asynchronous() else contextlib.nullcontext()
 
 
 def share_of(amount: tf.Tensor) -> tf.Tensor:

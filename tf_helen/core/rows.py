@@ -53,6 +53,19 @@ class CountedSlices(tf.IndexedSlices):
         self.counts = counts
 
 
+class RepeatedSlices(tf.IndexedSlices):
+    """Slices of a second pass, which probably has the lookups of the first one.
+
+    Args:
+        slices: `tf.IndexedSlices` with `n` slices, not summed.
+        first: sparse `RowBlock` of the first pass, whose `lookups` are known.
+    """
+
+    def __init__(self, slices: tf.IndexedSlices, first: RowBlock):
+        super().__init__(slices.values, slices.indices, slices.dense_shape)
+        self.first = first
+
+
 def occurrences(gradient: tf.IndexedSlices) -> tf.Tensor:
     """Returns how many occurrences of its row each slice has, int32 `[n]`: 1, unless summed."""
     if isinstance(gradient, CountedSlices):
@@ -77,13 +90,22 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
         >>> block.counts.numpy().tolist()
         [2, 1]
     """
-    # Not tf.unique_with_counts, which XLA cannot compile.
-    ids, positions = tf.unique(gradient.indices)
-    rows = tf.shape(ids)[0]
-    values = tf.math.unsorted_segment_sum(gradient.values, positions, rows)
-    counts = tf.math.unsorted_segment_sum(occurrences(gradient), positions, rows)
-    lookups = (gradient.indices, positions)
-    return RowBlock(values, ids, tf.cast(counts, tf.int32), lookups=lookups)
+
+    def searched():
+        # Not tf.unique_with_counts, which XLA cannot compile.
+        ids, positions = tf.unique(gradient.indices)
+        counts = tf.math.unsorted_segment_sum(occurrences(gradient), positions, tf.shape(ids)[0])
+        return ids, positions, tf.cast(counts, tf.int32)
+
+    first = gradient.first if isinstance(gradient, RepeatedSlices) else None
+    if first is None or first.lookups is None or first.ids.dtype != gradient.indices.dtype:
+        ids, positions, counts = searched()
+    else:
+        known = (first.ids, first.lookups[1], first.counts)
+        same = equal_indices(gradient.indices, first.lookups[0])
+        ids, positions, counts = tf.cond(same, lambda: known, searched)
+    values = tf.math.unsorted_segment_sum(gradient.values, positions, tf.shape(ids)[0])
+    return RowBlock(values, ids, counts, lookups=(gradient.indices, positions))
 
 
 def equal_indices(indices: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
@@ -110,6 +132,22 @@ def with_values(
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
     return values
+
+
+def with_dtype(
+    gradient: tf.Tensor | tf.IndexedSlices, dtype: tf.DType
+) -> tf.Tensor | tf.IndexedSlices:
+    """Returns a gradient, sparse or dense, in another dtype."""
+    if gradient.dtype == dtype:
+        return gradient
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.cast(gradient, dtype)
+    slices = with_values(gradient, tf.cast(gradient.values, dtype))
+    if isinstance(gradient, CountedSlices):
+        return CountedSlices(slices, gradient.counts)
+    if isinstance(gradient, RepeatedSlices):
+        return RepeatedSlices(slices, gradient.first)
+    return slices
 
 
 def as_block(gradient: tf.Tensor | tf.IndexedSlices) -> RowBlock:

@@ -16,7 +16,8 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
-from tf_helen.core import overlay, replicas, whole_reads
+from tf_helen.core import lookups, overlay, replicas, whole_reads
+from tf_helen.core.rounding import Rounding
 from tf_helen.core.table_group import TableGroup
 
 # Attribute of a variable of tf_keras: the `keras.Variable` of `tf_helen.legacy` for it.
@@ -77,15 +78,22 @@ class Table(tf.Module):
         state: int64 scalar variable, see above; `None` until a layer marks its variable.
         kept: float32 variable `[rows]`, 0 for rows that stay zero and 1 for the others, or `None`.
             Lookups multiply by it, so that rows that stay zero get no gradient.
+        rounding: `Rounding` of the rows that an optimizer writes, or `None`.
     """
 
-    def __init__(self, field_sizes: Mapping[str, int] | TableGroup, rank: int = 0):
+    def __init__(
+        self,
+        field_sizes: Mapping[str, int] | TableGroup,
+        rank: int = 0,
+        rounding: Rounding | None = None,
+    ):
         super().__init__()
         if not isinstance(field_sizes, TableGroup):
             field_sizes = TableGroup(field_sizes)
         self.group: TableGroup = field_sizes
         self.group.members.append(self)
         self.rank = rank
+        self.rounding = rounding
         self.decay: RowDecay | None = None
         self.state: tf.Variable | None = None
         self.kept: tf.Variable | None = None
@@ -109,8 +117,18 @@ class Table(tf.Module):
         """Whether lookups are traced for an export, see `plain_reads`."""
         return self._plain_reads > 0
 
-    def read(self, variable: keras.Variable, ids: tf.Tensor) -> tf.Tensor:
+    def read(
+        self, variable: keras.Variable, ids: tf.Tensor, dtype: str | tf.DType | None = None
+    ) -> tf.Tensor:
         """Reads rows, `[n, dim]`, with the pending decay applied.
+
+        Args:
+            variable: Keras variable of the table.
+            ids: int `[n]`, rows of the variable.
+            dtype: dtype of the result. Defaults to `None`: that of the variable.
+
+        Returns:
+            `[n, dim]`.
 
         The gradient with respect to the variable is that of a plain lookup, because the rule of
         the optimizer applies to the row that was read.
@@ -122,14 +140,20 @@ class Table(tf.Module):
         stored = replicas.local(variable)
         if not hasattr(stored, "sparse_read"):
             # In the symbolic build of a subclassed model, a new variable is a plain tensor.
-            return tf.gather(stored, ids)
+            return tf.cast(tf.gather(stored, ids), dtype or stored.dtype)
         self._guard(variable)
+
+        def settled(rows, ids):
+            return self._settled(tf.cast(rows, dtype or rows.dtype), ids, variable.path)
+
         layer = overlay.layer_of(stored)
-        if layer is None:
-            rows = self._settled(stored.sparse_read(ids), ids, variable.path)
-        else:  # the perturbation is added to the rows that the first pass has read
-            rows = self._settled(layer.stored_rows(ids), ids, variable.path)
-            rows = layer.plus_rows(rows, ids)
+        if layer is not None:  # the perturbation is added to the rows that the first pass has read
+            rows = layer.lookup(ids, settled)
+        elif replicas.is_asynchronous() and not tf.executing_eagerly():
+            # The rows are on a server, which sends each of them once.
+            rows = lookups.distinct(stored, ids, lambda ids: settled(stored.sparse_read(ids), ids))
+        else:
+            rows = settled(stored.sparse_read(ids), ids)
         if self.kept is None or self._plain_reads:
             return rows
         return rows * tf.cast(replicas.local(self.kept).sparse_read(ids), rows.dtype)[:, None]
@@ -258,6 +282,16 @@ def mark(variable: keras.Variable, table: Table) -> None:
 def of(variable: keras.Variable) -> Table | None:
     """Returns the `Table` of a variable, or `None`."""
     return getattr(variable, _TABLE, None)
+
+
+def rounded(
+    variable: keras.Variable, rows: tf.Tensor, step: tf.Tensor, first: tf.Tensor | int = -1
+) -> tf.Tensor:
+    """Returns new rows of a variable in its dtype, rounded as its table says; see `Rounding`."""
+    table, dtype = of(variable), tf.as_dtype(variable.dtype)
+    if table is None or table.rounding is None:
+        return tf.cast(rows, dtype)
+    return table.rounding(rows, dtype, step, first)
 
 
 def of_or_single(variable: keras.Variable) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.core import checks, tables
+from tf_helen.core.rounding import Rounding, checked_rounding
 from tf_helen.core.table_group import TableGroup
 from tf_helen.core.whole_state import ShardedTable, whole_variables
 from tf_helen.layers.field_arguments import checked_sharing, named_sizes, per_field
@@ -49,6 +51,13 @@ class Embedding(keras.layers.Layer):
             current strategy has parameter servers. Row r is in the shard `r mod N`. Each shard has
             its own slots, so a strategy places the shards on different servers. Initial values,
             training and saved files do not depend on it. Defaults to 1.
+        embeddings_dtype: "float16" or "bfloat16", the dtype in which rows are stored, at half the
+            memory. Lookups return, and optimizers of tf_helen compute in, float32; their slots are
+            float32. Defaults to `None`: that of the layer.
+        rounding: "stochastic" or "nearest", how these optimizers round the rows that they write
+            with `embeddings_dtype`. To the nearest value, small updates and decays are lost.
+            Defaults to "stochastic".
+        rounding_seed: int, seed of the stochastic rounding. Defaults to 0.
         **kwargs: Keras's layer arguments.
 
     Attributes:
@@ -89,6 +98,9 @@ class Embedding(keras.layers.Layer):
         embeddings_constraint: Any = None,
         l2: float = 0.0,
         shards: int | str = 1,
+        embeddings_dtype: str | None = None,
+        rounding: str = "stochastic",
+        rounding_seed: int = 0,
         **kwargs: Any,
     ):
         # With autocast, Keras would cast floats to the layer's precision before they are checked.
@@ -115,13 +127,23 @@ class Embedding(keras.layers.Layer):
         owned = {name: size for name, size in self.fields.items() if name not in self.shared}
         self.shards = checked_shards(shards, sum(owned.values()))
         self._group = TableGroup(owned, number_of_shards(self.shards, sum(owned.values())))
-        self._table = tables.Table(self._group)
+        self.embeddings_dtype, self.rounding = embeddings_dtype, rounding
+        self.rounding_seed = rounding_seed
+        checked_rounding(embeddings_dtype, rounding, rounding_seed)
+        self._table = tables.Table(self._group, 0, self._rounding(0))
         if self._group.shards > 1:
             # An attribute, for the tracking of an exported model.
-            self._others = [tables.Table(self._group, i) for i in range(1, self._group.shards)]
+            ranks = range(1, self._group.shards)
+            self._others = [tables.Table(self._group, i, self._rounding(i)) for i in ranks]
         first_row = dict(zip(owned, self._group.offsets, strict=False))
         self._first_rows = np.array([first_row[self.shared.get(f, f)] for f in self.fields])
         self.lookup: Callable[[tf.Tensor, bool], tf.Tensor] | None = None  # see `replaced_lookups`
+
+    def _rounding(self, rank: int) -> Rounding | None:
+        # Shards and tables of other widths and sizes round by other random numbers.
+        place = zlib.crc32(f"{rank}/{self._group.rows}/{self.output_dim}".encode())
+        seed = (self.rounding_seed + place) % 2**31
+        return checked_rounding(self.embeddings_dtype, self.rounding, seed)
 
     @property
     def offsets(self) -> np.ndarray:
@@ -159,6 +181,7 @@ class Embedding(keras.layers.Layer):
             constraint=self.embeddings_constraint,
             name="embeddings",
             autocast=False,
+            dtype=self.embeddings_dtype,
         )
 
     def __call__(self, inputs, *args, **kwargs):
@@ -228,7 +251,9 @@ class Embedding(keras.layers.Layer):
         return tf.cast(values, self.compute_dtype)
 
     def _read_shard(self, rank: int, local: tf.Tensor) -> tf.Tensor:
-        return self._group.members[rank].read(self._shards[rank], local)
+        # With a dtype of its own, decay and perturbation apply to rows in that of the layer.
+        dtype = None if self.embeddings_dtype is None else self.compute_dtype
+        return self._group.members[rank].read(self._shards[rank], local, dtype)
 
     def _checked(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the ids, and raises an error if one is outside its field."""
@@ -327,6 +352,9 @@ class Embedding(keras.layers.Layer):
             "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
             "l2": self.l2,
             "shards": self.shards,
+            "embeddings_dtype": self.embeddings_dtype,
+            "rounding": self.rounding,
+            "rounding_seed": self.rounding_seed,
             "takes_floats": self._takes_floats,
         }
 

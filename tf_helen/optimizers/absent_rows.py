@@ -260,7 +260,7 @@ class AbsentRows(StillRows):
             return []
         records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
         done = self.table_step(variable) - 1
-        return self._settle(replicas.local(variable), records, block.ids, done)
+        return self._settle(variable, replicas.local(variable), records, block.ids, done)
 
     def _sweep_foreign_tables(
         self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]
@@ -283,17 +283,23 @@ class AbsentRows(StillRows):
     def _sweep_on_this_replica(self, variables: Sequence[keras.Variable]) -> tf.Tensor:
         for variable in variables:
             records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
-            self._sweep(replicas.local(variable), records, self.table_step(variable) - 1)
+            self._sweep(variable, replicas.local(variable), records, self.table_step(variable) - 1)
         return tf.constant(True)
 
     def _settle(
-        self, target: tf.Variable, records: tf.Variable, ids: tf.Tensor | None, done: tf.Tensor
+        self,
+        variable: keras.Variable,
+        target: tf.Variable,
+        records: tf.Variable,
+        ids: tf.Tensor | None,
+        done: tf.Tensor,
+        first: tf.Tensor | int = -1,
     ) -> list[Written]:
         stored, record = read_rows(target, ids), read_rows(records, ids)
         history = RowHistory(self._optimizer.history_columns(), record)
         rows = tf.cast(stored, compute_dtype(target))
         rows = self._optimizer.rule.settle(rows, history, done, self.found_alpha)
-        write_rows(target, ids, rows)
+        write_rows(target, ids, tables.rounded(variable, rows, done, first))
         write_rows(records, ids, history.replace(decayed_to=done).record)
         return [(target, ids, stored), (records, ids, record)]
 
@@ -312,7 +318,7 @@ class AbsentRows(StillRows):
                 if self._has_absent_rows(variable):
                     copies = replicas.copies(variable), replicas.copies(slots[HISTORY])
                     for target, records in zip(*copies, strict=True):
-                        self._sweep(target, records, tf.constant(done, tf.int64))
+                        self._sweep(variable, target, records, tf.constant(done, tf.int64))
                 self._write_swept_at(variable, done)
             table = tables.of(variable)
             if table is not None:
@@ -326,7 +332,13 @@ class AbsentRows(StillRows):
         history = RowHistory(self._optimizer.history_columns(), records.read_value())
         return bool(tf.reduce_any(tf.cast(history["decayed_to"], tf.int64) > 0))
 
-    def _sweep(self, target: tf.Variable, records: tf.Variable, done: tf.Tensor) -> None:
+    def _sweep(
+        self,
+        variable: keras.Variable,
+        target: tf.Variable,
+        records: tf.Variable,
+        done: tf.Tensor,
+    ) -> None:
         total = target.shape[0]
         chunk = min(_SWEEP_ROWS, total)
 
@@ -334,7 +346,7 @@ class AbsentRows(StillRows):
             # The last chunk overlaps the one before: XLA needs one size, and rows that are up to
             # date do not change.
             ids = tf.minimum(start, total - chunk) + tf.range(chunk, dtype=tf.int64)
-            self._settle(target, records, ids, done)
+            self._settle(variable, target, records, ids, done, start)
             return [start + chunk]
 
         first = tf.constant(0, tf.int64)  # int32 could overflow

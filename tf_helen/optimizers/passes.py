@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core.mixins import OptimizerMixin
 from tf_helen.core.replicas import Gradient
-from tf_helen.core.rows import RowBlock, as_block
+from tf_helen.core.rows import RowBlock, as_block, with_dtype
 from tf_helen.core.rule import compute_dtype
 
 
@@ -62,8 +62,9 @@ def summed_blocks(
     """
     blocks = []
     for gradient, variable in zip(gradients, variables, strict=True):
-        block = as_block(gradient)
-        values = tf.cast(block.values, compute_dtype(variable))
+        # Before duplicates are summed, which half precision would do wrong.
+        block = as_block(with_dtype(gradient, compute_dtype(variable)))
+        values = block.values
         if loss_scale is not None:
             values = values / tf.cast(loss_scale, values.dtype)
         blocks.append(block.with_values(values))

@@ -14,7 +14,7 @@ from tf_helen import keras_access
 from tf_helen.core import checks, replicas, tables
 from tf_helen.core.clipping import squared_norm
 from tf_helen.core.overlay import Overlay, OverlayLayer
-from tf_helen.core.rows import RowBlock, read_rows, write_rows
+from tf_helen.core.rows import RepeatedSlices, RowBlock, read_rows, write_rows
 from tf_helen.optimizers.arguments import LearningRate
 from tf_helen.optimizers.delegating import DelegatingOptimizer
 from tf_helen.optimizers.foreign import driver_of
@@ -162,9 +162,10 @@ class SAM(WrappingOptimizer):
                 driver = driver_of(self.base_optimizer)
                 return driver.compute_gradients(closure, variables, loss_scale)[1]
 
-        return loss, self._gradients_to_apply(
-            first, self._at_perturbed(second_pass, blocks, perturbed), variables
-        )
+        second = self._at_perturbed(second_pass, blocks, perturbed)
+        if replicas.count() == 1:
+            second = _repeated(second, variables, blocks, perturbed)
+        return loss, self._gradients_to_apply(first, second, variables)
 
     def _at_perturbed(
         self,
@@ -199,9 +200,10 @@ class SAM(WrappingOptimizer):
             self._reads_stored.update(keras_access.index_of(self, v) for v in unread)
 
     def _is_written(self, variable: keras.Variable) -> bool:
-        # Layers of tf_keras assign to their weights, which a later pass must undo.
+        # Eager operations read the variables of tf_keras without their Python methods.
         is_adapted = isinstance(variable, keras_access.ExistingVariable)
-        return is_adapted or keras_access.index_of(self, variable) in self._reads_stored
+        is_unseen = is_adapted and tf.executing_eagerly()
+        return is_unseen or keras_access.index_of(self, variable) in self._reads_stored
 
     def _difference(
         self, block: RowBlock, variable: keras.Variable, epsilon: tf.Tensor
@@ -249,6 +251,23 @@ class SAM(WrappingOptimizer):
             "adaptive": self.adaptive,
             "perturbation": self.perturbation,
         }
+
+
+def _repeated(
+    gradients: Sequence,
+    variables: Sequence[keras.Variable],
+    blocks: Sequence[RowBlock],
+    perturbed: Sequence[keras.Variable],
+) -> list:
+    """Returns the gradients of the second pass with the lookups of the first one."""
+    first = {id(variable): block for block, variable in zip(blocks, perturbed, strict=True)}
+
+    def repeated(gradient, block):
+        is_sparse = isinstance(gradient, tf.IndexedSlices) and block is not None and block.is_sparse
+        return RepeatedSlices(gradient, block) if is_sparse else gradient
+
+    pairs = zip(gradients, variables, strict=True)
+    return [repeated(gradient, first.get(id(variable))) for gradient, variable in pairs]
 
 
 def total_norm(blocks: Sequence[RowBlock]) -> tf.Tensor:

@@ -39,6 +39,11 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
         block: `RowBlock`, gradient of the variable with duplicates summed, and clipped.
         variable: Keras variable.
     """
+    with replicas.at_owner(replicas.local(variable)):
+        _update(optimizer, block, variable)
+
+
+def _update(optimizer: Any, block: RowBlock, variable: keras.Variable) -> None:
     is_table = _is_table(optimizer, block, variable)
     is_embedding = block.is_sparse or tables.of(variable) is not None
     if optimizer.moments == "dense":
@@ -80,6 +85,7 @@ def update_variable(optimizer: Any, block: RowBlock, variable: keras.Variable) -
     rows, slots = rule.update(rows, gradient, slots, step)
     if variable.constraint is not None:
         rows = variable.constraint(rows)
+    rows = tables.rounded(variable, rows, step.number)
     change_rows(target, block.ids, rows_before, rows)
     for name, value in slots.items():
         change_rows(slot_variables[name], block.ids, slots_before[name], value)

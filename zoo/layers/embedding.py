@@ -41,6 +41,8 @@ class FieldEmbedding(keras.layers.Layer):
             `tf_helen.layers.Embedding`. Defaults to 1.
         dynamic: int or dict, see `zoo.ClickModel`: the tables are
             `tf_helen.layers.DynamicEmbedding`. Defaults to `None`: a row for each id.
+        embeddings_dtype, rounding: see `tf_helen.layers.Embedding`. Default to `None` and
+            "stochastic".
         **kwargs: Keras's layer arguments.
 
     Input shape:
@@ -73,6 +75,8 @@ class FieldEmbedding(keras.layers.Layer):
         initializer: Any = None,
         shards: int | str = 1,
         dynamic: int | Mapping[str, Any] | None = None,
+        embeddings_dtype: str | None = None,
+        rounding: str = "stochastic",
         **kwargs: Any,
     ):
         # Otherwise Keras casts raw numbers to half precision before they are standardized.
@@ -100,6 +104,7 @@ class FieldEmbedding(keras.layers.Layer):
         if self._dynamic is not None:
             owned = {f.name: schema.field_sizes[f.name] for f in schema.categorical if not f.shares}
             self.capacities = divided(self._dynamic.pop("capacity"), owned)
+        self._stored_as = embeddings_dtype, rounding
         groups: dict[int, list] = {}
         for field in schema.categorical:
             groups.setdefault(self.widths[field.name], []).append(field)
@@ -122,6 +127,7 @@ class FieldEmbedding(keras.layers.Layer):
             "shards": shards,
             "dtype": self.dtype_policy,
         }
+        settings |= {"embeddings_dtype": self._stored_as[0], "rounding": self._stored_as[1]}
         if self._dynamic is None:
             return Embedding({field.name: field.size for field in fields}, width, **settings)
         capacity = {field.name: self.capacities[field.shares or field.name] for field in fields}

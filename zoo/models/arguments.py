@@ -15,5 +15,7 @@ class ModelArguments(TypedDict, total=False):
     embeddings_initializer: Any
     shards: int | str
     dynamic: int | Mapping[str, Any] | None
+    embeddings_dtype: str | None
+    rounding: str
     name: str | None
     dtype: Any

@@ -50,6 +50,10 @@ class ClickModel(tf_helen.Model):
             id, the others equal parts; or dict with `capacity` (int, or dict from field to int) and
             arguments of `tf_helen.layers.DynamicEmbedding`: `admission`, `eviction`, `seed`. Ids
             get a row when they are admitted in training. Defaults to `None`: a row for each id.
+        embeddings_dtype: "float16" or "bfloat16", the dtype in which tables store their rows, see
+            `tf_helen.layers.Embedding`. Defaults to `None`: that of the model.
+        rounding: "stochastic" or "nearest", how rows are rounded to `embeddings_dtype`. Defaults to
+            "stochastic".
         name: string, the model's name. Defaults to `None`: the class's name in snake case.
         dtype: Keras dtype policy, such as "mixed_bfloat16". Defaults to `None`: the global policy.
 
@@ -99,6 +103,8 @@ class ClickModel(tf_helen.Model):
         embeddings_initializer: Any = None,
         shards: int | str = 1,
         dynamic: int | Mapping[str, Any] | None = None,
+        embeddings_dtype: str | None = None,
+        rounding: str = "stochastic",
         name: str | None = None,
         dtype: Any = None,
     ):
@@ -126,6 +132,8 @@ class ClickModel(tf_helen.Model):
             "embeddings_initializer": embeddings_initializer,
             "shards": shards,
             "dynamic": dynamic,
+            "embeddings_dtype": embeddings_dtype,
+            "rounding": rounding,
         }
         self.vocabularies: dict[str, str] = {}
 
@@ -197,6 +205,8 @@ class ClickModel(tf_helen.Model):
             numeric=self.numeric,
             shards=self.settings["shards"],
             dynamic=self.settings["dynamic"],
+            embeddings_dtype=self.settings["embeddings_dtype"],
+            rounding=self.settings["rounding"],
             **options,
         )
 

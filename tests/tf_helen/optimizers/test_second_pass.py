@@ -104,6 +104,22 @@ def test_a_step_writes_as_often_as_the_base_optimizer():
     assert counts[0] == counts[1]
 
 
+def test_the_second_pass_uses_the_lookups_of_the_first():
+    """In a graph whose passes look up the same ids, one `Unique` and one lookup per id remain."""
+    counts = []
+    for make in (lambda: tf_helen.SGD(0.1), lambda: tf_helen.SAM(0.1, base_optimizer="sgd")):
+        model, _ = build()
+        model.compile(make(), "mse")
+        model.optimizer.build(model.trainable_variables)
+        step = tf.function(lambda x, y, model=model: model.train_step((x, y)))
+        graph = step.get_concrete_function(tf.constant(IDS), tf.constant(LABELS)).graph
+        kinds = [operation.type for operation in graph.get_operations()]
+        counts.append([kinds.count(kind) for kind in ("Unique", "ResourceGather")])
+    # The other branches of the second pass are functions of their own, which are not executed.
+    # It reads each distinct row once: one more gather, of fewer rows.
+    assert counts == [[1, 2], [1, 3]]
+
+
 def in_function(loss):
     return tf.function(lambda: loss())
 

@@ -63,6 +63,7 @@ def test_the_arguments_of_a_model_are_its_own_and_those_of_every_model():
     assert {key: arguments[key] for key in zoo.ClickModel.arguments()} == {
         **{"embedding_dim": 16, "embedding_dims": None, "numeric": "embedded"},
         **{"embedding_l2": 0.0, "embeddings_initializer": None, "shards": 1},
+        **{"dynamic": None, "embeddings_dtype": None, "rounding": "stochastic"},
     }
     assert zoo.DIN.arguments()["embedding_dim"] == 12
 
