@@ -35,7 +35,7 @@ def unrolled_steps(model: keras.Model, step: Callable[..., Any]) -> Callable[[An
         take_steps = tf.function(take_steps, reduce_retracing=True)
 
     def function(iterator):
-        batches = []
+        batches: list[Any] = []
         with contextlib.suppress(StopIteration, tf.errors.OutOfRangeError):
             while len(batches) < model.steps_per_execution:
                 batches.append(next(iterator))
