@@ -98,9 +98,12 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> RowBlock:
         return ids, positions, tf.cast(counts, tf.int32)
 
     first = gradient.first if isinstance(gradient, RepeatedSlices) else None
-    if first is None or first.ids is None or first.lookups is None:
-        ids, positions, counts = searched()
-    elif first.ids.dtype != gradient.indices.dtype:
+    if (
+        first is None
+        or first.ids is None
+        or first.lookups is None
+        or first.ids.dtype != gradient.indices.dtype
+    ):
         ids, positions, counts = searched()
     else:
         known = (first.ids, first.lookups[1], first.counts)
