@@ -18,7 +18,7 @@ from launch.run.files import load_best
 from launch.run.history import Epoch, load_history
 from tf_helen.analysis import tables_of
 from tf_helen.core.checks import nearest
-from tf_helen.layers import Embedding
+from tf_helen.layers import DynamicEmbedding, Embedding
 from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json
 from zoo.data.manifest import load_manifest
@@ -162,12 +162,20 @@ def wide_tables(model: keras.Model) -> dict[str, Embedding]:
     Returns:
         Dict from name to layer: the tables of width 2 or more, or all if there are none.
 
+    Raises:
+        DataError: on dynamic tables, whose rows do not belong to the ids of a vocabulary.
+
     Example:
         >>> schema = zoo.Schema("tiny", [zoo.Categorical("user", 10)])
         >>> list(wide_tables(zoo.DeepFM(schema, embedding_dim=4, hidden_units=(8,))))
         ['embedding/table']
     """
     tables = tables_of(model)
+    if any(isinstance(layer, DynamicEmbedding) for layer in tables.values()):
+        raise DataError(
+            f"{model.name} has dynamic tables, whose rows do not belong to the ids of the "
+            "vocabulary; name a run without --model_args=dynamic=..., or use launch.inspect"
+        )
     wide = {name: layer for name, layer in tables.items() if layer.output_dim > 1}
     return wide or tables
 

@@ -7,6 +7,7 @@ from small_clicks import SMALL, prepare_clicks
 
 import launch.inspect
 import zoo
+from launch.analysis.runs import wide_tables
 from launch.inspect import inspect_tables
 from launch.inspection.models import dynamic_tables, load_model
 from launch.run.config import RunConfig
@@ -65,6 +66,11 @@ def test_a_run_resumes_with_more_capacity(data, run, tmp_path, capsys):
     assert (state["user"]["capacity"], len(state["user"]["id"])) == (20, 20)
     with pytest.raises((DataError, ValueError), match="capacities"):
         run_of(data, first, dynamic={**DYNAMIC, "capacity": {"user": 3}}, epochs=3, resume=True)
+
+
+def test_rows_of_dynamic_tables_are_not_analyzed_as_ids(run):
+    with pytest.raises(DataError, match="has dynamic tables.*launch.inspect"):
+        wide_tables(load_model(run))
 
 
 def test_an_export_finds_the_rows_of_ids(data, run, tmp_path):

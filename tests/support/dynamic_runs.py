@@ -82,8 +82,35 @@ def served(make, **settings):
     return weights(model), state_of(layer)
 
 
+def contended(make):
+    """Two workers take steps at the same time: which ids have rows depends on their order."""
+    cluster = Servers(workers=2)
+    with cluster.strategy.scope():
+        model, layer = build(make, shards="auto", min_age=20)
+        model.optimizer.build(model.trainable_variables)
+    step = tf.function(lambda x, y: model.train_step((x, y)))
+    for batch in BATCHES * 20:
+        cluster.coordinator.schedule(step, args=tuple(map(tf.constant, batch)))
+    cluster.coordinator.join()
+    found = {}
+    for field, state in layer.table_state().items():
+        ids, rows = state["id"].tolist(), state["row"].tolist()
+        found[field] = {
+            "ids": len(ids),
+            "distinct": len(set(ids)),
+            "evicted": state["evicted"],
+            "as_found": layer.rows_of(field, ids).tolist() == rows,
+            "others": sum(layer.rows_of(field, sorted(set(range(40)) - set(ids))).tolist()),
+        }
+    return found
+
+
 def main(how, name):
     make = ENTRIES[name].make
+    if how == "contended":
+        print(json.dumps(contended(make)))
+        sys.stdout.flush()
+        os._exit(0)
     if how == "replicas":
         cpu = tf.config.list_physical_devices("CPU")[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * 2

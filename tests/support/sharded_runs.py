@@ -60,10 +60,10 @@ def fitted(make, shards, strategy=None):
 
 
 class Servers:
-    """Two parameter servers and a worker, in this process."""
+    """Two parameter servers and some workers, in this process."""
 
-    def __init__(self):
-        jobs = {"worker": 1, "ps": 2}
+    def __init__(self, workers=1):
+        jobs = {"worker": workers, "ps": 2}
         ports = free_ports(sum(jobs.values()))
         spec = {job: [f"localhost:{ports.pop()}" for _ in range(n)] for job, n in jobs.items()}
         cluster = tf.train.ClusterSpec(spec)

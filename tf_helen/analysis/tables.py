@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core.checks import nearest
 from tf_helen.core.whole_state import ShardedTable, read_whole
-from tf_helen.layers import Embedding
+from tf_helen.layers import DynamicEmbedding, Embedding
 from tf_helen.layers.initializing import CHUNK_ROWS
 
 
@@ -142,7 +142,8 @@ def table_counts(
         int64 array `[rows]`.
 
     Raises:
-        ValueError: if a field is missing, or a number of counts is not the number of ids.
+        ValueError: if a field is missing, or a number of counts is not the number of ids; on counts
+            by field for a `tf_helen.layers.DynamicEmbedding`.
 
     Example:
         >>> layer = tf_helen.layers.Embedding({"user": 2, "item": 3}, 4)
@@ -158,6 +159,11 @@ def table_counts(
                 f"shape {list(found.shape)}."
             )
         return found
+    if isinstance(layer, DynamicEmbedding):
+        raise ValueError(
+            f"The rows of {layer.name!r} belong to the ids that were admitted. Received: counts by "
+            "field; pass an array with a count per row, such as from `layer.table_state()`."
+        )
     total = np.zeros(rows, np.int64)
     for name, place in field_rows(layer).items():
         if name not in counts:

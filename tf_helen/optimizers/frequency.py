@@ -152,8 +152,14 @@ def counts_for(
         float64 `[rows]`, of the whole table.
 
     Raises:
-        ValueError: if there are no counts for the table, or they have the wrong length or values.
+        ValueError: if there are no counts for the table, or they have the wrong length or values;
+            on a table whose rows are given to ids in training.
     """
+    if group.reuse is not None:
+        raise ValueError(
+            f"The rows of {variable.path!r} are given to ids in training, so counts per row are "
+            "not known before. Use `frequency='running'` or 'batch'."
+        )
     keys = keys_of(variable, given, group)
     if not keys:
         raise ValueError(

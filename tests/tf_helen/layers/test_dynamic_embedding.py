@@ -325,6 +325,30 @@ def test_a_function_that_was_traced_before_another_optimizer_raises_an_error():
 ROOT = Path(__file__).parents[3]
 
 
+def run_dynamic(*arguments):
+    """Runs `tests/support/dynamic_runs.py`, and returns what it prints."""
+    paths = [str(ROOT), str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "support" / "dynamic_runs.py"), *arguments],
+        # Servers in one process need several threads.
+        env={**os.environ, "TF_NUM_INTEROP_THREADS": "8", "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_workers_that_admit_ids_at_the_same_time_give_each_row_to_one_id():
+    for field in run_dynamic("contended", "Adam").values():
+        assert field["ids"] == field["distinct"] > 10
+        assert field["evicted"] > 0
+        assert field["others"] == 0  # an evicted id is not found
+        assert field["as_found"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "name"),
@@ -334,17 +358,7 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_replicas_and_parameter_servers_give_the_same_rows_to_ids(how, name):
-    paths = [str(ROOT), str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "support" / "dynamic_runs.py"), how, name],
-        # Servers in one process need several threads.
-        env={**os.environ, "TF_NUM_INTEROP_THREADS": "8", "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_dynamic(how, name)
     assert found["one"] == found["other"]
     assert found["one"]["user"]["evicted"] > 0
     assert found["difference"] <= 1e-6
@@ -383,3 +397,14 @@ def test_only_a_new_index_reads_whole_tables():
         if output.shape.rank and output.shape[0] == rows
     }
     assert False not in large
+
+
+def test_counts_by_id_do_not_fit_its_rows():
+    layer = dynamic()
+    counts = {name: np.ones(size + 1) for name, size in FIELDS.items()}
+    model = model_of(layer, tf_helen.Helen(0.01, frequency=counts))
+    with pytest.raises(ValueError, match=r"are given to ids in training.*frequency='running'"):
+        fit(model)
+    with pytest.raises(ValueError, match="belong to the ids that were admitted"):
+        tf_helen.analysis.table_counts(layer, counts)
+    assert tf_helen.analysis.table_counts(layer, np.arange(22)).tolist() == list(range(22))
