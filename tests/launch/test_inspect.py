@@ -69,7 +69,7 @@ def test_a_run_resumes_with_more_capacity(data, run, tmp_path, capsys):
 
 
 def test_rows_of_dynamic_tables_are_not_analyzed_as_ids(run):
-    with pytest.raises(DataError, match="has dynamic tables.*launch.inspect"):
+    with pytest.raises(DataError, match=r"has dynamic tables.*launch.inspect"):
         wide_tables(load_model(run))
 
 

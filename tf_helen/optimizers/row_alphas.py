@@ -113,6 +113,11 @@ def _alphas_of(
     sizes = np.diff(group.offsets) if keys == list(group.fields) else [group.rows]
     for key, size in zip(keys, sizes, strict=True):
         shape = given[key].shape
+        if group.reuse is not None and shape:
+            raise ValueError(
+                f"The rows of {variable.path!r} are given to ids in training; `alpha[{key!r}]` must "
+                f"be a number. Received the shape {list(shape)}."
+            )
         if shape not in ((), (size,)):
             raise ValueError(
                 f"`alpha[{key!r}]` must be a number or have one per row, [{size}]. Received "

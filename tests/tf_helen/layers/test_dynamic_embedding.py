@@ -405,6 +405,9 @@ def test_counts_by_id_do_not_fit_its_rows():
     model = model_of(layer, tf_helen.Helen(0.01, frequency=counts))
     with pytest.raises(ValueError, match=r"are given to ids in training.*frequency='running'"):
         fit(model)
+    alphas = {name: np.zeros(size + 1) for name, size in FIELDS.items()}
+    with pytest.raises(ValueError, match=r"`alpha\['user'\]` must be a number"):
+        fit(model_of(dynamic(), tf_helen.AdamAR(0.01, alpha=alphas)))
     with pytest.raises(ValueError, match="belong to the ids that were admitted"):
         tf_helen.analysis.table_counts(layer, counts)
     assert tf_helen.analysis.table_counts(layer, np.arange(22)).tolist() == list(range(22))
