@@ -115,8 +115,8 @@ def _alphas_of(
         shape = given[key].shape
         if group.reuse is not None and shape:
             raise ValueError(
-                f"The rows of {variable.path!r} are given to ids in training; `alpha[{key!r}]` must "
-                f"be a number. Received the shape {list(shape)}."
+                f"The rows of {variable.path!r} are given to ids in training; `alpha[{key!r}]` "
+                f"must be a number. Received the shape {list(shape)}."
             )
         if shape not in ((), (size,)):
             raise ValueError(
