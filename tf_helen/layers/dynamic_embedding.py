@@ -354,6 +354,9 @@ class DynamicEmbedding(Embedding):
             raise ValueError(f"DynamicEmbedding {self.name!r} is not built. Call it first.")
         return state_by_field(self._ids, self._group)
 
+    def compute_output_spec(self, inputs, training=False, pool=True, times=None):
+        return super().compute_output_spec(inputs, training, pool)
+
     # Files.
 
     def save_own_variables(self, store):

@@ -170,7 +170,17 @@ def test_multi_valued_and_shared_fields():
     layer = DynamicEmbedding(
         {"history": 5, "item": 5}, 2, lengths={"history": 3}, shared={"history": "item"}
     )
-    trained = layer(np.array([[70, 80, -1, 90], [-1, -1, -1, 70]]), training=True)
+    ids = np.array([[70, 80, -1, 90], [-1, -1, -1, 70]])
+    trained = layer(ids, training=True)
+    texts = DynamicEmbedding(
+        {"history": 5, "item": 5}, 2, id_dtype="string", lengths={"history": 3}
+    )
+    found = texts(np.where(ids < 0, "", ids.astype(str)), training=True)
+    assert [s["id"].tolist() for s in texts.table_state().values()] == [
+        [b"70", b"80"],
+        [b"90", b"70"],
+    ]
+    np.testing.assert_array_equal(found[1, 0], [0, 0])
     table = layer.embeddings.numpy()
     assert (
         layer.rows_of("history", [70, 80, 90, -1]).tolist()
@@ -181,6 +191,21 @@ def test_multi_valued_and_shared_fields():
     np.testing.assert_array_equal(trained[:, 1], [c, a])
     np.testing.assert_array_equal(trained[1, 0], [0, 0])
     assert layer.table_state()["item"]["id"].tolist() != []
+
+
+def test_times_may_be_an_input_of_a_model():
+    inputs = keras.Input((1,), dtype="int64"), keras.Input((), dtype="int64")
+    layer = DynamicEmbedding({"user": 2}, 2, eviction=Eviction("age", unit="time"))
+    x = keras.layers.Flatten()(layer(inputs[0], times=inputs[1]))
+    model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
+    model.compile(tf_helen.Adam(), "mse", run_eagerly=True)
+    ids, times = np.array([[1], [2], [1], [3]]), np.array([10, 20, 30, 40])
+    model.fit((ids, times), np.ones((4, 1)), batch_size=1, shuffle=False, verbose=0)
+    state = layer.table_state()["user"]
+    assert dict(zip(state["id"].tolist(), state["last_time"].tolist(), strict=True)) == {
+        1: 30,
+        3: 40,
+    }
 
 
 STRINGS = IDS.astype(str).astype(object)
