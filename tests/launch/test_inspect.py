@@ -14,6 +14,8 @@ from launch.run.config import RunConfig
 from launch.run.training import train
 from zoo.data.files import DataError
 from zoo.serving.export import export_saved_model
+from zoo.serving.stored_tables import stored_tables
+from zoo.serving.to_onnx import to_onnx
 
 DYNAMIC = {"capacity": {"user": 9}, "eviction": "count"}
 
@@ -82,6 +84,15 @@ def test_an_export_finds_the_rows_of_ids(data, run, tmp_path):
     served = tf.saved_model.load(out).signatures["serve_ids"](ids=rows["ids"])
     expected = model.predict(rows, verbose=0)[:, 0]
     assert abs(served["logit"].numpy() - expected).max() < 1e-5
+    pytest.importorskip("tf2onnx")
+    with pytest.raises(DataError, match="has dynamic tables, whose hash tables ONNX does not"):
+        to_onnx(out)
+
+
+def test_an_export_of_dynamic_tables_has_one_form(data, run, tmp_path):
+    model = load_model(run)
+    with pytest.raises(ValueError, match="dynamic tables are exported as they are.*int8"):
+        stored_tables(model, form="int8")
     with pytest.raises(ValueError, match="dynamic tables have no signature user_once"):
         export_saved_model(model, data, str(tmp_path / "other"), user=["user"])
 

@@ -29,7 +29,7 @@ def to_onnx(saved_model: str) -> bytes:
         The serialized model.
 
     Raises:
-        DataError: if the folder has no such signature.
+        DataError: if the folder has no such signature, or dynamic tables.
         ImportError: if tf2onnx is not installed.
 
     Example:
@@ -43,6 +43,11 @@ def to_onnx(saved_model: str) -> bytes:
     loaded = tf.saved_model.load(local_folder(saved_model))
     if _SIGNATURE not in loaded.signatures:
         raise DataError(f"{saved_model} has no signature {_SIGNATURE}; export the model again")
+    if len(getattr(loaded, "indices", ())):
+        raise DataError(
+            f"{saved_model} has dynamic tables, whose hash tables ONNX does not have; serve the "
+            "SavedModel, or train without --model_args=dynamic=..."
+        )
     serve = loaded.signatures[_SIGNATURE]
     specs = serve.structured_input_signature[1]
     names = sorted(specs)
