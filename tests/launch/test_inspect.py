@@ -91,7 +91,7 @@ def test_an_export_finds_the_rows_of_ids(data, run, tmp_path):
 
 def test_an_export_of_dynamic_tables_has_one_form(data, run, tmp_path):
     model = load_model(run)
-    with pytest.raises(ValueError, match="dynamic tables are exported as they are.*int8"):
+    with pytest.raises(ValueError, match=r"dynamic tables are exported as they are.*int8"):
         stored_tables(model, form="int8")
     with pytest.raises(ValueError, match="dynamic tables have no signature user_once"):
         export_saved_model(model, data, str(tmp_path / "other"), user=["user"])
