@@ -89,8 +89,10 @@ def contended(make):
         model, layer = build(make, shards="auto", min_age=20)
         model.optimizer.build(model.trainable_variables)
     step = tf.function(lambda x, y: model.train_step((x, y)))
-    for batch in BATCHES * 20:
-        cluster.coordinator.schedule(step, args=tuple(map(tf.constant, batch)))
+    labels = tf.ones([16, 1])
+    for _ in range(120):
+        ids = tf.constant(RNG.zipf(1.3, (16, 2)) % 1000)
+        cluster.coordinator.schedule(step, args=(ids, labels))
     cluster.coordinator.join()
     found = {}
     for field, state in layer.table_state().items():
@@ -100,7 +102,7 @@ def contended(make):
             "distinct": len(set(ids)),
             "evicted": state["evicted"],
             "as_found": layer.rows_of(field, ids).tolist() == rows,
-            "others": sum(layer.rows_of(field, sorted(set(range(40)) - set(ids))).tolist()),
+            "others": sum(layer.rows_of(field, sorted(set(range(1000)) - set(ids))).tolist()),
         }
     return found
 

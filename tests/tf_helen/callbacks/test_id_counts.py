@@ -43,7 +43,8 @@ def build(capacity=(9, 7), dtype="int64", optimizer="AdamAR"):
 def test_the_logs_have_the_counts_of_each_field(tmp_path):
     model = build((4, 3))
     callback = IdCounts(log_dir=str(tmp_path))
-    logs = model.fit(X, Y, epochs=2, batch_size=16, verbose=0, callbacks=[callback]).history
+    given = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0}
+    logs = model.fit(X, Y, callbacks=[callback], **given).history
     state = model.get_layer("table").table_state()
     for field in ("user", "item"):
         for name in ("admitted", "evicted", "refused"):
