@@ -177,14 +177,16 @@ class IdRows:
         if self._eviction is not None and self._eviction.expire_after is not None:
             self._expire(self._next_seed())
         is_new = here & tf.equal(rows, 0)
-        new = [each & tf.equal(found, 0) for each, found in zip(present, by_field, strict=True)]
 
         def admitted():
-            unique = [tf.unique(tf.boolean_mask(i, n)) for i, n in zip(ids, new, strict=True)]
-            given = self._give([x for x, _ in unique], [p for _, p in unique], read, restart, mean)
-            places = tf.where(is_new)
-            values = [tf.gather(g, p) for g, (_, p) in zip(given, unique, strict=True)]
-            return tf.tensor_scatter_nd_update(rows, places, tf.concat(values, 0))
+            new = tf.boolean_mask(tf.concat(ids, 0), is_new)
+            number = _per_field(tf.boolean_mask(fields, is_new), len(ids))
+            unique = [tf.unique_with_counts(each) for each in tf.split(new, number, num=len(ids))]
+            given = self._give(
+                [u.y for u in unique], [u.count for u in unique], read, restart, mean
+            )
+            values = [tf.gather(g, u.idx) for g, u in zip(given, unique, strict=True)]
+            return tf.tensor_scatter_nd_update(rows, tf.where(is_new), tf.concat(values, 0))
 
         rows = tf.cond(tf.reduce_any(is_new), admitted, lambda: tf.identity(rows))
         return tf.split(rows, tf.stack(sizes), num=len(ids))
@@ -214,7 +216,7 @@ class IdRows:
     def _give(
         self,
         ids: Sequence[tf.Tensor],
-        positions: Sequence[tf.Tensor],
+        counts: Sequence[tf.Tensor],
         read: Callable[[tf.Tensor], tf.Tensor],
         restart: Callable[[tf.Tensor, tf.Tensor], None] | None,
         mean: MeanRows | None,
@@ -223,17 +225,13 @@ class IdRows:
 
         Args:
             ids: sequence of `[m]`, distinct ids without a row, one per field.
-            positions: sequence of int32, for each occurrence of an id its position in `ids`.
+            counts: sequence of int32 `[m]`, occurrences of each id in the batch.
             read, restart, mean: see `admit`.
 
         Returns:
             List of int64 `[m]`, row of each id within its field; 0: it has no row.
         """
         sizes, number = tf.stack([tf.size(each) for each in ids]), len(ids)
-        counts = [
-            tf.math.unsorted_segment_sum(tf.ones_like(p), p, tf.size(i))
-            for i, p in zip(ids, positions, strict=True)
-        ]
         all_ids, all_counts = tf.concat(ids, 0), tf.concat(counts, 0)
         fields = tf.repeat(tf.range(number), sizes)
         words = fingerprints(all_ids, fields)
@@ -275,7 +273,7 @@ class IdRows:
                 tf.constant(self._group.offsets[:-1]), tf.boolean_mask(fields, has_victim)
             )
             rows = tf.tensor_scatter_nd_update(rows, tf.where(has_victim), own)
-        self._insert(all_ids, fields, sizes, words, rows, all_counts)
+        self._insert(all_ids, fields, words, rows, all_counts)
         if mean is not None:
             given = tf.boolean_mask(self.whole(rows, fields), rows > 0)
             mean.give(given, tf.boolean_mask(fields, rows > 0))
@@ -296,25 +294,25 @@ class IdRows:
         self,
         ids: tf.Tensor,
         fields: tf.Tensor,
-        sizes: tf.Tensor,
         words: tf.Tensor,
         rows: tf.Tensor,
         counts: tf.Tensor,
     ) -> None:
         """Writes the ids of the rows that they are given, where `rows` is not 0."""
-        has_row = rows > 0
-        masks = tf.split(has_row, sizes, num=len(self.sizes))
-        each_ids = tf.split(ids, sizes, num=len(self.sizes))
-        each_rows = tf.split(rows, sizes, num=len(self.sizes))
-        for field, (mask, i, r) in enumerate(zip(masks, each_ids, each_rows, strict=True)):
-            self.index.insert(field, tf.boolean_mask(i, mask), tf.boolean_mask(r, mask))
-        whole = tf.boolean_mask(self.whole(rows, fields), has_row)
-        write_rows(replicas.local(self.ids), whole, tf.boolean_mask(ids, has_row))
-        counted = tf.cast(tf.boolean_mask(counts, has_row), tf.int64)
-        write_rows(replicas.local(self.count), whole, counted)
+        has_row = tf.where(rows > 0)[:, 0]
+        ids, fields, words, rows, counts = (
+            tf.gather(each, has_row) for each in (ids, fields, words, rows, counts)
+        )
+        number, of_fields = _per_field(fields, len(self.sizes)), len(self.sizes)
+        by_field = tf.split(ids, number, num=of_fields), tf.split(rows, number, num=of_fields)
+        for field, (own_ids, own_rows) in enumerate(zip(*by_field, strict=True)):
+            self.index.insert(field, own_ids, own_rows)
+        whole = self.whole(rows, fields)
+        write_rows(replicas.local(self.ids), whole, ids)
+        write_rows(replicas.local(self.count), whole, tf.cast(counts, tf.int64))
         self._touch(whole)
         # Of rows within fields, so that it stays when the capacity changes.
-        added = checksum(tf.boolean_mask(words, has_row), tf.boolean_mask(rows, has_row))
+        added = checksum(words, rows)
         replicas.local(self._checksum).assign_add(added, read_value=False)
         self.index.is_current()
 
@@ -349,18 +347,26 @@ class IdRows:
         tallies.assign_add(tf.stack([zeros, evicted, zeros]), read_value=False)
 
     def _evict(self, rows: tf.Tensor) -> tf.Tensor:
-        """Takes rows from their ids, if they have any; returns their number, int64 `[fields]`."""
+        """Takes rows, in the order of fields, from their ids, if they have any.
+
+        Returns the number of those of each field that had an id, int64 `[fields]`.
+        """
         has_id = replicas.local(self.last_step).sparse_read(rows) != FREE
         rows = tf.boolean_mask(rows, has_id)
         ids = replicas.local(self.ids).sparse_read(rows)
         fields = self.field_of(rows)
-        for field in range(len(self.sizes)):
-            self.index.remove(field, tf.boolean_mask(ids, tf.equal(fields, field)))
+        number = _per_field(fields, len(self.sizes))
+        for field, own_ids in enumerate(tf.split(ids, number, num=len(self.sizes))):
+            self.index.remove(field, own_ids)
         starts = tf.gather(tf.constant(self._group.offsets[:-1]), fields)
         removed = checksum(fingerprints(ids, fields), rows - starts)
         replicas.local(self._checksum).assign_sub(removed, read_value=False)
-        ones = tf.ones_like(rows)
-        return tf.math.unsorted_segment_sum(ones, fields, len(self.sizes))
+        return tf.cast(number, tf.int64)
+
+
+def _per_field(fields: tf.Tensor, number: int) -> tf.Tensor:
+    """Returns how often each field occurs in a vector, int32 `[number]`."""
+    return tf.math.unsorted_segment_sum(tf.ones_like(fields), fields, number)
 
 
 def _after(seed: tf.Tensor, place: int) -> tf.Tensor:
