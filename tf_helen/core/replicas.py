@@ -139,6 +139,16 @@ def share_of(amount: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(count() * amount, total)
 
 
+def all_reduce_max(value: tf.Tensor) -> tf.Tensor:
+    """Returns the maximum of an int64 scalar over the replicas."""
+    context = tf.distribute.get_replica_context()
+    if context is None or count() == 1:
+        return value
+    # TensorFlow reduces by sums only: each replica adds a vector with its value at its own place.
+    place = tf.one_hot(context.replica_id_in_sync_group, count(), dtype=value.dtype)
+    return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, place * value))
+
+
 def all_replicas(condition: tf.Tensor) -> tf.Tensor:
     """Returns whether a boolean scalar is true on every replica."""
     failed = tf.cast(tf.logical_not(condition), tf.float32)

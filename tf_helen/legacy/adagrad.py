@@ -137,6 +137,8 @@ class AdagradAR(LegacyOptimizer):
         epsilon_inside: bool = False,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "adagrad_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -150,6 +152,8 @@ class AdagradAR(LegacyOptimizer):
             epsilon_inside=epsilon_inside,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )

@@ -154,6 +154,8 @@ class AdamAR(LegacyOptimizer):
         epsilon_hat: bool = False,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -169,6 +171,8 @@ class AdamAR(LegacyOptimizer):
             epsilon_hat=epsilon_hat,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )

@@ -204,6 +204,8 @@ class GroupAdamAR(LegacyOptimizer):
         epsilon_hat: bool = True,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "group_adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -222,6 +224,8 @@ class GroupAdamAR(LegacyOptimizer):
             epsilon_hat=epsilon_hat,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )

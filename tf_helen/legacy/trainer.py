@@ -15,6 +15,7 @@ from tf_helen.legacy import keras_access
 from tf_helen.legacy.optimizer import LegacyOptimizer
 from tf_helen.legacy.passes import FirstPassOnly
 from tf_helen.legacy.variables import AdaptedVariable, adapt_all, adapted_among
+from tf_helen.training.batch_time import without_time
 from tf_helen.training.replica_shares import ReplicaShares
 from tf_helen.training.settling import SettlesTables
 
@@ -79,8 +80,9 @@ class TrainerMixin(SettlesTables):
 
     def train_step(self, data):
         if _is_tfrs(self):
-            return self._tfrs_train_step(data)
+            return self._tfrs_train_step(self._without_time(data))
         x, y, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
+        x = self._without_time(x)
         first_pass: dict[str, tf.Tensor] = {}
         shares = ReplicaShares(_rows_of(tf.nest.flatten(x)[0]), sample_weight)
 
@@ -97,6 +99,10 @@ class TrainerMixin(SettlesTables):
         loss = self._minimize(closure)
         keras_access.check_loss(self, y, loss)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight)
+
+    def _without_time(self, x: Any) -> Any:
+        optimizer = _inside(self.optimizer)
+        return without_time(optimizer.inner, x) if isinstance(optimizer, LegacyOptimizer) else x
 
     def _tfrs_train_step(self, inputs):
         first_pass: dict[str, tf.Tensor] = {}

@@ -14,86 +14,16 @@ from tf_helen.core import checks, replicas, tables
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rows import RowBlock, read_rows, write_rows
 from tf_helen.core.rule import compute_dtype, find
+from tf_helen.optimizers.clock import make_clock, refuse_clock
 from tf_helen.optimizers.pending_decay import PendingDecay, missed_steps
 from tf_helen.optimizers.row_alphas import RowAlphas
 from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, add_slot, fill
+from tf_helen.optimizers.still_rows import StillRows, Written
 from tf_helen.rules.interval_decay import IntervalDecay, alpha_for
 
 _SWEEP_ROWS = 1 << 17  # rows per chunk of a sweep (an update of a whole table); bounds memory
 _LEAST_EPOCH = 5  # steps; shorter epochs are ignored
 _MISSED = 1 << 32  # one step that does not train the table, in `swept_at`
-Written = tuple[tf.Variable, tf.Tensor, tf.Tensor]
-
-
-class StillRows:
-    """Absent rows that do not change; the methods do nothing.
-
-    Args:
-        optimizer: `RowSparseOptimizer`.
-    """
-
-    continuous = True  # or else rows decay only in steps in which they occur
-
-    def __init__(self, optimizer: Any):
-        self._optimizer = optimizer
-
-    @property
-    def found_alpha(self) -> tf.Tensor | None:
-        """The current alpha on this replica with `alpha="auto"`, or `None`."""
-        return None
-
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Creates the variables that are kept per table."""
-
-    def attach(self, variables: Sequence[keras.Variable]) -> None:
-        """Prepares the variables of a step, which another optimizer may have trained before."""
-        if self._optimizer.owns_rows:
-            for variable in variables:
-                tables.release(variable)
-
-    def check_alphas(self, variable: keras.Variable) -> None:
-        """Raises `ValueError` if the rows of a table should have their own alphas and have none."""
-
-    def after_step(self, blocks: Sequence[RowBlock], variables: Sequence[keras.Variable]) -> None:
-        """Called after the rows of a step are written."""
-
-    def table_step(self, variable: keras.Variable) -> tf.Tensor:
-        """Returns the number of the current step among those that train a variable, int64."""
-        return self._optimizer.step_number()
-
-    def table_steps_done(self, variable: keras.Variable) -> int:
-        """Returns the number of finished steps that trained a variable."""
-        return self._optimizer.steps_done()
-
-    def settle_stored(
-        self, rows: tf.Tensor, variable: keras.Variable, ids: tf.Tensor | None
-    ) -> tf.Tensor:
-        """Returns stored rows with the pending decay applied, as the forward pass reads them."""
-        return rows
-
-    def bring_up_to_date(self, block: RowBlock, variable: keras.Variable) -> list[Written]:
-        """Applies the pending decay to the rows of a block; returns the previous values."""
-        return []
-
-    def finalize(self, variables: Sequence[keras.Variable]) -> None:
-        """Applies the pending decay to all rows of the given variables, in chunks."""
-
-    def begin_epoch(self) -> None:
-        """Called before each pass over the data."""
-
-    def end_epoch(self) -> None:
-        """Called after each finished pass over the data."""
-
-    def epoch_state(self) -> list[int]:
-        """Returns the state of the current epoch that is not in the optimizer's variables."""
-        return []
-
-    def set_epoch_state(self, state: list[int]) -> None:
-        """Restores the result of `epoch_state`."""
-
-    def config(self) -> dict[str, Any]:
-        """Returns the constructor arguments that this object holds."""
-        return {}
 
 
 class AbsentRows(StillRows):
@@ -102,19 +32,28 @@ class AbsentRows(StillRows):
     Only steps that train a table count for it: while the table is frozen or not among the variables
     of a step, its rows do not decay. One integer per variable, `swept_at`, has the number of the
     optimizer's steps that did not train the table in its upper 32 bits, and the table's step up to
-    which all rows are decayed in its lower 32 bits.
+    which all rows are decayed in its lower 32 bits. With `clock="event"`, units of time take the
+    place of steps.
 
     Args:
         optimizer: `RowSparseOptimizer` whose rule contains an `IntervalDecay`.
         sweep_every: int, at least 1, steps between updates of whole tables that are not read by
             `tf_helen.layers.Embedding`.
         steps_per_epoch: int, for `alpha="auto"`; `None`: the steps of the first epoch.
+        clock, time_unit: see `tf_helen.AdamAR`.
 
     Raises:
         ValueError: on a value out of range, or on `steps_per_epoch` with a numeric alpha.
     """
 
-    def __init__(self, optimizer: Any, sweep_every: int, steps_per_epoch: int | None):
+    def __init__(
+        self,
+        optimizer: Any,
+        sweep_every: int,
+        steps_per_epoch: int | None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
+    ):
         super().__init__(optimizer)
         decay = find(optimizer.rule, IntervalDecay)
         assert decay is not None
@@ -138,6 +77,12 @@ class AbsentRows(StillRows):
                     f"{steps_per_epoch!r} with alpha={self.decay.alpha}"
                 )
             checks.whole_number("steps_per_epoch", steps_per_epoch)
+        if self.decay.alpha == "auto" and clock == "event":
+            raise ValueError(
+                "`alpha='auto'` is derived from the steps of an epoch. Received: clock='event'. "
+                "Use a number, the decay per unit of time."
+            )
+        self.clock = make_clock(optimizer, clock, time_unit)
         if self.decay.alpha == "auto":
             self.alpha_variable = optimizer.add_variable((), initializer="zeros", name="alpha")
             # Number of steps of the longest finished epoch.
@@ -150,6 +95,7 @@ class AbsentRows(StillRows):
         return replicas.local(self.alpha_variable).read_value()
 
     def build(self, variables):
+        self.clock.check_columns(self._optimizer.history_columns())
         # One scalar per variable, so that finalizing a table twice costs nothing.
         self._swept_at.by_index = [
             {"swept_at": add_slot(self._optimizer, variable, "swept_at", (), "int64", 0)}
@@ -186,7 +132,7 @@ class AbsentRows(StillRows):
             elif table.holder() is not decay:
                 with tf.init_scope():
                     missed, swept_at = self._read_swept_at(variable)
-                    is_pending = swept_at != self._optimizer.steps_done() - missed
+                    is_pending = swept_at != self.clock.passed_now() - missed
                 table.take(variable, decay, is_pending)
 
     def _pending_decay_of(self, variable: keras.Variable) -> PendingDecay:
@@ -198,14 +144,20 @@ class AbsentRows(StillRows):
                 self.swept_at(variable),
                 self.alpha_variable,
                 self.decay.missing,
+                self.clock,
             )
         return self._pending[index]
 
     # Steps of a table.
 
     def table_step(self, variable):
-        stored = replicas.local(self.swept_at(variable)).read_value()
-        return super().table_step(variable) - missed_steps(stored)
+        return super().table_step(variable) - self._missed(variable)
+
+    def table_passed(self, variable):
+        return super().table_passed(variable) - self._missed(variable)
+
+    def _missed(self, variable: keras.Variable) -> tf.Tensor:
+        return missed_steps(replicas.local(self.swept_at(variable)).read_value())
 
     def table_steps_done(self, variable):
         return super().table_steps_done(variable) - self._read_swept_at(variable)[0]
@@ -240,9 +192,11 @@ class AbsentRows(StillRows):
                 continue
             table = tables.of(variable)
             if not self._is_trained(variable):
-                replicas.local(self.swept_at(variable)).assign_add(_MISSED, read_value=False)
+                missed = self.clock.elapsed() * _MISSED
+                replicas.local(self.swept_at(variable)).assign_add(missed, read_value=False)
             elif self.continuous and table is not None:
                 table.hold(self._pending_decay_of(variable), variable.path)
+        self.clock.after_step()
         if self.continuous:
             self._sweep_foreign_tables(blocks, variables)
 
@@ -252,14 +206,14 @@ class AbsentRows(StillRows):
         if not self.continuous or HISTORY not in self._optimizer.slots_of(variable):
             return rows
         history = self._optimizer.stored_history(variable, ids)
-        done = self.table_step(variable) - 1
+        done = self.table_passed(variable)
         return self._optimizer.rule.settle(rows, history, done, self.found_alpha)
 
     def bring_up_to_date(self, block, variable):
         if not self.continuous or not block.is_sparse:
             return []
         records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
-        done = self.table_step(variable) - 1
+        done = self.table_passed(variable)
         return self._settle(variable, replicas.local(variable), records, block.ids, done)
 
     def _sweep_foreign_tables(
@@ -283,7 +237,7 @@ class AbsentRows(StillRows):
     def _sweep_on_this_replica(self, variables: Sequence[keras.Variable]) -> tf.Tensor:
         for variable in variables:
             records = replicas.local(self._optimizer.slots_of(variable)[HISTORY])
-            self._sweep(variable, replicas.local(variable), records, self.table_step(variable) - 1)
+            self._sweep(variable, replicas.local(variable), records, self.table_passed(variable))
         return tf.constant(True)
 
     def _settle(
@@ -396,4 +350,27 @@ class AbsentRows(StillRows):
             (self._epoch_began_at,) = state
 
     def config(self):
-        return {"sweep_every": self.sweep_every, "steps_per_epoch": self.steps_per_epoch}
+        steps = {"sweep_every": self.sweep_every, "steps_per_epoch": self.steps_per_epoch}
+        return steps | self.clock.config()
+
+
+def make_absent_rows(
+    optimizer: Any, sweep_every: int, steps_per_epoch: int | None, clock: str, time_unit: float
+) -> StillRows:
+    """Creates what an optimizer knows about absent rows, by its rule.
+
+    Args:
+        optimizer: `RowSparseOptimizer` with a rule.
+        sweep_every, steps_per_epoch, clock, time_unit: see `AbsentRows`.
+
+    Returns:
+        `AbsentRows` if absent rows decay, else `StillRows`.
+
+    Raises:
+        ValueError: on a value out of range, or a clock without such a decay.
+    """
+    if optimizer.rule.decays_absent_rows:
+        return AbsentRows(optimizer, sweep_every, steps_per_epoch, clock, time_unit)
+    if clock != "steps":
+        refuse_clock(type(optimizer).__name__, clock)
+    return StillRows(optimizer)

@@ -69,6 +69,11 @@ class AdamAR(RowSparseOptimizer):
             `tf_helen.layers.Embedding`. Defaults to 100.
         steps_per_epoch: int, for `alpha="auto"`, steps of one pass over the data. Defaults to
             `None`: those of the first epoch.
+        clock: "steps", or "event": alpha is the decay per unit of time of absence instead of per
+            step. The time of a step is the latest of its batch, which `tf_helen.Model.fit` reads
+            from the input "time"; a custom loop calls `advance_clock`. Defaults to "steps".
+        time_unit: float, above 0, the time in one unit of `clock="event"`, such as 3600 for hours
+            if times are seconds. Defaults to 1.
         beta_1, beta_2, epsilon, amsgrad, epsilon_hat: see `tf_helen.Adam`.
         name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`, including `moments`.
@@ -103,6 +108,8 @@ class AdamAR(RowSparseOptimizer):
         epsilon_hat: bool = False,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -119,6 +126,8 @@ class AdamAR(RowSparseOptimizer):
             rule=rule,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )
@@ -139,7 +148,7 @@ class AdagradAR(RowSparseOptimizer):
             `tf_helen.AdamAR`. Defaults to 1e-4.
         decay: "continuous" or "on_occurrence". Defaults to "continuous".
         decay_unseen: boolean, see `tf_helen.AdamAR`. Defaults to `True`.
-        sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
+        sweep_every, steps_per_epoch, clock, time_unit: see `tf_helen.AdamAR`.
         initial_accumulator_value, epsilon, epsilon_inside: see `tf_helen.Adagrad`.
         name: string, name of the optimizer.
         **kwargs: see `tf_helen.RowSparseOptimizer`.
@@ -171,6 +180,8 @@ class AdagradAR(RowSparseOptimizer):
         epsilon_inside: bool = False,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "adagrad_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -185,6 +196,8 @@ class AdagradAR(RowSparseOptimizer):
             rule=rule,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )

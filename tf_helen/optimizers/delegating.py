@@ -82,6 +82,14 @@ class DelegatingOptimizer(RowSparseOptimizer):
         for driver in self._drivers:
             driver.let_go(variables)
 
+    @property
+    def needs_time(self):
+        return any(driver.needs_time for driver in self._drivers)
+
+    def advance_clock(self, time):
+        for driver in self._drivers:
+            driver.advance_clock(time)
+
     def record_owner(self, variable):
         return self._driver_of(variable).record_owner(variable)
 

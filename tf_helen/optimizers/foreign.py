@@ -27,6 +27,7 @@ class ForeignOptimizer:
     """
 
     needs = None
+    needs_time = False
 
     def __init__(self, optimizer: keras.optimizers.Optimizer):
         self.optimizer = optimizer
@@ -106,6 +107,9 @@ class ForeignOptimizer:
         return []
 
     def set_epoch_state(self, state: list[int]) -> None:
+        """Does nothing."""
+
+    def advance_clock(self, time: tf.Tensor) -> None:
         """Does nothing."""
 
     # Step.

@@ -155,7 +155,8 @@ class GroupAdamAR(RowSparseOptimizer):
 
     Args:
         learning_rate: float, schedule or callable. Defaults to 1e-3.
-        alpha, decay, decay_unseen, sweep_every, steps_per_epoch: see `tf_helen.AdamAR`.
+        alpha, decay, decay_unseen, sweep_every, steps_per_epoch, clock, time_unit: see
+            `tf_helen.AdamAR`.
         l1, l21, l2: strengths, see `tf_helen.GroupAdam`. Default to 0.
         beta_1, beta_2, epsilon, amsgrad: see `tf_helen.Adam`.
         epsilon_hat: as `tf_helen.GroupAdam`. Defaults to `True`.
@@ -195,6 +196,8 @@ class GroupAdamAR(RowSparseOptimizer):
         epsilon_hat: bool = True,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         name: str = "group_adam_ar",
         **kwargs: Unpack[CommonArguments],
     ):
@@ -212,6 +215,8 @@ class GroupAdamAR(RowSparseOptimizer):
             rule=rule,
             sweep_every=sweep_every,
             steps_per_epoch=steps_per_epoch,
+            clock=clock,
+            time_unit=time_unit,
             name=name,
             **kwargs,
         )

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_helen import keras_access
 from tf_helen.core import replicas, tables
 from tf_helen.core.history import RowHistory
 from tf_helen.core.rows import read_rows
 from tf_helen.core.rule import compute_dtype
+from tf_helen.optimizers.clock import StepClock
 from tf_helen.optimizers.slots import HISTORY
 
 
@@ -30,6 +30,7 @@ class PendingDecay(tf.Module):
         swept_at: int64 variable, see `AbsentRows`.
         found_alpha: variable with the alpha of `alpha="auto"`, or `None`.
         missing: `IntervalDecay.missing` of the optimizer's rule.
+        clock: the clock of the optimizer.
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class PendingDecay(tf.Module):
         swept_at: keras.Variable,
         found_alpha: keras.Variable | None,
         missing: Callable[..., tf.Tensor],
+        clock: StepClock,
     ):
         super().__init__(name="pending_decay")
         self.number = tables.next_number()
         self._records = optimizer.slots_of(variable)[HISTORY].value
         self._columns = optimizer.history_columns()
-        self._steps_done = keras_access.own_iterations(optimizer).value
+        self._steps_done, self._passed_of = clock.stored().value, clock.passed_of
         self._swept_at = swept_at.value
         self._found_alpha = None if found_alpha is None else found_alpha.value
         self._missing = missing
@@ -54,7 +56,7 @@ class PendingDecay(tf.Module):
 
     def factor(self, ids: tf.Tensor | None) -> tf.Tensor:
         history = RowHistory(self._columns, read_rows(replicas.local(self._records), ids))
-        done = tf.cast(replicas.local(self._steps_done).read_value(), tf.int64)
+        done = self._passed_of(replicas.local(self._steps_done).read_value())
         done -= missed_steps(replicas.local(self._swept_at).read_value())
         found = self._found_alpha
         found = None if found is None else replicas.local(found).read_value()

@@ -17,26 +17,29 @@ from tf_helen.core.history import RowHistory, as_columns, ordered
 from tf_helen.core.rows import RowBlock, read_rows
 from tf_helen.core.rule import Rule, compute_dtype, settings
 from tf_helen.core.whole_state import ShardedTable
-from tf_helen.optimizers.absent_rows import AbsentRows, StillRows, Written
+from tf_helen.optimizers.absent_rows import make_absent_rows
 from tf_helen.optimizers.arguments import LearningRate, checked_arguments, of_today
+from tf_helen.optimizers.clock import HasClock
 from tf_helen.optimizers.dense_averages import DenseAverages
 from tf_helen.optimizers.embedding_rate import EmbeddingRate
 from tf_helen.optimizers.passes import ClosureTraining, summed_blocks
 from tf_helen.optimizers.refused import refuse, refuse_float8
 from tf_helen.optimizers.row_resets import ResetsRows
 from tf_helen.optimizers.rule_settings import RuleSettings
-from tf_helen.optimizers.slots import (
-    HISTORY,
-    SlotsByVariable,
-    make_slots,
-)
+from tf_helen.optimizers.slots import HISTORY, SlotsByVariable, make_slots
+from tf_helen.optimizers.still_rows import Written
 from tf_helen.optimizers.update import prepared, update_variable
 from tf_helen.optimizers.whole_files import SavesWholeTables
 
 
 @keras.saving.register_keras_serializable(package="tf_helen")
 class RowSparseOptimizer(
-    SavesWholeTables, ResetsRows, ClosureTraining, RuleSettings, keras.optimizers.Optimizer
+    SavesWholeTables,
+    ResetsRows,
+    ClosureTraining,
+    HasClock,
+    RuleSettings,
+    keras.optimizers.Optimizer,
 ):
     """Base class of Keras optimizers whose step costs O(rows in the batch).
 
@@ -63,6 +66,8 @@ class RowSparseOptimizer(
             that are not read by `tf_helen.layers.Embedding`. Defaults to 100.
         steps_per_epoch: int, for `alpha="auto"`, steps of one pass over the data. Defaults to
             `None`: those of the first epoch.
+        clock, time_unit: for rules with decay of absent rows, see `tf_helen.AdamAR`. Default to
+            "steps" and 1.
         weight_decay, clipnorm, global_clipnorm, clipvalue, loss_scale_factor: floats, as in Keras,
             applied to the rows of the batch with duplicates summed. Default to `None`.
         use_ema, ema_momentum, ema_overwrite_frequency: as in Keras, but for dense weights only:
@@ -100,6 +105,8 @@ class RowSparseOptimizer(
         track_rows: bool = False,
         sweep_every: int = 100,
         steps_per_epoch: int | None = None,
+        clock: str = "steps",
+        time_unit: float = 1.0,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         global_clipnorm: float | None = None,
@@ -143,9 +150,7 @@ class RowSparseOptimizer(
         self._asked_history: set[str] = set()
         self._averages = DenseAverages(self)
         self.rule = self.step_rule = rule
-        self.absent_rows = StillRows(self)
-        if rule.decays_absent_rows:
-            self.absent_rows = AbsentRows(self, sweep_every, steps_per_epoch)
+        self.absent_rows = make_absent_rows(self, sweep_every, steps_per_epoch, clock, time_unit)
 
     # Whether this optimizer updates rows itself; `False` for wrappers.
     owns_rows = True

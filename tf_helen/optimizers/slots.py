@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_helen import keras_access
 from tf_helen.core import replicas
 from tf_helen.core.history import RowHistory
-from tf_helen.core.rows import write_rows
+from tf_helen.core.rows import read_rows, write_rows
 from tf_helen.core.rule import compute_dtype, settings
 from tf_helen.core.whole_state import note_slot
 
@@ -103,15 +103,25 @@ def reset_slots(optimizer: Any, variable: keras.Variable, ids: tf.Tensor | None)
     slots, rule = optimizer.slots_of(variable), optimizer.rule
     for name, initial in {**rule.slots(), **rule.row_slots()}.items():
         fill(slots[name], initial, ids)
-    if HISTORY not in slots or ids is not None:
-        return
+    if HISTORY in slots and ids is None:
+        begin_rows(optimizer, variable)
+
+
+def begin_rows(optimizer: Any, variable: keras.Variable, ids: tf.Tensor | None = None) -> None:
+    """Sets the records of rows that get new initial values: their absence begins now.
+
+    Args:
+        optimizer: a `RowSparseOptimizer` that keeps records.
+        variable: a variable that it trains.
+        ids: int `[n]`, distinct row numbers. Defaults to `None`: all rows.
+    """
     done = optimizer.absent_rows.table_steps_done(variable)
     # A re-initialized row counts as one that has not occurred, if unseen rows do not decay.
-    last_step = done if settings(rule).get("decay_unseen", True) else 0
-    for copy in replicas.copies(slots[HISTORY]):
-        history = RowHistory(optimizer.history_columns(), copy.read_value())
+    last_step = done if settings(optimizer.rule).get("decay_unseen", True) else 0
+    for copy in replicas.copies(optimizer.slots_of(variable)[HISTORY]):
+        history = RowHistory(optimizer.history_columns(), read_rows(copy, ids))
         new = history.replace(last_step=last_step, decayed_to=done, recent_count=0, last_touch=0)
-        copy.assign(new.record)
+        write_rows(copy, ids, new.record)
 
 
 def restart_rows(optimizer: Any, variable: keras.Variable, ids: tf.Tensor) -> None:
@@ -129,7 +139,7 @@ def restart_rows(optimizer: Any, variable: keras.Variable, ids: tf.Tensor) -> No
         write_rows(slot, ids, tf.fill(shape, tf.constant(initial, slot.dtype)))
     if HISTORY not in slots:
         return
-    done = optimizer.absent_rows.table_step(variable) - 1
+    done = optimizer.absent_rows.table_passed(variable)
     last_step = done if settings(rule).get("decay_unseen", True) else tf.zeros_like(done)
     history = optimizer.stored_history(variable, ids)
     # An alpha of a single row belongs to the table: it stays.

@@ -15,6 +15,7 @@ from tf_helen.layers import Embedding
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import scale_of
 from tf_helen.training import loss_scaling
+from tf_helen.training.batch_time import without_time
 from tf_helen.training.replica_shares import ReplicaShares
 from tf_helen.training.settling import SettlesTables
 from tf_helen.training.unrolled import unrolled_steps
@@ -104,6 +105,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = without_time(driver_of(loss_scaling.unwrap(self.optimizer)), x)
         if not all(layer.built for layer in keras_access.layers_of(self)):
             # The optimizer must know the variables before the first pass, not after it.
             keras_access.build_in_step(self, (x, y, sample_weight))
