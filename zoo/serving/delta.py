@@ -19,11 +19,12 @@ from zoo.data.checksums import file_checksum
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.folders import files_of
 from zoo.data.safe_paths import inside
+from zoo.serving.model_card import FILE as CARD
 from zoo.serving.replaceable import EXPORT, check_export_folder, replacing
 from zoo.serving.tensor_places import TensorPlace, tensor_places
 
 FILE = "delta.json"
-VERSION = 1
+VERSION = 2  # version 1 has no spans, and is still read
 _INDEX = "variables/variables.index"
 _DATA = "variables/variables.data-00000-of-00001"
 _CHUNK = 1 << 24  # bytes that are compared at a time
@@ -92,6 +93,7 @@ def _write(base: str, new: str, partial: str) -> DeltaSize:
 
 def _write_rows(base: str, new: str, partial: str) -> list[dict[str, Any]]:
     earlier = {place.key: place for place in tensor_places(join(base, _INDEX))}
+    sizes = _field_sizes(base), _field_sizes(new)
     tensors = []
     with (
         _open(join(base, _DATA)) as old,
@@ -101,14 +103,13 @@ def _write_rows(base: str, new: str, partial: str) -> list[dict[str, Any]]:
     ):
         for place in _contiguous(join(new, _INDEX), _size(join(new, _DATA))):
             known = _comparable(place, earlier.get(place.key))
-            changed = 0
+            changed, spans = 0, [] if known is None else _spans(known.rows, place.rows, *sizes)
             for first, block in _blocks(now, place):
-                rows = np.arange(first, first + len(block))
-                if known is not None and first < known.rows:
-                    same = _read(old, known, first, min(len(block), known.rows - first))
-                    differs = np.ones(len(block), bool)
-                    differs[: len(same)] = (block[: len(same)] != same).any(axis=1)
-                    rows, block = rows[differs], block[differs]
+                rows, differs = np.arange(first, first + len(block)), np.ones(len(block), bool)
+                for mine, start in _within(spans, first, len(block)):
+                    same = _read(old, known, start, mine.stop - mine.start)
+                    differs[mine] = (block[mine] != same).any(axis=1)
+                rows, block = rows[differs], block[differs]
                 ids.write(rows.astype("<i8").tobytes())
                 values.write(block.tobytes())
                 changed += len(rows)
@@ -120,6 +121,8 @@ def _write_rows(base: str, new: str, partial: str) -> list[dict[str, Any]]:
                     "changed": changed,
                     "base_rows": 0 if known is None else known.rows,
                     "base_offset": 0 if known is None else known.offset,
+                    # Without it, rows have their place in both.
+                    **({"spans": spans} if len(spans) > 1 else {}),
                 }
             )
     return tensors
@@ -184,12 +187,13 @@ def _join_rows(base: str, delta: str, path: str, tensors: list[dict[str, Any]]) 
             numbers = np.frombuffer(_exactly(ids, 8 * changed), "<i8")
             earlier = TensorPlace("", 0, tensor["base_rows"], width, tensor["base_offset"])
             step = max(_CHUNK // max(width, 1), 1)
+            common = min(tensor["rows"], earlier.rows)
+            spans = tensor.get("spans", [[0, 0, common]])
             for first in range(0, tensor["rows"], step):
                 last = min(first + step, tensor["rows"])
                 block = np.zeros((last - first, width), np.uint8)
-                kept = max(min(last, earlier.rows) - first, 0)
-                if kept:
-                    block[:kept] = _read(old, earlier, first, kept)
+                for mine, start in _within(spans, first, last - first):
+                    block[mine] = _read(old, earlier, start, mine.stop - mine.start)
                 start, stop = np.searchsorted(numbers, [first, last])
                 new = np.frombuffer(_exactly(values, int(stop - start) * width), np.uint8)
                 block[numbers[start:stop] - first] = new.reshape(-1, width)
@@ -202,13 +206,52 @@ def _load(delta: str) -> dict[str, Any]:
         raise DataError(f"no delta in {delta}; write one with launch.export --since=EXPORT")
     try:
         content = read_json(path)
-        if content["version"] != VERSION:
+        if content["version"] not in range(1, VERSION + 1):
             raise ValueError(f"version {content['version']!r}")
         for name in (*content["files"], *content["base"]):
             inside(join(delta, "files"), name, path)
         return content
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}); write the delta again") from None
+
+
+def _field_sizes(folder: str) -> list[int]:
+    """Returns the number of ids of each field that has own rows, or [] if it is not known."""
+    path = join(folder, CARD)
+    if not tf.io.gfile.exists(path):
+        return []
+    try:
+        fields = read_json(path)["schema"]["categorical"]
+        return [int(field["size"]) for field in fields if field.get("shares") is None]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error!r}); export the model again") from None
+
+
+def _spans(before: int, now: int, old: list[int], new: list[int]) -> list[list[int]]:
+    """Returns which rows of a tensor have an earlier row, as (first row, earlier row, number).
+
+    Fields follow each other in a table, so if the vocabulary of one has grown, the rows of the next
+    ones begin later.
+    """
+    if len(old) != len(new) or (sum(old), sum(new)) != (before, now):
+        return [[0, 0, min(before, now)]]
+    starts = [np.cumsum([0, *sizes])[:-1].tolist() for sizes in (new, old)]
+    found: list[list[int]] = []
+    for first, earlier, size, other in zip(*starts, new, old, strict=True):
+        count = min(size, other)
+        if found and [first, earlier] == [sum(found[-1][::2]), sum(found[-1][1:])]:
+            found[-1][2] += count
+        else:
+            found.append([first, earlier, count])
+    return found
+
+
+def _within(spans: list[list[int]], first: int, rows: int) -> Iterator[tuple[slice, int]]:
+    """Yields the parts of a block of rows that have earlier rows, and the first of these."""
+    for start, earlier, count in spans:
+        low, high = max(start, first), min(start + count, first + rows)
+        if low < high:
+            yield slice(low - first, high - first), earlier + low - start
 
 
 def _comparable(place: TensorPlace, earlier: TensorPlace | None) -> TensorPlace | None:
@@ -239,7 +282,7 @@ def _blocks(file: IO[bytes], place: TensorPlace) -> Iterator[tuple[int, np.ndarr
 
 def _read(file: IO[bytes], place: TensorPlace, first: int, rows: int) -> np.ndarray:
     file.seek(place.offset + first * place.row_bytes)
-    content = file.read(rows * place.row_bytes)
+    content = _exactly(file, rows * place.row_bytes)
     return np.frombuffer(content, np.uint8).reshape(rows, place.row_bytes)
 
 

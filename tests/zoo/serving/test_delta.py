@@ -101,6 +101,32 @@ def test_tables_that_grow_shrink_or_appear(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("chunk", [64, 1 << 24])
+def test_rows_are_compared_by_field(tmp_path, monkeypatch, chunk):
+    """A field that grows moves the rows of those after it."""
+    monkeypatch.setattr(deltas, "_CHUNK", chunk)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(30, 4)).astype(np.float32)
+    sizes, later = {"user": 10, "item": 15, "place": 5}, {"user": 13, "item": 15, "place": 6}
+    new = rng.normal(size=(4, 4)).astype(np.float32)
+    grown = np.concatenate([rows[:10], new[:3], rows[10:30], new[3:]])
+    grown[20] += 1
+
+    def card(known):
+        fields = [{"name": name, "size": size} for name, size in known.items()]
+        fields.append({"name": "past", "size": known["item"], "shares": "item"})
+        return json.dumps({"schema": {"categorical": fields}})
+
+    tables = {"table": rows, "bias": rows[:3]}
+    base = write_like_an_export(tmp_path / "base", tables, **{"model_card.json": card(sizes)})
+    tables = {"table": grown, "bias": rows[:3]}
+    target = write_like_an_export(tmp_path / "new", tables, **{"model_card.json": card(later)})
+    size = write_delta(base, target, str(tmp_path / "delta"))
+    assert size.changed_rows == 5
+    apply_delta(base, str(tmp_path / "delta"), str(tmp_path / "again"))
+    assert content(tmp_path / "again") == content(target)
+
+
 def test_equal_exports_have_an_empty_delta(tmp_path):
     base = write_like_an_export(tmp_path / "base", tensors())
     size = write_delta(base, base, str(tmp_path / "delta"))
@@ -139,7 +165,7 @@ def test_a_damaged_delta_is_refused(pair):
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"files": {"../x": "0"}}, {"files": 3}])
+@pytest.mark.parametrize("change", [{"version": 3}, {"files": {"../x": "0"}}, {"files": 3}])
 def test_a_damaged_description_is_refused(pair, change):
     folder, base = pair
     path = folder / "delta/delta.json"
