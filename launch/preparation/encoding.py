@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
+from launch.datasets.times import read_times
 from launch.preparation.fields import FieldEncoder
 from launch.preparation.lookup import SortedLookup
 from launch.preparation.rows import in_parallel
@@ -60,7 +61,8 @@ class RowEncoder:
 
         Returns:
             Dict of arrays: "label" float32 `[n]`, and, if the schema has such columns, "ids" int32
-            `[n, W]`, "numeric" float32 `[n, N]`, "weight" float32 `[n]`, "group" int64 `[n]`.
+            `[n, W]`, "numeric" float32 `[n, N]`, "weight" float32 `[n]`, "group" and "time"
+            int64 `[n]`.
         """
         schema = self._schema
         batch = {"label": rows[schema.label].cast(pl.Float32).to_numpy()}
@@ -74,6 +76,8 @@ class RowEncoder:
             batch["weight"] = rows[schema.weight].cast(pl.Float32).to_numpy()
         if schema.group is not None:
             batch["group"] = fingerprints(rows[schema.group])
+        if schema.keep_time:
+            batch["time"] = read_times(rows, schema.time).floor().cast(pl.Int64).to_numpy()
         return batch
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from launch.datasets.raw import RawData, RowAccount, stream
 from launch.datasets.table_types import as_numbers, as_text
+from launch.datasets.times import read_times
 from launch.preparation.time_order import TimeOrder
 from zoo.data.files import DataError
 from zoo.data.schema import Schema
@@ -20,6 +21,7 @@ from zoo.data.schema import Schema
 # Rows per slice: bounds the memory. It does not depend on the blocks of the files, so that sums of
 # floats, and the statistics in the schema, are always the same.
 SLICE = 1 << 16
+_MOST_TIME = 2.0**62  # records contain int64
 _TRUTH = {"true": 1.0, "false": 0.0}
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -29,8 +31,8 @@ _pool = ThreadPoolExecutor(os.cpu_count())
 def sliced_rows(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:
     """Reads all splits of a data set, in slices of `SLICE` rows (the last of a split: fewer).
 
-    Rows whose label is not a number from 0 to 1, or whose weight is not a number >= 0, are skipped
-    and counted as damaged.
+    Rows whose label is not a number from 0 to 1, whose weight is not a number >= 0, or whose time
+    is kept but cannot be read, are skipped and counted as damaged.
 
     Args:
         raw: `RawData`, the data set.
@@ -205,19 +207,21 @@ def in_parallel(function: Callable[[_Item], _Result], items: Iterable[_Item]) ->
 
 def _wanted(schema: Schema) -> list[str]:
     columns = [column.name for column in schema.columns]
-    roles = [role for role in (schema.label, schema.weight, schema.group) if role is not None]
-    return [*roles, *columns]
+    time = schema.time if schema.keep_time else None
+    roles = (schema.label, schema.weight, schema.group, time)
+    return [*(role for role in roles if role is not None), *columns]
 
 
 def _check_types(types: Mapping[str, pl.DataType], schema: Schema) -> None:
     several = {field.name for field in schema.categorical if field.length > 1}
     texts = {f.name for f in schema.categorical if f.encoding in ("vocabulary", "hash")}
     for name in _wanted(schema):
-        check_type(name, types[name], name in several, name in texts or name == schema.group)
+        text = name in texts or name == schema.group or name == schema.time
+        check_type(name, types[name], name in several, text)
 
 
 def damaged_labels(frame: pl.DataFrame, schema: Schema) -> dict[int, str]:
-    """Returns the rows whose label or weight cannot be used.
+    """Returns the rows whose label, weight or time cannot be used.
 
     Args:
         frame: polars `DataFrame`, raw rows.
@@ -246,7 +250,7 @@ def _sound(frame: pl.DataFrame, schema: Schema, account: RowAccount) -> pl.DataF
 
 
 def _roles(frame: pl.DataFrame, schema: Schema) -> tuple[list[pl.Series], dict[str, pl.Series]]:
-    """Returns label and weight as float32, and which rows are damaged by them, by reason."""
+    """Returns label and weight as float32, and which rows are damaged, by reason."""
     label = _number(frame[schema.label]).cast(pl.Float32)
     good = label.is_between(0, 1).fill_null(False)  # NaN is not between
     columns = [label.alias(schema.label)]
@@ -256,6 +260,12 @@ def _roles(frame: pl.DataFrame, schema: Schema) -> tuple[list[pl.Series], dict[s
         usable = (weight.is_finite() & (weight >= 0)).fill_null(False)
         columns.append(weight.alias(schema.weight))
         damage[f"{schema.weight} is not a number >= 0"] = ~usable & good
+        good &= usable
+    if schema.keep_time:
+        times = read_times(frame, schema.time)
+        damage[f"no time in {schema.time!r}"] = (
+            times.is_null() | (times.abs() >= _MOST_TIME)
+        ) & good
     return columns, damage
 
 

@@ -27,7 +27,7 @@ class DataMemory:
     def __init__(self, data: str, most_rows: int = MOST_ROWS):
         self._data = data
         self._identity: dict[str, Any] | None = None
-        self._splits: dict[tuple[str, bool], tuple[RowsInMemory, zoo.Ledger]] = {}
+        self._splits: dict[tuple[str, bool, bool], tuple[RowsInMemory, zoo.Ledger]] = {}
         # A folder without a manifest does not say how many rows it has.
         known = [split.total_rows for split in load_manifest(data).values()]
         self._fits = bool(known) and None not in known and sum(known) <= most_rows
@@ -46,6 +46,7 @@ class DataMemory:
         ledger: zoo.Ledger,
         max_lost: float,
         group: bool = False,
+        time: bool = False,
     ) -> RowsInMemory | None:
         """Returns a split, or `None` if the rows are not kept.
 
@@ -55,14 +56,15 @@ class DataMemory:
             ledger: `zoo.Ledger` that receives the account of damaged records in each call.
             max_lost: float, share of the records that may be lost.
             group: bool, whether the features contain the group. Defaults to `False`.
+            time: bool, whether they contain the time. Defaults to `False`.
         """
         if not self._fits:
             return None
-        key = name, group
+        key = name, group, time
         if key not in self._splits:
             account = zoo.Ledger()
             try:
-                rows = RowsInMemory(self._data, name, schema, account, max_lost, group)
+                rows = RowsInMemory(self._data, name, schema, account, max_lost, group, time)
             finally:
                 _add(account, ledger)
             self._splits[key] = rows, account

@@ -20,6 +20,7 @@ class Rows(NamedTuple):
         label: [n] float32.
         weight: [n] float32, or None.
         group: [n] int64, or None.
+        time: [n] int64, or None.
     """
 
     ids: np.ndarray
@@ -27,6 +28,7 @@ class Rows(NamedTuple):
     label: np.ndarray
     weight: np.ndarray | None
     group: np.ndarray | None
+    time: np.ndarray | None = None
 
     def between(self, start: int, stop: int) -> Rows:
         """Returns the rows from `start` up to `stop`, as views."""
@@ -36,6 +38,7 @@ class Rows(NamedTuple):
             self.label[start:stop],
             None if self.weight is None else self.weight[start:stop],
             None if self.group is None else self.group[start:stop],
+            None if self.time is None else self.time[start:stop],
         )
 
 
@@ -44,8 +47,8 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
 
     Args:
         batch: dict of arrays: "ids" [n, W] integers, "numeric" [n, N] floats, "label" [n] or [n, 1]
-            from 0 to 1, "weight" [n] floats of 0 or more, "group" [n] integers, as far as the
-            schema has them.
+            from 0 to 1, "weight" [n] floats of 0 or more, "group" and "time" [n] integers, as far
+            as the schema has them.
         schema: columns of the rows.
         first_row: number of the batch's first row, for error messages.
 
@@ -82,7 +85,7 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
                 f"row {first_row + int(row)}: column {schema.numeric[column].name!r} is "
                 f"{numeric[row, column]}; replace it by a finite number"
             )
-    weight = group = None
+    weight = group = time = None
     if schema.weight is not None:
         weight = _vector(batch, "weight", np.floating, count)
         good = (weight >= 0) & np.isfinite(weight)
@@ -91,7 +94,9 @@ def checked_batch(batch: Mapping[str, np.ndarray], schema: Schema, first_row: in
         group = _vector(batch, "group", np.integer, count)
         _check(group, group <= 2**63 - 1, first_row, "group", "use a number below 2**63")
         group = group.astype(np.int64)
-    return Rows(ids, numeric, label, weight, group)
+    if schema.keep_time:
+        time = _vector(batch, "time", np.integer, count).astype(np.int64)
+    return Rows(ids, numeric, label, weight, group, time)
 
 
 def id_limits(schema: Schema) -> tuple[np.ndarray, np.ndarray]:

@@ -62,9 +62,10 @@ class BlockBytes:
         parts += [np.asarray(rows.label, "<f4").tobytes()]
         if rows.weight is not None:
             parts.append(np.asarray(rows.weight, "<f4").tobytes())
-        if rows.group is not None:
-            halves = np.ascontiguousarray(rows.group, "<i8").view("<i4").reshape(-1, 2)
-            parts.append(np.ascontiguousarray(halves.T).tobytes())
+        for whole in (rows.group, rows.time):
+            if whole is not None:
+                halves = np.ascontiguousarray(whole, "<i8").view("<i4").reshape(-1, 2)
+                parts.append(np.ascontiguousarray(halves.T).tobytes())
         parts += [np.asarray(value, "<i4").tobytes() for value in values]
         body = b"".join(parts)
         head = BlockHead(len(rows.label), len(body) // 4, self._compressed)

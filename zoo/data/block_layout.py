@@ -7,7 +7,7 @@ body contains little-endian words of 4 bytes:
 1. per categorical field, in the order of the schema, n words: the id of each row, or, for a field
    longer than 1, the number of its values;
 2. per numeric column n float32, then n labels, and, if the schema has them, n weights and the low
-   and high words of n groups;
+   and high words of n groups and of n times;
 3. per field longer than 1 the values of all rows, one after another.
 
 Padding at the end of a field is not stored; the reader adds it.
@@ -55,9 +55,10 @@ class BlockLayout:
 
     @cached_property
     def others(self) -> int:
-        """Words of a row that are not ids: numbers, label, weight and group."""
+        """Words of a row that are not ids: numbers, label, weight, group and time."""
         schema = self.schema
-        roles = 1 + (schema.weight is not None) + 2 * (schema.group is not None)
+        roles = 1 + (schema.weight is not None)
+        roles += 2 * (schema.group is not None) + 2 * schema.keep_time
         return len(schema.numeric) + roles
 
     @property

@@ -21,7 +21,7 @@ def block_decoder(schema: Schema, compressed: bool) -> Callable[[tf.Tensor, tf.T
 
     Returns:
         A function from a record (string, scalar) and its number of rows n to int32 [n, width], the
-        words of each row: ids with padding, numbers, label, weight and group as bits. It raises
+        words of each row: ids with padding, numbers, label, weight, group, time as bits. It raises
         `tf.errors.InvalidArgumentError` if the record has another size.
 
     Example:
@@ -49,12 +49,15 @@ def block_decoder(schema: Schema, compressed: bool) -> Callable[[tf.Tensor, tf.T
     return decode
 
 
-def block_parser(schema: Schema, group: bool = False) -> Callable[[tf.Tensor], tuple]:
+def block_parser(
+    schema: Schema, group: bool = False, time: bool = False
+) -> Callable[[tf.Tensor], tuple]:
     """Creates the function that makes features and labels of decoded rows.
 
     Args:
         schema: columns of the rows.
         group: whether to return the group ids too. Defaults to False.
+        time: whether to return the times too. Defaults to False.
 
     Returns:
         A function from the words of B rows, int32 [B, width], to what `zoo.read_tfrecords` yields.
@@ -81,9 +84,13 @@ def block_parser(schema: Schema, group: bool = False) -> Callable[[tf.Tensor], t
         if schema.weight is not None:
             place += 1
             rest.append(tf.bitcast(words[:, place : place + 1], tf.float32))
-        if group and schema.group is not None:
-            halves = words[:, place + 1 : place + 3]
-            features["group"] = tf.bitcast(halves[:, None, :], tf.int64)
+        stored = {"group": schema.group is not None, "time": schema.keep_time}
+        wanted = {"group": group, "time": time}
+        for name in filter(stored.get, stored):
+            if wanted[name]:
+                halves = words[:, place + 1 : place + 3]
+                features[name] = tf.bitcast(halves[:, None, :], tf.int64)
+            place += 2
         return (features, *rest)
 
     return parse

@@ -45,7 +45,7 @@ class RecordBytes:
     """
 
     def __init__(self, schema: Schema, layout: str = "packed"):
-        widths = {"group": [_LONGEST], "ids": []}
+        widths = {"group": [_LONGEST], "time": [_LONGEST], "ids": []}
         sizes = schema.field_sizes if schema.categorical else {}
         for field in schema.categorical:
             padded = field.length > 1 and layout == "packed"

@@ -33,10 +33,10 @@ def data_identity(
         splits: splits to include, if they exist.
 
     Returns:
-        Dict of SHA-256 checksums in hexadecimal: "roles" (which columns are the label, the weight
-        and the group), "columns" (of each column of the schema, in order), "vocabularies" (of each
-        vocabulary file) and "splits" (of the record files, from the manifest; files without a
-        checksum are read).
+        Dict of SHA-256 checksums in hexadecimal: "roles" (which columns are the label, the weight,
+        the group and the time in records), "columns" (of each column of the schema, in order),
+        "vocabularies" (of each vocabulary file) and "splits" (of the record files, from the
+        manifest; files without a checksum are read).
 
     Raises:
         DataError: if a record file is missing.
@@ -52,6 +52,8 @@ def data_identity(
     """
     schema = Schema.load(directory)
     roles = [schema.label, schema.weight, schema.group]
+    if schema.keep_time:
+        roles.append(schema.time)
     fields = [field.name for field in schema.categorical]
     vocabularies = {name: vocabulary_checksum(directory, name) for name in fields}
     return {
@@ -60,6 +62,23 @@ def data_identity(
         "vocabularies": {name: found for name, found in vocabularies.items() if found},
         "splits": _split_checksums(directory, splits),
     }
+
+
+def identity_checksum(directory: str | os.PathLike[str], splits: Sequence[str] = SPLITS) -> str:
+    """Returns one checksum of a prepared data folder; for the arguments see `data_identity`.
+
+    Returns:
+        SHA-256 in hexadecimal.
+
+    Example:
+        >>> import tempfile
+        >>> from zoo.data.schema import Categorical
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = Schema("tiny", [Categorical("user", 10)]).save(folder)
+        >>> len(identity_checksum(folder))
+        64
+    """
+    return _digest(data_identity(directory, splits))
 
 
 def check_identity(
@@ -123,7 +142,7 @@ def vocabulary_checksum(directory: str | os.PathLike[str], field: str) -> str | 
 
 _DIFFERS = {
     "columns": "column {} has other settings",
-    "roles": "the schema names another label, weight or group",
+    "roles": "the schema names another label, weight, group or time",
     "vocabularies": "field {} has another vocabulary",
     "splits": "split {} has other rows",
 }

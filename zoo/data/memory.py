@@ -28,6 +28,7 @@ class RowsInMemory:
         ledger: `Ledger` that receives the counts of each file. Defaults to None.
         max_lost: share of the records that may be lost, from 0 to 1. Defaults to 1e-4.
         group: whether to return the group ids as `features["group"]`. Defaults to False.
+        time: whether to return the times as `features["time"]`. Defaults to False.
 
     Attributes:
         rows: number of rows.
@@ -48,8 +49,9 @@ class RowsInMemory:
         ledger: Ledger | None = None,
         max_lost: float = MAX_LOST,
         group: bool = False,
+        time: bool = False,
     ):
-        opened = open_split(directory, split, schema, ledger, max_lost, group)
+        opened = open_split(directory, split, schema, ledger, max_lost, group, time=time)
         self._blocks, self._sizes = opened.blocks, []
         parts: list[tuple] = []
         with tf.device("CPU"):  # where the input pipeline runs

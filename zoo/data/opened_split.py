@@ -76,6 +76,7 @@ def open_split(
     group: bool = False,
     layout: str | None = None,
     verify: bool = True,
+    time: bool = False,
 ) -> Opened:
     """Checks the records of a split; for the arguments see `zoo.read_tfrecords`.
 
@@ -96,6 +97,11 @@ def open_split(
         schema.check_same(Schema.load(directory), where=join(directory, "schema.json"))
     if group and schema.group is None:
         raise DataError(f"group=True, but schema {schema.name!r} names no group; remove it")
+    if time and not schema.keep_time:
+        raise DataError(
+            f"time=True, but the records of schema {schema.name!r} contain no times; prepare the "
+            'data with "keep_time": true in the schema'
+        )
     if layout and found.layout not in (None, layout):
         raise DataError(
             f"layout={layout!r}, but the manifest of {os.fspath(directory)} says "
@@ -134,8 +140,8 @@ def open_split(
     if layout == BLOCKS:
         tables = [file.blocks for file in files if file.blocks is not None]
         blocks = joined_blocks(names, tables, reads)
-        return Opened(schema, pairs, blocks, block_parser(schema, group), reads, staged)
-    return Opened(schema, pairs, None, parser(schema, layout, group), reads, staged)
+        return Opened(schema, pairs, blocks, block_parser(schema, group, time), reads, staged)
+    return Opened(schema, pairs, None, parser(schema, layout, group, time), reads, staged)
 
 
 def _names(directory: str | os.PathLike[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from zoo.data.schema import Schema
 BLOCKS = "blocks"  # many rows per record, see `zoo.data.block_layout`
 LAYOUTS = (BLOCKS, "packed", "columns")
 DEFAULT_LAYOUT = BLOCKS
+TIME = "row_time"  # that of the time
 GROUP = "group_id"  # the group's feature in "columns": the group's own name may be a field
 
 
@@ -20,7 +21,7 @@ class Feature:
 
     Args:
         key: its name in the Example.
-        part: "ids", "numeric", "label", "weight" or "group".
+        part: "ids", "numeric", "label", "weight", "group" or "time".
         start: first column of that part.
         stop: column after the last one.
         ragged: True if padding (-1) is omitted. Defaults to False.
@@ -39,7 +40,7 @@ class Feature:
     @property
     def kind(self) -> str:
         """The kind of list: "int64_list" or "float_list"."""
-        return "int64_list" if self.part in ("ids", "group") else "float_list"
+        return "int64_list" if self.part in ("ids", "group", "time") else "float_list"
 
     @property
     def width(self) -> int:
@@ -50,9 +51,10 @@ class Feature:
 def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
     """Lists the features of a record with one row.
 
-    - `packed`: `ids`, `numeric`, `label`, `weight` and `group`, one list each, as far as they
-    exist.
-    - `columns`: one per column, under its name; the group under `group_id`. A multi-valued field
+    - `packed`: `ids`, `numeric`, `label`, `weight`, `group` and `time`, one list each, as far as
+    they exist.
+    - `columns`: one per column, under its name; the group under `group_id`, the time under
+      `row_time`. A multi-valued field
       contains no padding; the reader pads it at the end. An absent field, as TFX writes it, has no
       values.
 
@@ -65,7 +67,7 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
 
     Raises:
         DataError: if the layout is unknown.
-        SchemaError: if a column has the name that the layout reserves for the group.
+        SchemaError: if a column has the name that the layout reserves for the group or the time.
 
     Example:
         >>> from zoo.data.schema import Categorical
@@ -89,13 +91,16 @@ def record_layout(schema: Schema, layout: str) -> tuple[Feature, ...]:
     features.append(Feature(schema.label if columns else "label", "label", 0, 1))
     if schema.weight is not None:
         features.append(Feature(schema.weight if columns else "weight", "weight", 0, 1))
-    if schema.group is not None:
-        if columns and any(feature.key == GROUP for feature in features):
+    stored = {"group": schema.group is not None, "time": schema.keep_time}
+    for part, key in (("group", GROUP), ("time", TIME)):
+        if not stored[part]:
+            continue
+        if columns and any(feature.key == key for feature in features):
             raise SchemaError(
-                f"layout='columns' stores the group under {GROUP!r}, which is also a column of "
+                f"layout='columns' stores the {part} under {key!r}, which is also a column of "
                 f"schema {schema.name!r}; rename the column or use layout='packed'"
             )
-        features.append(Feature(GROUP if columns else "group", "group", 0, 1))
+        features.append(Feature(key if columns else part, part, 0, 1))
     return tuple(features)
 
 

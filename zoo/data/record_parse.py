@@ -18,7 +18,7 @@ Parsed = tuple  # (features, label) or (features, label, weight)
 
 
 def parser(
-    schema: Schema, layout: str = "packed", group: bool = False
+    schema: Schema, layout: str = "packed", group: bool = False, time: bool = False
 ) -> Callable[[tf.Tensor], Parsed]:
     """Creates the function that parses a batch of serialized records.
 
@@ -26,6 +26,7 @@ def parser(
         schema: columns of the records.
         layout: "packed" or "columns".
         group: whether to return the group ids too. Defaults to False.
+        time: whether to return the times too. Defaults to False.
 
     Returns:
         A function from [B] strings to `({"ids": int32 [B, W], "numeric": float32 [B, N], "group":
@@ -41,7 +42,8 @@ def parser(
         >>> features["ids"].numpy().tolist(), label.numpy().tolist()
         ([[3]], [[1.0]])
     """
-    wanted = [f for f in record_layout(schema, layout) if group or f.part != "group"]
+    left_out = {part for part, wanted in (("group", group), ("time", time)) if not wanted}
+    wanted = [f for f in record_layout(schema, layout) if f.part not in left_out]
 
     def parse(serialized: tf.Tensor) -> Parsed:
         parts, _ = _parse(serialized, wanted)

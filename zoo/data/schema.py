@@ -38,10 +38,12 @@ class Schema:
         version: version of the file format.
         time_ordered: boolean, whether the rows of each split are in the order of `time`, oldest
             first, so that a pass without shuffling is a pass over time. Defaults to `False`.
+        keep_time: boolean, whether records contain the time of each row, rounded down to an
+            integer, for optimizers with `clock="event"`. Defaults to `False`.
 
     Raises:
         SchemaError: if there is no column, a name occurs twice, the version is unknown, or
-            `time_ordered` is set without `time`.
+            `time_ordered` or `keep_time` is set without `time`.
 
     Example:
         >>> schema = Schema("tiny", [Categorical("user", 10), Categorical("tags", 5, length=3)])
@@ -58,6 +60,7 @@ class Schema:
     time: str | None = None
     version: int = VERSION
     time_ordered: bool = False
+    keep_time: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categorical", tuple(self.categorical))
@@ -93,11 +96,13 @@ class Schema:
                         f"schema {self.name!r}: {role!r} is the label or the weight; group and "
                         "time are other columns"
                     )
-        if not isinstance(self.time_ordered, bool) or (self.time_ordered and self.time is None):
-            raise SchemaError(
-                f"schema {self.name!r}: time_ordered={self.time_ordered!r}, time={self.time!r}; "
-                "use true or false, and true only with a time column"
-            )
+        for name in ("time_ordered", "keep_time"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) or (value and self.time is None):
+                raise SchemaError(
+                    f"schema {self.name!r}: {name}={value!r}, time={self.time!r}; use true or "
+                    "false, and true only with a time column"
+                )
 
     def _check_extent(self) -> None:
         columns = len(self.categorical) + len(self.numeric)
@@ -239,7 +244,7 @@ class Schema:
             >>> schema = Schema("tiny", [Categorical("user", 10)])
             >>> schema.check_same(schema, where="the same object")
         """
-        for role in ("label", "weight", "group"):
+        for role in ("label", "weight", "group", "keep_time"):
             expected, found = getattr(self, role), getattr(other, role)
             if found != expected:
                 raise SchemaMismatchError(

@@ -10,6 +10,7 @@ from zoo.data.columns import Categorical, Numeric, SchemaError, shown
 
 _Schema = TypeVar("_Schema")  # zoo.Schema, which imports this file
 _ROLES = ("label", "weight", "group", "time")
+_FLAGS = ("time_ordered", "keep_time")
 _KINDS = {"categorical": Categorical, "numeric": Numeric}
 
 
@@ -38,8 +39,7 @@ def schema_to_text(schema: Any) -> str:
     """
     entries = {"version": schema.version, "name": schema.name}
     entries |= {role: getattr(schema, role) for role in _ROLES if getattr(schema, role) is not None}
-    if schema.time_ordered:
-        entries["time_ordered"] = True
+    entries |= {name: True for name in _FLAGS if getattr(schema, name)}
     lines = [f"  {_json(key)}: {_json(value)}" for key, value in entries.items()]
     for kind in _KINDS:
         columns = ",\n".join(f"    {_json(_without_defaults(c))}" for c in getattr(schema, kind))
@@ -91,7 +91,7 @@ def schema_from_text(text: str, path: str, cls: type[_Schema], version: int) -> 
     except TypeError as error:
         raise SchemaError(
             f"{path} is not a schema (missing or unknown entry: {error}); its entries are name, "
-            f"{', '.join(_ROLES)}, time_ordered, {', '.join(_KINDS)}"
+            f"{', '.join(_ROLES)}, {', '.join(_FLAGS)}, {', '.join(_KINDS)}"
         ) from None
 
 

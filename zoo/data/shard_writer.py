@@ -266,6 +266,7 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         np.concatenate([rows.label for rows in parts]),
         _joined_column([rows.weight for rows in parts]),
         _joined_column([rows.group for rows in parts]),
+        _joined_column([rows.time for rows in parts]),
     )
 
 

@@ -43,7 +43,7 @@ def write_tfrecords(
         split: split name, such as "train".
         batches: dicts of arrays: "ids" [n, schema.ids_width] integers (if the schema has
             categorical fields), "numeric" [n, N] floats (if it has numeric columns), "label" [n],
-            "weight" [n] floats and "group" [n] integers (if the schema has them).
+            "weight" [n] floats, "group" and "time" [n] integers (if the schema has them).
         shards: number of files, at least 1. Defaults to 1.
         compression: None or "GZIP". Defaults to None.
         layout: "blocks" (a record holds many rows, column by column; the fastest), or one
@@ -115,6 +115,7 @@ def read_tfrecords(
     shard: tuple[int, int] | None = None,
     layout: str | None = None,
     skip_batches: int = 0,
+    time: bool = False,
 ) -> tf.data.Dataset:
     """Reads one split as batches; skips and counts damaged records.
 
@@ -157,6 +158,7 @@ def read_tfrecords(
         skip_batches: number of batches to skip at the start, to continue an interrupted pass. With
             the layout "blocks" their records are not read, except some for the first batch that
             is; otherwise they are read and shuffled but not parsed. Defaults to 0.
+        time: whether to return the times as `features["time"]`, int64 [B, 1]. Defaults to False.
 
     Returns:
         A dataset of `({"ids": int32 [B, W], "numeric": float32 [B, N]}, label float32 [B, 1])`,
@@ -188,7 +190,7 @@ def read_tfrecords(
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise DataError(f"shard={shard!r}; use (index, count) with index from 0 to count - 1")
-    opened = open_split(directory, split, schema, ledger, max_lost, group, layout, verify)
+    opened = open_split(directory, split, schema, ledger, max_lost, group, layout, verify, time)
     order = Order(shuffle, seed, repeat, cache, shard)
     if opened.blocks is not None:
         content = BlockRows(opened.blocks, opened.schema, keep=cache)
