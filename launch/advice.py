@@ -76,11 +76,13 @@ def divergence_line(epoch: Epoch, config: RunConfig) -> str:
         >>> divergence_line(epoch, RunConfig("data", "out", learning_rate=1e6))[:46]
         'epoch 1: loss 2e+18, valid LogLoss 3e+18; for '
     """
-    if not (epoch.loss > FAR and epoch.valid_logloss > FAR):
+    valid = epoch.valid_logloss
+    if not (epoch.loss > FAR and (valid is None or valid > FAR)):
         return ""
+    scores = "" if valid is None else f", valid LogLoss {valid:.3g}"
     return (
-        f"epoch {epoch.epoch}: loss {epoch.loss:.3g}, valid LogLoss {epoch.valid_logloss:.3g}; "
-        f"for a constant 0.5 both are {math.log(2):.2f}, so training diverges: "
+        f"epoch {epoch.epoch}: loss {epoch.loss:.3g}{scores}; "
+        f"for a constant 0.5 a loss is {math.log(2):.2f}, so training diverges: "
         f"{smaller_steps(config)}"
     )
 

@@ -21,6 +21,8 @@ from launch.run.checkpoint_scores import score_checkpoints
 from launch.run.cluster import read_cluster
 from launch.run.config import RunConfig
 from launch.run.flags import (
+    clock_arguments,
+    define_clock_flag,
     define_progressive_flags,
     define_run_flags,
     progressive_flags,
@@ -133,7 +135,7 @@ def _settings() -> dict[str, Any]:
     """Returns the arguments of `RunConfig`: the preset, if any, overridden by the flags."""
     settings = run_settings() | {
         "optimizer": _FLAGS.optimizer or (_OF_A_PASS if _FLAGS.progressive else _OF_EPOCHS),
-        "optimizer_args": parse_arguments(_FLAGS.optimizer_args),
+        "optimizer_args": clock_arguments(parse_arguments(_FLAGS.optimizer_args)),
         "callbacks": tuple(part.strip() for part in split_outside_brackets(_FLAGS.callbacks)),
         "seed": _FLAGS.seed,
         "patience": _FLAGS.patience,
@@ -141,16 +143,21 @@ def _settings() -> dict[str, Any]:
         "eval_test_each_epoch": _FLAGS.eval_test_each_epoch,
         "cluster_wait": _FLAGS.cluster_wait,
         "tensorboard": _FLAGS.tensorboard,
+        "warm_start": _FLAGS.warm_start and _FLAGS.warm_start.rstrip("/"),
+        "warm_start_data": _FLAGS.warm_start_data and _FLAGS.warm_start_data.rstrip("/"),
     }
     if _FLAGS.preset is None:
         return settings | _progressive()
     given = {name: value for name, value in settings.items() if _FLAGS[name].present}
+    if _FLAGS.time_unit is not None:
+        given["optimizer_args"] = settings["optimizer_args"]
     return settings | preset_settings(zoo.preset(_FLAGS.preset), given) | _progressive()
 
 
 def _define_flags() -> None:
     quiet()
     define_run_flags(STRATEGIES)
+    define_clock_flag()
     flags.DEFINE_float(
         "cluster_wait",
         60.0,
@@ -202,6 +209,17 @@ def _define_flags() -> None:
     )
     flags.DEFINE_boolean(
         "tensorboard", False, "Write scalars for TensorBoard to the folder tensorboard of the run."
+    )
+    flags.DEFINE_string(
+        "warm_start",
+        None,
+        "Folder of an earlier run: start with its rows, slots and dense weights; ids are found by "
+        "their values (docs/continual.md).",
+    )
+    flags.DEFINE_string(
+        "warm_start_data",
+        None,
+        "Prepared data folder of the run of --warm_start, or a copy, if it was moved.",
     )
     define_progressive_flags()
 

@@ -31,6 +31,7 @@ FILES = (
     "scores.json",
     "progressive.json",
     "progressive.png",
+    "warm_start.json",
     "predictions.npz",
     "evaluations.csv",
     "tensorboard",
@@ -52,6 +53,7 @@ _MAY_CHANGE = (
     "tensorboard",
     "cluster_wait",
     "steps_per_execution",
+    "warm_start_data",
 )
 
 
@@ -114,6 +116,12 @@ class RunConfig:
         progressive: `Progressive` or a dict of its arguments, for one pass over time in which each
             row is scored before it is trained, see `launch.run.progressive`; `epochs` then has no
             effect. Defaults to `None`: training by epochs.
+        warm_start: string, folder of an earlier run; the run starts with its rows, slots, row
+            records and dense weights, see `launch.run.warm_start`. Defaults to `None`.
+        warm_start_data: string, prepared data folder of that run, or a copy. Defaults to `None`:
+            the folder that it was trained with.
+        validate: boolean, whether to evaluate the validation split after every epoch; if not, it is
+            not read, and the last epoch counts as the best. Defaults to `True`.
 
     Raises:
         ValueError: on a value out of range, or a folder on a file system that TensorFlow does not
@@ -155,6 +163,9 @@ class RunConfig:
     progress: bool = True
     tensorboard: bool = False
     progressive: Progressive | None = None
+    warm_start: str | None = None
+    warm_start_data: str | None = None
+    validate: bool = True
 
     def __post_init__(self) -> None:
         arguments, named = split_callbacks(self.optimizer_args)
@@ -189,6 +200,7 @@ class RunConfig:
         self._check_frequency()
         if self.progressive is not None:
             self._check_progressive()
+        self._check_start()
         one_of("precision", self.precision, PRECISIONS)
         one_of("strategy", self.strategy, STRATEGIES)
         number_above_zero("cluster_wait", self.cluster_wait)
@@ -223,7 +235,30 @@ class RunConfig:
             )
         object.__setattr__(self, "frequency_auc", tuple(int(edge) for edge in edges))
 
+    def _check_start(self) -> None:
+        if self.warm_start_data is not None and self.warm_start is None:
+            raise ValueError(
+                f"`warm_start_data` needs `warm_start`, the folder of a run. Received: "
+                f"warm_start_data={self.warm_start_data!r}; add it, or leave this out"
+            )
+        for name in ("patience", "reduce_lr"):
+            if not self.validate and getattr(self, name):
+                raise ValueError(
+                    f"`{name}` needs scores of the validation split. Received: {name}="
+                    f"{getattr(self, name)!r} with validate=False; leave one out"
+                )
+
+    @property
+    def needs_time(self) -> bool:
+        """Whether the optimizer needs the time of each row, for `clock="event"`."""
+        return self.optimizer_args.get("clock") == "event"
+
     def _check_cluster(self) -> None:
+        if self.needs_time:
+            raise ValueError(
+                "clock=event needs steps in the order of time, and with "
+                f"strategy={self.strategy} several workers train at once; use clock=steps or strategy=none"
+            )
         if self.cpu_replicas:
             raise ValueError(
                 f"cpu_replicas={self.cpu_replicas} has no effect with strategy={self.strategy}, "
@@ -303,11 +338,8 @@ class RunConfig:
                 f"{self.out} already holds a run; continue it with --resume, replace it with "
                 "--overwrite, or name another folder"
             )
-        before = _load(path)
-        before.setdefault("callbacks", [])
-        arguments, named = split_callbacks(before.get("optimizer_args", {}))
-        if named:  # written by version 0.1
-            before |= {"optimizer_args": arguments, "callbacks": [*named]}
+        before = load_config(self.out)
+        before.setdefault("validate", True)
         now = _plain(dataclasses.asdict(self))
         for name, value in now.items():
             if name not in _MAY_CHANGE and _fixed(before.get(name)) != _fixed(value):
@@ -333,13 +365,33 @@ def files_of_a_run(folder: str) -> list[str]:
     return [name for name in FILES if gfile.exists(join(folder, name))]
 
 
-def _load(path: str) -> dict[str, Any]:
+def load_config(folder: str) -> dict[str, Any]:
+    """Reads `config.json`, the settings of a run.
+
+    Args:
+        folder: string, folder of the run.
+
+    Returns:
+        Dict, as JSON holds the arguments of `RunConfig`; those of older versions may be missing.
+
+    Raises:
+        DataError: if the file is damaged.
+
+    Example:
+        >>> load_config("out/frappe")["optimizer"]  # doctest: +SKIP
+        'adam'
+    """
+    path = join(folder, FILE_NAME)
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); {_HELP}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} is damaged (it contains no settings); {_HELP}")
+    content.setdefault("callbacks", [])
+    arguments, named = split_callbacks(content.get("optimizer_args", {}))
+    if named:  # written by version 0.1
+        content |= {"optimizer_args": arguments, "callbacks": [*named]}
     return content
 
 

@@ -9,11 +9,13 @@ from launch.run.arguments import parse_arguments
 from launch.run.config import PRECISIONS
 from launch.run.progressive_settings import Progressive
 from launch.run.strategies import ONE_PROCESS
+from tf_helen.core.checks import number_above_zero
 from zoo.data.ledger import MAX_LOST
 
 _FLAGS = flags.FLAGS
 
 
+_SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0, "weeks": 604800.0}
 _STRATEGIES = {
     "none": "one device",
     "mirrored": "all GPUs",
@@ -98,6 +100,61 @@ def progressive_flags(excluded: Sequence[str]) -> Progressive | None:
             raise ValueError(f"--{name} has no effect with --progressive, one pass; leave it out")
     splits = tuple(_FLAGS.progressive_splits)
     return Progressive(splits, _FLAGS.slices, _FLAGS.slice_rows, _FLAGS.shuffle_slices)
+
+
+def define_clock_flag() -> None:
+    """Defines `--time_unit`, which `clock_arguments` reads."""
+    flags.DEFINE_string(
+        "time_unit",
+        None,
+        "Rows of AdamAR, AdagradAR and GroupAdamAR decay by the time column instead of by steps; "
+        "the unit in which alpha counts: seconds, minutes, hours, days, weeks (of times in "
+        "seconds), or a number in the unit of the column.",
+    )
+
+
+def clock_arguments(optimizer_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of an optimizer, with the clock that `--time_unit` asks for.
+
+    Args:
+        optimizer_args: dict, the other arguments.
+
+    Returns:
+        Dict; equal to the argument without the flag.
+
+    Raises:
+        ValueError: if the unit is neither known nor a number above 0.
+    """
+    if _FLAGS.time_unit is None:
+        return dict(optimizer_args)
+    return {**optimizer_args, "clock": "event", "time_unit": seconds_of(_FLAGS.time_unit)}
+
+
+def seconds_of(unit: str) -> float:
+    """Returns the length of a unit of time in seconds.
+
+    Args:
+        unit: string, "seconds", "minutes", "hours", "days", "weeks", or a number.
+
+    Returns:
+        Float.
+
+    Raises:
+        ValueError: on another text, or a number that is not above 0.
+
+    Example:
+        >>> seconds_of("hours"), seconds_of("0.5")
+        (3600.0, 0.5)
+    """
+    if unit in _SECONDS:
+        return _SECONDS[unit]
+    try:
+        return number_above_zero("time_unit", float(unit))
+    except ValueError:
+        raise ValueError(
+            f"`time_unit` must be one of {', '.join(_SECONDS)}, or a number above 0. Received: "
+            f"{unit!r}"
+        ) from None
 
 
 def run_settings(plan: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -21,8 +21,9 @@ class Epoch:
     Attributes:
         epoch: int, number of the epoch, from 1.
         loss: float, mean training loss in nats, penalties included.
-        valid_auc: float, area under the ROC curve on the validation split.
-        valid_logloss: float, mean cross-entropy on the validation split, in nats.
+        valid_auc: float, area under the ROC curve on the validation split; `None` if the run does
+            not evaluate it.
+        valid_logloss: float, mean cross-entropy on the validation split, in nats, or `None`.
         test_auc: float, the AUC on the test split; `None` if it was not evaluated.
         test_logloss: float, the LogLoss on the test split; `None` if it was not evaluated.
         seconds: float, duration of the training, without evaluation.
@@ -32,8 +33,8 @@ class Epoch:
 
     epoch: int
     loss: float
-    valid_auc: float
-    valid_logloss: float
+    valid_auc: float | None
+    valid_logloss: float | None
     test_auc: float | None = None
     test_logloss: float | None = None
     seconds: float = 0.0
@@ -86,8 +87,9 @@ class History:
 
 
 def best_of(epochs: Sequence[Epoch]) -> Epoch:
-    """Returns the first epoch with the best validation AUC."""
-    return max(epochs, key=lambda epoch: epoch.valid_auc)
+    """Returns the first epoch with the best validation AUC; without any, the last epoch."""
+    scored = [epoch for epoch in epochs if epoch.valid_auc is not None]
+    return max(scored, key=lambda epoch: epoch.valid_auc) if scored else epochs[-1]
 
 
 SELECTORS = ("auc", "logloss")
@@ -112,7 +114,8 @@ def chosen_epoch(epochs: Sequence[Epoch], select: str = "auc") -> Epoch:
     """
     if one_of("select", select, SELECTORS) == "auc":
         return best_of(epochs)
-    return min(epochs, key=lambda epoch: epoch.valid_logloss)
+    scored = [epoch for epoch in epochs if epoch.valid_logloss is not None]
+    return min(scored, key=lambda epoch: epoch.valid_logloss) if scored else epochs[-1]
 
 
 def _cell(value: float | None) -> str:
@@ -171,7 +174,7 @@ def load_history(directory: str) -> list[Epoch]:
             for row in csv.DictReader(io.StringIO(read_text(path)))
         ]
         for number, epoch in enumerate(epochs, 1):
-            if epoch.epoch != number or None in (epoch.loss, epoch.valid_auc, epoch.valid_logloss):
+            if epoch.epoch != number or epoch.loss is None:
                 raise ValueError(f"line {number + 1} is not epoch {number}")
         return epochs
     except (TypeError, ValueError, KeyError, csv.Error) as error:

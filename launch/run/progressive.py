@@ -31,6 +31,9 @@ from launch.run.slice_checkpoints import SliceCheckpoints
 from launch.run.slices import Rows, Span, batches, features_of, shuffled
 from launch.run.split_stream import SplitStream
 from launch.run.starting import checked_data, checked_strategy, compiled_model
+from launch.run.warm_start import FILE_NAME as WARM_START
+from launch.run.warm_start import warm_start
+from zoo.data.files import join, write_json
 from zoo.data.locks import FolderLock
 from zoo.data.progress import ProgressBar
 
@@ -90,7 +93,12 @@ def _train(config: RunConfig, ledger: zoo.Ledger, memory: DataMemory | None) -> 
         model = compiled_model(config, schema, identity)
     checkpoints = SliceCheckpoints(config.out, model, config.checkpoint_every)
     done = checkpoints.restore() if config.resume else None
+    report = None
+    if config.warm_start is not None and done is None:
+        report = warm_start(config, model)
     begin_run(config, identity, ledger)
+    if report is not None:
+        write_json(join(config.out, WARM_START), report)
     run = _Pass(config, schema, model, Predictor(model, strategy), stream, checkpoints)
     history = run.train(done)
     evaluate = Evaluator(model, strategy, config.progress)

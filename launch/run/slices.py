@@ -14,7 +14,7 @@ from launch.run.progressive_settings import Progressive
 from zoo.data.files import DataError
 
 Rows = dict[str, np.ndarray]  # features by name, "label" and, if present, "weight" and "group"
-_NO_FEATURES = ("label", "weight", "group")
+_NO_FEATURES = ("label", "weight", "group", "time")
 
 
 class Span(NamedTuple):
@@ -137,7 +137,8 @@ def batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
     number = math.ceil(count / batch_size)
     edges = np.array([count * i // number for i in range(number + 1)], np.int64)
     tensors = {key: tf.constant(values) for key, values in rows.items() if key != "group"}
-    features = features_of(tensors)
+    # The training step passes the time to the optimizer.
+    features = [*features_of(tensors), *(["time"] if "time" in tensors else [])]
 
     @tf.autograph.experimental.do_not_convert  # converting it for each slice takes as long as steps
     def part(start: tf.Tensor, stop: tf.Tensor) -> tuple:
@@ -150,7 +151,7 @@ def batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
 
 
 def features_of(rows: Rows) -> Rows:
-    """Returns the features of rows, without label, weight and group.
+    """Returns the features of rows, without label, weight, group and time.
 
     Args:
         rows: dict of arrays.

@@ -73,11 +73,12 @@ class SplitStream:
         self, split: str, ledger: zoo.Ledger, grouped: bool = False, verify: bool = True
     ) -> tf.data.Dataset:
         config, group = self._config, grouped and self._schema.group is not None
+        time = grouped and config.needs_time  # not for the splits that are only scored
         if self._memory is not None:
-            kept = self._memory.split(split, self._schema, ledger, config.max_lost, group)
+            kept = self._memory.split(split, self._schema, ledger, config.max_lost, group, time)
             if kept is not None:
                 return kept.batches(_READ)
         return zoo.read_tfrecords(
             config.data, split, self._schema, batch_size=_READ, ledger=ledger,
-            max_lost=config.max_lost, group=group, verify=verify,
+            max_lost=config.max_lost, group=group, verify=verify, time=time,
         )  # fmt: skip

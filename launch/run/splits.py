@@ -24,7 +24,7 @@ class RunData:
             `None`: the files are read in each epoch.
 
     Attributes:
-        valid: `tf.data.Dataset`, the validation rows.
+        valid: `tf.data.Dataset`, the validation rows; `None` if the run does not evaluate them.
         test: `tf.data.Dataset`, the test rows; `None` without a test split, or if the run does not
             evaluate it.
         rows: int, number of training rows per epoch.
@@ -41,7 +41,7 @@ class RunData:
         splits = load_manifest(config.data)
         known_rows = {name: split.total_rows for name, split in splits.items()}
         self.evaluated = {name: known_rows.get(name) for name in ("valid", "test")}
-        self.valid = self._read("valid")
+        self.valid = self._read("valid") if config.validate else None
         has_test = config.evaluate_test and (not splits or "test" in splits)
         self.test = self._read("test") if has_test else None
         known = zoo.Ledger()
@@ -79,7 +79,8 @@ class RunData:
         """Checks all records once, without a pipeline that reads them."""
         if self._memory is not None:
             limit = self._config.max_lost
-            if self._memory.split(split, self._schema, ledger, limit) is not None:
+            time = self._config.needs_time
+            if self._memory.split(split, self._schema, ledger, limit, time=time) is not None:
                 return
         open_split(self._config.data, split, self._schema, ledger, self._config.max_lost)
 
@@ -103,8 +104,10 @@ class RunData:
         return rows.with_options(options)
 
     def _opened(self, split: str, ledger: zoo.Ledger, options: dict) -> tf.data.Dataset:
+        time = split == "train" and self._config.needs_time
         if self._memory is not None:
-            kept = self._memory.split(split, self._schema, ledger, self._config.max_lost)
+            limit = self._config.max_lost
+            kept = self._memory.split(split, self._schema, ledger, limit, time=time)
             if kept is not None:
                 options.pop("verify", None)
                 return kept.batches(**options)
@@ -114,5 +117,6 @@ class RunData:
             self._schema,
             ledger=ledger,
             max_lost=self._config.max_lost,
+            time=time,
             **options,
         )

@@ -17,6 +17,7 @@ from launch.run.config import RunConfig
 from launch.run.data import check_run_data
 from launch.run.memory import DataMemory
 from launch.run.strategies import make_strategy
+from zoo.data.files import DataError
 from zoo.data.identity import data_identity
 
 _ROWS_AT_ONCE = 8192  # with steps_per_execution="auto"
@@ -42,6 +43,12 @@ def checked_data(
     """
     schema = zoo.Schema.load(config.data)
     identity = data_identity(config.data) if memory is None else memory.identity
+    if config.needs_time and not schema.keep_time:
+        raise DataError(
+            f"clock=event needs the time of each row, which the records of {config.data} do not "
+            'contain; name the column in the schema ("time") with "keep_time": true, and prepare '
+            "the data again"
+        )
     if config.overwrite and in_folder:
         check_replaceable_run(config.out)
     elif in_folder:

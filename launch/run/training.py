@@ -40,9 +40,11 @@ from launch.run.progress import Progress
 from launch.run.splits import RunData
 from launch.run.starting import checked_data, checked_strategy, compiled_model
 from launch.run.sync_workers import SyncWorkers
+from launch.run.warm_start import FILE_NAME as WARM_START
+from launch.run.warm_start import warm_start
 from tf_helen.callbacks import Terminated
 from tf_helen.core.workers import leads
-from zoo.data.files import DataError, join
+from zoo.data.files import DataError, join, write_json
 from zoo.data.locks import FolderLock
 
 __all__ = ["load_best", "train"]
@@ -151,13 +153,19 @@ def _train_in(
         facts = {
             "counts": lambda: training_counts(config.data, schema),
             "samples": lambda: data.rows,
+            "continual": lambda: config.warm_start is not None,
         }
         callbacks = make_callbacks(config.callbacks, facts)
         checkpoints = Checkpoints(config.out, model, config.checkpoint_every, callbacks)
-    frequency = _frequency_scores(config, schema)
+    frequency = _frequency_scores(config, schema) if config.validate else None
     done = resume_run(config, model, checkpoints) if config.resume else 0
+    report = None
+    if config.warm_start is not None and not done and not checkpoints.step:
+        report = warm_start(config, model)
     if writes:
         begin_run(config, identity, ledger)
+        if report is not None:
+            write_json(join(config.out, WARM_START), report)
     # The chief of a cluster evaluates by itself, with the variables of the servers.
     evaluate = Evaluator(model, strategy if chief is None else None, config.progress)
     epochs = checkpoints.epochs
@@ -222,8 +230,10 @@ def _train_epoch(
     try:
         if checkpoints.terminating:  # SIGTERM during the last step
             raise Terminated
-        watched = frequency if data.test is None else None
-        valid = evaluate(data.valid, watched, f"{title}, valid", data.evaluated["valid"])
+        valid = {}
+        if data.valid is not None:
+            watched = frequency if data.test is None else None
+            valid = evaluate(data.valid, watched, f"{title}, valid", data.evaluated["valid"])
         test = {}
         if config.eval_test_each_epoch and data.test is not None:
             test = evaluate(data.test, frequency, f"{title}, test", data.evaluated["test"])
@@ -234,8 +244,8 @@ def _train_epoch(
     epoch = Epoch(
         number,
         loss,
-        valid["auc"],
-        valid["logloss"],
+        valid.get("auc"),
+        valid.get("logloss"),
         test.get("auc"),
         test.get("logloss"),
         seconds=seconds,
@@ -246,9 +256,12 @@ def _train_epoch(
         logging.warning("%s", warning)
     checkpoints.trained, checkpoints.seconds, checkpoints.measured = False, 0.0, {}
     if config.progress:
+        scores = ""
+        if valid:
+            scores = f"valid AUC {valid['auc']:.5f}, LogLoss {valid['logloss']:.5f}, "
         print(
-            f"{title}: loss {loss:.4f}, valid AUC {epoch.valid_auc:.5f}, LogLoss "
-            f"{epoch.valid_logloss:.5f}, {epoch.seconds:.1f} s, {epoch.rows_per_second:,.0f} rows/s"
+            f"{title}: loss {loss:.4f}, {scores}{epoch.seconds:.1f} s, "
+            f"{epoch.rows_per_second:,.0f} rows/s"
         )
     return epoch
 

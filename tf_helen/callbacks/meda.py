@@ -15,6 +15,8 @@ from tf_helen.training import loss_scaling
 class MEDA(keras.callbacks.Callback):
     """Re-initializes embedding tables and their slots before each epoch except the first.
 
+    With `continual=True` also before the first epoch, for a model that was trained on earlier data.
+
     Dense weights are kept, while tables, which would have memorized the rows of the last epoch, are
     trained again. This corresponds to `tf_helen.AdamAR` with full decay at the end of an epoch and
     none within it. Epochs after a resumed training (`initial_epoch > 0`) are not the first one. The
@@ -24,6 +26,8 @@ class MEDA(keras.callbacks.Callback):
         layers: list of names of embedding layers. Defaults to `None`: every trainable
             `tf_helen.layers.Embedding` and `keras.layers.Embedding` of the model.
         seed: int, seed of the initial values, which depend on it and on the epoch. Defaults to 0.
+        continual: boolean, whether to re-initialize before the first epoch too. Defaults to
+            `False`.
 
     Raises:
         ValueError: at the start of training, if the model has no such layer.
@@ -41,10 +45,11 @@ class MEDA(keras.callbacks.Callback):
         >>> _ = model.fit(x, y, epochs=3, verbose=0, callbacks=[tf_helen.callbacks.MEDA()])
     """
 
-    def __init__(self, layers: list[str] | None = None, seed: int = 0):
+    def __init__(self, layers: list[str] | None = None, seed: int = 0, continual: bool = False):
         super().__init__()
         self.layer_names = None if layers is None else list(layers)
         self.seed = int(seed)
+        self.continual = bool(continual)
         self._embeddings: list[keras.layers.Layer] = []
 
     def on_train_begin(self, logs=None):
@@ -69,7 +74,7 @@ class MEDA(keras.callbacks.Callback):
         check_slots(self.model, found, "MEDA")  # before the first epoch
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 0:
+        if epoch == 0 and not self.continual:
             return
         optimizer = loss_scaling.unwrap(self.model.optimizer)
         for i, layer in enumerate(self._embeddings):

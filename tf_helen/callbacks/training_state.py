@@ -119,7 +119,7 @@ class TrainingState:
             ValueError: if it belongs to another model or optimizer; then nothing is changed.
         """
         shapes = saved.shapes()
-        found = _keys_by_name(shapes)
+        found = keys_by_name(shapes)
         reader = saved.reader
         changed = ChangedCapacities(self._wholes, found, reader)
         apart = {name: _replica_keys(found, name) for name in self._of_replicas.parts}
@@ -133,7 +133,7 @@ class TrainingState:
                     f"{saved.path} has {name}, which is not part of this training; build the model "
                     "as before, with the same names of layers"
                 )
-            shape, wanted = _whole_shape(shapes, found[name]), self._entries[name].shape
+            shape, wanted = whole_shape(shapes, found[name]), self._entries[name].shape
             if shape != wanted and name not in changed.names:
                 raise ValueError(
                     f"{saved.path} has {name} of shape {shape}, the model has shape {wanted}; "
@@ -199,7 +199,7 @@ def _shard_name(name: str, rank: int, shards: int) -> str:
     return name if shards == 1 else f"{name}@shard-{rank}-of-{shards}"
 
 
-def _keys_by_name(shapes: Iterable[str]) -> dict[str, list[str]]:
+def keys_by_name(shapes: Iterable[str]) -> dict[str, list[str]]:
     """Returns the keys of each variable of a file, one per shard, by rank."""
     found: dict[str, dict[int, str]] = {}
     for key in shapes:
@@ -220,7 +220,7 @@ def _replica_keys(found: dict[str, list[str]], name: str) -> list[str]:
     return keys
 
 
-def _whole_shape(shapes: Mapping[str, Sequence[int]], keys: Sequence[str]) -> tuple[int, ...]:
+def whole_shape(shapes: Mapping[str, Sequence[int]], keys: Sequence[str]) -> tuple[int, ...]:
     first = tuple(shapes[keys[0]])
     return first if len(keys) == 1 else (sum(shapes[key][0] for key in keys), *first[1:])
 

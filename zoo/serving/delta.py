@@ -218,7 +218,7 @@ def _load(delta: str) -> dict[str, Any]:
 def _field_sizes(folder: str) -> list[int]:
     """Returns the number of ids of each field that has own rows, or [] if it is not known."""
     path = join(folder, CARD)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return []
     try:
         fields = read_json(path)["schema"]["categorical"]
