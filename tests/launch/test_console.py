@@ -18,6 +18,7 @@ def test_its_commands_are_the_modules_that_run_as_scripts():
             "analyze",
             "apply_delta",
             "compare",
+            "days",
             "demo",
             "evaluate",
             "export",

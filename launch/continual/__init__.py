@@ -1,0 +1,1 @@
+"""Training day by day: scoring, training, exports and their records."""
