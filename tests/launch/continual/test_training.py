@@ -22,7 +22,7 @@ from zoo.data.files import DataError
 from zoo.data.folders import files_of
 from zoo.data.vocabulary import load_vocabulary
 
-SMALL = {**RUN, "epochs": 1}
+SMALL = {**RUN, "model": "lr", "model_args": {}, "learning_rate": 0.1, "epochs": 1}
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ def config_for(data, out, unit=None, **changes):
     return RunConfig(data, str(out), **given)
 
 
+@pytest.mark.slow
 def test_a_pass_with_a_step_per_unit_equals_one_by_steps(data, tmp_path):
     """A batch of 32 rows spans 16 minutes: its unit is its step."""
     passes = [

@@ -34,7 +34,7 @@ def days(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(days, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("runs") / "first")
-    train(config_for(days[0], out))
+    train(config_for(days[0], out, epochs=1))
     return out
 
 
@@ -90,7 +90,7 @@ def test_known_ids_keep_their_rows_and_new_ids_begin(days, first, tmp_path, shar
     optimizer = model.optimizer
     table = model.embedding.tables[4]
     history = optimizer.row_history(table.embeddings)
-    assert optimizer.steps_done() == 20
+    assert optimizer.steps_done() == 10
     assert (history["idle"][fresh] == 0).all()
 
 
