@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from launch.compare import compare, parse_contenders
+from launch.continual.settings import Days
+from launch.continual.training import train_days
 from launch.demo import run_demo
 from launch.export import export_run
 from launch.run.config import RunConfig
@@ -40,6 +42,7 @@ COMMANDS = {
     "resume": lambda out: train(RunConfig("data", out, resume=True)),
     "overwrite": lambda out: train(RunConfig("data", out, overwrite=True)),
     "compare": lambda out: compare(RunConfig("data", out), parse_contenders("adam"), [0]),
+    "days": lambda out: train_days(Days(["data"], out)),
     "demo": lambda out: run_demo(None, out),
 }
 
