@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -82,7 +83,7 @@ def carry_state(
     found = {
         name: _Source(
             whole_shape(shapes, keys),
-            [lambda key=key: reader.get_tensor(key) for key in keys],
+            [functools.partial(reader.get_tensor, key) for key in keys],
         )
         for name, keys in keys_by_name(shapes).items()
         if name.startswith(("model_", "optimizer_"))
@@ -151,7 +152,7 @@ def _is_rate(name: str) -> bool:
 
 def _check(target: _Target, source: _Source, rows: Mapping[str, np.ndarray], where: str) -> None:
     wanted = target.whole.shape
-    if target.table in rows:
+    if target.table is not None and target.table in rows:
         wanted = (len(rows[target.table]), *wanted[1:])
     if source.shape != wanted:
         raise ValueError(
@@ -161,7 +162,7 @@ def _check(target: _Target, source: _Source, rows: Mapping[str, np.ndarray], whe
 
 
 def _move(target: _Target, source: _Source, rows: Mapping[str, np.ndarray]) -> None:
-    if target.table not in rows or target.group is None:
+    if target.table is None or target.table not in rows or target.group is None:
         parts = [part() for part in source.parts]
         whole = (
             parts[0]

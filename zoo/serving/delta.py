@@ -107,6 +107,7 @@ def _write_rows(base: str, new: str, partial: str) -> list[dict[str, Any]]:
             for first, block in _blocks(now, place):
                 rows, differs = np.arange(first, first + len(block)), np.ones(len(block), bool)
                 for mine, start in _within(spans, first, len(block)):
+                    assert known is not None  # or there are no spans
                     same = _read(old, known, start, mine.stop - mine.start)
                     differs[mine] = (block[mine] != same).any(axis=1)
                 rows, block = rows[differs], block[differs]
