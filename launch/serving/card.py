@@ -65,10 +65,9 @@ def _scores(run: str) -> dict[str, Any]:
     if not epochs:
         return {}
     best = best_of(epochs)
-    found: dict[str, Any] = {
-        "epoch": best.epoch,
-        "valid": {"auc": best.valid_auc, "logloss": best.valid_logloss},
-    }
+    found: dict[str, Any] = {"epoch": best.epoch}
+    if best.valid_auc is not None:
+        found["valid"] = {"auc": best.valid_auc, "logloss": best.valid_logloss}
     test = _json(join(run, SCORES)).get("best") or {}
     if test:
         found["test"] = test
