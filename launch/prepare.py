@@ -8,6 +8,7 @@ Examples:
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -18,13 +19,14 @@ from launch.datasets import own_table
 from launch.datasets.raw import Options, RawData
 from launch.preparation import passes
 from launch.preparation.beam_passes import RUNNERS, BeamEngine
+from launch.preparation.extending import Earlier
 from launch.preparation.memory import default_memory, parse_memory
 from launch.preparation.passes import Files
 from launch.preparation.report import summary, write_report
 from launch.preparation.workspace import Workspace, check_free, fingerprint
 from launch.raw.header import parse_separator
 from zoo.data.files import DataError
-from zoo.data.manifest import save_split
+from zoo.data.manifest import save_parent, save_split
 from zoo.data.record_layout import DEFAULT_LAYOUT, LAYOUTS
 from zoo.data.schema import Schema
 from zoo.data.shard_writer import split_of
@@ -44,6 +46,7 @@ def prepare(
     key: str = "",
     memory: int | None = None,
     engine: BeamEngine | None = None,
+    extend: str | None = None,
 ) -> str:
     """Encodes a data set and writes it to a folder, completely or not at all.
 
@@ -67,6 +70,8 @@ def prepare(
             same result. Defaults to `None`: half of the machine's memory.
         engine: `BeamEngine` that runs the passes, with the same result. Defaults to `None`: this
             process.
+        extend: string, an earlier prepared folder: its ids, boundaries and statistics are kept, and
+            new values get the ids after them. Defaults to `None`.
 
     Returns:
         String, a summary to print; `report.json` in the folder has the same content.
@@ -84,16 +89,27 @@ def prepare(
     out = os.fspath(out).rstrip("/")
     if not 0 <= max_lost <= 1:
         raise DataError(f"max_lost={max_lost!r}; use a share from 0 to 1")
+    if extend is not None and engine is not None:
+        raise DataError(
+            "--extend reads the earlier vocabularies in one process; leave out --runner"
+        )
     memory = memory or default_memory()
     files = Files(shards, compression, layout)
+    earlier = None if extend is None else Earlier(extend.rstrip("/"))
+    if earlier is not None:
+        raw = dataclasses.replace(raw, schema=earlier.started(raw.schema))
+        key = f"{key} {earlier.checksum}"
     # Without files, only the caller knows whether the rows are unchanged.
     decisive = (repr(raw.schema), files, key, os.urandom(8) if not raw.files else "")
     with Workspace(out, overwrite, fingerprint(raw.files, *decisive)) as work:
         run = engine or passes
-        counted = run.count_pass(raw, work, max_lost, memory)
+        known = {} if earlier is None else {"earlier": earlier}
+        counted = run.count_pass(raw, work, max_lost, memory, **known)
         written, changed = run.write_pass(raw, counted, work, files, memory)
         for split, done in written.items():
             save_split(work.path, split, split_of(done, layout, compression))
+        if earlier is not None:
+            save_parent(work.path, earlier.checksum)
         report = write_report(work.path, counted, changed, raw.published)
         schema = Schema.load(work.path)
         work.finish()
@@ -122,6 +138,8 @@ def _main(argv: Sequence[str]) -> None:
     options = Options(_FLAGS.source, _FLAGS.rows, _FLAGS.seed, _FLAGS.min_count)
     shares = own_table.parse_shares(_FLAGS.split) if _FLAGS.split else None
     raw = _own(options, shares) if _FLAGS.schema else _known(options)
+    if _FLAGS.keep_time:
+        raw = dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, keep_time=True))
     text = prepare(
         raw,
         _FLAGS.out,
@@ -133,6 +151,7 @@ def _main(argv: Sequence[str]) -> None:
         key=repr((_FLAGS.dataset, options, shares, _FLAGS.split_by, _FLAGS.separator)),
         memory=parse_memory(_FLAGS.memory) if _FLAGS.memory else None,
         engine=engine,
+        extend=_FLAGS.extend,
     )
     print(text)
     print(f"written to {_FLAGS.out}")
@@ -213,6 +232,17 @@ def _define_flags() -> None:
         "beam_options",
         None,
         "Options of the pipeline (with --runner), such as '--flink_master=host:8081'.",
+    )
+    flags.DEFINE_string(
+        "extend",
+        None,
+        "An earlier prepared folder: keep its ids, boundaries and statistics, and append new ids "
+        "(docs/continual.md).",
+    )
+    flags.DEFINE_boolean(
+        "keep_time",
+        False,
+        "Write the time of each row into the records, as keep_time of a schema does.",
     )
     flags.DEFINE_boolean("overwrite", False, "Replace a prepared folder.")
 

@@ -79,16 +79,23 @@ class TextCounter:
         self._clear()
         return table
 
-    def finish(self, tables: Tables | None, memory: int | None, files: RunFiles | None) -> Counted:
+    def finish(
+        self,
+        tables: Tables | None,
+        memory: int | None,
+        files: RunFiles | None,
+        earlier: pl.DataFrame | None = None,
+    ) -> Counted:
         """Returns the field and its vocabulary.
 
         Args:
             tables: callable that returns all tables, added up, or `None`: those of this counter.
             memory: int, bytes that the vocabulary may take, or `None`.
             files: `RunFiles` for a larger one.
+            earlier: the vocabulary of an earlier folder, whose ids are kept, or `None`.
         """
         counted = [self._table()] if tables is None else tables()
-        vocabulary = vocabulary_of(counted, self.column, memory, files)
+        vocabulary = vocabulary_of(counted, self.column, memory, files, earlier)
         return dataclasses.replace(self.column, size=vocabulary.size), vocabulary
 
     def _table(self) -> pl.DataFrame:
@@ -141,10 +148,18 @@ class IdCounter:
         self._counts[:] = 0
         return table
 
-    def finish(self, tables: Tables | None, memory: int | None, files: RunFiles | None) -> Counted:
+    def finish(
+        self,
+        tables: Tables | None,
+        memory: int | None,
+        files: RunFiles | None,
+        earlier: pl.DataFrame | None = None,
+    ) -> Counted:
         """Returns the field and its counts; arguments as of `TextCounter.finish`."""
         for table in tables() if tables is not None else ():
             self._counts[table["id"].to_numpy()] += table["count"].to_numpy()
+        if earlier is not None:
+            self._counts += earlier["count"].to_numpy()
         return self.column, [numbered(self._counts)]
 
 
@@ -189,7 +204,13 @@ class NumberCounter:
         self._clear()
         return table
 
-    def finish(self, tables: Tables | None, memory: int | None, files: RunFiles | None) -> Counted:
+    def finish(
+        self,
+        tables: Tables | None,
+        memory: int | None,
+        files: RunFiles | None,
+        earlier: pl.DataFrame | None = None,
+    ) -> Counted:
         """Returns the field with its boundaries and counts; arguments as of `TextCounter.finish`.
 
         Raises:

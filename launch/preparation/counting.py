@@ -11,6 +11,7 @@ import polars as pl
 from absl import logging
 
 from launch.preparation.counters import counter_of
+from launch.preparation.extending import Earlier
 from launch.preparation.rows import in_parallel
 from launch.preparation.runs import Run, RunFiles, merge_sorted, summed
 from launch.preparation.sums import ExactSums
@@ -51,6 +52,7 @@ class TrainingCounts:
         memory: int, bytes that the distinct values may take, about; more are written to sorted
             runs and merged at the end. Defaults to `None`: no limit.
         files: `RunFiles` for the runs. Defaults to `None`, if there is no limit.
+        earlier: `Earlier`, whose ids and statistics are kept. Defaults to `None`.
 
     Example:
         >>> counts = TrainingCounts(Schema("tiny", [Categorical("user")]))
@@ -62,7 +64,14 @@ class TrainingCounts:
         [('<oov>', 0), ('ann', 2), ('bob', 1)]
     """
 
-    def __init__(self, schema: Schema, memory: int | None = None, files: RunFiles | None = None):
+    def __init__(
+        self,
+        schema: Schema,
+        memory: int | None = None,
+        files: RunFiles | None = None,
+        earlier: Earlier | None = None,
+    ):
+        self._earlier = earlier
         self._schema, self._memory, self._files = schema, memory, files
         self._owners = {f.name: counter_of(f) for f in schema.categorical if f.shares is None}
         self._runs: dict[str, list[Run]] = {name: [] for name in self._owners}
@@ -110,14 +119,16 @@ class TrainingCounts:
                 tables = lambda runs=runs, rest=rest, key=counter.key: merged(  # noqa: E731
                     [*runs, [rest]], key
                 )
-            sized, vocabulary = counter.finish(tables, self._memory, self._files)
+            known = None if self._earlier is None else self._earlier.values(counter.column)
+            sized, vocabulary = counter.finish(tables, self._memory, self._files, known)
             del counter
             found[name] = sized
             for field_ in self._schema.categorical:
                 if name == (field_.shares or field_.name):
                     save(field_.name, vocabulary)
         statistics = {numbers.column.name: numbers.sums for numbers in self._numbers}
-        return with_sizes(self._schema, found, statistics)
+        schema = with_sizes(self._schema, found, statistics)
+        return schema if self._earlier is None else self._earlier.finished(schema)
 
     def _spill(self) -> None:
         """Writes the largest counts to runs until half of the memory is free."""

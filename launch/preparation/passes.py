@@ -16,6 +16,7 @@ from launch.datasets.raw import RawData, RowAccount, describe_damage
 from launch.preparation.counting import TrainingCounts
 from launch.preparation.damaged_lines import damaged_lines
 from launch.preparation.encoding import RowEncoder
+from launch.preparation.extending import Earlier
 from launch.preparation.rows import prefetched, sliced_rows
 from launch.preparation.runs import CHUNK, RunFiles
 from launch.preparation.values import row_encoder
@@ -86,7 +87,9 @@ class Files:
     layout: str = DEFAULT_LAYOUT
 
 
-def count_pass(raw: RawData, work: Workspace, max_lost: float, memory: int) -> Counted:
+def count_pass(
+    raw: RawData, work: Workspace, max_lost: float, memory: int, earlier: Earlier | None = None
+) -> Counted:
     """Reads all rows once, and writes the schema and the vocabularies to the workspace.
 
     Args:
@@ -94,6 +97,7 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float, memory: int) -> C
         work: `Workspace`; if it contains a finished first pass, that one is used.
         max_lost: float, maximum share of damaged rows, in [0, 1].
         memory: int, bytes that the distinct values may take; more are sorted on disk.
+        earlier: `Earlier`, whose ids and statistics are kept. Defaults to `None`.
 
     Returns:
         `Counted`, the numbers of rows.
@@ -108,7 +112,7 @@ def count_pass(raw: RawData, work: Workspace, max_lost: float, memory: int) -> C
     check_file_names(work.path, raw.schema)
     account, rows = RowAccount(), Counter()
     with work.scratch() as folder:
-        counts = TrainingCounts(raw.schema, memory, RunFiles(folder))
+        counts = TrainingCounts(raw.schema, memory, RunFiles(folder), earlier)
         size = sum(RawFile(path).size for path in raw.files) or None
         with ProgressBar("counting", size, "B") as bar:
             for split, part in prefetched(sliced_rows(raw, account)):

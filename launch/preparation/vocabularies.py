@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from launch.preparation.extending import ExtendedVocabulary
 from launch.preparation.runs import RunFiles, merge_sorted
 from zoo.data.columns import Categorical
 from zoo.data.vocabulary import OOV
@@ -45,13 +46,16 @@ class Totals:
         )
 
 
-def kept_values(counted: pl.DataFrame, field: Categorical) -> tuple[pl.DataFrame, Totals]:
+def kept_values(
+    counted: pl.DataFrame, field: Categorical, known: pl.Series | None = None
+) -> tuple[pl.DataFrame, Totals]:
     """Selects the values that get an own id.
 
     Args:
         counted: polars `DataFrame` with columns `value` (distinct texts, "" is missing) and `count`
             (their occurrences over the whole training split).
         field: `Categorical`; its `min_count` determines which values are kept.
+        known: polars `Series`, values that are kept with any count. Defaults to `None`: none.
 
     Returns:
         The rows that are kept, in the same order, and the `Totals`.
@@ -62,7 +66,10 @@ def kept_values(counted: pl.DataFrame, field: Categorical) -> tuple[pl.DataFrame
         [('a', 2)]
     """
     # The raw value "<oov>" is treated as unknown, so that keys are unique.
-    kept = counted.filter((pl.col("count") >= field.min_count) & ~pl.col("value").is_in([OOV, ""]))
+    often = pl.col("count") >= field.min_count
+    if known is not None:
+        often |= pl.col("value").is_in(known.implode())
+    kept = counted.filter(often & ~pl.col("value").is_in([OOV, ""]))
     missing = counted.filter(pl.col("value") == "")["count"].sum()
     totals = Totals(
         int(counted["count"].sum()), int(missing), int(kept["count"].sum()), kept.height
@@ -139,7 +146,8 @@ def vocabulary_of(
     field: Categorical,
     memory: int | None = None,
     files: RunFiles | None = None,
-) -> Vocabulary:
+    earlier: pl.DataFrame | None = None,
+) -> Vocabulary | ExtendedVocabulary:
     """Orders the counted values of a field by id.
 
     Args:
@@ -148,9 +156,11 @@ def vocabulary_of(
         memory: int, bytes that the kept values may take; more are written to runs. Defaults to
             `None`: no limit.
         files: `RunFiles` for the runs. Defaults to `None`, if there is no limit.
+        earlier: polars `DataFrame` with columns `value` and `count`, by id: a vocabulary whose
+            values keep their ids. Defaults to `None`.
 
     Returns:
-        `Vocabulary`.
+        `Vocabulary`, or `ExtendedVocabulary` with `earlier`.
 
     Example:
         >>> counted = [pl.DataFrame({"value": ["b", "a", ""], "count": [2, 1, 1]})]
@@ -159,7 +169,7 @@ def vocabulary_of(
     """
     totals, waiting, runs, used = Totals(), [], [], 0
     for table in counted:
-        kept, some = kept_values(table, field)
+        kept, some = kept_values(table, field, None if earlier is None else earlier["value"])
         totals = totals.plus(some)
         waiting.append(kept)
         used += kept.estimated_size() + _ROW * kept.height
@@ -168,4 +178,5 @@ def vocabulary_of(
             waiting, used = [], 0
     if waiting:
         runs.append([by_id(pl.concat(waiting))])
-    return Vocabulary(field, totals, runs)
+    vocabulary = Vocabulary(field, totals, runs)
+    return vocabulary if earlier is None else ExtendedVocabulary(earlier, vocabulary)

@@ -110,8 +110,62 @@ def save_split(directory: str | os.PathLike[str], name: str, split: Split) -> No
         5
     """
     splits = {**load_manifest(directory), name: split}
-    content = {key: _entry(value) for key, value in sorted(splits.items())}
-    write_json(join(directory, FILE_NAME), {"version": VERSION, "splits": content})
+    entries = {key: _entry(value) for key, value in sorted(splits.items())}
+    parent = load_parent(directory)
+    content = {"version": VERSION, "splits": entries}
+    write_json(
+        join(directory, FILE_NAME), content if parent is None else {**content, "parent": parent}
+    )
+
+
+def save_parent(directory: str | os.PathLike[str], checksum: str) -> None:
+    """Notes in the manifest which folder's vocabularies a data folder extends.
+
+    Args:
+        directory: data folder with a manifest.
+        checksum: `zoo.data.identity.identity_checksum(parent, splits=())` of the other folder.
+
+    Raises:
+        DataError: if there is no manifest, or it is malformed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> save_split(folder, "train", Split(("a.tfrecord",), (5,), 2, ""))
+        >>> save_parent(folder, "0" * 64)
+        >>> load_parent(folder)[:3]
+        '000'
+    """
+    load_manifest(directory)  # checks it
+    path = join(directory, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        raise DataError(f"no manifest at {path}; write a split first")
+    write_json(path, {**read_json(path), "parent": checksum})
+
+
+def load_parent(directory: str | os.PathLike[str]) -> str | None:
+    """Returns the checksum that `save_parent` wrote.
+
+    Args:
+        directory: data folder.
+
+    Returns:
+        SHA-256 in hexadecimal; `None` if the folder extends no other, or has no manifest.
+
+    Raises:
+        DataError: if it is not a checksum.
+
+    Example:
+        >>> load_parent("absent") is None
+        True
+    """
+    path = join(directory, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return None
+    parent = read_json(path).get("parent")
+    if parent is not None and not (isinstance(parent, str) and _SHA256.fullmatch(parent)):
+        raise DataError(f"{path}: parent is {parent!r}, not a SHA-256; prepare the data again")
+    return parent
 
 
 def find_split(directory: str | os.PathLike[str], name: str) -> Split:
