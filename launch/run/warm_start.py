@@ -14,9 +14,14 @@ from launch.run.config import RunConfig
 from launch.run.earlier_run import EXTEND, EarlierRun, FieldRows, field_rows, read_earlier_run
 from launch.run.files import load_best
 from launch.run.history import best_of, load_history
-from tf_helen.callbacks.carried_state import DROPPED, carry_state, carry_weights
+from tf_helen.callbacks.carried_state import (
+    DROPPED,
+    carry_state,
+    carry_weights,
+    load_state,
+)
 from tf_helen.callbacks.state_files import SavedState, StateFiles
-from tf_helen.core import tables
+from tf_helen.core import row_reuse, tables
 from tf_helen.optimizers import registry
 from tf_helen.training import loss_scaling
 from zoo.data.checksums import file_checksum
@@ -54,11 +59,16 @@ def warm_start(config: RunConfig, model: zoo.models.ClickModel) -> dict[str, Any
             f"the run in {earlier.folder} has model={name!r}. Received: model={config.model!r}; "
             "use the same model"
         )
-    rows = table_rows(model, fields)
+    dynamic = any(row_reuse.place_of(variable) is not None for variable in model.variables)
+    rows = {} if dynamic else table_rows(model, fields)
     reason = _other_optimizer(earlier.config, config)
     state = best_state(earlier)
+    if dynamic:
+        _check_dynamic(fields, reason)
     try:
-        if reason is None:
+        if dynamic:
+            load_state(model, state, kept=_given_counts(model))
+        elif reason is None:
             carry_state(model, state, rows, kept=_given_counts(model))
         else:
             print(f"the optimizer begins without the slots of {earlier.folder}: {reason}")
@@ -78,6 +88,18 @@ def warm_start(config: RunConfig, model: zoo.models.ClickModel) -> dict[str, Any
         "slots": reason is None,
         "fields": counts,
     }
+
+
+def _check_dynamic(fields: Mapping[str, FieldRows], reason: str | None) -> None:
+    """Raises unless the state of dynamic tables, which know ids by number, fits."""
+    for name, found in fields.items():
+        if not np.array_equal(found.places, np.arange(len(found.places))):
+            raise DataError(
+                f"the ids of field {name!r} are others than in the earlier run, and dynamic tables "
+                f"know ids by number; {EXTEND}"
+            )
+    if reason is not None:
+        raise DataError(f"dynamic tables continue with the optimizer of the earlier run: {reason}")
 
 
 def summary_line(counts: Mapping[str, Mapping[str, int]]) -> str:

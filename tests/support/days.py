@@ -37,10 +37,10 @@ def rows_of_day(users, seed, rows, flip=False) -> pl.DataFrame:
     return pl.DataFrame({**found, "price": rng.normal(size=rows).astype(np.float32)})
 
 
-def write_day(folder, users, seed, schema=SCHEMA, valid=True, flip=False) -> str:
+def write_day(folder, users, seed, schema=SCHEMA, valid=True, flip=False, extend=None) -> str:
     """Writes the prepared folder of a day."""
     splits = {"train": in_memory(rows_of_day(users, seed, 320, flip))}
     if valid:
         splits["valid"] = in_memory(rows_of_day(users, seed + 1000, 80, flip))
-    prepare(RawData(schema, splits), str(folder))
+    prepare(RawData(schema, splits), str(folder), extend=extend)
     return str(folder)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_helen.callbacks.state_files import SavedState
-from tf_helen.callbacks.training_state import keys_by_name, whole_shape
+from tf_helen.callbacks.training_state import TrainingState, keys_by_name, whole_shape
 from tf_helen.core import replicas, tables
 from tf_helen.core.rows import write_rows
 from tf_helen.core.table_group import TableGroup
@@ -100,6 +100,27 @@ def carry_state(
         if not _is_rate(target.name) and not any(id(part) in apart for part in parts):
             _move(target, found[target.name], rows)
     _begin(model, rows)
+
+
+def load_state(model: keras.Model, saved: SavedState, kept: Sequence[keras.Variable] = ()) -> None:
+    """Sets a new model and its optimizer to a state of a model whose tables have the same ids.
+
+    Capacities of `tf_helen.layers.DynamicEmbedding` may be others. The learning rates are those of
+    the new optimizer.
+
+    Args:
+        model: built, compiled Keras model that was not trained.
+        saved: `SavedState` of a model with the same layers and the same optimizer.
+        kept: variables of the optimizer that keep their values. Defaults to `()`.
+
+    Raises:
+        ValueError: if the state belongs to another model or optimizer; then nothing is changed.
+    """
+    apart = [variable for variable in _optimizer(model) if _is_rate(f"optimizer_{variable.path}")]
+    values = [(variable, variable.numpy()) for variable in (*apart, *kept)]
+    TrainingState(model).load(saved)
+    for variable, value in values:
+        variable.assign(value)
 
 
 def carry_weights(model: keras.Model, earlier: keras.Model, rows: Mapping[str, np.ndarray]) -> None:

@@ -66,8 +66,7 @@ class RowSparseOptimizer(
             that are not read by `tf_helen.layers.Embedding`. Defaults to 100.
         steps_per_epoch: int, for `alpha="auto"`, steps of one pass over the data. Defaults to
             `None`: those of the first epoch.
-        clock, time_unit: for rules with decay of absent rows, see `tf_helen.AdamAR`. Default to
-            "steps" and 1.
+        clock, time_unit: see `tf_helen.AdamAR`. Default to "steps" and 1.
         weight_decay, clipnorm, global_clipnorm, clipvalue, loss_scale_factor: floats, as in Keras,
             applied to the rows of the batch with duplicates summed. Default to `None`.
         use_ema, ema_momentum, ema_overwrite_frequency: as in Keras, but for dense weights only:

@@ -147,6 +147,22 @@ def test_another_optimizer_takes_settled_rows_without_slots(days, first, tmp_pat
 
 
 @pytest.mark.slow
+def test_dynamic_tables_continue_with_extended_vocabularies(days, tmp_path):
+    settings = {"model": "dnn", "model_args": {**RUN["model_args"], "dynamic": 200}}
+    first = str(tmp_path / "first")
+    train(config_for(days[0], first, epochs=1, **settings))
+    second = write_day(tmp_path / "2", (12, 45), 2, extend=days[0])
+    model, report = started(config_for(second, tmp_path / "run", warm_start=first, **settings))
+    assert report["slots"] and model.optimizer.steps_done() == 10
+    (batch,) = zoo.read_tfrecords(days[0], "valid", batch_size=80)
+    with model.settled():
+        found = model(batch[0])
+    np.testing.assert_array_equal(found, load_best(first)(batch[0]))
+    with pytest.raises(DataError, match=r"'user'.*--extend"):
+        train(config_for(days[1], tmp_path / "other", warm_start=first, **settings))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes, message",
     [
