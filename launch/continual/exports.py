@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
 from launch.export import export_run
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import join
 from zoo.data.folders import files_of
 from zoo.serving.delta import FILE as DELTA
@@ -46,13 +45,13 @@ def publish(out: str, day: int, run: str, data: str, since: int | None) -> dict[
     """
     target, found = served_folder(out, day), {}
     if since is None:
-        if not tf.io.gfile.exists(join(target, EXPORT)):
+        if not gfile.exists(join(target, EXPORT)):
             export_run(run, data, target)
     else:
         base, delta = served_folder(out, since), delta_folder(out, day)
-        if not tf.io.gfile.exists(join(delta, DELTA)):
+        if not gfile.exists(join(delta, DELTA)):
             export_run(run, data, delta, since=base)
-        if not tf.io.gfile.exists(join(target, EXPORT)):
+        if not gfile.exists(join(target, EXPORT)):
             apply_delta(base, delta, target)
         found["delta_bytes"] = _bytes(delta)
     return {"export": target, "export_bytes": _bytes(target), **found}
@@ -71,12 +70,12 @@ def remove_days(out: str, names: tuple[str, ...], first: int) -> None:
     """
     for name in names:
         folder = join(out, name)
-        if tf.io.gfile.isdir(folder):
-            for child in tf.io.gfile.listdir(folder):
+        if gfile.isdir(folder):
+            for child in gfile.listdir(folder):
                 number = child.rstrip("/")
                 if number.isdecimal() and int(number) < first:
                     remove_folder(join(folder, number))
 
 
 def _bytes(folder: str) -> int:
-    return sum(tf.io.gfile.stat(join(folder, name)).length for name in files_of(folder))
+    return sum(gfile.stat(join(folder, name)).length for name in files_of(folder))

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from launch.run.prequential import grouped_areas
 from launch.run.running_scores import RunningScores
 from launch.run.seen_ids import bucket_name
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json, write_bytes, write_json
 
 FILE_NAME = "days.json"
@@ -130,7 +130,7 @@ def load_result(out: str) -> tuple[DaysResult, dict[str, Any]] | None:
         True
     """
     path = join(out, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return None
     try:
         content = read_json(path)
@@ -211,10 +211,10 @@ def load_predictions(path: str) -> dict[str, np.ndarray] | None:
     Raises:
         DataError: if it is damaged.
     """
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return None
     try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as content:
+        with gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as content:
             return {name: content[name] for name in content.files}
     except Exception as error:  # a damaged zip file may raise almost any error
         raise DataError(f"{path} is damaged ({error}); remove it and resume") from None

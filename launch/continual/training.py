@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 import zoo
 from launch.continual.exports import DELTAS, SERVED, publish, remove_days
@@ -35,6 +34,7 @@ from launch.run.evaluation import DivergedError
 from launch.run.training import train
 from launch.run.warm_start import FILE_NAME as WARM_START
 from tf_helen.core.folders import remove_folder
+from tf_helen.stores import gfile
 from zoo.data.files import DataError, join, read_json
 from zoo.data.identity import identity_checksum
 from zoo.data.locks import FolderLock
@@ -139,7 +139,7 @@ class _Training:
                 f"{self._out} holds {len(result.days)} days, and --data names {len(data)}; name all"
             )
         for day, folder in zip(result.days, data, strict=False):
-            if tf.io.gfile.exists(folder) and identity_checksum(folder) != day.checksum:
+            if gfile.exists(folder) and identity_checksum(folder) != day.checksum:
                 raise DataError(
                     f"day {day.day} was trained with other data than {folder} contains now; name "
                     "the folders of the finished days first, unchanged"
@@ -214,13 +214,13 @@ class _Training:
             warm_start_data=None if earlier is None else earlier.data,
             validate="valid" in splits,
             evaluate_test=False,
-            resume=tf.io.gfile.exists(join(out, CONFIG)),
+            resume=gfile.exists(join(out, CONFIG)),
         )
         return train(config, self._ledger).best.valid_auc
 
     def _carried(self, number: int) -> dict[str, dict[str, int]]:
         path = join(self._run(number), WARM_START)
-        return read_json(path)["fields"] if tf.io.gfile.exists(path) else {}
+        return read_json(path)["fields"] if gfile.exists(path) else {}
 
     def _result(self, last: int) -> DaysResult:
         return DaysResult(tuple(self._days), by_bucket(self._all_predictions(last)))
@@ -264,14 +264,14 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 def _clear(out: str, overwrite: bool) -> None:
     """Removes the files of days, and raises if there are others."""
-    if not tf.io.gfile.exists(out):
+    if not gfile.exists(out):
         return
-    if not tf.io.gfile.isdir(out):
+    if not gfile.isdir(out):
         raise DataError(f"{out} is a file; name a folder")
     known = (RUNS, SCORES, SERVED, DELTAS, FILE_NAME, PLOT)
-    for name in sorted(name.rstrip("/") for name in tf.io.gfile.listdir(out)):
+    for name in sorted(name.rstrip("/") for name in gfile.listdir(out)):
         if name not in known and not name.startswith("."):
             raise DataError(f"{join(out, name)} is not a file of days; name another folder")
         path = join(out, name)
         if overwrite and name in known:
-            (remove_folder if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+            (remove_folder if gfile.isdir(path) else gfile.remove)(path)

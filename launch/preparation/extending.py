@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
+from tf_helen.stores import gfile
 from zoo.data.columns import Categorical
 from zoo.data.files import DataError, join
 from zoo.data.identity import identity_checksum
@@ -38,7 +38,7 @@ class Earlier:
     """
 
     def __init__(self, directory: str):
-        if not tf.io.gfile.exists(join(directory, FILE_NAME)):
+        if not gfile.exists(join(directory, FILE_NAME)):
             raise DataError(f"no {FILE_NAME} in {directory}; --extend names a prepared folder")
         self._directory = directory
         self.schema = Schema.load(directory)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
 import zoo
 from launch.preparation.fields import WITH_VOCABULARY
@@ -17,6 +16,7 @@ from launch.run.config import load_config
 from launch.run.data import load_run_data
 from launch.run.files import BEST
 from tf_helen.callbacks.carried_state import DROPPED
+from tf_helen.stores import gfile
 from zoo.data.columns import Categorical, Numeric
 from zoo.data.files import DataError, join
 from zoo.data.identity import check_identity, data_identity
@@ -98,13 +98,13 @@ def read_earlier_run(folder: str, data: str | None = None) -> EarlierRun:
         >>> read_earlier_run("out/monday").config["model"]  # doctest: +SKIP
         'dnn'
     """
-    if not tf.io.gfile.exists(join(folder, CONFIG)):
+    if not gfile.exists(join(folder, CONFIG)):
         raise DataError(f"no run in {folder}; name the folder of a run of launch.train")
-    if not tf.io.gfile.exists(join(folder, BEST)):
+    if not gfile.exists(join(folder, BEST)):
         raise DataError(f"the run in {folder} has no model yet; let it finish, with --resume")
     config = load_config(folder)
     data = data or config["data"]
-    if not tf.io.gfile.exists(join(data, SCHEMA)):
+    if not gfile.exists(join(data, SCHEMA)):
         raise DataError(
             f"the run in {folder} was trained with {data}, which has no {SCHEMA}; pass "
             f"--warm_start_data=FOLDER, its data folder or a copy of {SCHEMA} and vocabulary/"

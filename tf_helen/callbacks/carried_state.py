@@ -79,7 +79,7 @@ def carry_state(
         ValueError: if the state belongs to another model or optimizer; then nothing is changed.
     """
     shapes, apart = saved.shapes(), {id(variable) for variable in kept}
-    reader = tf.compat.v1.train.NewCheckpointReader(saved.path)
+    reader = saved.reader
     found = {
         name: _Source(
             whole_shape(shapes, keys),

@@ -138,7 +138,7 @@ def save_parent(directory: str | os.PathLike[str], checksum: str) -> None:
     """
     load_manifest(directory)  # checks it
     path = join(directory, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         raise DataError(f"no manifest at {path}; write a split first")
     write_json(path, {**read_json(path), "parent": checksum})
 
@@ -160,7 +160,7 @@ def load_parent(directory: str | os.PathLike[str]) -> str | None:
         True
     """
     path = join(directory, FILE_NAME)
-    if not tf.io.gfile.exists(path):
+    if not gfile.exists(path):
         return None
     parent = read_json(path).get("parent")
     if parent is not None and not (isinstance(parent, str) and _SHA256.fullmatch(parent)):
