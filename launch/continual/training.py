@@ -41,7 +41,14 @@ from zoo.data.locks import FolderLock
 from zoo.data.manifest import load_manifest
 
 RUNS, SCORES, PLOT = "runs", "scores", "days.png"
-_MAY_CHANGE = ("checkpoint_every", "max_lost", "progress", "cluster_wait")  # of a run
+_MAY_CHANGE = (  # of a run
+    "checkpoint_every",
+    "max_lost",
+    "progress",
+    "cluster_wait",
+    "steps_per_execution",
+    "tensorboard",
+)
 _VALID = 1  # place of the validation split in predictions
 
 
