@@ -13,6 +13,8 @@ The ways:
 - `extended`: each day extends the vocabulary of the day before (`launch.prepare --extend`).
 - `hashed`: every field is hashed to as many ids as `extended` has on the last day.
 - `all days`: the vocabulary of all days from the start, which is not possible in production.
+- `dynamic POLICY`, with `--evictions=age,count`: the data of `extended`, in tables of
+  `tf_helen.layers.DynamicEmbedding` that have room for half of the ids of the last day.
 
 All use `launch.days`: a day is scored by the model of the day before, then trained once. The rows
 and their order are the same, so scores can be compared by row; buckets of rows by how often their
@@ -55,6 +57,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder of days and runs.", required=Tru
 _RESULTS = flags.DEFINE_string("results", None, "Folder of the tables.", required=True)
 _DAYS = flags.DEFINE_integer("days", 8, "Number of days, if the times are not seconds.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per way.")
+_EVICTIONS = flags.DEFINE_list("evictions", [], "Eviction policies of dynamic tables.")
 _WITHOUT = flags.DEFINE_list("without", [], "Fields that are left out.")
 _ROWS = flags.DEFINE_integer("rows", None, "First rows only, for a trial.")
 _MODEL_ARGS = flags.DEFINE_string(
@@ -134,12 +137,18 @@ def written(way: str, number: int, schema: zoo.Schema, rows: pl.DataFrame, befor
 def train_ways(folders: dict[str, list[str]]) -> dict[str, list[list[dict]]]:
     """Trains every way with every seed; returns the predictions by way, seed and day."""
     found: dict[str, list[list[dict]]] = {}
-    for way, data in folders.items():
+    arguments = parse_arguments(_MODEL_ARGS.value)
+    half = sum(owned(folders["extended"][-1]).values()) // 2
+    ways = {way: (data, arguments) for way, data in folders.items()}
+    for policy in _EVICTIONS.value:
+        dynamic = {"capacity": half, "eviction": policy}
+        ways[f"dynamic {policy}"] = folders["extended"], {**arguments, "dynamic": dynamic}
+    for way, (data, model_args) in ways.items():
         for seed in range(_SEEDS.value):
             out = os.path.join(_OUT.value, "runs", way.replace(" ", "_"), str(seed))
             run = {
                 "model": "dnn",
-                "model_args": parse_arguments(_MODEL_ARGS.value),
+                "model_args": model_args,
                 "optimizer": _OPTIMIZER.value,
                 "learning_rate": _RATE.value,
                 "batch_size": _BATCH.value,
@@ -171,7 +180,9 @@ def summarize(folders: dict[str, list[str]], predictions: dict) -> dict:
                     "buckets": by_bucket(own),
                 }
             )
-        rows = [sum(owned(folder).values()) for folder in folders[way]]
+        rows = [sum(owned(folder).values()) for folder in folders.get(way, folders["extended"])]
+        if way not in folders:
+            rows = [min(size, rows[-1] // 2) for size in rows]
         summary[way] = {"ids": rows, "seeds": entries}
     return summary
 
