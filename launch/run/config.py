@@ -256,8 +256,8 @@ class RunConfig:
     def _check_cluster(self) -> None:
         if self.needs_time:
             raise ValueError(
-                "clock=event needs steps in the order of time, and with "
-                f"strategy={self.strategy} several workers train at once; use clock=steps or strategy=none"
+                "clock=event needs steps in the order of time, in one process. Received: strategy="
+                f"{self.strategy}; use clock=steps or strategy=none"
             )
         if self.cpu_replicas:
             raise ValueError(
