@@ -20,7 +20,7 @@ FILES = {
     "open_end.tsv": TSV[:-1],
     "blank_lines.tsv": b"\xef\xbb\xbf" + TSV.replace(b"\n", b"\n\n\n") + b"\n\n",
     "damaged.tsv": TSV.replace(b"\t0.25\n", b"\n") + b"a\tb\n",
-    "packed.tsv.gz": gzip.compress(TSV),
+    "packed.tsv.gz": gzip.compress(TSV, mtime=0),
     "quoted.csv": small_tables.table(300).write_csv().encode(),
 }
 
