@@ -3,8 +3,9 @@
 Example: `python -m launch.predict --saved_model=out/frappe/saved_model --input=rows.csv`.
 Rows are read as `launch.prepare` reads them: CSV, TSV or Parquet files, compressed or not; columns
 that the model does not use, such as the label, are ignored; empty values, and numbers that are not
-finite numbers, are missing. A row with a wrong number of columns or with invalid UTF-8 is an error
-that names its line, or, with `--damaged=empty`, has an empty line in the output.
+finite numbers, are missing. A row with a wrong number of columns, or with invalid UTF-8 in a column
+that the model uses, is an error that names its line, or, with `--damaged=empty`, has an empty line
+in the output.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from launch.datasets.tables import column_names, table_rows
 from launch.preparation.rows import check_type
 from launch.preparation.texts import as_texts, finite_numbers, note_unread, unread
 from launch.quiet import quiet
+from launch.raw.header import parse_separator
 from tf_helen.core.checks import one_of
 from tf_helen.core.folders import is_remote
 from tf_helen.stores import gfile
@@ -59,6 +61,7 @@ def predict(
     damaged: str = "error",
     changed: Counter[str] | None = None,
     progress: bool = False,
+    separator: str | None = None,
 ) -> Iterator[float | None]:
     """Scores the rows of a table, in order.
 
@@ -70,6 +73,8 @@ def predict(
         changed: `Counter` that receives the number of values that are read as missing although
             they are not empty, by reason. Defaults to `None`.
         progress: boolean, whether to show progress. Defaults to `False`.
+        separator: string, separator of the columns of a CSV file. Defaults to `None`: that of the
+            file name.
 
     Yields:
         A probability per row; blank lines are no rows.
@@ -91,15 +96,17 @@ def predict(
     columns = _columns(loaded, serve.structured_input_signature[1])
     if "://" not in rows and not os.path.isfile(rows):
         raise DataError(f"no file {rows}; name a CSV, TSV or Parquet file with a header")
-    found = _header(rows, columns)
-    total, bad = _survey(rows, progress)
+    found = _header(rows, columns, separator)
+    how = {"separator": separator, "needed": frozenset(found.values())}
+    total, bad = _survey(rows, how, progress)
     if bad and damaged == "error":
         raise DataError(
-            f"{damage(rows, bad)}; correct the file, or pass --damaged=empty for empty scores"
+            f"{damage(rows, bad, separator)}; correct the file, or pass --damaged=empty for empty "
+            "scores"
         )
     number = 0
     with ProgressBar("scoring", total, show=progress, delay=1.0) as bar:
-        for frame in table_rows([rows])(RowAccount()):
+        for frame in table_rows([rows], **how)(RowAccount()):
             for start in range(0, frame.height, _ROWS):
                 part = frame[start : start + _ROWS]
                 inputs = {
@@ -160,12 +167,12 @@ def _columns(loaded: Any, specs: Mapping[str, tf.TensorSpec]) -> dict[str, _Colu
     }
 
 
-def _header(path: str, columns: Mapping[str, _Column]) -> dict[str, str]:
+def _header(path: str, columns: Mapping[str, _Column], separator: str | None) -> dict[str, str]:
     """Returns the file's column for each column of the model.
 
     If the header lacks a column, the name of its input is accepted.
     """
-    header = column_names(path)  # raises if a name occurs twice
+    header = column_names(path, separator)  # raises if a name occurs twice
     found, missing = {}, []
     needed = [column.name for column in columns.values()]
     known = set(header)
@@ -192,13 +199,13 @@ def _header(path: str, columns: Mapping[str, _Column]) -> dict[str, str]:
     return found
 
 
-def _survey(path: str, progress: bool) -> tuple[int, dict[int, str]]:
+def _survey(path: str, how: Mapping[str, Any], progress: bool) -> tuple[int, dict[int, str]]:
     """Returns the number of rows that can be scored and the damaged rows; reads the whole file."""
     account = RowAccount()
     with ProgressBar("checking rows", show=progress, delay=1.0) as bar:
-        for frame in table_rows([path])(account):
+        for frame in table_rows([path], **how)(account):
             bar.update(frame.height)
-    return bar.done, damaged_rows(path) if account.total_damaged else {}
+    return bar.done, damaged_rows(path, **how) if account.total_damaged else {}
 
 
 def _tensor(column: pl.Series, wanted: _Column, changed: Counter[str]) -> tf.Tensor:
@@ -247,7 +254,8 @@ def _main(argv: Sequence[str]) -> None:
     changed: Counter[str] = Counter()
     # Scores and progress do not share a terminal.
     progress = bool(_FLAGS.output) or not sys.stdout.isatty()
-    scores = predict(_FLAGS.saved_model, _FLAGS.input, _FLAGS.damaged, changed, progress)
+    separator = parse_separator(_FLAGS.separator)
+    scores = predict(_FLAGS.saved_model, _FLAGS.input, _FLAGS.damaged, changed, progress, separator)
     _write(scores, _FLAGS.output)
     sys.stdout.flush()
     for reason, count in changed.items():
@@ -261,11 +269,15 @@ def _define_flags() -> None:
     )
     flags.DEFINE_string("input", None, "CSV, TSV or Parquet file with a header, also compressed.")
     flags.DEFINE_string("output", None, "CSV file to write; by default the standard output.")
+    flags.DEFINE_string(
+        "separator", None, "Separator of the columns of a CSV file: a character or tab."
+    )
     flags.DEFINE_enum(
         "damaged",
         "error",
         DAMAGED,
-        "Rows with a wrong number of columns or invalid UTF-8: an error, or an empty score.",
+        "Rows with a wrong number of columns, or invalid UTF-8 in a column of the model: an error, "
+        "or an empty score.",
     )
 
 

@@ -114,15 +114,17 @@ def load(
                 options.source,
             )
         splits = {split: read(group) for split, group in named.items() if split is not None}
-        return RawData(found, splits, tuple(files))
+        return RawData(found, splits, tuple(files), separator=separator)
     shares, rows = shares or SHARES, read(files)
     if split_by is None:
         split_by = "random" if found.time is None else "time"
     if split_by == "time":
         if found.time is None:
             raise DataError(f"{schema} names no time column; add one or use --split_by=random")
-        return RawData(found, time_splits(rows, found.time, shares, survey), tuple(files))
-    return RawData(found, random_splits(rows, shares, options.seed), tuple(files))
+        splits = time_splits(rows, found.time, shares, survey)
+    else:
+        splits = random_splits(rows, shares, options.seed)
+    return RawData(found, splits, tuple(files), separator=separator)
 
 
 def propose(

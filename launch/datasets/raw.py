@@ -200,6 +200,8 @@ class RawData:
         files: paths of the raw files. An interrupted preparation continues only if they are
             unchanged, and the progress bar counts their bytes. Defaults to none.
         published: `Published` counts. Defaults to `None`.
+        separator: string, separator of the columns of CSV files. Defaults to `None`: that of the
+            file names.
 
     Example:
         >>> from zoo import Categorical
@@ -212,6 +214,7 @@ class RawData:
     splits: Mapping[str, Rows]
     files: tuple[str, ...] = ()
     published: Published | None = None
+    separator: str | None = None
 
 
 def stream(raw: RawData, account: RowAccount) -> Iterator[tuple[str, pl.DataFrame]]:

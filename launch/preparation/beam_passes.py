@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     import apache_beam
 
 RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner", "PortableRunner")
-_KNOWN_OPTIONS = ("DirectRunner", "DataflowRunner")  # runners whose options this package has
 _BUCKET_BYTES = 1 << 28  # of raw data, per bucket of values
 _MOST_BUCKETS = 256
 _PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=0")
@@ -61,7 +60,7 @@ class BeamEngine:
             `launch.datasets.parts.parts_of`. Defaults to 67,108,864.
 
     Raises:
-        DataError: if apache-beam is not installed, or the runner or an option is unknown.
+        DataError: if apache-beam is not installed, or the runner is unknown.
 
     Example:
         >>> BeamEngine("FlinkRunner", "--flink_master=host:8081")  # doctest: +SKIP
@@ -81,24 +80,6 @@ class BeamEngine:
                 f"--runner={self.runner} needs Apache Beam ({error}); "
                 "pip install 'tf-helen[launch,beam]', in an environment of its own"
             ) from None
-        self._check_options()
-
-    def _check_options(self) -> None:
-        """Raises if Beam would ignore an option; only a job service knows those of its runner."""
-        from apache_beam.options.pipeline_options import PipelineOptions
-
-        try:
-            options = PipelineOptions(shlex.split(self.options))
-        except ValueError as error:
-            raise DataError(f"--beam_options={self.options}: {error}") from None
-        if self.runner in _KNOWN_OPTIONS:
-            known = options.get_all_options()
-            given = options.get_all_options(retain_unknown_options=True)
-            if unknown := sorted(set(given) - set(known)):
-                raise DataError(
-                    f"--beam_options: {self.runner} has no option --{unknown[0]}; correct it or "
-                    "remove it"
-                )
 
     def count_pass(self, raw: RawData, work: Workspace, max_lost: float, memory: int) -> Counted:
         """Counts all rows, and writes the schema and the vocabularies to the workspace.
@@ -127,7 +108,8 @@ class BeamEngine:
             rows, account, sums = _added(summaries, raw.schema)
             found = counted_rows(rows, account)
             if found.damaged:
-                found.lines = damaged_lines(_damaged_files(raw, parts, summaries), raw.schema)
+                files = _damaged_files(raw, parts, summaries)
+                found.lines = damaged_lines(files, raw.schema, raw.separator)
             check_counted(raw, found, max_lost)
             schema = _with_vocabularies(raw.schema, tables, sums, work.path)
         schema.save(work.path)

@@ -122,7 +122,7 @@ def count_pass(
                 bar.move_to(account.bytes_read, rows=f"{sum(rows.values()):,}")
         found = counted_rows(rows, account)
         if found.damaged:
-            found.lines = damaged_lines(raw.files, raw.schema)
+            found.lines = damaged_lines(raw.files, raw.schema, raw.separator)
         check_counted(raw, found, max_lost)
         schema = counts.finish(lambda name, values: write_values(work.path, name, values))
     schema.save(work.path)

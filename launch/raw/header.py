@@ -38,7 +38,7 @@ def check_separator(path: str, names: Sequence[str], separator: str) -> None:
     raise DataError(
         f"{path} has one column, {_shown(names[0])}, if it is separated by "
         f"{_SEPARATORS.get(separator, repr(separator))}; its separator seems to be the "
-        f"{_SEPARATORS[other]}: pass --separator={given} to launch.prepare, or convert the file"
+        f"{_SEPARATORS[other]}: pass --separator={given}, or convert the file"
     )
 
 

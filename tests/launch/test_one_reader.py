@@ -19,8 +19,9 @@ from properties import examples
 
 import launch.predict
 import zoo
+from launch.datasets import own_table
 from launch.datasets.damaged_rows import damage, damaged_rows, lines_of
-from launch.datasets.raw import RawData, RowAccount
+from launch.datasets.raw import Options, RawData, RowAccount
 from launch.datasets.tables import table_rows
 from launch.predict import predict
 from launch.preparation.encoding import RowEncoder
@@ -265,6 +266,38 @@ def test_columns_of_a_header_are_not_mixed_up(model, tmp_path):
         list(predict(site, str(path), damaged="skip"))
 
 
+def test_invalid_bytes_count_only_in_columns_of_the_model(model, tmp_path):
+    _, saved, _ = model
+    path = tmp_path / "rows.csv"
+    header, values = f"label,{','.join(NAMES)},note\n".encode(), b"ann,a,1,20,,1.5,0.5"
+    path.write_bytes(header + b"\xff," + values + b",\xfe\n" + b"1," + values + b",fine\n")
+    one, other = predict(saved, str(path))
+    assert one == other
+    path.write_bytes(header + b"1," + values + b",\xfe\n" + b"1,\xff" + values + b",fine\n")
+    with pytest.raises(ValueError, match=r"rows\.csv, line 3: invalid UTF-8; correct"):
+        list(predict(saved, str(path)))
+    assert list(predict(saved, str(path), damaged="empty")) == [one, None]
+
+
+def test_another_separator_is_told_to_predict_and_damaged_lines_are_named(
+    model, tmp_path, capsys, defined
+):
+    _, saved, _ = model
+    path, values = tmp_path / "rows.csv", "ann;a;1;20;;1.5;0.5"
+    path.write_text(f"{';'.join(NAMES)}\n{values}\n{values}\n{values};1\n")
+    with pytest.raises(ValueError, match="pass --separator=';'"):
+        list(predict(saved, str(path)))
+    flags_ = {"saved_model": saved, "input": str(path), "separator": ";"}
+    with flagsaver.flagsaver(**flags_), pytest.raises(ValueError, match=r"rows\.csv, line 4: wro"):
+        launch.predict._main(["predict"])
+    with flagsaver.flagsaver(**flags_, damaged="empty"):
+        launch.predict._main(["predict"])
+    name, one, other, none = capsys.readouterr().out.split("\n")[:4]
+    assert (name, other, none) == ("probability", one, "")
+    path.with_name("comma.csv").write_text(path.read_text().replace(";", ","))
+    assert next(predict(saved, str(tmp_path / "comma.csv"), "empty")) == pytest.approx(float(one))
+
+
 def test_separators_quotes_and_blank_lines(tmp_path):
     path = tmp_path / "rows.tsv"
     path.write_text('label\tuser\n\n1\t"a\n1\n\n0\tb\n')
@@ -299,3 +332,17 @@ def test_the_preparation_names_the_lines_that_it_skips(tmp_path):
     ]
     assert sum(report["damaged_rows"].values()) == 4
     assert all(f"  {line}" in text.splitlines() for line in report["damaged_lines"])
+
+
+def test_the_preparation_names_lines_of_files_with_another_separator(tmp_path):
+    (tmp_path / "train.csv").write_text("label;user\n1;ann\n0\nyes!;bob\n" + "1;ann\n" * 30)
+    zoo.Schema("clicks", [zoo.Categorical("user")]).save(str(tmp_path))
+    options = Options(source=str(tmp_path / "train.csv"))
+    for how in ({}, {"shares": {"train": 1.0}}):
+        raw = own_table.load(f"{tmp_path}/schema.json", options, separator=";", **how)
+        prepare(raw, str(tmp_path / "out"), max_lost=0.1, overwrite=True)
+        report = json.loads((tmp_path / "out/report.json").read_text())
+        assert report["damaged_lines"] == [
+            f"{tmp_path}/train.csv, line 3: wrong number of columns (1, the header has 2)",
+            f"{tmp_path}/train.csv, line 4: label is not a number from 0 to 1",
+        ]
