@@ -1,6 +1,6 @@
 # make venv | test | test-all | fuzz | lint | docs | demo [SOURCE=...] | bench | bazel-test | clean
 #      | test-matrix (test-lowest, test-newest, test-wheel, test-quick-start) | wheels
-#      | test-beam | test-s3 | test-io
+#      | test-beam | test-s3 | test-io | test-consumers
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: venv test test-all test-matrix test-lowest test-newest test-wheel test-quick-start wheels
-.PHONY: fuzz lint docs demo bench test-beam test-s3 test-io bazel-test clean
+.PHONY: fuzz lint docs demo bench test-beam test-s3 test-io test-consumers bazel-test clean
 
 venv: $(STAMP)
 
@@ -43,6 +43,7 @@ MODELS := tests/zoo/test_models.py tests/zoo/test_model_contract.py \
 	tests/zoo/serving/test_encoding.py tests/zoo/data/test_remote_folders.py tests/tf_helen/stores/test_schemes.py
 COMMANDS := tests/launch/test_train.py tests/launch/test_models.py
 FILES := tests/tf_helen/test_files_of_v0_1.py tests/zoo/test_files_of_v0_1.py
+CONSUMERS := tests/zoo/serving/test_consumers.py tests/zoo/serving/test_signatures.py
 PIP := -m pip install --quiet --disable-pip-version-check
 
 test-matrix: test-lowest test-newest test-wheel test-quick-start
@@ -120,6 +121,16 @@ wheels:
 	$(VENV)-build/bin/python -m build --outdir dist .
 	$(VENV)-build/bin/python -m twine check --strict dist/*
 
+# Clients of exports: ONNX Runtime, LiteRT, TensorFlow Serving's messages, the C program. A missing one
+# is a failure here and a skipped test elsewhere.
+test-consumers: $(VENV)-consumers/.installed
+	TF_HELEN_ALL_CONSUMERS=1 $(VENV)-consumers/bin/python -m pytest -q $(CONSUMERS)
+
+$(VENV)-consumers/.installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)-consumers
+	$(VENV)-consumers/bin/python $(PIP) -e '.[launch,test,consumers]'
+	touch $@
+
 lint: venv
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -145,5 +156,6 @@ bazel-test: $(if $(TF_HELEN_PYTHON),,venv)
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-lowest-zoo $(VENV)-newest $(VENV)-wheel $(VENV)-build
 	rm -rf $(VENV)-beam $(VENV)-s3 $(VENV)-io $(VENV)-2.16 $(VENV)-2.18 $(VENV)-2.21
+	rm -rf $(VENV)-consumers
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis bazel-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""Writes the part of an export after the ids as an ONNX model.
+"""Writes the part of an export after the ids as an ONNX model, and how text becomes ids.
 
-Example: `python -m launch.to_onnx --saved_model=served --out=model.onnx`. It needs an extra:
-`pip install 'tf-helen[onnx]'`.
+Example: `python -m launch.to_onnx --saved_model=served --out=model.onnx` also writes
+`model.encoding.json`. It needs an extra: `pip install 'tf-helen[onnx]'`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from absl import flags
 
 from launch import cli
 from launch.quiet import quiet
-from zoo.data.files import write_bytes
+from zoo.data.files import write_bytes, write_json
+from zoo.serving.encoding_table import encoding_table
 from zoo.serving.to_onnx import to_onnx
 
 _FLAGS = flags.FLAGS
@@ -26,8 +27,10 @@ def _main(argv: Sequence[str]) -> None:
         content = to_onnx(_FLAGS.saved_model)
     except ImportError as error:
         raise ValueError(str(error)) from None
+    table = f"{_FLAGS.out.removesuffix('.onnx')}.encoding.json"
+    write_json(table, encoding_table(_FLAGS.saved_model))
     write_bytes(_FLAGS.out, content)
-    print(f"written to {_FLAGS.out}: {len(content):,} bytes")
+    print(f"written to {_FLAGS.out}: {len(content):,} bytes, and {table}")
 
 
 def _define_flags() -> None:

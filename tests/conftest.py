@@ -20,6 +20,7 @@ hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000, p
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 _ABSENT = "shared data absent"
+_UNCHECKED = "not checked"  # in the reason of a test that lacks a tool
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +49,10 @@ def shared_dir() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints how many tests were skipped because the shared data is absent."""
+    """Prints how many tests were skipped for lack of shared data, and which clients of exports."""
     skipped = terminalreporter.stats.get("skipped", [])
     count = sum(_ABSENT in str(report.longrepr) for report in skipped)
     terminalreporter.write_line(f"{_ABSENT}: {count} tests skipped for it")
+    reasons = {str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)}
+    for reason in sorted(reason for reason in reasons if _UNCHECKED in reason):
+        terminalreporter.write_line(reason)

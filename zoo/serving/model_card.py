@@ -13,7 +13,10 @@ from tf_helen.stores import gfile
 from tf_helen.version import __version__
 from zoo.data.files import DataError, join, read_json, write_json
 from zoo.data.identity import vocabulary_checksum
-from zoo.data.schema_text import schema_to_text
+from zoo.data.schema import VERSION as SCHEMA_VERSION
+from zoo.data.schema import Schema
+from zoo.data.schema_text import schema_from_text, schema_to_text
+from zoo.serving.code_version import code_version
 from zoo.serving.replaceable import EXPORT
 
 if TYPE_CHECKING:
@@ -67,6 +70,27 @@ def read_card(folder: str) -> dict[str, Any]:
     return found
 
 
+def schema_of_card(folder: str) -> Schema:
+    """Returns the schema in the model card of an export.
+
+    Args:
+        folder: string, folder that `export_saved_model` wrote.
+
+    Returns:
+        `zoo.Schema`.
+
+    Raises:
+        DataError: if the card is missing or damaged.
+
+    Example:
+        >>> schema_of_card("served").field_sizes  # doctest: +SKIP
+        {'user': 957}
+    """
+    path = join(folder, FILE)
+    text = json.dumps(read_card(folder).get("schema"))
+    return schema_from_text(text, path, Schema, SCHEMA_VERSION)
+
+
 def _card(folder: str, scorer: RawScorer) -> dict[str, Any]:
     model = scorer.model
     config = model.get_config()
@@ -74,6 +98,7 @@ def _card(folder: str, scorer: RawScorer) -> dict[str, Any]:
     return {
         "version": VERSION,
         "tf_helen": __version__,
+        "commit": code_version(),
         "tensorflow": tf.__version__,
         "model": {"class": type(model).__name__, "settings": settings},
         "schema": json.loads(schema_to_text(scorer.schema)),

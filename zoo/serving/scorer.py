@@ -127,13 +127,11 @@ class RawScorer(tf.Module):
         if "ids" in features:
             fields = [f for f in self.schema.categorical for _ in range(f.length)]
             sizes = tf.constant([field.size for field in fields], tf.int32)
-            several = tf.constant([field.length > 1 for field in fields])
+            lowest = tf.constant([-1 if field.length > 1 else 0 for field in fields], tf.int32)
             ids = features["ids"]
-            ids = tf.where(ids < sizes, ids, tf.zeros_like(ids))
-            checked["ids"] = tf.where(several, tf.maximum(ids, -1), tf.maximum(ids, 0))
+            checked["ids"] = tf.maximum(tf.where(ids < sizes, ids, 0), lowest)
         if "numeric" in features:
-            columns = tf.unstack(features["numeric"], axis=1)
-            checked["numeric"] = present_numbers(self.schema.numeric, columns)
+            checked["numeric"] = present_numbers(self.schema.numeric, features["numeric"])
         return self._score_features(checked)
 
     def score_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -107,7 +107,7 @@ class UserOnce(tf.Module):
             if model.linear.bias is not None:
                 terms.append(tf.convert_to_tensor(model.linear.bias)[None])
         if not hasattr(model, "embedding"):
-            return tf.add_n(_same_rows(terms))
+            return _total(terms)
         vectors = [self._vectors(model.embedding, *side) for side in sides]
         if type(model) in _FACTORIZED:
             terms.append(_factorization_machine(vectors))
@@ -124,7 +124,7 @@ class UserOnce(tf.Module):
             if model.mlp.steps:
                 hidden = model.output_unit(model.mlp.following(hidden, first=1))
             terms.append(hidden)
-        return tf.add_n(_same_rows(terms))
+        return _total(terms)
 
     def _linear(self, schema: Schema, features: Features) -> tf.Tensor:
         vectors = self._vectors(self._model.value.linear.terms, schema, features)
@@ -143,11 +143,14 @@ class UserOnce(tf.Module):
             numbers = standardized(schema, features["numeric"], dtype)
             vectors = tf.cast(tf.convert_to_tensor(embedding.vectors), dtype)
             widths = [embedding.widths[c.name] for c in embedding.schema.numeric]
-            split = tf.split(tf.reshape(vectors, [-1]), widths)
             place = {column.name: i for i, column in enumerate(embedding.schema.numeric)}
-            for number, column in enumerate(schema.numeric):
-                vector = split[place[column.name]]
-                found.append((numbers[:, number : number + 1] * vector)[:, None])
+            places = [place[column.name] for column in schema.numeric]
+            if len(set(widths)) == 1:
+                own = tf.gather(tf.reshape(vectors, [-1, widths[0]]), places)
+                return [*found, numbers[:, :, None] * own]
+            split = tf.split(tf.reshape(vectors, [-1]), widths)
+            for number, column in enumerate(places):
+                found.append((numbers[:, number : number + 1] * split[column])[:, None])
         return found
 
     def _flat(self, vectors: list[tf.Tensor], schema: Schema, features: Features) -> tf.Tensor:
@@ -309,9 +312,9 @@ def _repeat(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     return result
 
 
-def _same_rows(terms: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Broadcasts terms `[1, 1]` and `[N, 1]` to the largest number of rows."""
-    shape = tf.shape(terms[0])
+def _total(terms: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Adds terms `[1, 1]` of the user and `[N, 1]` of the items; every model has one of these."""
+    total = tf.cast(terms[0], tf.float32)
     for term in terms[1:]:
-        shape = tf.broadcast_dynamic_shape(shape, tf.shape(term))
-    return [tf.broadcast_to(tf.cast(term, tf.float32), shape) for term in terms]
+        total += tf.cast(term, tf.float32)
+    return total

@@ -5,6 +5,8 @@ import pytest
 import served
 import tensorflow as tf
 
+from zoo.serving.scorer import RawScorer
+
 
 @pytest.fixture(scope="module")
 def serve(loaded):
@@ -56,9 +58,9 @@ def test_an_extra_feature_is_an_error(serve):
 
 
 def test_a_wrong_dtype_is_an_error(exported, serve):
-    wrong = {**served.raw(), "price": tf.constant(["1"] * 5)}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="float"):
-        serve(**wrong)
+    for name, values in {"price": ["1"] * 5, "user": [1.0] * 5}.items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match="float"):
+            serve(**{**served.raw(), name: tf.constant(values)})
     with pytest.raises(ValueError, match="could not convert string to float"):
         session(exported, "serving_default", **{**arrays(), "price": np.array(["x"] * 5)})
 
@@ -96,8 +98,33 @@ def test_bytes_that_are_not_utf8_are_unknown_values(serve):
     unknown = {**raw, "user": tf.constant(["nobody"] * 5), "age": tf.constant([""] * 5)}
     wrong = {**raw, "user": tf.constant([bad] * 5), "age": tf.constant([bad] * 5)}
     np.testing.assert_array_equal(score(serve, **wrong), score(serve, **unknown))
-    hashed = {**raw, "site_id": tf.constant([bad] * 5), "tags": tf.constant([bad + b"|rock"] * 5)}
-    assert np.isfinite(score(serve, **hashed)).all()
+    several = {**raw, "tags": tf.constant([bad + b"|rock"] * 5)}
+    known = {**raw, "tags": tf.constant(["jazz|rock"] * 5)}  # jazz is not in the vocabulary
+    np.testing.assert_array_equal(score(serve, **several), score(serve, **known))
+
+
+def test_the_hash_of_bytes_that_are_not_utf8_is_that_of_the_bytes(loaded, serve, exported):
+    raw = {name: value[:1] for name, value in served.raw().items()}
+    bad = b"\xff\xfe\x80"
+    features = RawScorer(served.model(), exported.removesuffix("/out"))._encoded(served.SCHEMA, raw)
+    ids = features["ids"].numpy()
+    ids[0, 2] = 2 + int(tf.strings.to_hash_bucket_fast(bad, served.SCHEMA.categorical[2].size - 2))
+    by_id = loaded.signatures["serve_ids"](ids=tf.constant(ids), numeric=features["numeric"])
+    found = score(serve, **{**raw, "site_id": tf.constant([bad])})
+    np.testing.assert_array_equal(found, by_id["logit"])
+
+
+def test_ids_outside_their_field_are_unknown_values(loaded):
+    serve = loaded.signatures["serve_ids"]
+
+    def logits(*rows):
+        ids = tf.constant(rows, tf.int32)
+        return score(serve, ids=ids, numeric=tf.ones((len(rows), 2)))
+
+    found = logits(
+        [99, -1, 20, 4, 9, -1], [5, 4, 2**31 - 1, 99, 4, -7], [-(2**31), -9, 99, 4, 4, -1]
+    )
+    np.testing.assert_array_equal(found, logits(*[[0, 0, 0, 0, 0, -1]] * 3))
 
 
 def test_numbers_that_are_not_finite_are_missing(serve):

@@ -1,8 +1,19 @@
-"""Clients without this package: C, saved_model_cli, ONNX Runtime and LiteRT score as TensorFlow."""
+"""Clients without this package: C, saved_model_cli, ONNX Runtime and LiteRT score as TensorFlow.
 
+`make test-consumers` installs all tools and sets TF_HELEN_ALL_CONSUMERS, which makes a missing one
+a failure.
+"""
+
+import ast
+import csv
+import importlib
+import importlib.util
+import os
+import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import commands
@@ -10,8 +21,15 @@ import numpy as np
 import pytest
 import served
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
 
+import zoo
 from zoo.data.files import DataError
+from zoo.data.vocabulary import save_vocabulary
+from zoo.serving.encoding import ids_from_text, lookup_table
+from zoo.serving.encoding_table import encoding_table
 from zoo.serving.export import export_saved_model
 from zoo.serving.model_card import read_card
 from zoo.serving.stored_tables import stored_tables
@@ -28,11 +46,27 @@ FORMS = [
 ]
 
 
+def absent(what):
+    """Skips a test because a tool is missing, or fails if all must be there."""
+    if os.environ.get("TF_HELEN_ALL_CONSUMERS"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def needed(name, client):
+    """Imports a module of a client."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = name.partition(".")[0].replace("_", "-")
+        return absent(f"no {package}: {client} is not checked; pip install {package}")
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """examples/serving/score.c, compiled."""
     if shutil.which("gcc") is None or not LIBRARY.exists():
-        pytest.skip("no gcc, or a TensorFlow without libtensorflow_cc: the C client is not checked")
+        absent("no gcc, or a TensorFlow without libtensorflow_cc: the C client is not checked")
     folder = tmp_path_factory.mktemp("program")
 
     def run(*command):
@@ -105,10 +139,8 @@ def expected(folder):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_onnx_runtime_scores_ids_alike(exports, form):
-    for name in ("tf2onnx", "onnxruntime"):
-        pytest.importorskip(name, reason=f"no {name}: ONNX is not checked; pip install {name}")
-    import onnxruntime
-
+    needed("tf2onnx", "ONNX")
+    onnxruntime = needed("onnxruntime", "ONNX")
     folder = exports(form)
     session = onnxruntime.InferenceSession(to_onnx(folder), providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
@@ -119,14 +151,13 @@ def test_onnx_runtime_scores_ids_alike(exports, form):
 
 
 def test_onnx_needs_an_export(tmp_path):
-    pytest.importorskip("tf2onnx", reason="no tf2onnx: ONNX is not checked; pip install tf2onnx")
+    needed("tf2onnx", "ONNX")
     with pytest.raises(DataError, match="no SavedModel in"):
         to_onnx(str(tmp_path))
 
 
 def test_litert_scores_ids_alike(exported):
-    reason = "no ai-edge-litert: LiteRT is not checked; pip install ai-edge-litert"
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason=reason)
+    litert = needed("ai_edge_litert.interpreter", "LiteRT")
     loaded = tf.saved_model.load(exported)
     serve = loaded.signatures["serve_ids"]
     content = tf.lite.TFLiteConverter.from_concrete_functions([serve], loaded).convert()
@@ -134,3 +165,98 @@ def test_litert_scores_ids_alike(exported):
     found = run(ids=IDS, numeric=NUMBERS)
     for name, scores in expected(exported).items():
         np.testing.assert_allclose(found[name], scores, atol=1e-6, rtol=1e-6)
+
+
+# Raw rows to scores without TensorFlow: examples/serving/score_onnx.py.
+
+SCRIPT = ROOT / "examples/serving/score_onnx.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The program as a module; its part before the ONNX model needs NumPy only."""
+    spec = importlib.util.spec_from_file_location("score_onnx", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_program_needs_numpy_and_onnxruntime_only():
+    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+    names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    names |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert names - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+
+
+def test_its_hash_is_that_of_tensorflow(script):
+    draw = random.Random(0)
+    texts = [draw.randbytes(length) for length in [*range(140), 191, 192, 193, 1000]]
+    expected = tf.strings.to_hash_bucket_fast(texts, 2**63 - 1).numpy().tolist()
+    assert [script.fingerprint64(text) % (2**63 - 1) for text in texts] == expected
+
+
+FIELDS = [
+    zoo.Categorical("user", 5, missing="bucket"),
+    zoo.Categorical("tags", 5, length=2, separator="+"),
+    zoo.Categorical("ip", 50, encoding="hash", missing="bucket"),
+    zoo.Categorical("site", 9, encoding="hash", length=3),
+    zoo.Categorical("age", encoding="buckets", boundaries=(-1.0, 1e-40, 0.7, 18.0)),
+    zoo.Categorical("visits", 5, encoding="log_square", missing="bucket"),
+]
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", " ", "ann", "a\tb", "é", "2_0", "NaN", "inf", "1e999", "-1e999", "٣", "+"]
+    ),
+    st.sampled_from(["0.7", "18", "\u20031\u2003", "1e-39", "-1e-50", "20", "2", "2.5", "-3.9"]),
+    st.from_regex(r"[+-]?[0-9]{0,3}\.?[0-9]{0,4}(e[+-]?[0-9])?", fullmatch=True),
+    st.text("ab é+\r\n.", max_size=80),
+)
+
+
+def test_it_encodes_as_the_export(script, tmp_path):
+    vocabularies = {
+        "user": ["<oov>", "", "ann", "a b", "é"],
+        "tags": ["<oov>", "a", "b", "ann", "."],
+        "visits": ["<oov>", "", "0", "8", "-3"],
+    }
+    schema = zoo.Schema("read", FIELDS, [zoo.Numeric("price", mean=1.0, std=2.0)])
+    schema.save(str(tmp_path))
+    for name, words in vocabularies.items():
+        save_vocabulary(str(tmp_path), name, words, np.ones(len(words), np.int64))
+    out = export_saved_model(
+        zoo.LR(schema), str(tmp_path), str(tmp_path / "out"), warmup_requests=0
+    )
+    encoder = script.Encoder(encoding_table(out))
+    tables = {field.name: lookup_table(tmp_path, field) for field in FIELDS}
+    assert encoder.numbers == ["price"]
+
+    @examples(20)
+    @given(st.lists(TEXTS, min_size=1, max_size=30))
+    def agree(texts):
+        for field, told in zip(FIELDS, encoder.fields, strict=True):
+            ids = ids_from_text(field, tf.constant(texts), tables[field.name])
+            assert [encoder.field(told, text) for text in texts] == ids.numpy().tolist()
+
+    agree()
+    numbers = {" 1.5": 1.5, "2_0": np.nan, "": np.nan, "1e300": np.inf, "-7": -7, "nan": np.nan}
+    rows = [{"price": text, **{field.name: "" for field in FIELDS}} for text in numbers]
+    found = encoder.encode(rows)["numeric"]
+    np.testing.assert_array_equal(found[:, 0], np.array([*numbers.values()], np.float32))
+
+
+def test_raw_rows_score_alike_with_onnx_runtime_alone(exported, scores, tmp_path):
+    needed("tf2onnx", "ONNX")
+    needed("onnxruntime", "ONNX")
+    model, path = tmp_path / "served.onnx", tmp_path / "rows.csv"
+    done = commands.run("-m", "launch.to_onnx", f"--saved_model={exported}", f"--out={model}")
+    assert done.returncode == 0 and "served.encoding.json" in done.stdout, done.stderr
+    columns = {"site.id" if name == "site_id" else name: v for name, v in served.RAW.items()}
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["note", *columns])
+        writer.writerows(["-", *row] for row in zip(*columns.values(), strict=True))
+    command = [sys.executable, "-I", str(SCRIPT), str(model), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [float(line) for line in done.stdout.split()]
+    np.testing.assert_allclose(found, scores["probability"], atol=1e-6)

@@ -1,5 +1,6 @@
 """Text becomes ids as the schema says, checked against the definition written in plain Python."""
 
+import dataclasses
 import math
 import re
 
@@ -13,7 +14,13 @@ from properties import examples
 import zoo
 from zoo.data.identity import vocabulary_checksum
 from zoo.data.vocabulary import save_vocabulary
-from zoo.serving.encoding import NUMBER, hash_ids, ids_from_text, lookup_table
+from zoo.serving.encoding import (
+    NUMBER,
+    hash_ids,
+    ids_from_text,
+    ids_of_columns,
+    lookup_table,
+)
 
 WORDS = ["<oov>", "", "5", "-1", "0", "a b", "é", "rock", "9007199254740992", "-9007199254740992"]
 BUCKETS = zoo.Categorical("age", encoding="buckets", boundaries=(-1.5, 0.0, 18.0, 1e6))
@@ -117,6 +124,44 @@ def test_ids_are_those_of_the_definition(tables, name, texts):
     assert ids.dtype == tf.int32
     assert ids.shape == (len(texts), field.length)
     assert ids.numpy().tolist() == [expected_row(field, text) for text in texts]
+
+
+@examples(10)
+@given(
+    order=st.permutations([*FIELDS, *FIELDS]),
+    rows=st.lists(st.lists(TEXTS, min_size=2 * len(FIELDS), max_size=2 * len(FIELDS)), max_size=6),
+)
+def test_fields_encoded_together_have_the_ids_of_each(tables, order, rows):
+    fields = [dataclasses.replace(FIELDS[name], name=f"{i}") for i, name in enumerate(order)]
+    given = {f"{i}": tables[name] for i, name in enumerate(order) if tables[name] is not None}
+    texts = [tf.constant([row[i] for row in rows], tf.string) for i in range(len(fields))]
+    ids = ids_of_columns(fields, texts, given)
+    alone = [
+        ids_from_text(field, text, given.get(field.name))
+        for field, text in zip(fields, texts, strict=True)
+    ]
+    assert ids.dtype == tf.int32
+    assert ids.numpy().tolist() == tf.concat(alone, axis=1).numpy().tolist()
+
+
+@pytest.mark.parametrize("sizes", [[50] * 20, [50 + i for i in range(20)]])
+def test_fields_of_one_encoding_share_their_operations(sizes):
+    fields = [zoo.Categorical(f"f{i}", n, encoding="hash") for i, n in enumerate(sizes)]
+
+    @tf.function
+    def encode(texts):
+        return ids_of_columns(fields, texts, {})
+
+    spec = [tf.TensorSpec([None], tf.string)] * len(fields)
+    types = [op.type for op in encode.get_concrete_function(spec).graph.get_operations()]
+    assert types.count("StaticRegexFullMatch") == 1 and not types.count("StaticRegexReplace")
+    hashes = types.count("StringToHashBucketFast") + types.count("Fingerprint")
+    assert hashes == 3 and types.count("Cast") <= 6
+    random = np.random.default_rng(0)
+    texts = [[random.bytes(n).hex() for n in range(0, 40, 3)] for _ in fields]
+    found = encode([tf.constant(text) for text in texts]).numpy()
+    for field, column, ids in zip(fields, texts, found.T, strict=True):
+        assert ids.tolist() == [expected_id(field, text) for text in column]
 
 
 def test_log_square_agrees_with_numpy_on_every_whole_number():

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_helen.version import __version__
 from zoo.data.files import DataError
+from zoo.serving.code_version import code_version
 from zoo.serving.export import export_saved_model
 from zoo.serving.model_card import read_card
 from zoo.serving.scorer import RawScorer
@@ -63,7 +64,7 @@ def test_items_score_as_rows_with_the_users_features(loaded):
 
 def test_the_card_says_what_the_export_contains(exported):
     card = read_card(exported)
-    assert card["tf_helen"] == __version__
+    assert card["tf_helen"] == __version__ and card["commit"] == code_version()
     assert card["model"]["class"] == "DeepFM"
     assert card["model"]["settings"]["hidden_units"] == [5]
     assert [field["name"] for field in card["schema"]["categorical"]][:2] == ["user", "age"]
