@@ -14,6 +14,8 @@ from launch.figures import legend_below, save_figure
 
 _PANELS = 24  # fields in one picture
 _COLUMNS = 5
+_STYLES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashes and dots"}
+_SMALLEST = 1e-3  # of the largest mean norm, the end of the axis
 
 
 def plot_against_counts(
@@ -107,22 +109,28 @@ def plot_norms(runs: Mapping[str, RunNorms], path: str, title: str, scored: str)
 
 
 def _draw_epochs(norms_axis, bound_axis, runs: Mapping[str, RunNorms]) -> None:
-    styles = ("-", "--", ":", "-.")
-    for number, norms in enumerate(runs.values()):
+    largest = 0.0
+    for number, (name, norms) in enumerate(runs.items()):
+        style = list(_STYLES)[number % len(_STYLES)]
         epochs = [each["epoch"] for each in norms.epochs]
-        kept = dict.fromkeys(label for each in norms.epochs for label in each["sum"])
+        kept = dict.fromkeys(label for each in norms.epochs for label in each["mean"])
         for place, label in enumerate(kept):
-            sums = [each["sum"].get(label, np.nan) for each in norms.epochs]
+            means = [each["mean"].get(label, np.nan) for each in norms.epochs]
+            largest = max(largest, *means)
             norms_axis.plot(
                 epochs,
-                sums,
-                styles[number % len(styles)],
+                means,
+                style,
                 color=f"C{place % 10}",
                 label=None if number else label,
             )
         bounds = [np.nan if each["bound"] is None else each["bound"] for each in norms.epochs]
-        bound_axis.plot(epochs, bounds, styles[number % len(styles)], marker="o")
-    norms_axis.set_ylabel("sum of the norms by occurrences")
+        bound_axis.plot(epochs, bounds, style, color=f"C{number % 10}", marker="o", label=name)
+    if largest > 0:  # rows that decay to almost zero would hide the others
+        norms_axis.set_ylim(bottom=_SMALLEST * largest)
+    lines = [f"{_STYLES[s]}: {n}" for s, n in zip(_STYLES, runs, strict=False)]
+    norms_axis.set_title("\n".join(lines), fontsize=8)
+    norms_axis.set_ylabel("mean norm by occurrences")
     norms_axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     bound_axis.set_ylabel("Rademacher bound")
     for axis in (norms_axis, bound_axis):

@@ -10,7 +10,7 @@ from launch.datasets.time_survey import last_times
 
 
 @given(st.lists(st.integers(0, 30), min_size=40, max_size=80), st.integers(1, 9))
-@examples(10)
+@examples(30)
 def test_times_on_disk_give_the_same_ends(times, size):
     times = [*times, 97, 98, 99]
     frames = [pl.DataFrame({"t": times[i : i + size]}) for i in range(0, len(times), size)]

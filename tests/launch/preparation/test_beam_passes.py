@@ -139,17 +139,3 @@ def test_bad_input_is_the_error_that_one_process_gives(tmp_path):
     with pytest.raises(ValueError, match="--runner=Direct; use one of DirectRunner"):
         BeamEngine("Direct")
     assert "DirectRunner" in beam_passes.RUNNERS
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("--direct_num_worker=2", "DirectRunner has no option --direct_num_worker; correct it"),
-        ("--job_name='a b", "--job_name='a b: No closing quotation"),
-    ],
-)
-def test_options_that_beam_would_ignore_are_refused(options, words):
-    with pytest.raises(ValueError, match=words):
-        BeamEngine("DirectRunner", options)
-    assert BeamEngine("DirectRunner", "--direct_num_workers=2 --job_name='a b'").options
-    assert BeamEngine("FlinkRunner", "--flink_master=host:8081 --checkpointing_interval=9").options
