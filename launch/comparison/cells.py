@@ -53,6 +53,7 @@ _WITHOUT_EFFECT = (
     "save_models",
     "progress",
     "tensorboard",
+    "steps_per_execution",
 )
 _POLL = 2.0  # seconds between two checks of a cell that another process computes
 

@@ -173,7 +173,7 @@ class NumberCounter:
         >>> counter = NumberCounter(Categorical("age", 4, encoding="buckets"))
         >>> counter.add(pl.Series([1, 2, 3, 4, 4]), counter.column)
         >>> counter.finish(None, None, None)[0].boundaries
-        (3.0,)
+        (2.0, 4.0)
     """
 
     key = "number"

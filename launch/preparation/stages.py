@@ -183,6 +183,7 @@ def encode_part(
 
     Example:
         >>> from launch.datasets.raw import in_memory
+        >>> from launch.preparation.encoding import RowEncoder
         >>> from zoo import Numeric
         >>> table = in_memory(pl.DataFrame({"label": [1, 0], "price": [2.0, 3.0]}))
         >>> schema = Schema("tiny", [], [Numeric("price")])

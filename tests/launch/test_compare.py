@@ -70,6 +70,7 @@ def test_validation_chooses_and_all_seeds_follow(data, tmp_path, trained):
     assert "chosen by validation" in text and "learning_rate=0.05" in text
 
 
+@pytest.mark.slow
 def test_a_plan_asks_for_the_auc_by_frequency(data, tmp_path):
     plan = tmp_path / "plan.yaml"
     plan.write_text("model: lr\nepochs: 2\nseeds: 2\nfrequency_auc: [1, 15]\noptimizers: adam")

@@ -189,6 +189,7 @@ def test_an_export_that_is_killed_leaves_the_one_before(small, tmp_path, monkeyp
     assert sorted(os.listdir(tmp_path)) == ["data", "served"]
 
 
+@pytest.mark.slow
 def test_where_names_cannot_be_exchanged_the_one_before_is_found_too(small, tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     out = str(tmp_path / "served")

@@ -60,6 +60,7 @@ def test_it_prints_fields_and_ids_and_draws_them(run, tmp_path, capsys, checkpoi
     assert (tmp_path / "embedding_table.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_more_capacity(data, run, tmp_path, capsys):
     grown = {**DYNAMIC, "capacity": {"user": 20}}
     first = run_of(data, tmp_path / "grown")

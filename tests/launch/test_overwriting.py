@@ -35,6 +35,7 @@ def users_of(folder):
 
 
 @pytest.mark.parametrize("by_exchange", some([True, False], fast=[True]))
+@pytest.mark.slow
 def test_killed_at_any_change(tmp_path, monkeypatch, by_exchange):
     out = str(tmp_path / "data")
     if not by_exchange:

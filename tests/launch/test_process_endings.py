@@ -88,6 +88,7 @@ def read_one_line(*arguments) -> tuple[subprocess.Popen, bytes]:
     return process, first
 
 
+@pytest.mark.slow
 def test_who_reads_only_the_first_line_of_predictions_sees_no_error(saved):
     process, first = read_one_line("-m", "launch.predict", *saved)
     assert first == b"probability\n"

@@ -119,6 +119,7 @@ def test_every_text_is_escaped(tmp_path):
     assert not any(name.startswith("on") for name, _ in page.attributes)
 
 
+@pytest.mark.slow
 def test_a_pass_over_time(data, tmp_path):
     config = config_for(data, tmp_path / "run", progressive=Progressive(slices=5))
     history = train_progressively(config)

@@ -72,6 +72,7 @@ def proposed(trials):
     return [(trial.values, trial.score, trial.state) for trial in trials]
 
 
+@pytest.mark.slow
 def test_the_sampler_is_seeded_and_finds_the_best(data, tmp_path, trained):
     first, text = tune(search_for(data, tmp_path / "a", trials=20))
     again, _ = tune(search_for(data, tmp_path / "b", trials=6))
@@ -143,6 +144,7 @@ def test_a_search_that_is_killed_within_a_trial_proposes_what_it_would_have(
     assert len(trained) == count + 6  # two of eight were kept
 
 
+@pytest.mark.slow
 def test_the_median_pruner_ends_runs_that_fall_behind(data, tmp_path, trained):
     trials, _ = tune(search_for(data, tmp_path, trials=20, prune="median"))
     states = [trial.state for trial in trials]

@@ -48,6 +48,7 @@ def test_a_dropped_model_dies_with_its_optimizer_and_variables(name):
     assert_dies(lambda: trained(ENTRIES[name].make(), run_eagerly=eagerly))
 
 
+@pytest.mark.slow
 def test_loss_scaling_keeps_no_model():
     def make():
         inner = tf_helen.Helen(base_optimizer=tf_helen.AdamAR())

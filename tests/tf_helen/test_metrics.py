@@ -299,6 +299,7 @@ print("replicas agree")
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_add_up():
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(

@@ -281,6 +281,7 @@ def test_callbacks_that_set_rows(callback):
     assert_alike(*states)
 
 
+@pytest.mark.slow
 def test_analysis_of_whole_tables():
     found = []
     for shards in (1, 4):

@@ -108,6 +108,7 @@ OTHERS = [name for name in MODELS if name not in KINDS]
     "names",
     [("deepfm",), *(pytest.param(each, marks=pytest.mark.slow) for each in (KINDS, OTHERS))],
 )
+@pytest.mark.slow
 def test_two_replicas_equal_one(names, tmp_path):
     found = replicas(tmp_path / "results.npz", names)
     assert sorted(found) == sorted(names)

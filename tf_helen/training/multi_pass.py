@@ -104,6 +104,13 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     """
 
     def train_step(self, data):
+        # At the end of a dataset of unknown size, TensorFlow runs what does not depend on the batch
+        # that is missing: Keras's own step counts an iteration more in each epoch.
+        parts = tf.nest.flatten(data, expand_composites=True)
+        with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
+            return self._train_step(data)
+
+    def _train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = without_time(driver_of(loss_scaling.unwrap(self.optimizer)), x)
         if not all(layer.built for layer in keras_access.layers_of(self)):

@@ -58,7 +58,7 @@ def divided(capacity: int | Mapping[str, int], sizes: Mapping[str, int]) -> dict
 
     Example:
         >>> divided(100, {"item": 1000, "day": 7, "user": 500})
-        {'item': 46, 'day': 7, 'user': 46}
+        {'item': 47, 'day': 7, 'user': 46}
     """
     if isinstance(capacity, Mapping):
         for name, each in capacity.items():

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from kinds import some
 from small_clicks import SMALL, prepare_clicks
 from stand_in import StandIn
 
@@ -60,6 +61,8 @@ WITH_EFFECT = {
     "patience": 1,
     "reduce_lr": 0.1,
     "progressive": {"slices": 3},
+    "warm_start": "out/earlier",
+    "validate": False,
 }
 WITHOUT_EFFECT = {
     "out": "elsewhere",
@@ -74,6 +77,7 @@ WITHOUT_EFFECT = {
     "save_models": False,
     "progress": True,
     "tensorboard": True,
+    "steps_per_execution": 4,
     "max_lost": 0.5,
     "frequency_auc": (1, 10),
     "frequency_field": "user",
@@ -82,7 +86,7 @@ WITHOUT_EFFECT = {
 
 def test_every_setting_is_one_that_counts_or_one_that_does_not():
     names = {field.name for field in dataclasses.fields(RunConfig)}
-    assert names == {*WITH_EFFECT, *WITHOUT_EFFECT}
+    assert names == {*WITH_EFFECT, *WITHOUT_EFFECT, "warm_start_data"}  # it needs warm_start
 
 
 def test_a_key_depends_on_what_determines_the_numbers():
@@ -107,7 +111,7 @@ def test_settings_that_mean_the_same_are_one_cell():
     assert cell_key(lists, {}) == cell_key(tuples, {})
 
 
-@pytest.mark.parametrize("rows", [0, pytest.param(799, marks=pytest.mark.slow), 800])
+@pytest.mark.parametrize("rows", some([0, 799, 800], [0]))
 def test_a_cell_has_the_numbers_of_a_run_wherever_the_rows_are(data, tmp_path, rows):
     config = config_for(data, model="dnn", model_args=SMALL)
     cell = Cells(str(tmp_path / "cells"), DataMemory(data, rows)).compute(config, test=True)
@@ -115,6 +119,7 @@ def test_a_cell_has_the_numbers_of_a_run_wherever_the_rows_are(data, tmp_path, r
     assert numbers(cell) == numbers(train(run))
 
 
+@pytest.mark.slow
 def test_a_cell_without_the_auc_by_frequency_is_computed_again_once(data, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(module, "train", lambda config, *rest: seen.append(config) or train(config))
@@ -217,6 +222,7 @@ def test_a_run_that_diverges_at_once_has_the_lowest_score(data, tmp_path):
     assert cell.score() == cell.score("logloss") == -float("inf")
 
 
+@pytest.mark.slow
 def test_a_pass_without_a_validation_split_is_judged_by_all_its_rows(data, tmp_path):
     config = config_for(data, epochs=1, progressive={"slice_rows": 128})
     with_split = Cells(str(tmp_path / "a"), DataMemory(data)).compute(config, test=False)

@@ -63,6 +63,7 @@ def test_rows_of_a_later_place_first_are_refused(tmp_path, write):
         prepare(raw, str(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_the_shared_data_are_what_the_page_says(shared_dir, load):
     found = load("assist2017", shared_dir / "data" / "assist2017")
     assert found.heights() == [752_504, 94_065, 94_933]

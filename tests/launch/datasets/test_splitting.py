@@ -28,6 +28,7 @@ def taken(rows, account=None):
 
 @given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 2**40))
 @examples(40)
+@pytest.mark.slow
 def test_a_random_split_is_a_partition_and_knows_no_blocks(rows, size, seed):
     values = list(range(rows))
     splits = random_splits(blocks(values, size), SHARES, seed)

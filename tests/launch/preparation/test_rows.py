@@ -52,9 +52,9 @@ def test_capitals_that_the_file_system_does_not_tell_apart_are_refused(tmp_path,
 
     schema = Schema("s", [Categorical("User"), Categorical("item"), Categorical("user")])
     check_file_names(tmp_path, schema)  # Linux tells them apart
-    exists = vocabulary.tf.io.gfile.exists
+    exists = vocabulary.gfile.exists
     alike = lambda path: exists(path.replace(".CAPITALS", ".capitals"))  # noqa: E731
-    monkeypatch.setattr(vocabulary.tf.io.gfile, "exists", alike)
+    monkeypatch.setattr(vocabulary.gfile, "exists", alike)
     with pytest.raises(DataError, match=r"'User', 'user' differ in case only.*rename"):
         check_file_names(tmp_path, schema)
     check_file_names(tmp_path, Schema("s", [Categorical("User"), Categorical("item")]))

@@ -53,6 +53,7 @@ def test_a_run_writes_its_history_and_the_losses_of_its_steps(data, tmp_path, mo
     assert "test/auc" not in found
 
 
+@pytest.mark.slow
 def test_a_pass_over_time_writes_its_slices(data, tmp_path):
     config = config_for(data, tmp_path / "run", progressive=Progressive(slices=4), tensorboard=True)
     history = train_progressively(config)

@@ -80,6 +80,7 @@ def test_a_signal_goes_to_the_chief(capfd):
     assert "[cluster] worker 0 ended with exit code -9" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_processes_end_if_the_launcher_is_killed(tmp_path):
     code = f"""
 import os, sys

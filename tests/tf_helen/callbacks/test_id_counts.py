@@ -86,6 +86,7 @@ RESUMED = [("string", "AdamAR"), ("int64", "Helen")]
 
 
 @pytest.mark.parametrize(("dtype", "optimizer"), some(RESUMED, RESUMED[:1]))
+@pytest.mark.slow
 def test_a_training_that_is_killed_resumes_with_the_same_bits(tmp_path, dtype, optimizer):
     whole = resumed(tmp_path / "whole", dtype, optimizer=optimizer)
     with pytest.raises(Killed):
@@ -100,6 +101,7 @@ def test_a_training_that_is_killed_resumes_with_the_same_bits(tmp_path, dtype, o
         np.testing.assert_array_equal(one.numpy(), two.numpy(), one.path)
 
 
+@pytest.mark.slow
 def test_a_state_loads_into_a_larger_capacity(tmp_path):
     first = resumed(tmp_path / "state")
     table = first.get_layer("table")

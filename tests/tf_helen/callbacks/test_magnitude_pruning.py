@@ -218,6 +218,7 @@ class KillAt(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("step", some([1, 4], fast=[1]))
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, step):
     def run(folder, *others):
         model, pruning = compiled(tf_helen.AdamAR(0.05, alpha=0.2)), MagnitudePruning(0.6)

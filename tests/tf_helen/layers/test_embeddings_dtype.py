@@ -124,6 +124,7 @@ def test_models_are_saved_and_loaded(dtype, tmp_path):
     np.testing.assert_array_equal(loaded.predict(IDS, verbose=0), model.predict(IDS, verbose=0))
 
 
+@pytest.mark.slow
 def test_a_decay_below_the_distance_of_neighbors_is_not_lost():
     means = {}
     for name, arguments in {

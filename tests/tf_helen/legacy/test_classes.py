@@ -166,6 +166,7 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_package_itself_does_not_need_tf_keras():
     done = run("import sys, tf_helen; assert 'tf_keras' not in sys.modules")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -174,6 +174,7 @@ def test_layers_of_old_files_take_whole_floats():
 
 
 @pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.slow
 def test_the_second_pass_begins_with_the_state_of_the_first(eagerly):
     """With rho 0 both passes are one function, if a stateful layer begins alike in both."""
 

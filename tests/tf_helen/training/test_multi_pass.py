@@ -207,3 +207,14 @@ def test_minimize_in_a_custom_loop_inside_a_function():
     first = float(step(tf.constant([1, 1, 3])))
     assert float(step(tf.constant([1, 1, 3]))) < first
     np.testing.assert_array_equal(table.numpy()[[0, 2, 4]], 1)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamAR", "Helen"])
+def test_the_end_of_data_of_unknown_size_is_no_step(optimizer):
+    inputs = keras.Input((2,), dtype="int64")
+    rows = keras.layers.Flatten()(tf_helen.layers.Embedding(5, 3)(inputs))
+    model = tf_helen.Model(inputs, keras.layers.Dense(1)(rows))
+    model.compile(getattr(tf_helen, optimizer)(), "mse")
+    data = tf.data.Dataset.from_tensor_slices((np.zeros((30, 2), "int64"), np.zeros((30, 1))))
+    model.fit(data.batch(10).filter(lambda *_: True), epochs=2, verbose=0)
+    assert model.optimizer.iterations.numpy() == 6
