@@ -92,7 +92,7 @@ class DynamicEmbedding(Embedding):
         >>> model = tf_helen.Model(inputs, keras.layers.Dense(1)(x))
         >>> model.compile(tf_helen.Adam(), "mse")
         >>> ids = np.array([[2**60, -7], [2**60, 12]])
-        >>> _ = model.fit(ids, np.array([[1.0], [0.0]]), verbose=0)
+        >>> _ = model.fit(ids, np.array([[1.0], [0.0]]), shuffle=False, verbose=0)
         >>> layer.rows_of("item", [-7, 12, 13]).tolist()
         [1, 2, 0]
     """
