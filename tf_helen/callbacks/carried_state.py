@@ -15,7 +15,7 @@ from tf_helen.callbacks.state_files import SavedState
 from tf_helen.callbacks.training_state import TrainingState, keys_by_name, whole_shape
 from tf_helen.core import replicas, tables
 from tf_helen.core.rows import write_rows
-from tf_helen.core.table_group import TableGroup
+from tf_helen.core.table_group import TableGroup, joined
 from tf_helen.core.whole_state import WholeVariable, trained_by_slot, whole_variables
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.slots import HISTORY, begin_rows
@@ -184,13 +184,7 @@ def _check(target: _Target, source: _Source, rows: Mapping[str, np.ndarray], whe
 
 def _move(target: _Target, source: _Source, rows: Mapping[str, np.ndarray]) -> None:
     if target.table is None or target.table not in rows or target.group is None:
-        parts = [part() for part in source.parts]
-        whole = (
-            parts[0]
-            if len(parts) == 1
-            else TableGroup({"rows": source.shape[0]}, len(parts)).whole(parts)
-        )
-        target.whole.assign(whole)
+        target.whole.assign(joined([part() for part in source.parts]))
         return
     shards = target.group.shards
     for rank, read in enumerate(source.parts):

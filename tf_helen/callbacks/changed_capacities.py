@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_helen.core import row_reuse
 from tf_helen.core.capacities import check_fit, moved, resized_sketch
-from tf_helen.core.table_group import TableGroup
+from tf_helen.core.table_group import TableGroup, joined
 from tf_helen.core.whole_state import WholeVariable
 
 
@@ -66,13 +66,7 @@ class ChangedCapacities:
             variable.assign(moved(self._read(name), before, variable.numpy(), now))
 
     def _read(self, name: str) -> np.ndarray:
-        parts = [self._reader.get_tensor(key) for key in self._keys[name]]
-        if len(parts) == 1:
-            return parts[0]
-        rows = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-        for rank, part in enumerate(parts):
-            rows[rank :: len(parts)] = part
-        return rows
+        return joined([self._reader.get_tensor(key) for key in self._keys[name]])
 
 
 def _sizes(group: TableGroup) -> np.ndarray:

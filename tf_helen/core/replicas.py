@@ -141,12 +141,18 @@ def share_of(amount: tf.Tensor) -> tf.Tensor:
 
 def all_reduce_max(value: tf.Tensor) -> tf.Tensor:
     """Returns the maximum of an int64 scalar over the replicas."""
-    context = tf.distribute.get_replica_context()
-    if context is None or count() == 1:
+    if tf.distribute.get_replica_context() is None or count() == 1:
         return value
+    return tf.reduce_max(of_all(value))
+
+
+def of_all(value: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor of every replica, `[replicas, ...]`; called within a replica."""
+    context = tf.distribute.get_replica_context()
     # TensorFlow reduces by sums only: each replica adds a vector with its value at its own place.
-    place = tf.one_hot(context.replica_id_in_sync_group, count(), dtype=value.dtype)
-    return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, place * value))
+    place = tf.reshape(tf.cast(context.replica_id_in_sync_group, tf.int32), [1, 1])
+    shape = tf.concat([[context.num_replicas_in_sync], tf.shape(value)], 0)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.scatter_nd(place, value[None], shape))
 
 
 def all_replicas(condition: tf.Tensor) -> tf.Tensor:

@@ -34,6 +34,21 @@ if TYPE_CHECKING:
     from tf_helen.core.tables import Table
 
 
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the array of a whole table from those of its shards, by rank.
+
+    Example:
+        >>> joined([np.array([0, 2]), np.array([1])])
+        array([0, 1, 2])
+    """
+    if len(parts) == 1:
+        return parts[0]
+    values = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for rank, part in enumerate(parts):
+        values[rank :: len(parts)] = part
+    return values
+
+
 class TableGroup:
     """The rows of a table by field, and their places in its shards.
 
@@ -102,12 +117,7 @@ class TableGroup:
 
     def whole(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the array `[rows, ...]` of the whole table from those of its shards."""
-        if self.shards == 1:
-            return parts[0]
-        values = np.empty((self.rows, *parts[0].shape[1:]), parts[0].dtype)
-        for rank, part in enumerate(parts):
-            values[rank :: self.shards] = part
-        return values
+        return joined(parts)
 
     def lookup(self, ids: tf.Tensor, read: Callable[[int, tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Reads rows from the shards that own them.

@@ -17,10 +17,11 @@ def leads(strategy: tf.distribute.Strategy) -> bool:
         >>> leads(tf.distribute.get_strategy())
         True
     """
-    return not _is_multi_worker(strategy) or strategy.extended.should_checkpoint
+    return not is_multi_worker(strategy) or strategy.extended.should_checkpoint
 
 
-def _is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether a strategy is for synchronous workers."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
@@ -44,7 +45,7 @@ class Workers:
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self.strategy = strategy
-        self.are_several = _is_multi_worker(strategy) and (
+        self.are_several = is_multi_worker(strategy) and (
             strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
         )
         self._stacked = tf.function(self._stack, reduce_retracing=True)
@@ -67,7 +68,7 @@ class Workers:
         return bool((found == found[0]).all())
 
     def _stack(self, value: tf.Tensor) -> tf.Tensor:
-        return self.strategy.run(_of_all_replicas, args=(value,))
+        return self.strategy.run(replicas.of_all, args=(value,))
 
 
 def of_all_replicas(
@@ -86,15 +87,7 @@ def of_all_replicas(
     """
 
     def of_replica():
-        return [_of_all_replicas(replicas.local(v).read_value()) for v in variables]
+        return [replicas.of_all(replicas.local(v).read_value()) for v in variables]
 
     found = strategy.run(of_replica)
     return [strategy.experimental_local_results(value)[0] for value in found]
-
-
-def _of_all_replicas(value: tf.Tensor) -> tf.Tensor:
-    """Returns a tensor of every replica, `[replicas, ...]`; called within a replica."""
-    context = tf.distribute.get_replica_context()
-    place = tf.reshape(tf.cast(context.replica_id_in_sync_group, tf.int32), [1, 1])
-    shape = tf.concat([[context.num_replicas_in_sync], tf.shape(value)], 0)
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.scatter_nd(place, value[None], shape))

@@ -226,10 +226,8 @@ class DynamicEmbedding(Embedding):
         everywhere = columns
         if replicas.count() > 1:
             # Every replica gives the same rows to the ids of all of them.
-            context = tf.distribute.get_replica_context()
-            everywhere = context.all_gather(columns, axis=0)
-            if time is not None:
-                time = tf.reduce_max(context.all_gather(time[None], axis=0))
+            everywhere = tf.distribute.get_replica_context().all_gather(columns, axis=0)
+            time = None if time is None else replicas.all_reduce_max(time)
 
         def admit():
             self._ids.synchronize()

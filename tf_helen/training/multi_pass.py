@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_helen import keras_access
 from tf_helen.core import row_reuse, tables
+from tf_helen.core.workers import is_multi_worker
 from tf_helen.layers import Embedding
 from tf_helen.optimizers.foreign import driver_of
 from tf_helen.optimizers.passes import scale_of
@@ -158,9 +159,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         return self.test_function
 
     def _unrolls_steps(self) -> bool:
-        strategy = self.distribute_strategy
-        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        return several and self.steps_per_execution > 1
+        return is_multi_worker(self.distribute_strategy) and self.steps_per_execution > 1
 
     def train_on_batch(self, *args, **kwargs):
         self._take_tables()
