@@ -105,13 +105,6 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
     """
 
     def train_step(self, data):
-        # At the end of a dataset of unknown size, TensorFlow runs what does not depend on the batch
-        # that is missing: Keras's own step counts an iteration more in each epoch.
-        parts = tf.nest.flatten(data, expand_composites=True)
-        with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
-            return self._train_step(data)
-
-    def _train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = without_time(driver_of(loss_scaling.unwrap(self.optimizer)), x)
         if not all(layer.built for layer in keras_access.layers_of(self)):
@@ -128,7 +121,13 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
             reductions = keras_access.loss_reductions(self)
             return shares.of_global_loss(loss, reductions, self.losses)
 
-        loss = self._minimize(closure)
+        self._build_optimizer()
+        # At the end of a dataset of unknown size, TensorFlow runs what does not depend on the batch
+        # that is missing: Keras's own step counts an iteration more in each epoch. Variables are
+        # created before: their initial values may not depend on a batch.
+        parts = tf.nest.flatten(data, expand_composites=True)
+        with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
+            loss = self._minimize(closure)
         keras_access.record_loss(self, shares.as_mean(loss), rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
@@ -178,14 +177,17 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         known = {id(variable) for variable in trained}
         driver.let_go(v for v in self.variables if id(v) not in known)
 
+    def _build_optimizer(self) -> None:
+        if self.trainable_variables:
+            loss_scaling.prepare(self.optimizer)
+            driver_of(loss_scaling.unwrap(self.optimizer)).build(self.trainable_variables)
+
     def _minimize(self, closure: Callable[[], tf.Tensor]) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
             return closure()
         driver = driver_of(loss_scaling.unwrap(optimizer))
-        loss_scaling.prepare(optimizer)
         scale = scale_of(optimizer)
-        driver.build(variables)
         driver.attach(variables)  # before the rows are read: they may have to decay
         state = forward_states(self)
         loss, gradients = driver.compute_gradients(closure, variables, scale, state)

@@ -218,3 +218,13 @@ def test_the_end_of_data_of_unknown_size_is_no_step(optimizer):
     data = tf.data.Dataset.from_tensor_slices((np.zeros((30, 2), "int64"), np.zeros((30, 1))))
     model.fit(data.batch(10).filter(lambda *_: True), epochs=2, verbose=0)
     assert model.optimizer.iterations.numpy() == 6
+
+
+def test_a_step_is_traced_before_the_optimizer_is_built():
+    inputs = keras.Input((2,), dtype="int64")
+    rows = keras.layers.Flatten()(tf_helen.layers.Embedding(5, 3)(inputs))
+    model = tf_helen.Model(inputs, keras.layers.Dense(1)(rows))
+    model.compile(tf_helen.AdamAR(), "mse")
+    batch = tf.TensorSpec([None, 2], tf.int64), tf.TensorSpec([None, 1], tf.float32)
+    step = tf.function(model.train_step).get_concrete_function(batch)
+    assert np.isfinite(step((tf.zeros([3, 2], tf.int64), tf.zeros([3, 1])))["loss"])
