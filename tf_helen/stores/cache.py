@@ -235,12 +235,12 @@ class Cache:
         return found
 
     def _one_writer(self, file: StoredFile) -> contextlib.AbstractContextManager[None]:
-        return self._locked(f"{file.key}.lock", remove=True)
+        return self._locked(file.key, remove=True)
 
     @contextlib.contextmanager
     def _locked(self, name: str, remove: bool = False) -> Iterator[None]:
         """Lets one thread of all processes run a block."""
-        path = os.path.join(self.folder, name if name.endswith(".lock") else f"{name}.lock")
+        path = os.path.join(self.folder, f"{name}.lock")
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)

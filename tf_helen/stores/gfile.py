@@ -182,12 +182,12 @@ def rename(src: str, dst: str, overwrite: bool = False) -> None:
     if source is None and target is None:
         tf.io.gfile.rename(src, dst, overwrite)
         return
-    _check_free(dst, overwrite)
-    if source is not None and target is not None and source.store.system is target.store.system:
-        source.move_within(target)
-        return
-    copy(src, dst, overwrite)
-    remove(src)
+    if pair := _in_one_store(source, target):
+        _check_free(dst, overwrite)
+        pair[0].move_within(pair[1])
+    else:
+        copy(src, dst, overwrite)
+        remove(src)
 
 
 def copy(src: str, dst: str, overwrite: bool = False) -> None:
@@ -206,8 +206,8 @@ def copy(src: str, dst: str, overwrite: bool = False) -> None:
         tf.io.gfile.copy(src, dst, overwrite)
         return
     _check_free(dst, overwrite)
-    if source is not None and target is not None and source.store.system is target.store.system:
-        source.copy_within(target)
+    if pair := _in_one_store(source, target):
+        pair[0].copy_within(pair[1])
         return
     with tempfile.TemporaryDirectory(prefix="tf-helen-") as folder:
         local = _downloaded(src, source, folder)
@@ -215,6 +215,12 @@ def copy(src: str, dst: str, overwrite: bool = False) -> None:
             target.upload(local)
         else:
             tf.io.gfile.copy(local, dst, overwrite)
+
+
+def _in_one_store(source: Place | None, target: Place | None) -> tuple[Place, Place] | None:
+    if source is None or target is None or source.store.system is not target.store.system:
+        return None
+    return source, target
 
 
 def _downloaded(path: str, place: Place | None, folder: str) -> str:
