@@ -77,7 +77,7 @@ class IdIndex(tf.Module):
         handle = self._own()[field].resource_handle
         tf.raw_ops.LookupTableImportV2(table_handle=handle, keys=ids, values=rows)
 
-    def is_current(self) -> None:
+    def note_current(self) -> None:
         """Notes that the index has the content of the variables."""
         variables = replicas.local(self._of_variables).read_value()
         replicas.local(self._of_index).assign(variables, read_value=False)

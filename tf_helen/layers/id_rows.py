@@ -131,7 +131,7 @@ class IdRows:
             rows = tf.range(1, self.sizes[field] + 1, dtype=tf.int64)
             rows = tf.boolean_mask(rows, tf.gather(last_step, start + rows) != FREE)
             self.index.replace(field, tf.gather(ids, start + rows), rows)
-        self.index.is_current()
+        self.index.note_current()
         return tf.constant(True)
 
     # Steps.
@@ -314,7 +314,7 @@ class IdRows:
         # Of rows within fields, so that it stays when the capacity changes.
         added = checksum(words, rows)
         replicas.local(self._checksum).assign_add(added, read_value=False)
-        self.index.is_current()
+        self.index.note_current()
 
     def sample(self, number: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws rows with ids, with replacement.

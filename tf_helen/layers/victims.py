@@ -65,8 +65,8 @@ def victims_of(
     places = tf.where(tf.gather(draws, fields) < size, drawn % size, in_order)
     drawn = tf.unique(rows.whole(1 + places, fields))[0]
     is_free = replicas.local(rows.last_step).sparse_read(drawn) == FREE
-    drawn = tf.boolean_mask(drawn, is_free | _may_go(rows, eviction, drawn))
-    is_free = replicas.local(rows.last_step).sparse_read(drawn) == FREE
+    may_be_taken = is_free | _may_go(rows, eviction, drawn)
+    drawn, is_free = (tf.boolean_mask(each, may_be_taken) for each in (drawn, is_free))
     norms = tf.norm(read(drawn), axis=-1) if eviction.policy == "l2" else None
     count = replicas.local(rows.count).sparse_read(drawn)
     priority = eviction.priority(rows.ages(drawn), count, norms)

@@ -200,7 +200,7 @@ def _of_arrow(column: Any, is_text: bool) -> list | np.ndarray:
 
 
 def _float32(values: list | np.ndarray, name: str, damages: dict[int, str]) -> np.ndarray:
-    """Returns numbers, NaN where there is none."""
+    """Returns numbers; absent ones are NaN."""
     numbers, texts = np.full(len(values), np.nan), {}
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
         numbers, values = values.astype(np.float64), []
