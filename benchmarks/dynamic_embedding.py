@@ -10,6 +10,8 @@ row of unseen ids. Both models take their steps in turn, in one process per capa
 the ratio is that of steps in the same round. `--tfra` and `--torchrec` are the Python programs of
 environments with TensorFlow Recommenders Addons (TensorFlow 2.16) and torchrec, whose steps on the
 same ids are timed in separate processes. TFRA has no capacity: its tables grow with new ids.
+torchrec admits new ids not in every step but when it sorts its tables; here once per round, and "+"
+is what that step takes longer.
 """
 
 from __future__ import annotations
@@ -126,13 +128,18 @@ def _report(results: dict[str, dict]) -> str:
     lines.append("|---|---|---|---|---|---|---|")
     for each in results.values():
         ratio = statistics.median(np.divide(each["dynamic"], each["static"]))
-        peers = ", ".join(f"{k} {statistics.median(v):.1f}" for k, v in each["peers"].items())
+        peers = ", ".join(f"{name} {_of_peer(**found)}" for name, found in each["peers"].items())
         lines.append(
             f"| {each['rows']:.0e} | {each['new']:g} | {statistics.median(each['static']):.1f} | "
             f"{statistics.median(each['dynamic']):.1f} | {ratio:.2f} | {each['evicted']:,} | "
             f"{peers or '-'} |"
         )
     return "\n".join(lines)
+
+
+def _of_peer(ms: list[float], admit_ms: list[float] = ()) -> str:
+    admission = f" (+{statistics.median(admit_ms):.0f} to admit)" if admit_ms else ""
+    return f"{statistics.median(ms):.1f}{admission}"
 
 
 def main(_) -> None:
@@ -152,7 +159,7 @@ def main(_) -> None:
                 if python:
                     steps = [str(_ROUNDS.value), str(_STEPS.value)]
                     command = [python, str(_PEERS / program), str(rows), str(new), *steps]
-                    found["peers"][name] = _json_of(command, TF_USE_LEGACY_KERAS="1")["ms"]
+                    found["peers"][name] = _json_of(command, TF_USE_LEGACY_KERAS="1")
             results[f"{rows}@{new}"] = found
     print(
         f"{FIELDS} fields x batch {BATCH}, dim {DIM}, tower {'x'.join(map(str, HIDDEN))}, "
