@@ -7,9 +7,8 @@ float32 and int8. Each client runs in a process of its own, with one and with ei
 p99 in milliseconds, and rows per second, at 1, 32, 512 and 4096 rows. `ids`, `onnx` and `torch`
 take the same ids; `raw` and `user_once` take text, which they hash. In `user_once`, half of the
 columns are the user's; in `user_once 5/6`, 33 of 39, as in a ranker whose items have few features.
-The memory of each process is compared before and after `--calls` calls of one row. `operations` is
-the number of TensorFlow operations of a call, after TensorFlow's optimizations. ONNX Runtime needs
-`pip install 'tf-helen[onnx]'`, torch another environment. Targets: `ids` is never slower than
+The memory of each process is compared before and after `--calls` calls of one row. ONNX Runtime
+needs `pip install 'tf-helen[onnx]'`, torch another environment. Targets: `ids` is never slower than
 torch, and `user_once` with 512 items at least three times as fast as `raw`. The upper layers of the
 MLP, which no user shares, bound that ratio: with `--units=400,400,400` by 1.3 (half) and 1.6 (5/6)
 of the multiplications, with `--units=200,80` by 1.8 and 4.0.
@@ -161,15 +160,15 @@ def line(name: str, result: dict) -> str:
     ]
     growth = result.get("growth")
     memory = "" if growth is None else f"{growth / 2**20:.1f}"
-    return f"| {name} | {' | '.join(cells)} | {memory} | {result.get('operations') or ''} |"
+    return f"| {name} | {' | '.join(cells)} | {memory} |"
 
 
 def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.ERROR)
     heads = [f"{rows} rows: p50 / p99 ms / rows/s" for rows in BATCHES]
-    print(f"| client, threads | {' | '.join(heads)} | growth, MiB | operations |")
-    print(f"|{'---|' * (len(BATCHES) + 3)}")
+    print(f"| client, threads | {' | '.join(heads)} | growth, MiB |")
+    print(f"|{'---|' * (len(BATCHES) + 2)}")
     with tempfile.TemporaryDirectory() as folder:
         found = measure(folder, write_inputs(folder))
     if _OUT.value:

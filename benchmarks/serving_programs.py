@@ -32,7 +32,6 @@ def main() -> None:
     }
     logits = np.asarray(call(32)()).tolist()
     result = {"latencies": found, "logits": logits, "growth": _growth(call(1), int(calls))}
-    result["operations"] = None if client == "onnx" else _operations(call(1))
     print(json.dumps(result))
 
 
@@ -46,21 +45,6 @@ def _growth(call, calls: int) -> int | None:
     for _ in range(calls):
         call()
     return resident_bytes() - before
-
-
-def _operations(call) -> int:
-    """Returns the number of operations of a call, after TensorFlow's optimizations."""
-    from tensorflow.python.eager import context
-
-    most = 0
-    for _ in range(3):  # only a call that prepares its function again has the graph
-        context.context().enable_run_metadata()
-        call()
-        found = context.context().export_run_metadata()
-        context.context().disable_run_metadata()
-        graphs = [graph for each in found.function_graphs for graph in each.partition_graphs]
-        most = max(most, sum(len(graph.node) for graph in graphs))
-    return most
 
 
 def _tensorflow(client: str, folder: str, batches: dict, threads: int):

@@ -97,6 +97,7 @@ def test_real_runs_are_compared(data, tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_passes_over_time_are_compared(data, tmp_path, monkeypatch):
     passes = []
     real = cells.train_progressively

@@ -3,7 +3,8 @@
 1. Several values (`length` above 1) are split at the field's separator; empty pieces are dropped,
    the first `length` values are kept, and the rest of the row is -1.
 2. Tabs and line ends in a value become spaces, because they separate entries of the vocabulary
-file. 3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
+   file.
+3. `vocabulary`: the line of the value in `vocabulary/<field>.tsv`, else 0. `hash`: `1 +
    FarmHash64(text) mod (size - 1)`; with a missing bucket `2 + FarmHash64(text) mod (size - 2)`.
 4. `log_square` and `buckets` take numbers: text that matches `NUMBER`, with optional white space
    around it, is read as float64; values below 2^-126 in magnitude become 0. Any other text, and

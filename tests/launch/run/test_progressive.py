@@ -94,7 +94,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["helen"]))
+@pytest.mark.parametrize("name", some(OPTIMIZERS, fast=["adamar"]))
 def test_a_pass_learns_and_a_resumed_one_is_equal_bit_for_bit(name, data, tmp_path, monkeypatch):
     optimizer, arguments = OPTIMIZERS[name]
     splits = Progressive(splits=("train", "valid"), slice_rows=192, shuffle=True)

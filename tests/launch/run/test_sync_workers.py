@@ -34,6 +34,7 @@ def last_line(done) -> str:
 
 CASES = {
     "helen": {},
+    "adamar": {"optimizer": "adamar", "optimizer_args": {}},
     "meda, dropout": {
         "optimizer": "adagrad", "optimizer_args": {}, "callbacks": ["meda"],
         "model_args": {**SMALL, "dropout": 0.0}, "patience": 1, "reduce_lr": 0.5, "epochs": 3,
@@ -42,7 +43,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", some([*CASES], fast=["helen"]))
+@pytest.mark.parametrize("name", some([*CASES], fast=["adamar"]))
 def test_two_workers_equal_one_process(data, tmp_path, name):
     train(RunConfig(**settings(data, tmp_path / "one", **CASES[name])))
     done = forked_cluster.run(settings(data, tmp_path / "two", **CASES[name]), workers=2, ps=0)
