@@ -1,9 +1,9 @@
 """Compares ways to give ids to new values in a stream of days, scored before they are trained.
 
-    nice -n 19 python benchmarks/continual.py --dataset=mind5k --source=raw/mind5k \
+    python benchmarks/continual.py --dataset=mind5k --source=raw/mind5k \
         --without=weekday --out=out/continual/mind5k --seeds=3 \
         --results=docs/results/living_tables/mind5k
-    nice -n 19 python benchmarks/continual.py --dataset=assist2017_crossed --source=raw/assist2017 \
+    python benchmarks/continual.py --dataset=assist2017_crossed --source=raw/assist2017 \
         --out=out/continual/assist2017_crossed --seeds=3 \
         --results=docs/results/living_tables/assist2017_crossed
 
@@ -11,16 +11,17 @@ The ways:
 
 - `first day`: the vocabulary of the first day; all later values have id 0.
 - `extended`: each day extends the vocabulary of the day before (`launch.prepare --extend`).
-- `hashed`: every field is hashed to as many ids as `extended` has on the last day.
+- `hashed`: every field is hashed to as many ids as `extended` has on the last day; `half hashed`:
+  to half as many, the memory of the dynamic tables.
 - `all days`: the vocabulary of all days from the start, which is not possible in production.
-- `dynamic POLICY`, with `--evictions=age,count`: the data of `extended`, in tables of
+- `dynamic POLICY`, for each policy of `--evictions`: the data of `extended`, in tables of
   `tf_helen.layers.DynamicEmbedding` that have room for half of the ids of the last day.
 
 All use `launch.days`: a day is scored by the model of the day before, then trained once. The rows
 and their order are the same, so scores can be compared by row; buckets of rows by how often their
 rarest id was seen are those of `extended` for all ways. On six days, every weekday is new, so that
-field is left out. Writes `results.json`, `table.md` and
-`auc.png`, and can be interrupted and repeated.
+field is left out. Writes `results.json`, `table.md` and `auc.png`, and can be interrupted and
+repeated.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ _OUT = flags.DEFINE_string("out", None, "Folder of days and runs.", required=Tru
 _RESULTS = flags.DEFINE_string("results", None, "Folder of the tables.", required=True)
 _DAYS = flags.DEFINE_integer("days", 8, "Number of days, if the times are not seconds.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per way.")
-_EVICTIONS = flags.DEFINE_list("evictions", [], "Eviction policies of dynamic tables.")
+_EVICTIONS = flags.DEFINE_list(
+    "evictions", ["age", "count", "l2", "score"], "Eviction policies of dynamic tables."
+)
 _WITHOUT = flags.DEFINE_list("without", [], "Fields that are left out.")
 _ROWS = flags.DEFINE_integer("rows", None, "First rows only, for a trial.")
 _MODEL_ARGS = flags.DEFINE_string(
@@ -67,9 +70,10 @@ _OPTIMIZER = flags.DEFINE_string("optimizer", "adagrad", "Optimizer.")
 _RATE = flags.DEFINE_float("learning_rate", 0.03, "Learning rate.")
 _BATCH = flags.DEFINE_integer("batch_size", 512, "Rows per step.")
 
-WAYS = ("first day", "hashed", "extended", "all days")
+WAYS = ("first day", "hashed", "half hashed", "extended", "all days")
 _NEVER = 2**31 - 1  # a minimum count that no value reaches: no new ids
 _DAY = 86400  # seconds
+_DECAY = 0.999  # of the count of an id per step of its absence, for eviction=score
 
 
 def days_of(raw: RawData) -> list[pl.DataFrame]:
@@ -108,16 +112,19 @@ def prepare_days(raw: RawData, days: list[pl.DataFrame]) -> dict[str, list[str]]
         )
         found["all days"].append(written("all days", number, never, rows, everything))
     sizes = zoo.Schema.load(found["extended"][-1]).field_sizes
-    hashed = dataclasses.replace(
-        plain,
-        categorical=tuple(
-            dataclasses.replace(f, encoding="hash", min_count=1, size=max(2, sizes[f.name]))
-            for f in plain.categorical
-        ),
-    )
-    for number, rows in enumerate(days, start=1):
-        before = found["hashed"][-1] if number > 1 else None
-        found["hashed"].append(written("hashed", number, hashed, rows, before))
+    for way, share in (("hashed", 1.0), ("half hashed", 0.5)):
+        hashed = dataclasses.replace(
+            plain,
+            categorical=tuple(
+                dataclasses.replace(
+                    f, encoding="hash", min_count=1, size=max(2, int(share * sizes[f.name]))
+                )
+                for f in plain.categorical
+            ),
+        )
+        for number, rows in enumerate(days, start=1):
+            before = found[way][-1] if number > 1 else None
+            found[way].append(written(way, number, hashed, rows, before))
     return found
 
 
@@ -141,7 +148,8 @@ def train_ways(folders: dict[str, list[str]]) -> dict[str, list[list[dict]]]:
     half = sum(owned(folders["extended"][-1]).values()) // 2
     ways = {way: (data, arguments) for way, data in folders.items()}
     for policy in _EVICTIONS.value:
-        dynamic = {"capacity": half, "eviction": policy}
+        eviction = {"policy": policy, "decay": _DECAY} if policy == "score" else policy
+        dynamic = {"capacity": half, "eviction": eviction}
         ways[f"dynamic {policy}"] = folders["extended"], {**arguments, "dynamic": dynamic}
     for way, (data, model_args) in ways.items():
         for seed in range(_SEEDS.value):

@@ -157,6 +157,8 @@ def main(argv: list[str]) -> None:
         print(json.dumps(child(rows)))
         return
     few = min(rows, int(float(_CHECK_ROWS.value)))
+    if _OUT.value:
+        os.makedirs(_OUT.value, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_OUT.value) as folder:
         small = {
             what: in_child(what, few, f"{folder}/small") for what in ("train", "resume", "whole")

@@ -53,11 +53,10 @@ _PEERS = flags.DEFINE_string("peers", None, "Python with torch and fuxictr.")
 _AT_ONCE = flags.DEFINE_list(
     "steps_per_execution", ["1", "auto"], "Values of --steps_per_execution whose epochs are timed."
 )
+_LAYOUTS = flags.DEFINE_list("layouts", ["blocks", "packed", "columns"], "Layouts to compare.")
 _MODELS = flags.DEFINE_list("models", ["deepfm", "dnn"], "Models whose epochs are timed.")
 
 FIELDS, NUMBERS, FIELD_SIZE = 26, 13, 40_000
-LAYOUTS = ("blocks", "packed", "columns")
-KINDS = [(layout, gzip) for layout in LAYOUTS for gzip in (None, "GZIP")]
 PEERS = pathlib.Path(__file__).parent / "peers" / "loaders.py"
 IN_MEMORY = 16  # batches of the bare steps
 
@@ -187,7 +186,8 @@ def save_for_peers(folder: str, schema: zoo.Schema, batches: list) -> None:
 
 
 def compare_layouts(parent: str, schema: zoo.Schema, batches: list, rows: int) -> None:
-    folders = {kind: f"{parent}/{kind[0]}-{kind[1]}" for kind in KINDS}
+    kinds = [(layout, gzip) for layout in _LAYOUTS.value for gzip in (None, "GZIP")]
+    folders = {kind: f"{parent}/{kind[0]}-{kind[1]}" for kind in kinds}
     written = {}
     for (layout, gzip), folder in folders.items():
         start = time.perf_counter()
@@ -195,20 +195,20 @@ def compare_layouts(parent: str, schema: zoo.Schema, batches: list, rows: int) -
         written[layout, gzip] = rows / (time.perf_counter() - start)
     if _PEERS.value:
         save_for_peers(parent, schema, batches)
-    steps, trained = Steps(folders[KINDS[0]], "deepfm"), []
-    read, checked, ratios = ({kind: [] for kind in KINDS} for _ in range(3))
+    steps, trained = Steps(folders[kinds[0]], "deepfm"), []
+    read, checked, ratios = ({kind: [] for kind in kinds} for _ in range(3))
     peers: dict[str, list] = {}
-    for kind in KINDS:
+    for kind in kinds:
         read_once(folders[kind])  # fills the cache of the file system
     for _ in range(_ROUNDS.value):
         before = steps.seconds(20)
-        for kind in KINDS:
+        for kind in kinds:
             read[kind].append(read_once(folders[kind]))
             checked[kind].append(check_once(folders[kind], rows))
         for name, rate in (peer_rates(parent) if _PEERS.value else {}).items():
             peers.setdefault(name, []).append(rate)
         trained.append(40 * _BATCH.value / (before + steps.seconds(20)))
-        for kind in KINDS:
+        for kind in kinds:
             ratios[kind].append(read[kind][-1] / trained[-1])
     print(f"{schema.name}: {rows:,} rows, batch {_BATCH.value}, {_SHARDS.value} files; medians")
     per_second, per_cpu_second = np.median(trained, axis=0)
