@@ -51,6 +51,7 @@ from launch.prepare import prepare
 from launch.run.arguments import parse_arguments
 from launch.run.results import aligned, short
 from zoo.data.files import write_json, write_text
+from zoo.layers.dynamic_tables import divided
 
 _DATASET = flags.DEFINE_string("dataset", "mind5k", "Data set in the order of time.")
 _SOURCE = flags.DEFINE_string("source", None, "Its raw files.", required=True)
@@ -145,7 +146,9 @@ def train_ways(folders: dict[str, list[str]]) -> dict[str, list[list[dict]]]:
     """Trains every way with every seed; returns the predictions by way, seed and day."""
     found: dict[str, list[list[dict]]] = {}
     arguments = parse_arguments(_MODEL_ARGS.value)
-    half = sum(owned(folders["extended"][-1]).values()) // 2
+    sizes = owned(folders["extended"][-1])
+    # By field: shares of one number for all fields would change from day to day.
+    half = divided(sum(sizes.values()) // 2, sizes)
     ways = {way: (data, arguments) for way, data in folders.items()}
     for policy in _EVICTIONS.value:
         eviction = {"policy": policy, "decay": _DECAY} if policy == "score" else policy

@@ -67,7 +67,9 @@ class SyncWorkers:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, tf.errors.OpError):
+        if error is None or isinstance(error, SystemExit):  # the last step, or SIGTERM
+            self._part()
+        elif isinstance(error, tf.errors.OpError):
             self._check_lost()
 
     def check_same(self, **facts: Any) -> None:
@@ -90,7 +92,7 @@ class SyncWorkers:
                 "same arguments and data"
             )
 
-    def part(self) -> None:
+    def _part(self) -> None:
         """Waits until all workers have taken the last step, after which none needs another."""
         # A worker that has left ends the call with an error; this one is done, too.
         with contextlib.suppress(tf.errors.OpError):

@@ -119,9 +119,7 @@ def _train(
         cluster = read_cluster(config.strategy)
         with SyncWorkers(cluster, config.batch_size, config.cluster_wait) as workers:
             workers.check_same(data=identity, settings=config.shared())
-            history = _train_in(workers.strategy, None, *rest)
-            workers.part()
-            return history
+            return _train_in(workers.strategy, None, *rest)
     return _train_in(checked_strategy(config), None, *rest)
 
 

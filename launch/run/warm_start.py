@@ -74,8 +74,11 @@ def warm_start(config: RunConfig, model: zoo.models.ClickModel) -> dict[str, Any
             print(f"the optimizer begins without the slots of {earlier.folder}: {reason}")
             carry_weights(model, load_best(earlier.folder), rows)
     except ValueError as error:
+        problem = str(error).rstrip(".")
+        if dynamic:
+            problem += "; name the capacity of each field, as the parts of one number change"
         raise DataError(
-            f"the run in {earlier.folder} does not fit this one: {error}; its arguments are in "
+            f"the run in {earlier.folder} does not fit this one: {problem}; its arguments are in "
             f"{join(earlier.folder, CONFIG)}"
         ) from None
     counts = {name: found.counts for name, found in fields.items()}
