@@ -160,6 +160,9 @@ def test_dynamic_tables_continue_with_extended_vocabularies(days, tmp_path):
     np.testing.assert_array_equal(found, load_best(first)(batch[0]))
     with pytest.raises(DataError, match=r"'user'.*--extend"):
         train(config_for(days[1], tmp_path / "other", warm_start=first, **settings))
+    smaller = {"model": "dnn", "model_args": {**RUN["model_args"], "dynamic": 20}}
+    with pytest.raises(DataError, match="name the capacity of each field"):
+        started(config_for(second, tmp_path / "small", warm_start=first, **smaller))
 
 
 @pytest.mark.slow
