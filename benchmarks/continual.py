@@ -20,8 +20,8 @@ The ways:
 All use `launch.days`: a day is scored by the model of the day before, then trained once. The rows
 and their order are the same, so scores can be compared by row; buckets of rows by how often their
 rarest id was seen are those of `extended` for all ways. On six days, every weekday is new, so that
-field is left out. Writes `results.json`, `table.md` and `auc.png`, and can be interrupted and
-repeated.
+field is left out. Buckets of fewer than 1000 rows are not shown. Writes `results.json`, `table.md`
+and `auc.png`, and can be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 import zoo
 from launch import datasets
@@ -74,6 +75,7 @@ _BATCH = flags.DEFINE_integer("batch_size", 512, "Rows per step.")
 WAYS = ("first day", "hashed", "half hashed", "extended", "all days")
 _NEVER = 2**31 - 1  # a minimum count that no value reaches: no new ids
 _DAY = 86400  # seconds
+_LEAST_ROWS = 1000  # of a bucket that is shown
 _DECAY = 0.999  # of the count of an id per step of its absence, for eviction=score
 
 
@@ -207,7 +209,7 @@ def owned(folder: str) -> dict[str, int]:
 def tables(summary: dict) -> str:
     """Returns the results as Markdown."""
     first = next(iter(summary.values()))["seeds"][0]
-    days, buckets = len(first["days"]), list(first["buckets"])
+    days, buckets = len(first["days"]), shown_buckets(first)
     head = ["ids", "AUC", "LogLoss", *(f"day {n + 2}" for n in range(days))]
     lines = [["", *head]]
     by_rarity = [["rarest id seen", *buckets]]
@@ -227,6 +229,11 @@ def tables(summary: dict) -> str:
     return f"{aligned(lines)}\n\nAUC by the rarest id of a row:\n\n{aligned(by_rarity)}\n"
 
 
+def shown_buckets(scores: dict) -> list[str]:
+    """Returns the names of the buckets that have enough rows for an AUC."""
+    return [name for name, each in scores["buckets"].items() if each["rows"] >= _LEAST_ROWS]
+
+
 def cell(values: list[float], deviation: bool = True) -> str:
     """Returns the mean, and the standard deviation over seeds."""
     text = short(float(np.mean(values)), 4)
@@ -237,22 +244,28 @@ def cell(values: list[float], deviation: bool = True) -> str:
 
 def plot(summary: dict, path: str) -> None:
     """Draws AUC by day, and by the rarest id of a row."""
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
+    names = shown_buckets(next(iter(summary.values()))["seeds"][0])
+    panels = 2 if len(names) > 1 else 1
+    figure, axes = plt.subplots(
+        1, panels, figsize=(6 * panels, 4.8), layout="constrained", squeeze=False
+    )
+    axes = axes[0]
     for place, (way, found) in enumerate(summary.items()):
         by_day = np.array([[d["auc"] for d in seed["days"]] for seed in found["seeds"]])
-        names = list(found["seeds"][0]["buckets"])
         rarity = np.array([[s["buckets"][b]["auc"] for b in names] for s in found["seeds"]])
         for axis, values, x in (
             (axes[0], by_day, np.arange(by_day.shape[1]) + 2),
-            (axes[1], rarity, np.arange(len(names))),
-        ):
+            (axes[-1], rarity, np.arange(len(names))),
+        )[:panels]:
             spread = values.std(axis=0, ddof=1) if len(values) > 1 else None
             axis.errorbar(
                 x, values.mean(axis=0), spread, marker=marker_of(place), capsize=2, label=way
             )
     axes[0].set_xlabel("day")
-    axes[1].set_xticks(range(len(names)), names)
-    axes[1].set_xlabel("occurrences of the rarest id of a row on earlier days")
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panels > 1:
+        axes[1].set_xticks(range(len(names)), names)
+        axes[1].set_xlabel("occurrences of the rarest id of a row on earlier days")
     for axis in axes:
         axis.set_ylabel("AUC before training")
         axis.grid(alpha=0.3)
