@@ -43,6 +43,8 @@ CASES = {
     "added losses": (lambda: tf_helen.SGD(0.1), {}, {"added": True}, False),
     "two outputs": (lambda: tf_helen.SGD(0.1), {}, {"outputs": 2}, False),
 }
+TRACED = " traced"
+NAMES = (*CASES, f"added losses{TRACED}")
 
 
 def build(outputs=1, added=False, dense=False):
@@ -82,18 +84,19 @@ def train(case, strategy, traced=False):
     return model.get_weights(), losses, apart
 
 
-def main(path):
+def main(path, *names):
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, logical)
     one = tf.distribute.get_strategy()
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = {}
-    for case, traced in [*((case, False) for case in CASES), ("added losses", True)]:
+    for name in names:
+        case, traced = name.removesuffix(TRACED), name.endswith(TRACED)
         (weights, loss, _), (others, other_loss, apart) = (
             train(case, strategy, traced) for strategy in (one, two)
         )
-        pairs, name = zip(weights, others, strict=True), case + " traced" * traced
+        pairs = zip(weights, others, strict=True)
         results[f"{name}/weights"] = max(np.abs(a - b).max() for a, b in pairs)
         results[f"{name}/loss"] = np.abs(np.subtract(loss, other_loss)).max()
         results[f"{name}/copies"] = apart
@@ -101,4 +104,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
