@@ -58,12 +58,14 @@ test-lowest:
 	$(VENV)-lowest-zoo/bin/python -m pytest -q -m "not slow" $(MODELS) $(FILES) $(COMMANDS)
 
 # Stores: against a real S3 server on the loopback interface, and with tensorflow-io, each in an
-# environment of its own.
+# environment of its own. First the boto3 that s3fs works with is installed: with moto, pip would
+# begin with the newest one.
 STORES := tests/tf_helen/stores tests/zoo/data/test_s3.py tests/zoo/data/test_staged_split.py
 
 test-s3:
 	test -d $(VENV)-s3 || $(PYTHON) -m venv $(VENV)-s3
-	$(VENV)-s3/bin/python $(PIP) -e '.[s3,test]' 'moto[server]'
+	$(VENV)-s3/bin/python $(PIP) -e '.[s3,test]' 's3fs[boto3]'
+	$(VENV)-s3/bin/python $(PIP) 'moto[server]'
 	$(VENV)-s3/bin/python -m pytest -q $(STORES)
 
 test-io:
