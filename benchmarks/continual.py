@@ -20,7 +20,7 @@ The ways:
 All use `launch.days`: a day is scored by the model of the day before, then trained once. The rows
 and their order are the same, so scores can be compared by row; buckets of rows by how often their
 rarest id was seen are those of `extended` for all ways. On six days, every weekday is new, so that
-field is left out. Buckets of fewer than 1000 rows are not shown. Writes `results.json`, `table.md`
+field is left out. Buckets of fewer than 1000 rows are not shown. Writes `results.json`, `table.txt`
 and `auc.png`, and can be interrupted and repeated.
 """
 
@@ -286,7 +286,7 @@ def main(argv: list[str]) -> None:
     os.makedirs(_RESULTS.value, exist_ok=True)
     write_json(f"{_RESULTS.value}/results.json", json.loads(json.dumps(summary)))
     text = tables(summary)
-    write_text(f"{_RESULTS.value}/table.md", text)
+    write_text(f"{_RESULTS.value}/table.txt", text)
     plot(summary, f"{_RESULTS.value}/auc.png")
     print(text)
 
