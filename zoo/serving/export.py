@@ -97,9 +97,10 @@ def _save(scorer: RawScorer, folder: str) -> None:
 def _set_fingerprint(folder: str) -> None:
     """Replaces the random identifier of a SavedModel, so that equal exports have equal bytes."""
     path = join(folder, "fingerprint.pb")
-    if not gfile.exists(path):
-        return
     content = fingerprint_pb2.FingerprintDef()
+    # Older versions of TensorFlow, such as 2.18, write no identifier.
+    if "uuid" not in content.DESCRIPTOR.fields_by_name or not gfile.exists(path):
+        return
     with gfile.GFile(path, "rb") as file:
         content.ParseFromString(file.read())
     content.uuid = ""
