@@ -121,13 +121,7 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
             reductions = keras_access.loss_reductions(self)
             return shares.of_global_loss(loss, reductions, self.losses)
 
-        self._build_optimizer()
-        # At the end of a dataset of unknown size, TensorFlow runs what does not depend on the batch
-        # that is missing: Keras's own step counts an iteration more in each epoch. Variables are
-        # created before: their initial values may not depend on a batch.
-        parts = tf.nest.flatten(data, expand_composites=True)
-        with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
-            loss = self._minimize(closure)
+        loss = self._minimize(closure, data)
         keras_access.record_loss(self, shares.as_mean(loss), rows)
         return self.compute_metrics(x, y, first_pass["y_pred"], sample_weight=sample_weight)
 
@@ -177,22 +171,24 @@ class MultiPassTrainer(SettlesTables, keras_access.BuildsWithOneReplica):
         known = {id(variable) for variable in trained}
         driver.let_go(v for v in self.variables if id(v) not in known)
 
-    def _build_optimizer(self) -> None:
-        if self.trainable_variables:
-            loss_scaling.prepare(self.optimizer)
-            driver_of(loss_scaling.unwrap(self.optimizer)).build(self.trainable_variables)
-
-    def _minimize(self, closure: Callable[[], tf.Tensor]) -> tf.Tensor:
+    def _minimize(self, closure: Callable[[], tf.Tensor], data: Any) -> tf.Tensor:
         optimizer, variables = self.optimizer, self.trainable_variables
         if not variables:
             return closure()
         driver = driver_of(loss_scaling.unwrap(optimizer))
+        loss_scaling.prepare(optimizer)
         scale = scale_of(optimizer)
-        driver.attach(variables)  # before the rows are read: they may have to decay
-        state = forward_states(self)
-        loss, gradients = driver.compute_gradients(closure, variables, scale, state)
-        with driver.multi_pass():
-            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        driver.build(variables)
+        # At the end of a dataset of unknown size, TensorFlow runs what does not depend on the batch
+        # that is missing: Keras's own step counts an iteration more in each epoch. Variables are
+        # created before: their initial values may not depend on a batch.
+        parts = tf.nest.flatten(data, expand_composites=True)
+        with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
+            driver.attach(variables)  # before the rows are read: they may have to decay
+            state = forward_states(self)
+            loss, gradients = driver.compute_gradients(closure, variables, scale, state)
+            with driver.multi_pass():
+                optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     # Dropout continues where it stopped: Keras files do not hold the state of random layers.
