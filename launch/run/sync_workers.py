@@ -16,6 +16,7 @@ from launch import cli
 from launch.run.cluster import Cluster, check_port, is_reachable, meet
 from launch.run.server_watch import TaskLostError
 from launch.run.serving_tasks import prepare_process
+from tf_helen.callbacks import Terminated
 from tf_helen.core.workers import Workers
 
 _LEAST_START = 30.0  # seconds to connect to workers that have started
@@ -67,7 +68,7 @@ class SyncWorkers:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, SystemExit):  # the last step, or SIGTERM
+        if error is None or isinstance(error, Terminated):  # all workers end after the same step
             self._part()
         elif isinstance(error, tf.errors.OpError):
             self._check_lost()
