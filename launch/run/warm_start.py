@@ -22,6 +22,7 @@ from tf_helen.callbacks.carried_state import (
 )
 from tf_helen.callbacks.state_files import SavedState, StateFiles
 from tf_helen.core import row_reuse, tables
+from tf_helen.core.capacities import CapacityError
 from tf_helen.optimizers import registry
 from tf_helen.training import loss_scaling
 from zoo.data.checksums import file_checksum
@@ -75,7 +76,7 @@ def warm_start(config: RunConfig, model: zoo.models.ClickModel) -> dict[str, Any
             carry_weights(model, load_best(earlier.folder), rows)
     except ValueError as error:
         problem = str(error).rstrip(".")
-        if dynamic:
+        if isinstance(error, CapacityError):
             problem += "; name the capacity of each field, as the parts of one number change"
         raise DataError(
             f"the run in {earlier.folder} does not fit this one: {problem}; its arguments are in "

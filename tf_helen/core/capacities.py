@@ -11,6 +11,10 @@ import numpy as np
 SKETCH_DEPTH = 4  # rows of a count-min sketch
 
 
+class CapacityError(ValueError):
+    """The ids of a file do not fit the capacities of a layer."""
+
+
 def offsets_of(capacities: np.ndarray) -> np.ndarray:
     """Returns the first row of each field, and the number of rows, with a default row per field."""
     return np.concatenate([[0], np.cumsum(np.asarray(capacities, np.int64) + 1)])
@@ -51,10 +55,10 @@ def check_fit(before: np.ndarray, now: np.ndarray, used: np.ndarray, what: str) 
         what: string, the layer for the message.
 
     Raises:
-        ValueError: on another number of fields, or a capacity below the number of ids.
+        CapacityError: on another number of fields, or a capacity below the number of ids.
     """
     if len(before) != len(now) or (np.asarray(used) > now).any():
-        raise ValueError(
+        raise CapacityError(
             f"{what} has the capacities {list(map(int, now))}, and the file has ids in "
             f"{list(map(int, used))} rows of {list(map(int, before))}. Use capacities that are not "
             "below the number of ids."
