@@ -10,8 +10,8 @@ row of unseen ids. Both models take their steps in turn, in one process per capa
 the ratio is that of steps in the same round. `--tfra` and `--torchrec` are the Python programs of
 environments with TensorFlow Recommenders Addons (TensorFlow 2.16) and torchrec, whose steps on the
 same ids are timed in separate processes. TFRA has no capacity: its tables grow with new ids.
-torchrec admits new ids not in every step but when it sorts its tables; here once per round, and "+"
-is what that step takes longer.
+torchrec admits new ids not in every step but when it sorts its tables, here one step in
+`--steps` + 2; "+" is what that step takes longer.
 """
 
 from __future__ import annotations

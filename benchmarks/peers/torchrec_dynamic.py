@@ -6,8 +6,8 @@ Runs in an environment with `torchrec` and `fbgemm-gpu-cpu`, without this projec
 `MCHManagedCollisionModule`, which maps ids to rows by a binary search in sorted ids, and a
 `torch.nn.Embedding` with sparse gradients and `SparseAdam`, since the tables of torchrec with an
 optimizer of their own need CUDA. New ids get a row when the module evicts, which sorts the ids of
-the whole table. That happens once per round, before its `STEPS` timed steps, and is timed
-separately, as `admit_ms`; `ms` are the steps without it.
+the whole table. One step in `STEPS + 2` does so: `admit_ms` is what these steps take longer, and
+`ms` are the other steps.
 """
 
 import json
@@ -60,7 +60,6 @@ def main(rows: int, new: float, rounds: int, steps: int) -> None:
     ]
     interval = steps + 2
     remap = ManagedCollisionCollection({name: remapper(ids, interval) for name in NAMES}, configs)
-    remap.train()
     tables = [torch.nn.Embedding(len(ids), DIM, sparse=True) for _ in NAMES]
     layers: list[torch.nn.Module] = []
     width = FIELDS * DIM

@@ -55,7 +55,7 @@ class Cluster:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes the files: the chief, or worker 0 of a cluster without."""
+        """Whether this process writes the files: the chief, or else worker 0."""
         return (self.task_type, self.index) == ("worker" if not self.count("chief") else "chief", 0)
 
     def count(self, task_type: str) -> int:

@@ -7,8 +7,7 @@ from once import results_of_program
 from optimizer_table import ENTRIES, OVER_REPLICAS
 
 # What differs in kind: two passes with decay, and a plain sum of gradients with clipping
-# (`BESIDE`).
-# Curvatures, counters and an alpha that is found while training are among the slow ones.
+# (`BESIDE`). Curvatures, counters and an alpha found while training are among the slow ones.
 FAST = ("Helen(AdamAR)",)
 SLOW = tuple(name for name in OVER_REPLICAS if name not in FAST)
 BESIDE = ("Adam clipped", "SAM replica", "Helen damaged")
